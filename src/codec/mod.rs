@@ -1,0 +1,1 @@
+//! From bytes to binary decisions to coded bits, and back.

@@ -1,0 +1,1 @@
+//! The exact transformer: the same bits on every machine.

@@ -1,0 +1,1 @@
+//! Adaptive experts and the mixer that weighs them against the language model.
