@@ -1,1 +1,14 @@
 //! Adaptive experts and the mixer that weighs them against the language model.
+//!
+//! Everything that is coded is a binary decision, and every decision passes through [`Predictor::predict`]
+//! and [`Predictor::update`]: the eight bits of a byte, whether a token ends here, whether the next byte
+//! escapes the vocabulary. The arithmetic is in integers alone, so an encoder and a decoder that make the
+//! same calls see the same probabilities on every machine.
+
+mod logistic;
+mod mixer;
+mod plain;
+mod predictor;
+
+pub use logistic::PROBABILITY_BITS;
+pub use predictor::{Event, Predictor, Preset, Settings, TokenFacts};
