@@ -1,0 +1,155 @@
+//! What can be wrong with a container, each error saying what was found and what was wanted.
+
+use std::io;
+
+use thiserror::Error;
+
+/// Why bytes are not a valid llmzip file, or why something cannot be written as one.
+///
+/// Every variant but [`ContainerError::Io`] is a statement about the bytes (or the arguments), not
+/// about the machine.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ContainerError {
+    /// The reader or writer underneath failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+
+    /// There is not one byte.
+    #[error("not an llmzip file: it is empty")]
+    Empty,
+
+    /// The first bytes are not a frame's magic.
+    #[error(
+        "not an llmzip file: begins with {}, expected {}",
+        hex(got),
+        hex(expected)
+    )]
+    NotLlmzip {
+        /// The bytes found (fewer than four if the file ends there).
+        got: Vec<u8>,
+        /// The magic of a data frame.
+        expected: [u8; 4],
+    },
+
+    /// A frame ended correctly, and what follows is not another one.
+    #[error(
+        "junk after the compressed data, at byte {offset}: begins with {}",
+        hex(got)
+    )]
+    TrailingData {
+        /// Where the junk begins, in bytes from the start of the file.
+        offset: u64,
+        /// Its first bytes.
+        got: Vec<u8>,
+    },
+
+    /// The bytes end in the middle of something.
+    #[error("truncated: ends at byte {offset}, in {place}")]
+    Truncated {
+        /// Length of the file, bytes.
+        offset: u64,
+        /// The field or structure that was being read.
+        place: &'static str,
+    },
+
+    /// The frame's format version is another one.
+    #[error("format version {got}; this llmzip reads version {expected}")]
+    Version {
+        /// The version found.
+        got: u8,
+        /// The version this library reads.
+        expected: u8,
+    },
+
+    /// Bits that must be zero are not.
+    #[error("damaged or from a newer llmzip: reserved bits set in {place} ({got:#04x})")]
+    Reserved {
+        /// The field the bits are in.
+        place: &'static str,
+        /// Its value.
+        got: u8,
+    },
+
+    /// A field holds a value that the format does not allow.
+    #[error("damaged: {place} is {got}, expected {expected}")]
+    Field {
+        /// The field.
+        place: &'static str,
+        /// Its value.
+        got: u64,
+        /// What is allowed, in words.
+        expected: &'static str,
+    },
+
+    /// A varint that is overlong or does not fit 64 bits.
+    #[error("damaged: {place} is not a canonical varint")]
+    Varint {
+        /// The field.
+        place: &'static str,
+    },
+
+    /// A model name with bytes that names do not have.
+    #[error("damaged: the model name in the frame header is not a name")]
+    Name,
+
+    /// A block's seal is wrong: frame header, block header or payload were changed.
+    #[error("damaged: block {block} has seal {got:08x}, expected {expected:08x}")]
+    Seal {
+        /// Number of the block in its frame, from 0.
+        block: u64,
+        /// The seal computed from the bytes.
+        got: u32,
+        /// The seal the file carries.
+        expected: u32,
+    },
+
+    /// A block decoded to other bytes than were compressed.
+    #[error("damaged: block {block} decodes to check {got:08x}, expected {expected:08x}")]
+    Check {
+        /// Number of the block in its frame, from 0.
+        block: u64,
+        /// The check of the bytes given.
+        got: u32,
+        /// The check the file carries.
+        expected: u32,
+    },
+
+    /// A block decoded to another number of bytes than it declares.
+    #[error("damaged: block {block} decodes to {got} bytes, expected {expected}")]
+    Length {
+        /// Number of the block in its frame, from 0.
+        block: u64,
+        /// Bytes given.
+        got: u64,
+        /// Bytes declared.
+        expected: u64,
+    },
+
+    /// The totals at the end of a frame, or the checksum over them, are wrong.
+    #[error("damaged: the {place} is {got:016x}, expected {expected:016x}")]
+    FrameEnd {
+        /// Which of them.
+        place: &'static str,
+        /// Computed from the frame.
+        got: u64,
+        /// Carried by the file.
+        expected: u64,
+    },
+
+    /// The file holds auxiliary frames only.
+    #[error("holds no data, only auxiliary frames")]
+    NoData,
+
+    /// A header or block was handed to the writer that no reader would accept.
+    #[error("cannot be written: {reason}")]
+    Unwritable {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(" ")
+}

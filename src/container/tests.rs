@@ -1,0 +1,428 @@
+//! What holds for the container as a whole: what was written is read, and nothing else is accepted.
+
+use std::io::{self, Read};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+/// A frame as the codec would hand it over: the "coding" is arbitrary bytes.
+#[derive(Debug, Clone)]
+struct Plan {
+    header: FrameHeader,
+    blocks: Vec<(Block, Vec<u8>)>,
+}
+
+fn header() -> impl Strategy<Value = FrameHeader> {
+    let model = (
+        any::<[u8; 8]>(),
+        1..=15u8,
+        1..=15u8,
+        proptest::option::of("[a-z0-9._-]{1,64}"),
+    );
+    let model = model.prop_map(|(identity, numerics, window_log2, name)| ModelRef {
+        identity,
+        numerics,
+        window_log2,
+        name,
+    });
+    (
+        proptest::option::of(model),
+        any::<u8>(),
+        0..=7u8,
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(model, predictor, preset, independent_blocks, checksum)| FrameHeader {
+                model,
+                predictor,
+                preset,
+                independent_blocks,
+                checksum,
+            },
+        )
+}
+
+fn block(with_model: bool) -> impl Strategy<Value = (Block, Vec<u8>)> {
+    let modes = if with_model { 3 } else { 2 };
+    let streams = vec((1..200u32, 0..200u32), 1..5);
+    (0..modes, streams, any::<u8>()).prop_map(|(mode, streams, fill)| {
+        let streams: Vec<StreamPart> = streams
+            .into_iter()
+            .map(|(original_len, payload_len)| StreamPart {
+                original_len,
+                payload_len: payload_len.min(original_len),
+            })
+            .collect();
+        let original_len: u32 = streams.iter().map(|stream| stream.original_len).sum();
+        let payload_len: u32 = streams.iter().map(|stream| stream.payload_len).sum();
+        let original: Vec<u8> = (0..original_len)
+            .map(|i| fill.wrapping_mul(i as u8))
+            .collect();
+        if mode == 0 {
+            return (Block::raw(original.clone()), original);
+        }
+        let block = Block {
+            mode: if mode == 1 {
+                Mode::Experts
+            } else {
+                Mode::Model
+            },
+            original_len,
+            streams,
+            payload: vec![fill; payload_len as usize],
+        };
+        (block, original)
+    })
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    header().prop_flat_map(|header| {
+        let blocks = vec(block(header.model.is_some()), 0..4);
+        (Just(header), blocks).prop_map(|(header, blocks)| Plan { header, blocks })
+    })
+}
+
+fn write(plan: &Plan) -> Vec<u8> {
+    let mut writer = FrameWriter::new(Vec::new(), &plan.header).unwrap();
+    for (block, original) in &plan.blocks {
+        writer.write_block(block.clone(), original).unwrap();
+    }
+    let (file, totals) = writer.finish().unwrap();
+    assert_eq!(totals.frame_len, file.len() as u64);
+    file
+}
+
+/// Reads all items; the "decoder" knows the originals.
+fn read(file: impl Read, originals: &[Vec<u8>]) -> Result<Vec<Item>, ContainerError> {
+    let mut reader = FrameReader::new(file);
+    let mut items = Vec::new();
+    let mut originals = originals.iter();
+    while let Some(item) = reader.next()? {
+        if let Item::Block(block) = &item {
+            match block.mode {
+                Mode::Raw => reader.verify_block(&block.payload)?,
+                _ => reader.verify_block(originals.next().map_or(&[], |bytes| bytes))?,
+            }
+        }
+        items.push(item);
+    }
+    assert!(reader.next()?.is_none());
+    Ok(items)
+}
+
+fn coded_originals(plan: &Plan) -> Vec<Vec<u8>> {
+    let coded = plan
+        .blocks
+        .iter()
+        .filter(|(block, _)| block.mode != Mode::Raw);
+    coded.map(|(_, original)| original.clone()).collect()
+}
+
+fn sample(blocks: &[(Block, Vec<u8>)], checksum: bool) -> Plan {
+    let model = ModelRef {
+        identity: *b"identity",
+        numerics: 1,
+        window_log2: 10,
+        name: None,
+    };
+    let header = FrameHeader {
+        model: Some(model),
+        predictor: 3,
+        preset: 1,
+        independent_blocks: false,
+        checksum,
+    };
+    Plan {
+        header,
+        blocks: blocks.to_vec(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(plan in plan(), chunk in 1..50usize) {
+        let file = write(&plan);
+        let items = read(Trickle(&file, chunk), &coded_originals(&plan)).unwrap();
+        prop_assert_eq!(&items[0], &Item::FrameStart(plan.header.clone()));
+        let blocks: Vec<&Block> = items.iter().filter_map(|item| match item {
+            Item::Block(block) => Some(block),
+            _ => None,
+        }).collect();
+        if plan.blocks.is_empty() {
+            prop_assert_eq!(blocks, [&Block::raw(Vec::new())]);
+        } else {
+            prop_assert_eq!(blocks, plan.blocks.iter().map(|(block, _)| block).collect::<Vec<_>>());
+        }
+        let Some(Item::FrameEnd(totals)) = items.last() else { panic!("no end") };
+        prop_assert_eq!(totals.frame_len, file.len() as u64);
+        prop_assert_eq!(totals.original_len, plan.blocks.iter().map(|(_, o)| o.len() as u64).sum::<u64>());
+    }
+
+    #[test]
+    fn concatenated_frames_are_a_file(plans in vec(plan(), 2..4)) {
+        let file: Vec<u8> = plans.iter().flat_map(write).collect();
+        let originals: Vec<Vec<u8>> = plans.iter().flat_map(coded_originals).collect();
+        let items = read(file.as_slice(), &originals).unwrap();
+        let headers = items.iter().filter(|item| matches!(item, Item::FrameStart(_)));
+        prop_assert_eq!(headers.count(), plans.len());
+    }
+
+    #[test]
+    fn any_flipped_bit_is_an_error(plan in plan(), bit: prop::sample::Index) {
+        let mut file = write(&plan);
+        let bit = bit.index(file.len() * 8);
+        file[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(read(file.as_slice(), &coded_originals(&plan)).is_err());
+    }
+
+    #[test]
+    fn any_truncation_is_an_error(plan in plan(), len: prop::sample::Index) {
+        let file = write(&plan);
+        let file = &file[..len.index(file.len())];
+        prop_assert!(read(file, &coded_originals(&plan)).is_err());
+    }
+
+    #[test]
+    fn junk_behind_a_frame_is_an_error(plan in plan(), junk in vec(any::<u8>(), 1..40)) {
+        let mut file = write(&plan);
+        file.extend_from_slice(&junk);
+        prop_assert!(read(file.as_slice(), &coded_originals(&plan)).is_err());
+    }
+
+    #[test]
+    fn arbitrary_bytes_behind_a_magic_never_pass(bytes in vec(any::<u8>(), 0..200)) {
+        let mut file = MAGIC.to_vec();
+        file.push(FORMAT_VERSION);
+        file.extend_from_slice(&bytes);
+        prop_assert!(read(file.as_slice(), &[]).is_err());
+    }
+
+    #[test]
+    fn another_original_is_an_error(plan in plan(), at: prop::sample::Index) {
+        let mut originals = coded_originals(&plan);
+        prop_assume!(!originals.is_empty() && plan.header.checksum);
+        let at = at.index(originals.len());
+        originals[at][0] ^= 1;
+        let result = read(write(&plan).as_slice(), &originals);
+        prop_assert!(matches!(result, Err(ContainerError::Check { .. })), "{:?}", result);
+        originals[at].pop();
+        let result = read(write(&plan).as_slice(), &originals);
+        prop_assert!(matches!(result, Err(ContainerError::Length { .. })), "{:?}", result);
+    }
+}
+
+/// A reader that gives a few bytes at a time, interrupted now and then.
+struct Trickle<'a>(&'a [u8], usize);
+
+impl Read for Trickle<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.1 = self.1 % 50 + 1;
+        if self.1 == 7 {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let len = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..len])
+    }
+}
+
+#[test]
+fn every_single_change_to_every_kind_of_frame_is_an_error() {
+    let coded = |mode| {
+        (
+            Block::coded(mode, 9, b"coded".to_vec()),
+            b"original!".to_vec(),
+        )
+    };
+    let streams = Block {
+        streams: vec![
+            StreamPart {
+                original_len: 4,
+                payload_len: 2,
+            },
+            StreamPart {
+                original_len: 5,
+                payload_len: 3,
+            },
+        ],
+        ..coded(Mode::Model).0
+    };
+    let raw = (Block::raw(b"raw".to_vec()), b"raw".to_vec());
+    let kinds = [
+        vec![],
+        vec![raw.clone()],
+        vec![coded(Mode::Experts)],
+        vec![coded(Mode::Model)],
+        vec![(streams, b"original!".to_vec()), raw, coded(Mode::Model)],
+    ];
+    for blocks in &kinds {
+        // Without the check of the original, headers and payload are sealed all the same.
+        for checksum in [true, false] {
+            let plan = sample(blocks, checksum);
+            let originals = coded_originals(&plan);
+            let file = write(&plan);
+            read(file.as_slice(), &originals).unwrap();
+            for bit in 0..file.len() * 8 {
+                let mut bad = file.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                assert!(read(bad.as_slice(), &originals).is_err(), "bit {bit}");
+            }
+            for len in 0..file.len() {
+                assert!(read(&file[..len], &originals).is_err(), "length {len}");
+            }
+            for byte in 0..=255 {
+                let mut bad = file.clone();
+                bad.push(byte);
+                assert!(read(bad.as_slice(), &originals).is_err(), "junk {byte}");
+            }
+        }
+    }
+}
+
+#[test]
+fn blocks_cannot_be_dropped_repeated_or_exchanged() {
+    let block = |byte: u8| (Block::raw(vec![byte; 3]), vec![byte; 3]);
+    let plan = sample(&[block(1), block(2), block(3)], true);
+    let file = write(&plan);
+    let header = plan.header.encode().unwrap().len();
+    let block = 1 + 1 + 3 + 8;
+    let (start, rest) = file.split_at(header);
+    let (blocks, end) = rest.split_at(3 * block);
+    for order in [
+        &[0, 2][..],
+        &[1, 2],
+        &[0, 0, 1, 2],
+        &[1, 0, 2],
+        &[0, 1, 1, 2],
+    ] {
+        let mut bad = start.to_vec();
+        for &at in order {
+            bad.extend_from_slice(&blocks[at * block..][..block]);
+        }
+        bad.extend_from_slice(end);
+        assert!(read(bad.as_slice(), &[]).is_err(), "{order:?}");
+    }
+    read(file.as_slice(), &[]).unwrap();
+}
+
+#[test]
+fn lengths_that_lie_cost_no_memory() {
+    // A block of 16 MiB is announced and 100 bytes follow: what is allocated is one step.
+    let mut file = FrameHeader::default().encode().unwrap();
+    file.extend_from_slice(&[4, 0x80, 0x80, 0x80, 0x08]);
+    file.extend_from_slice(&[0; 100]);
+    let error = read(file.as_slice(), &[]).unwrap_err();
+    assert!(matches!(error, ContainerError::Truncated { .. }), "{error}");
+    // One byte more than 16 MiB is refused before anything is read.
+    let mut file = FrameHeader::default().encode().unwrap();
+    file.extend_from_slice(&[4, 0x81, 0x80, 0x80, 0x08]);
+    let error = read(file.as_slice(), &[]).unwrap_err();
+    assert!(matches!(error, ContainerError::Field { .. }), "{error}");
+    // So is an auxiliary frame that claims to be endless.
+    let mut file = AUXILIARY_MAGIC.to_vec();
+    file.extend_from_slice(&[0xff; 9]);
+    file.extend_from_slice(&[0x01, 1, 2, 3]);
+    let error = read(file.as_slice(), &[]).unwrap_err();
+    assert!(matches!(error, ContainerError::Truncated { .. }), "{error}");
+}
+
+#[test]
+fn overhead_of_a_one_block_file() {
+    let overhead = |original: usize, payload: usize| {
+        let block = Block::coded(Mode::Model, original as u32, vec![0; payload]);
+        let plan = sample(&[(block, vec![0; original])], true);
+        write(&plan).len() - payload
+    };
+    assert_eq!(overhead(100, 40), 27);
+    assert_eq!(overhead(16_383, 5_000), 29);
+    assert_eq!(overhead(2_097_151, 500_000), 31);
+}
+
+#[test]
+fn auxiliary_frames_are_checked_and_skipped() {
+    let mut auxiliary = AUXILIARY_MAGIC.to_vec();
+    auxiliary.extend_from_slice(&[3, b'a', b'b', b'c']);
+    let hash = xxhash_rust::xxh3::xxh3_64(&auxiliary);
+    auxiliary.extend_from_slice(&hash.to_le_bytes());
+    let data = write(&sample(&[], true));
+    let alone = read(data.as_slice(), &[]).unwrap();
+    let with = |parts: [&[u8]; 2]| parts.concat();
+    assert_eq!(
+        read(with([&auxiliary, &data]).as_slice(), &[]).unwrap(),
+        alone
+    );
+    assert_eq!(
+        read(with([&data, &auxiliary]).as_slice(), &[]).unwrap(),
+        alone
+    );
+    let error = read(auxiliary.as_slice(), &[]).unwrap_err();
+    assert!(matches!(error, ContainerError::NoData), "{error}");
+    for bit in 0..auxiliary.len() * 8 {
+        let mut bad = auxiliary.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert!(
+            read(with([&data, &bad]).as_slice(), &[]).is_err(),
+            "bit {bit}"
+        );
+    }
+}
+
+#[test]
+fn errors_say_what_was_found_and_what_was_wanted() {
+    let message = |file: &[u8]| read(file, &[]).unwrap_err().to_string();
+    assert_eq!(message(b""), "not an llmzip file: it is empty");
+    assert_eq!(
+        message(b"\x28\xb5\x2f\xfdzstd"),
+        "not an llmzip file: begins with 28 b5 2f fd, expected fe 4c 4d 5a"
+    );
+    assert_eq!(
+        message(b"\xfeLMZ"),
+        "truncated: ends at byte 4, in the frame header"
+    );
+    assert_eq!(
+        message(b"\xfeLMZ\x09"),
+        "format version 9; this llmzip reads version 1"
+    );
+    let mut file = write(&sample(&[], true));
+    let end = file.len();
+    file.extend_from_slice(b"junk");
+    let junk = format!("junk after the compressed data, at byte {end}: begins with 6a 75 6e 6b");
+    assert_eq!(message(&file), junk);
+}
+
+#[test]
+fn the_writer_refuses_what_no_reader_would_accept() {
+    let refused = |header: &FrameHeader, block: Block, original: &[u8]| {
+        let mut writer = FrameWriter::new(Vec::new(), header).unwrap();
+        matches!(
+            writer.write_block(block, original),
+            Err(ContainerError::Unwritable { .. })
+        )
+    };
+    let plain = FrameHeader::default();
+    assert!(refused(&plain, Block::raw(vec![]), b""));
+    assert!(refused(&plain, Block::raw(b"abc".to_vec()), b"ab"));
+    assert!(refused(
+        &plain,
+        Block::coded(Mode::Model, 2, vec![1]),
+        b"ab"
+    ));
+    assert!(refused(
+        &plain,
+        Block::coded(Mode::Experts, 2, vec![1; 3]),
+        b"ab"
+    ));
+    let mut streams = Block::coded(Mode::Experts, 2, vec![1]);
+    streams.streams[0].payload_len = 2;
+    assert!(refused(&plain, streams, b"ab"));
+    let long = FrameHeader {
+        preset: 8,
+        ..FrameHeader::default()
+    };
+    assert!(FrameWriter::new(Vec::new(), &long).is_err());
+    let mut named = sample(&[], true).header;
+    named.model.as_mut().unwrap().name = Some("a name".into());
+    assert!(FrameWriter::new(Vec::new(), &named).is_err());
+}
