@@ -1,0 +1,291 @@
+//! The shape of a transformer: everything about a packed model that is not a weight.
+//!
+//! A [`Config`] is written into the packed file as one line of JSON with the fields in the order below, so it is part
+//! of the model's identity. [`Config::validate`] bounds every field; code that trusts a validated configuration may
+//! multiply its sizes without fear of overflow.
+
+use serde::{Deserialize, Serialize};
+
+/// Activations and stored weights are cut into groups of this many values along the inner dimension.
+pub const GROUP: usize = 64;
+/// Output rows of a weight matrix that lie together in one tile.
+pub const TILE: usize = 16;
+
+/// Architecture, sizes and options of a packed model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Architecture family; `"llama"` is the only one of this version.
+    pub arch: String,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Transformer blocks.
+    pub layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of one head; even.
+    pub head_dim: usize,
+    /// Width of the feed-forward block.
+    pub intermediate: usize,
+    /// Output rows: tokens that can be predicted, sorted by their bytes.
+    pub vocab: usize,
+    /// Input rows: `vocab` rows and behind them input-only ones, such as a beginning-of-sequence token.
+    pub inputs: usize,
+    /// Input row fed before the first token of a stream, if the model was trained with one.
+    pub bos: Option<u32>,
+    /// Added to the mean square inside every root-mean-square norm.
+    pub norm_eps: f32,
+    /// Quantisation group along the inner dimension; always [`GROUP`].
+    pub group: usize,
+    /// Queries and keys are normalised per head before rotation (Qwen3).
+    pub qk_norm: bool,
+    /// The query, key and value projections have biases (Qwen2).
+    pub attention_bias: bool,
+    /// The output head is the first `vocab` rows of the embedding.
+    pub tied: bool,
+    /// Keys that a query sees: its own position and the `window - 1` before it, besides the sinks.
+    pub window: usize,
+    /// First positions of a stream that stay visible after they have left the window.
+    pub sinks: usize,
+    /// Parameters of the source model, for reports.
+    pub parameters: u64,
+    /// The `pre_tokenizer` fragment of `tokenizer.json`, or null.
+    pub pre_tokenizer: serde_json::Value,
+}
+
+/// A configuration that the engine cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A field is outside what the engine supports.
+    #[error("model configuration: {field} is {got}, expected {want}")]
+    Field {
+        /// Name of the field.
+        field: &'static str,
+        /// The value found.
+        got: String,
+        /// The values allowed.
+        want: String,
+    },
+}
+
+fn expect(
+    ok: bool,
+    field: &'static str,
+    got: impl ToString,
+    want: impl ToString,
+) -> Result<(), ConfigError> {
+    if ok {
+        Ok(())
+    } else {
+        Err(ConfigError::Field {
+            field,
+            got: got.to_string(),
+            want: want.to_string(),
+        })
+    }
+}
+
+impl Config {
+    /// Checks every field against the bounds that the engine relies on.
+    ///
+    /// # Errors
+    /// [`ConfigError::Field`] names the first field that is out of bounds.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let within = |field, value: usize, low: usize, high: usize| {
+            expect(
+                (low..=high).contains(&value),
+                field,
+                value,
+                format!("{low} to {high}"),
+            )
+        };
+        expect(self.arch == "llama", "arch", &self.arch, "llama")?;
+        within("hidden", self.hidden, 1, 1 << 16)?;
+        within("layers", self.layers, 1, 1 << 10)?;
+        within("heads", self.heads, 1, 1 << 10)?;
+        within("kv_heads", self.kv_heads, 1, self.heads)?;
+        expect(
+            self.heads.is_multiple_of(self.kv_heads),
+            "kv_heads",
+            self.kv_heads,
+            format!("a divisor of {}", self.heads),
+        )?;
+        within("head_dim", self.head_dim, 2, 256)?;
+        expect(
+            self.head_dim.is_multiple_of(2),
+            "head_dim",
+            self.head_dim,
+            "an even number",
+        )?;
+        within("intermediate", self.intermediate, 1, 1 << 18)?;
+        within("vocab", self.vocab, 1, 1 << 20)?;
+        within("inputs", self.inputs, self.vocab, self.vocab + 1024)?;
+        if let Some(bos) = self.bos {
+            expect(
+                (bos as usize) < self.inputs,
+                "bos",
+                bos,
+                format!("below {}", self.inputs),
+            )?;
+        }
+        expect(
+            self.norm_eps >= 0.0 && self.norm_eps <= 1.0,
+            "norm_eps",
+            self.norm_eps,
+            "0 to 1",
+        )?;
+        expect(self.group == GROUP, "group", self.group, GROUP)?;
+        within("window", self.window, 16, 1 << 14)?;
+        within("sinks", self.sinks, 0, TILE.min(self.window))
+    }
+
+    /// Query heads that share one key/value head.
+    pub fn heads_per_kv(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// Rows of the fused query, key and value projection.
+    pub fn qkv_rows(&self) -> usize {
+        (self.heads + 2 * self.kv_heads) * self.head_dim
+    }
+
+    /// The name, kind and size of every tensor of a packed model with this configuration, except the `token.*` ones.
+    pub fn parts(&self) -> Vec<Part> {
+        let (hidden, head_rows) = (self.hidden, self.heads * self.head_dim);
+        let mut parts = vec![Part::matrix("embed", self.inputs, hidden, false)];
+        if !self.tied {
+            parts.push(Part::matrix("head", self.vocab, hidden, false));
+        }
+        parts.push(Part::floats("final_norm.weight", hidden));
+        for layer in 0..self.layers {
+            let name = |part: &str| format!("layer.{layer}.{part}");
+            parts.push(Part::floats(name("attn_norm.weight"), hidden));
+            parts.push(Part::matrix(
+                name("qkv"),
+                self.qkv_rows(),
+                hidden,
+                self.attention_bias,
+            ));
+            if self.qk_norm {
+                parts.push(Part::floats(name("q_norm.weight"), self.head_dim));
+                parts.push(Part::floats(name("k_norm.weight"), self.head_dim));
+            }
+            parts.push(Part::matrix(name("out"), hidden, head_rows, false));
+            parts.push(Part::floats(name("ffn_norm.weight"), hidden));
+            parts.push(Part::matrix(
+                name("gate_up"),
+                2 * self.intermediate,
+                hidden,
+                false,
+            ));
+            parts.push(Part::matrix(name("down"), hidden, self.intermediate, false));
+        }
+        parts
+    }
+}
+
+/// One named piece of a packed model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A quantised matrix.
+    Matrix {
+        /// Name without the `.weight`, `.scale` or `.bias` ending.
+        name: String,
+        /// Output rows.
+        rows: usize,
+        /// Inner dimension.
+        columns: usize,
+        /// Whether `.bias` is there.
+        bias: bool,
+    },
+    /// A vector of f32.
+    Floats {
+        /// Full name.
+        name: String,
+        /// Values.
+        len: usize,
+    },
+}
+
+impl Part {
+    fn matrix(name: impl Into<String>, rows: usize, columns: usize, bias: bool) -> Part {
+        Part::Matrix {
+            name: name.into(),
+            rows,
+            columns,
+            bias,
+        }
+    }
+
+    fn floats(name: impl Into<String>, len: usize) -> Part {
+        Part::Floats {
+            name: name.into(),
+            len,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn tiny() -> Config {
+        Config {
+            arch: "llama".into(),
+            hidden: 72,
+            layers: 2,
+            heads: 4,
+            kv_heads: 2,
+            head_dim: 20,
+            intermediate: 100,
+            vocab: 37,
+            inputs: 38,
+            bos: Some(37),
+            norm_eps: 1e-5,
+            group: GROUP,
+            qk_norm: false,
+            attention_bias: false,
+            tied: true,
+            window: 32,
+            sinks: 4,
+            parameters: 0,
+            pre_tokenizer: serde_json::Value::Null,
+        }
+    }
+
+    #[test]
+    fn a_sound_configuration_passes_and_each_bad_field_is_named() {
+        tiny().validate().unwrap();
+        type Change = fn(&mut Config);
+        let cases: [(&str, Change); 9] = [
+            ("arch", |c| c.arch = "gpt2".into()),
+            ("hidden", |c| c.hidden = 0),
+            ("layers", |c| c.layers = 5000),
+            ("kv_heads", |c| c.kv_heads = 3),
+            ("head_dim", |c| c.head_dim = 21),
+            ("inputs", |c| c.inputs = 36),
+            ("bos", |c| c.bos = Some(38)),
+            ("norm_eps", |c| c.norm_eps = f32::NAN),
+            ("window", |c| c.window = 1 << 20),
+        ];
+        for (want, change) in cases {
+            let mut config = tiny();
+            change(&mut config);
+            let ConfigError::Field { field, .. } = config.validate().unwrap_err();
+            assert_eq!(field, want);
+        }
+    }
+
+    #[test]
+    fn json_keeps_the_field_order() {
+        let json = serde_json::to_string(&tiny()).unwrap();
+        assert!(json.starts_with(
+            r#"{"arch":"llama","hidden":72,"layers":2,"heads":4,"kv_heads":2,"head_dim":20,"#
+        ));
+        assert!(json.ends_with(r#""window":32,"sinks":4,"parameters":0,"pre_tokenizer":null}"#));
+        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), tiny());
+    }
+}

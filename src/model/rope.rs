@@ -1,0 +1,178 @@
+//! Rotary steps: how far each pair of a head turns from one position to the next, as a 64-bit fraction of a turn.
+//!
+//! The steps are part of a packed model, so they are computed with IEEE `+ - * /` alone and are the same on every
+//! machine. The logarithm and exponential below are accurate to a few units in the last place of f64, far beyond what
+//! an f32 model was trained with.
+
+use std::f64::consts::{LN_2, PI, SQRT_2};
+
+/// How a model's rotary frequencies are derived.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rope {
+    /// Base of the geometric progression of wavelengths (`rope_theta`).
+    pub theta: f64,
+    /// Change of the frequencies for long contexts (`rope_scaling`).
+    pub scaling: RopeScaling,
+}
+
+/// The forms of `rope_scaling` in use in the Llama family.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RopeScaling {
+    /// Frequencies as they are.
+    None,
+    /// Every frequency divided by `factor`.
+    Linear {
+        /// Divisor.
+        factor: f64,
+    },
+    /// Llama 3: long wavelengths divided by `factor`, short ones kept, a linear blend between.
+    Llama3 {
+        /// Divisor of the longest wavelengths.
+        factor: f64,
+        /// Wavelengths above `original_positions / low` are divided in full.
+        low: f64,
+        /// Wavelengths below `original_positions / high` are kept.
+        high: f64,
+        /// Context length that the model was first trained with.
+        original_positions: f64,
+    },
+}
+
+impl Rope {
+    /// Steps for pairs `0..head_dim/2`; 2^64 would be one turn a position.
+    pub fn steps(&self, head_dim: usize) -> Vec<u64> {
+        let log_theta = ln(self.theta);
+        (0..head_dim / 2)
+            .map(|pair| {
+                let frequency =
+                    self.scaled(exp(-(2.0 * pair as f64 / head_dim as f64) * log_theta));
+                let turns = frequency / (2.0 * PI);
+                (turns * 18_446_744_073_709_551_616.0).round_ties_even() as u64
+            })
+            .collect()
+    }
+
+    fn scaled(&self, frequency: f64) -> f64 {
+        match self.scaling {
+            RopeScaling::None => frequency,
+            RopeScaling::Linear { factor } => frequency / factor,
+            RopeScaling::Llama3 {
+                factor,
+                low,
+                high,
+                original_positions,
+            } => {
+                let turns = original_positions * frequency / (2.0 * PI);
+                if turns > high {
+                    frequency
+                } else if turns < low {
+                    frequency / factor
+                } else {
+                    let kept = (turns - low) / (high - low);
+                    (1.0 - kept) * (frequency / factor) + kept * frequency
+                }
+            }
+        }
+    }
+}
+
+/// Natural logarithm of a normal positive number: with `x = m * 2^e` and `s = (m-1)/(m+1)`, `ln m = 2 atanh s`.
+fn ln(x: f64) -> f64 {
+    let mut exponent = ((x.to_bits() >> 52) & 0x7ff) as i32 - 1023;
+    let mut mantissa =
+        f64::from_bits((x.to_bits() & 0x000f_ffff_ffff_ffff) | 0x3ff0_0000_0000_0000);
+    if mantissa > SQRT_2 {
+        mantissa /= 2.0;
+        exponent += 1;
+    }
+    let s = (mantissa - 1.0) / (mantissa + 1.0);
+    let mut series = 0.0;
+    for term in (0..13).rev() {
+        series = series * (s * s) + 1.0 / f64::from(2 * term + 1);
+    }
+    f64::from(exponent) * LN_2 + 2.0 * s * series
+}
+
+/// Exponential for `-700 < x < 700`: with `x = n ln 2 + r`, the Taylor series of `exp r` scaled by `2^n`.
+fn exp(x: f64) -> f64 {
+    /// Upper bits of ln 2, exact times any exponent, and the rest.
+    const LN_2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
+    const LN_2_LOW: f64 = f64::from_bits(0x3dea_39ef_3579_3c76);
+    let n = (x / LN_2).round_ties_even();
+    let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
+    let mut series = 1.0;
+    for term in (1..18).rev() {
+        series = 1.0 + series * r / f64::from(term);
+    }
+    series * f64::from_bits(((n as i64 + 1023) as u64) << 52)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logarithm_and_exponential_agree_with_the_standard_library() {
+        for x in [1.0, 1.5, 2.0, 10_000.0, 100_000.0, 500_000.0, 1e6, 0.7] {
+            assert!(
+                (ln(x) - x.ln()).abs() <= 4e-16 * x.ln().abs().max(1.0),
+                "ln {x}"
+            );
+        }
+        for x in [0.0, -0.3, -1.0, -9.2, -13.8, 5.5] {
+            assert!((exp(x) / x.exp() - 1.0).abs() < 4e-16, "exp {x}");
+        }
+    }
+
+    #[test]
+    fn the_first_pair_turns_one_radian() {
+        let steps = Rope {
+            theta: 10_000.0,
+            scaling: RopeScaling::None,
+        }
+        .steps(64);
+        assert_eq!(steps.len(), 32);
+        let turn = 18_446_744_073_709_551_616.0;
+        assert!((steps[0] as f64 / turn * 2.0 * PI - 1.0).abs() < 1e-15);
+        assert!((steps[16] as f64 / turn * 2.0 * PI - 0.01).abs() < 1e-17);
+        // The exact values, from 50-digit arithmetic; f64 keeps 53 bits.
+        for (pair, exact) in [
+            (0, 2_935_890_503_282_001_226),
+            (1, 2_201_607_287_645_322_119),
+            (31, 391_507_290_861_131u64),
+        ] {
+            assert!(
+                steps[pair].abs_diff(exact) <= exact >> 48,
+                "pair {pair}: {}",
+                steps[pair]
+            );
+        }
+    }
+
+    #[test]
+    fn scalings_lengthen_only_what_they_should() {
+        let plain = Rope {
+            theta: 500_000.0,
+            scaling: RopeScaling::None,
+        }
+        .steps(64);
+        let linear = Rope {
+            theta: 500_000.0,
+            scaling: RopeScaling::Linear { factor: 4.0 },
+        }
+        .steps(64);
+        let llama3 = Rope {
+            theta: 500_000.0,
+            scaling: RopeScaling::Llama3 {
+                factor: 8.0,
+                low: 1.0,
+                high: 4.0,
+                original_positions: 8192.0,
+            },
+        }
+        .steps(64);
+        assert_eq!(linear[0], plain[0] / 4);
+        assert_eq!(llama3[0], plain[0]);
+        assert!((llama3[31] as f64 / (plain[31] as f64 / 8.0) - 1.0).abs() < 1e-12);
+    }
+}
