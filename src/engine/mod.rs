@@ -1,1 +1,15 @@
 //! The exact transformer: the same bits on every machine.
+//!
+//! [`Engine::forward`] runs tokens of any number of streams and returns a row of logits for each. A row's result
+//! depends on the tokens before it in its stream and on nothing else: not on the rows beside it, the lengths of the
+//! calls that led to it, the number of threads, or the kernel set. `docs/NUMERICS.md` defines the result.
+
+mod attention;
+mod cache;
+mod forward;
+
+pub use cache::{Cache, SLACK};
+pub use forward::{Engine, EngineError, EngineOptions, Logits, Segment};
+
+/// Version of the numerics: changes whenever any logit of any model changes by a bit.
+pub const NUMERICS_VERSION: u8 = 1;

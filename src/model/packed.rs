@@ -119,6 +119,16 @@ pub struct Matrix<'a> {
     pub columns: usize,
 }
 
+/// Where a matrix lies in the file of a packed model.
+#[derive(Clone, Debug)]
+pub struct Place {
+    tiles: Range<usize>,
+    scales: Range<usize>,
+    bias: Option<Range<usize>>,
+    rows: usize,
+    columns: usize,
+}
+
 /// The bytes of every token, ascending.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenTable<'a> {
@@ -321,6 +331,14 @@ impl PackedModel {
     /// # Errors
     /// If the model has no such matrix.
     pub fn matrix(&self, name: &str) -> Result<Matrix<'_>, PackedError> {
+        self.locate(name).map(|place| self.at(&place))
+    }
+
+    /// Where the matrix called `name` lies, for [`PackedModel::at`].
+    ///
+    /// # Errors
+    /// If the model has no such matrix.
+    pub fn locate(&self, name: &str) -> Result<Place, PackedError> {
         let part = self.config.parts().into_iter().find_map(|part| match part {
             Part::Matrix {
                 name: other,
@@ -332,17 +350,33 @@ impl PackedModel {
         });
         let (rows, columns, bias) =
             part.ok_or_else(|| self.wrong(name, "a matrix of the configuration"))?;
-        Ok(Matrix {
-            tiles: self.bytes(&format!("{name}.weight"))?,
-            scales: self.floats(&format!("{name}.scale"))?,
-            bias: if bias {
-                Some(self.floats(&format!("{name}.bias"))?)
-            } else {
-                None
-            },
+        let range = |ending: &str| {
+            let name = format!("{name}.{ending}");
+            self.entries
+                .get(&name)
+                .map(|entry| entry.range.clone())
+                .ok_or_else(|| self.wrong(&name, "present"))
+        };
+        let bias = if bias { Some(range("bias")?) } else { None };
+        Ok(Place {
+            tiles: range("weight")?,
+            scales: range("scale")?,
+            bias,
             rows,
             columns,
         })
+    }
+
+    /// The matrix at a place found by [`PackedModel::locate`] in this model.
+    pub fn at(&self, place: &Place) -> Matrix<'_> {
+        let bytes = self.storage.bytes();
+        Matrix {
+            tiles: &bytes[place.tiles.clone()],
+            scales: as_floats(&bytes[place.scales.clone()]),
+            bias: place.bias.clone().map(|bias| as_floats(&bytes[bias])),
+            rows: place.rows,
+            columns: place.columns,
+        }
     }
 
     /// The f32 tensor called `name`.
@@ -350,13 +384,9 @@ impl PackedModel {
     /// # Errors
     /// If the model has no such tensor.
     pub fn floats(&self, name: &str) -> Result<&[f32], PackedError> {
-        let bytes = self.bytes(name)?;
-        // SAFETY: any four bytes are a valid f32; `align_to` splits off what is not aligned, checked below.
-        let (before, floats, after) = unsafe { bytes.align_to::<f32>() };
-        if before.is_empty() && after.is_empty() {
-            Ok(floats)
-        } else {
-            Err(self.wrong(name, "aligned to 4 bytes"))
+        match self.entries.get(name) {
+            Some(entry) if entry.dtype == Dtype::F32 => self.bytes(name).map(as_floats),
+            _ => Err(self.wrong(name, "a tensor of F32")),
         }
     }
 
@@ -498,10 +528,14 @@ impl PackedModel {
         {
             return Err(self.wrong(extra, "absent"));
         }
-        for name in ["token.offsets", "token.merges"] {
-            self.words(name)?;
+        let start = self.storage.bytes().as_ptr() as usize;
+        let askew = |entry: &Entry| {
+            entry.dtype != Dtype::U8 && !(start + entry.range.start).is_multiple_of(4)
+        };
+        match self.entries.iter().find(|(_, entry)| askew(entry)) {
+            Some((name, _)) => Err(self.wrong(name, "aligned to 4 bytes")),
+            None => Ok(()),
         }
-        self.floats("final_norm.weight").map(|_| ())
     }
 
     /// Token bytes are non-empty and strictly ascending, merges name rows.
@@ -548,6 +582,17 @@ impl PackedModel {
         }
         Ok(())
     }
+}
+
+/// The f32 values in `bytes`, which begin and end at multiples of four in an aligned storage.
+fn as_floats(bytes: &[u8]) -> &[f32] {
+    // SAFETY: any four bytes are a valid f32; `align_to` splits off what is not aligned.
+    let (before, floats, after) = unsafe { bytes.align_to::<f32>() };
+    assert!(
+        before.is_empty() && after.is_empty(),
+        "tensors of f32 are aligned when a model is opened"
+    );
+    floats
 }
 
 /// Whether a norm weight or bias is a finite number that the engine accepts.

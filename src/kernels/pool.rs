@@ -1,0 +1,311 @@
+//! Threads that share the work of one region after another.
+//!
+//! Decoding one token runs about 150 small regions, so entering and leaving one must cost microseconds: workers spin
+//! for a moment between regions and sleep only when nothing has come for a while. The thread that calls
+//! [`Pool::run`] works too, and does not wait for a worker that has not begun.
+
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use super::float_environment::FloatEnvironment;
+
+/// How long an idle worker looks for work before it sleeps.
+const SPIN: Duration = Duration::from_micros(60);
+/// Set in `state` while a region takes workers.
+const OPEN: u64 = 1 << 31;
+/// Lower part of `state`: workers inside the region. Above [`OPEN`]: number of the region.
+const INSIDE: u64 = OPEN - 1;
+const REGION: u32 = 32;
+
+type Work = dyn Fn(usize, usize) + Sync;
+
+struct Shared {
+    state: AtomicU64,
+    /// Next task of the open region.
+    next: AtomicUsize,
+    job: UnsafeCell<Option<(*const Work, usize)>>,
+    panicked: AtomicBool,
+    stop: AtomicBool,
+}
+
+// SAFETY: `job` is written only while no worker is inside a region and read only by workers inside one.
+unsafe impl Sync for Shared {}
+// SAFETY: the pointer in `job` is to a `Sync` closure and is dereferenced only while the owner waits in `run`.
+unsafe impl Send for Shared {}
+
+/// A fixed set of threads.
+pub struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<(JoinHandle<()>, Arc<AtomicBool>)>,
+    /// Serialises regions: two engines' callers may share a pool.
+    region: Mutex<()>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("threads", &self.threads())
+            .finish()
+    }
+}
+
+impl Pool {
+    /// A pool of `threads` threads, of which the caller of [`Pool::run`] is one.
+    pub fn new(threads: usize) -> Pool {
+        let shared = Arc::new(Shared {
+            state: AtomicU64::new(0),
+            next: AtomicUsize::new(0),
+            job: UnsafeCell::new(None),
+            panicked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        });
+        let mut workers = Vec::new();
+        for index in 1..threads {
+            let (shared, asleep) = (shared.clone(), Arc::new(AtomicBool::new(false)));
+            let flag = asleep.clone();
+            // A system that gives no more threads gets a smaller pool.
+            if let Ok(handle) = thread::Builder::new()
+                .name(format!("llmzip-{index}"))
+                .spawn(move || worker(&shared, &flag, index))
+            {
+                workers.push((handle, asleep));
+            }
+        }
+        Pool {
+            shared,
+            workers,
+            region: Mutex::new(()),
+        }
+    }
+
+    /// Threads that take part in a region.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `work(thread, task)` once for every task below `tasks`; `thread` is below [`Pool::threads`] and no two
+    /// calls at the same time have the same. Must not be called from inside a region.
+    ///
+    /// # Panics
+    /// If `work` panics.
+    pub fn run(&self, tasks: usize, work: &(dyn Fn(usize, usize) + Sync)) {
+        if self.workers.is_empty() || tasks <= 1 {
+            (0..tasks).for_each(|task| work(0, task));
+            return;
+        }
+        let _region = self.region.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = &*self.shared;
+        // SAFETY: only the lifetime changes; `Region::drop` below waits until no worker holds the pointer.
+        let job: *const Work = unsafe {
+            std::mem::transmute::<*const (dyn Fn(usize, usize) + Sync + '_), *const Work>(work)
+        };
+        // SAFETY: the region is closed and empty: no worker reads the cell.
+        unsafe { *shared.job.get() = Some((job, tasks)) };
+        shared.next.store(0, Ordering::Relaxed);
+        let region = (shared.state.load(Ordering::Relaxed) >> REGION).wrapping_add(1);
+        shared
+            .state
+            .store(region << REGION | OPEN, Ordering::SeqCst);
+        for (handle, asleep) in &self.workers {
+            if asleep.load(Ordering::SeqCst) {
+                handle.thread().unpark();
+            }
+        }
+        let closing = Region(shared);
+        drain(shared, job, tasks, 0);
+        drop(closing);
+        if shared.panicked.swap(false, Ordering::Relaxed) {
+            panic!("a worker thread panicked");
+        }
+    }
+
+    /// Calls `work` once for every item, each with the scratch space of the thread it runs on.
+    ///
+    /// # Panics
+    /// If `work` panics, or there are fewer scratch spaces than threads.
+    pub fn for_each<S: Send, T: Send>(
+        &self,
+        scratch: &mut [S],
+        items: &mut [T],
+        work: impl Fn(&mut S, &mut T) + Sync,
+    ) {
+        assert!(scratch.len() >= self.threads());
+        let (scratch, count, items) = (
+            Raw(scratch.as_mut_ptr()),
+            items.len(),
+            Raw(items.as_mut_ptr()),
+        );
+        self.run(count, &|thread, task| {
+            // SAFETY: `run` gives each task out once and never runs two calls with one thread number at a time, so
+            // both references are unique; both are in bounds.
+            let (scratch, item) = unsafe { (&mut *scratch.at(thread), &mut *items.at(task)) };
+            work(scratch, item);
+        });
+    }
+}
+
+/// A pointer that may cross threads; whoever dereferences it says why that is sound.
+pub(super) struct Raw<T>(pub(super) *mut T);
+
+impl<T> Raw<T> {
+    pub(super) fn at(&self, index: usize) -> *mut T {
+        self.0.wrapping_add(index)
+    }
+}
+
+// SAFETY: a pointer is a number; the promises are made where it is dereferenced.
+unsafe impl<T: Send> Sync for Raw<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Raw<T> {}
+
+/// Closes the region and waits for the workers inside, also when the caller's own share panics.
+struct Region<'a>(&'a Shared);
+
+impl Drop for Region<'_> {
+    fn drop(&mut self) {
+        let mut rounds = 0u32;
+        let mut state = self.0.state.fetch_and(!OPEN, Ordering::AcqRel);
+        while state & INSIDE != 0 {
+            rounds += 1;
+            // A worker that lost its processor needs ours.
+            if rounds.is_multiple_of(2048) {
+                thread::yield_now()
+            } else {
+                std::hint::spin_loop()
+            }
+            state = self.0.state.load(Ordering::Acquire);
+        }
+    }
+}
+
+/// Takes tasks until there are none.
+fn drain(shared: &Shared, job: *const Work, tasks: usize, thread: usize) {
+    // SAFETY: the closure lives until the region is closed and empty, and this thread is inside.
+    let work = unsafe { &*job };
+    loop {
+        let task = shared.next.fetch_add(1, Ordering::Relaxed);
+        if task >= tasks {
+            return;
+        }
+        work(thread, task);
+    }
+}
+
+fn worker(shared: &Shared, asleep: &AtomicBool, thread: usize) {
+    let _environment = FloatEnvironment::enter();
+    let mut done = 0;
+    loop {
+        let state = wait(shared, asleep, done);
+        if shared.stop.load(Ordering::Acquire) {
+            return;
+        }
+        if shared
+            .state
+            .compare_exchange_weak(state, state + 1, Ordering::AcqRel, Ordering::Relaxed)
+            .is_err()
+        {
+            continue;
+        }
+        done = state >> REGION;
+        // SAFETY: this thread is inside the region, so the caller does not write.
+        if let Some((job, tasks)) = unsafe { *shared.job.get() } {
+            let share = std::panic::AssertUnwindSafe(|| drain(shared, job, tasks, thread));
+            if std::panic::catch_unwind(share).is_err() {
+                shared.panicked.store(true, Ordering::Relaxed);
+            }
+        }
+        shared.state.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Waits for an open region other than `done`, or the end; returns the state seen.
+fn wait(shared: &Shared, asleep: &AtomicBool, done: u64) -> u64 {
+    let news = || {
+        let state = shared.state.load(Ordering::SeqCst);
+        let fresh = state & OPEN != 0 && state >> REGION != done;
+        (fresh || shared.stop.load(Ordering::SeqCst)).then_some(state)
+    };
+    let start = Instant::now();
+    loop {
+        for _ in 0..64 {
+            if let Some(state) = news() {
+                return state;
+            }
+            std::hint::spin_loop();
+        }
+        if start.elapsed() < SPIN {
+            continue;
+        }
+        // The flag is raised before the last look, and the caller looks at the flag after it opened the region, so one
+        // of the two sees the other.
+        asleep.store(true, Ordering::SeqCst);
+        while news().is_none() {
+            thread::park();
+        }
+        asleep.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        let threads: Vec<Thread> = self
+            .workers
+            .iter()
+            .map(|(handle, _)| handle.thread().clone())
+            .collect();
+        threads.iter().for_each(Thread::unpark);
+        for (handle, _) in self.workers.drain(..) {
+            // A worker catches the panics of its tasks and has none of its own.
+            let _ = handle.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_runs_once_in_every_region() {
+        for threads in [1, 2, 5] {
+            let pool = Pool::new(threads);
+            for region in 0..500 {
+                let mut items = vec![0usize; region % 37];
+                let mut scratch = vec![0usize; threads];
+                pool.for_each(&mut scratch, &mut items, |count, item| {
+                    *count += 1;
+                    *item += 1;
+                });
+                assert!(items.iter().all(|item| *item == 1));
+                assert_eq!(scratch.iter().sum::<usize>(), items.len());
+            }
+        }
+    }
+
+    #[test]
+    fn sleeping_workers_wake() {
+        let pool = Pool::new(3);
+        for _ in 0..5 {
+            thread::sleep(Duration::from_millis(2));
+            let counter = AtomicUsize::new(0);
+            pool.run(100, &|_, _| {
+                counter.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(counter.load(Ordering::Relaxed), 100);
+        }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
+        let pool = Pool::new(2);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            pool.run(64, &|_, task| assert_ne!(task, 40));
+        }));
+        assert!(result.is_err());
+        pool.run(64, &|_, _| ());
+    }
+}
