@@ -1,0 +1,113 @@
+//! The models inside the binary. The first is the default of `compress`.
+//!
+//! To replace it by a model trained anew (see `training/`):
+//!
+//! ```text
+//! llmzip model add FOLDER --output src/model/embedded/default.llmzmodel
+//! ```
+//!
+//! and write the identity that this prints into [`ALL`]; a test compares them.
+//! A model that has been released stays listed, so that its files can be read.
+
+use super::packed::PackedModel;
+use std::sync::{Arc, OnceLock};
+
+/// A packed model that is part of the binary.
+#[derive(Debug)]
+pub struct Embedded {
+    /// Its name.
+    pub name: &'static str,
+    /// The packed file.
+    pub bytes: &'static [u8],
+    /// BLAKE3 of `bytes`.
+    pub identity: [u8; 32],
+    opened: OnceLock<Arc<PackedModel>>,
+}
+
+/// All embedded models, the default first.
+pub static ALL: [Embedded; 1] = [Embedded {
+    name: "llmzip-2m",
+    bytes: &DEFAULT.0,
+    identity: digits(b"d25155b23f91fb71fb7373fc267b6e6a101c358305f74246f20340e1eb5e1013"),
+    opened: OnceLock::new(),
+}];
+
+/// Aligned like a mapped file, so that the weights are used where they lie.
+#[repr(C, align(64))]
+struct Aligned<T: ?Sized>(T);
+
+static DEFAULT: &Aligned<[u8]> = &Aligned(*include_bytes!("embedded/default.llmzmodel"));
+
+const fn digits(text: &[u8; 64]) -> [u8; 32] {
+    const fn value(digit: u8) -> u8 {
+        match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => panic!("an identity is written in lower-case hexadecimal digits"),
+        }
+    }
+    let mut bytes = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        bytes[i] = value(text[2 * i]) << 4 | value(text[2 * i + 1]);
+        i += 1;
+    }
+    bytes
+}
+
+impl Embedded {
+    /// The model, opened once for the whole process.
+    pub fn open(&'static self) -> Arc<PackedModel> {
+        let model = self.opened.get_or_init(|| {
+            let opened = PackedModel::from_static(self.bytes);
+            Arc::new(opened.expect("embedded models are opened by a test"))
+        });
+        Arc::clone(model)
+    }
+}
+
+/// The model that `compress` uses unless told otherwise.
+pub fn default() -> &'static Embedded {
+    &ALL[0]
+}
+
+/// The embedded model of this name.
+pub fn by_name(name: &str) -> Option<&'static Embedded> {
+    ALL.iter().find(|model| model.name == name)
+}
+
+/// The frozen model of the tests; golden files were made with it.
+#[cfg(test)]
+pub(crate) const FIXTURE: &[u8] = include_bytes!("../../fixtures/fixture.llmzmodel");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_embedded_model_is_what_its_identity_says_and_sound() {
+        for model in &ALL {
+            let opened = model.open();
+            assert_eq!(
+                super::super::store::hex(&opened.identity()),
+                super::super::store::hex(&model.identity),
+                "identity of {}",
+                model.name
+            );
+            opened.verify().unwrap();
+            assert!(model.bytes.as_ptr().addr().is_multiple_of(64));
+            let singles = (0..=255u8).filter(|byte| opened.tokens().find(&[*byte]).is_some());
+            assert_eq!(singles.count(), 256, "{} can spell every byte", model.name);
+        }
+        assert!(ALL.iter().map(|m| m.bytes.len()).sum::<usize>() <= 8 << 20);
+    }
+
+    #[test]
+    fn the_fixture_is_frozen() {
+        let identity = blake3::hash(FIXTURE).to_hex();
+        assert_eq!(
+            identity.as_str(),
+            "9b477d67e4d52001f663dd0f55b4093a8212d348721cf0d37475ed3c9337977e"
+        );
+    }
+}
