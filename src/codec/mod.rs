@@ -1,1 +1,49 @@
 //! From bytes to binary decisions to coded bits, and back.
+//!
+//! A block is coded in one of the container's modes. With a language model, its bytes become tokens,
+//! each token a path of binary decisions ([`byte_path`]), each decision a probability mixed from the
+//! model's opinion and the experts' ([`crate::predict`]), and the range coder ([`coder`]) writes it.
+//! Without one, the decisions are simply the bits of the bytes. [`encode`] and [`decode`] are mirror
+//! images: whatever one does between two decisions, the other does too. [`plan`] chooses the modes.
+//!
+//! This folder knows bytes, tokens and probabilities; how blocks lie in a file is
+//! [`crate::container`]'s affair, and how the model computes is [`crate::engine`]'s.
+
+mod byte_path;
+mod coder;
+pub mod decode;
+pub mod encode;
+mod language_model;
+pub mod plan;
+
+pub use coder::CODED_BITS;
+
+/// Why coded bytes cannot be what an encoder wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CorruptStream {
+    /// The bytes denote a point outside every symbol.
+    #[error("the coded data is not a code word")]
+    NotACodeWord,
+    /// The decoder needs more bytes than there are.
+    #[error("the coded data ends too early")]
+    Exhausted,
+    /// The block is complete, the coded bytes are not.
+    #[error("{bytes} bytes of coded data are left over")]
+    Unread {
+        /// How many.
+        bytes: usize,
+    },
+    /// A token runs past the length of the block.
+    #[error("a token runs past the end of its block")]
+    Overshoot,
+    /// The block needs something this decoder was not given.
+    #[error("the block was coded with a language model, and its frame names none")]
+    NoModel,
+    /// More streams than this version decodes.
+    #[error("the block has {got} streams; this version decodes one")]
+    Streams {
+        /// Streams in the block.
+        got: usize,
+    },
+}

@@ -40,8 +40,14 @@ pub struct Block {
     pub original_len: u32,
     /// The streams in the order of their parts of the original; empty if and only if the mode is raw.
     pub streams: Vec<StreamPart>,
-    /// The streams' coded bytes, one after the other; never more than `original_len`.
+    /// The streams' coded bytes, one after the other; at most [`max_payload`] of `original_len`.
     pub payload: Vec<u8>,
+}
+
+/// The most payload a coded block of `original_len` bytes may have. An encoder stores what it cannot
+/// shrink, but cannot always know before its experts have learned from the block; this leaves room.
+pub fn max_payload(original_len: u32) -> u32 {
+    original_len + original_len / 8 + 64
 }
 
 impl Block {
@@ -97,8 +103,8 @@ impl Block {
         if self.mode == Mode::Model && frame.model.is_none() {
             return Err("the frame names no model");
         }
-        if self.payload.len() > self.original_len as usize {
-            return Err("a coded block is no longer than its original");
+        if self.payload.len() > max_payload(self.original_len) as usize {
+            return Err("a coded block is hardly longer than its original");
         }
         if !(1..=MAX_STREAMS).contains(&self.streams.len()) {
             return Err("a coded block has 1 to 256 streams");
@@ -200,8 +206,8 @@ impl BlockHeader {
             source.varint("a block's payload length", bytes)?,
             "a block's payload length",
             0,
-            original_len,
-            "at most the original length",
+            max_payload(original_len),
+            "at most 9/8 of the original length and 64",
         )?;
         let count = if kind & FLAG_STREAMS == 0 {
             1

@@ -411,7 +411,7 @@ fn the_writer_refuses_what_no_reader_would_accept() {
     ));
     assert!(refused(
         &plain,
-        Block::coded(Mode::Experts, 2, vec![1; 3]),
+        Block::coded(Mode::Experts, 2, vec![1; 67]),
         b"ab"
     ));
     let mut streams = Block::coded(Mode::Experts, 2, vec![1]);

@@ -137,6 +137,16 @@ pub struct TokenTable<'a> {
 }
 
 impl<'a> TokenTable<'a> {
+    /// A table whose row r is `bytes[offsets[r]..offsets[r + 1]]`: strictly ascending, none empty.
+    pub fn new(bytes: &'a [u8], offsets: &'a [u32]) -> TokenTable<'a> {
+        TokenTable { bytes, offsets }
+    }
+
+    /// Whether each of the 256 bytes is a token by itself.
+    pub fn has_every_byte(&self) -> bool {
+        (0..=u8::MAX).all(|byte| self.find(&[byte]).is_some())
+    }
+
     /// Number of tokens.
     pub fn len(&self) -> usize {
         self.offsets.len() - 1

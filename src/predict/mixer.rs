@@ -3,6 +3,7 @@
 use super::logistic::squash;
 
 /// A mixer of `inputs` logits with one weight vector for each of `contexts` contexts.
+#[derive(Clone)]
 pub struct Mixer {
     inputs: usize,
     weights: Vec<i32>,

@@ -7,8 +7,12 @@
 
 mod logistic;
 mod mixer;
+mod output_bias;
 mod plain;
 mod predictor;
+mod preset;
 
 pub use logistic::PROBABILITY_BITS;
+pub use output_bias::OutputBias;
 pub use predictor::{Event, Predictor, Preset, Settings, TokenFacts};
+pub use preset::PREDICTOR_VERSION;

@@ -3,6 +3,7 @@
 use super::logistic::stretch;
 
 /// Direct bit probabilities of orders 0, 1 and (hashed) 2.
+#[derive(Clone)]
 pub struct PlainExperts {
     tables: [Vec<u16>; 3],
     slots: [usize; 3],

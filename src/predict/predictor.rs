@@ -64,6 +64,7 @@ impl Counter {
 ///
 /// The caller alternates [`predict`](Predictor::predict) and [`update`](Predictor::update), or calls
 /// [`learn_certain`](Predictor::learn_certain) for bits that cost nothing.
+#[derive(Clone)]
 pub struct Predictor {
     settings: Settings,
     experts: PlainExperts,

@@ -1,0 +1,214 @@
+//! Blocks to coded bytes. The mirror image of [`super::decode`].
+
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use super::byte_path::{Odds, Question, Walk};
+use super::coder::Encoder;
+use super::language_model::LanguageModel;
+use crate::engine::{Engine, Logits};
+use crate::model::tokenizer::{Piece, Tokenizer};
+use crate::predict::{Event, OutputBias, Predictor, Settings, TokenFacts};
+
+/// What an encoder carries from block to block of a frame.
+#[derive(Clone)]
+pub struct BlockEncoder {
+    predictor: Predictor,
+    model: Option<ModelEncoder>,
+}
+
+/// A language model and what turns bytes into its tokens.
+#[derive(Clone)]
+struct ModelEncoder {
+    language_model: LanguageModel,
+    tokenizer: Arc<Tokenizer>,
+    bias: OutputBias,
+    escapes: bool,
+}
+
+/// Bytes of the block coded so far, and the coded bytes they took.
+pub type OnProgress<'a> = &'a mut dyn FnMut(usize, usize);
+
+impl BlockEncoder {
+    /// An encoder for a frame without a language model.
+    pub fn experts_only(settings: Settings) -> BlockEncoder {
+        BlockEncoder {
+            predictor: Predictor::new(settings),
+            model: None,
+        }
+    }
+
+    /// An encoder for a frame with one.
+    pub fn with_model(
+        settings: Settings,
+        engine: Arc<Engine>,
+        tokenizer: Arc<Tokenizer>,
+    ) -> BlockEncoder {
+        let tokens = engine.model().tokens();
+        let escapes = !tokens.has_every_byte();
+        let bias = OutputBias::new(tokens.len());
+        BlockEncoder {
+            predictor: Predictor::new(settings),
+            model: Some(ModelEncoder {
+                language_model: LanguageModel::new(engine),
+                tokenizer,
+                bias,
+                escapes,
+            }),
+        }
+    }
+
+    /// Notes a block that is stored as it is.
+    pub fn pass_raw(&mut self, bytes: &[u8]) {
+        self.predictor.skip_bytes(bytes);
+        self.reset_model();
+    }
+
+    /// Codes a block with the experts alone.
+    pub fn experts(&mut self, bytes: &[u8], progress: OnProgress<'_>) -> Vec<u8> {
+        self.reset_model();
+        let mut decisions = Decisions {
+            predictor: &mut self.predictor,
+            coder: Encoder::new(),
+        };
+        for (i, &byte) in bytes.iter().enumerate() {
+            decisions.byte(byte);
+            if i % 4096 == 4095 {
+                progress(i + 1, decisions.coder.len());
+            }
+        }
+        decisions.coder.finish()
+    }
+
+    /// Codes a block with the language model and the experts; `None` if the frame has no model.
+    pub fn model(&mut self, bytes: &[u8], progress: OnProgress<'_>) -> Option<Vec<u8>> {
+        let ModelEncoder {
+            language_model,
+            tokenizer,
+            bias,
+            escapes,
+        } = self.model.as_mut()?;
+        let pieces = tokenizer.encode(bytes);
+        let rows: Vec<u32> = pieces
+            .iter()
+            .filter_map(|piece| match piece {
+                Piece::Token(row) => Some(*row),
+                Piece::Byte(_) => None,
+            })
+            .collect();
+        let engine = Arc::clone(language_model.engine());
+        let mut foresight = language_model.foresee(&rows);
+        let mut decisions = Decisions {
+            predictor: &mut self.predictor,
+            coder: Encoder::new(),
+        };
+        // The engine computes a chunk of predictions while the coder uses the one before; two
+        // buffers travel between them.
+        let (full_in, full_out) = mpsc::sync_channel::<Logits>(1);
+        let (empty_in, empty_out) = mpsc::channel::<Logits>();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                // Cannot fail: the receiver lives until the engine's thread has it.
+                let _ = empty_in.send(Logits::default());
+            }
+            scope.spawn(move || {
+                while let Ok(mut logits) = empty_out.recv() {
+                    if !foresight.next_chunk(&mut logits) || full_in.send(logits).is_err() {
+                        break;
+                    }
+                }
+            });
+            let tokens = engine.model().tokens();
+            let mut cumulative = vec![0; tokens.len() + 1];
+            let mut logits = Logits::default();
+            let mut row_in_chunk = 0;
+            let mut done = 0;
+            for piece in pieces {
+                if *escapes {
+                    decisions.settle(Event::Escape, None, matches!(piece, Piece::Byte(_)));
+                }
+                match piece {
+                    Piece::Byte(byte) => {
+                        decisions.byte(byte);
+                        done += 1;
+                    }
+                    Piece::Token(row) => {
+                        if row_in_chunk == logits.rows() {
+                            progress(done, decisions.coder.len());
+                            let Ok(next) = full_out.recv() else {
+                                // The engine's thread ended early, which only a panic there does;
+                                // the scope passes it on.
+                                return;
+                            };
+                            let _ = empty_in.send(std::mem::replace(&mut logits, next));
+                            row_in_chunk = 0;
+                        }
+                        let row_logits = logits.row(row_in_chunk);
+                        LanguageModel::distribution(&engine, row_logits, bias, &mut cumulative);
+                        row_in_chunk += 1;
+                        let walk = Walk::new(tokens, &cumulative, bytes.len() - done);
+                        decisions.token(walk, &cumulative, tokens.bytes(row));
+                        bias.update(&cumulative, row);
+                        done += tokens.bytes(row).len();
+                    }
+                }
+            }
+        });
+        Some(decisions.coder.finish())
+    }
+
+    fn reset_model(&mut self) {
+        if let Some(model) = &mut self.model {
+            model.language_model.reset();
+        }
+    }
+}
+
+/// The one place where a decision meets predictor and coder.
+struct Decisions<'a> {
+    predictor: &'a mut Predictor,
+    coder: Encoder,
+}
+
+impl Decisions<'_> {
+    fn settle(&mut self, event: Event, opinion: Option<u32>, bit: bool) {
+        let p = self.predictor.predict(event, opinion);
+        self.coder.encode(p, bit);
+        self.predictor.update(bit);
+    }
+
+    fn byte(&mut self, byte: u8) {
+        for shift in (0..8).rev() {
+            self.settle(Event::Bit, None, byte >> shift & 1 == 1);
+        }
+    }
+
+    fn token(&mut self, mut walk: Walk<'_>, cumulative: &[u64], bytes: &[u8]) {
+        self.predictor.begin_token(TokenFacts::new(cumulative));
+        let mut shift = 8;
+        loop {
+            let bit = match walk.question() {
+                Question::Token(_) => return,
+                Question::TokenEnd(odds) => {
+                    let bit = walk.depth() == bytes.len();
+                    if let Odds::Chance(p) = odds {
+                        self.settle(Event::TokenEnd, Some(p), bit);
+                    }
+                    bit
+                }
+                Question::Bit(odds) => {
+                    shift = if shift == 0 { 7 } else { shift - 1 };
+                    let bit = bytes[walk.depth()] >> shift & 1 == 1;
+                    match odds {
+                        Odds::Chance(p) => self.settle(Event::Bit, Some(p), bit),
+                        Odds::Certain(_) => self.predictor.learn_certain(bit),
+                    }
+                    bit
+                }
+            };
+            // An encoder's token always fits what is left of the block.
+            let fits = walk.answer(bit);
+            debug_assert!(fits.is_ok());
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The language model as the codec sees it: tokens in, the next token's distribution out.
+//!
+//! What the model has seen, defined once for both directions: at the start of a stream the
+//! beginning-of-text row (row 0 where a model has none), then every token coded, never an escaped
+//! byte. The last token stays pending until a prediction that needs it, so that a block's last token
+//! costs no forward pass. Any other block in between resets it.
+
+use std::sync::Arc;
+
+use crate::engine::{Cache, Engine, Logits, Segment};
+use crate::kernels;
+use crate::kernels::float_environment::FloatEnvironment;
+use crate::predict::OutputBias;
+
+/// Rows of logits computed at once when encoding are bounded by this many entries, 16 MiB.
+const LOGITS_AT_ONCE: usize = 4 << 20;
+
+/// One stream's language model.
+#[derive(Clone)]
+pub struct LanguageModel {
+    engine: Arc<Engine>,
+    cache: Cache,
+    /// The input row that the next prediction is conditioned on and the cache has not seen.
+    pending: u32,
+}
+
+impl LanguageModel {
+    /// A model that has seen nothing.
+    pub fn new(engine: Arc<Engine>) -> LanguageModel {
+        let cache = engine.new_cache();
+        let pending = start_row(&engine);
+        LanguageModel {
+            engine,
+            cache,
+            pending,
+        }
+    }
+
+    /// Forgets everything.
+    pub fn reset(&mut self) {
+        self.cache.reset();
+        self.pending = start_row(&self.engine);
+    }
+
+    /// The engine behind.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Computes the prediction that follows the pending row into `logits` (one row of V).
+    pub fn predict(&mut self, logits: &mut Logits) {
+        let tokens = [self.pending];
+        self.engine.forward(
+            &mut [Segment {
+                cache: &mut self.cache,
+                tokens: &tokens,
+            }],
+            logits,
+        );
+    }
+
+    /// Turns one row of logits into the prefix sums of the next token's distribution (V + 1 entries).
+    pub fn distribution(
+        engine: &Engine,
+        logits: &[i32],
+        bias: &OutputBias,
+        cumulative: &mut [u64],
+    ) {
+        let _environment = FloatEnvironment::enter();
+        kernels::distribution(engine.kernels(), logits, Some(bias.values()), cumulative);
+    }
+
+    /// Settles that `row` is the token predicted last.
+    pub fn accept(&mut self, row: u32) {
+        self.pending = row;
+    }
+
+    /// For an encoder that knows the tokens to come: computes the predictions of all of `rows`, in
+    /// order, some at a time. Afterwards the last of them is pending.
+    pub fn foresee<'a>(&'a mut self, rows: &[u32]) -> Foresight<'a> {
+        let mut inputs = Vec::with_capacity(rows.len() + 1);
+        inputs.push(self.pending);
+        inputs.extend_from_slice(rows);
+        if let Some(last) = inputs.pop() {
+            self.pending = last;
+        }
+        Foresight {
+            chunk: self.chunk_rows(),
+            model: self,
+            inputs,
+            done: 0,
+        }
+    }
+
+    /// Predictions computed at once when encoding.
+    fn chunk_rows(&self) -> usize {
+        let vocabulary = self.engine.model().config().vocab;
+        (LOGITS_AT_ONCE / vocabulary.max(1)).clamp(32, 256)
+    }
+}
+
+/// The predictions of tokens that are known already, a chunk at a time.
+pub struct Foresight<'a> {
+    model: &'a mut LanguageModel,
+    inputs: Vec<u32>,
+    done: usize,
+    chunk: usize,
+}
+
+impl Foresight<'_> {
+    /// Computes the next chunk's predictions into `logits`; false when there are none left.
+    pub fn next_chunk(&mut self, logits: &mut Logits) -> bool {
+        let end = (self.done + self.chunk).min(self.inputs.len());
+        let tokens = &self.inputs[self.done..end];
+        if tokens.is_empty() {
+            return false;
+        }
+        self.model.engine.forward(
+            &mut [Segment {
+                cache: &mut self.model.cache,
+                tokens,
+            }],
+            logits,
+        );
+        self.done = end;
+        true
+    }
+}
+
+fn start_row(engine: &Engine) -> u32 {
+    engine.model().config().bos.unwrap_or(0)
+}

@@ -1,0 +1,249 @@
+//! Bytes to a frame.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use crate::codec::encode::BlockEncoder;
+use crate::codec::plan::{self, Class};
+use crate::container::{Block, ContainerError, FrameHeader, FrameWriter, MAX_BLOCK_LEN, Mode};
+use crate::predict::{PREDICTOR_VERSION, Preset, Settings};
+use crate::{Error, Model, OnProgress, Progress, Summary};
+
+/// How to compress. The default: no language model, all experts, checksums.
+#[derive(Clone)]
+pub struct CompressOptions {
+    /// The language model; none leaves everything to the experts.
+    pub model: Option<Arc<Model>>,
+    /// Whether adaptive experts help the model. For measurement: files get larger without.
+    pub experts: bool,
+    /// How many experts.
+    pub preset: Preset,
+    /// Whether each block carries a check of its original bytes.
+    pub checksum: bool,
+    /// Blocks share no state: each can be read without those before it, and the file is larger.
+    pub independent_blocks: bool,
+    /// The most original bytes in a block, 1..=16 MiB; memory and the delay of streams grow with it.
+    pub block_len: u32,
+}
+
+impl Default for CompressOptions {
+    fn default() -> Self {
+        CompressOptions {
+            model: None,
+            experts: true,
+            preset: Preset::Normal,
+            checksum: true,
+            independent_blocks: false,
+            block_len: 1 << 20,
+        }
+    }
+}
+
+/// Reads `input` to its end and writes one compressed frame to `output`.
+///
+/// Memory does not grow with the input: `block_len` bytes at a time are held. The bytes written
+/// depend on the input, the options and the model alone: not on the machine, the number of threads
+/// or how `input` hands out its bytes.
+///
+/// # Errors
+///
+/// [`Error::Read`], [`Error::Write`], and [`Error::Unsupported`] for options out of range.
+pub fn compress(
+    mut input: impl Read,
+    output: impl Write,
+    options: &CompressOptions,
+    progress: OnProgress<'_>,
+) -> Result<Summary, Error> {
+    if !(1..=MAX_BLOCK_LEN).contains(&options.block_len) {
+        return Err(Error::Unsupported("a block has 1 byte to 16 MiB"));
+    }
+    if options.model.is_some() && !cfg!(feature = "encode") {
+        return Err(Error::Unsupported(
+            "this build compresses without language models only",
+        ));
+    }
+    let settings = Settings {
+        experts: options.experts,
+        preset: options.preset,
+        with_model: options.model.is_some(),
+    };
+    let header = FrameHeader {
+        model: options.model.as_ref().map(|model| model.reference()),
+        predictor: PREDICTOR_VERSION,
+        preset: settings.to_preset(),
+        independent_blocks: options.independent_blocks,
+        checksum: options.checksum,
+    };
+    let mut frame = FrameEncoder {
+        writer: FrameWriter::new(output, &header).map_err(writing)?,
+        settings,
+        options,
+        blocks: None,
+        summary: Summary::default(),
+        progress,
+    };
+    loop {
+        let mut window = Vec::new();
+        input
+            .by_ref()
+            .take(u64::from(options.block_len))
+            .read_to_end(&mut window)
+            .map_err(Error::Read)?;
+        for (range, class) in plan::runs(&window) {
+            frame.run(&window[range], class)?;
+        }
+        if window.len() < options.block_len as usize {
+            break;
+        }
+    }
+    frame.finish()
+}
+
+struct FrameEncoder<'a, W: Write> {
+    writer: FrameWriter<W>,
+    settings: Settings,
+    options: &'a CompressOptions,
+    /// What the blocks so far have taught; `None` before the first.
+    blocks: Option<BlockEncoder>,
+    summary: Summary,
+    progress: OnProgress<'a>,
+}
+
+/// A first run of at most this many bytes is coded in every mode, and the shortest result kept.
+const TRY_ALL: usize = 64 << 10;
+/// Shorter runs might not even pay for the coder's last word.
+const SHORT_RUN: usize = 4 << 10;
+
+impl<W: Write> FrameEncoder<'_, W> {
+    /// Codes one run of the plan as a block.
+    fn run(&mut self, bytes: &[u8], class: Class) -> Result<(), Error> {
+        if self.options.independent_blocks {
+            self.blocks = None;
+        }
+        if class == Class::Incompressible {
+            return self.store(bytes);
+        }
+        let use_model = self.options.model.is_some() && class == Class::Text;
+        if self.blocks.is_none() && bytes.len() <= TRY_ALL {
+            let (mut encoder, mut mode, mut coded) = self.code_afresh(bytes, Mode::Experts);
+            if use_model {
+                let with_model = self.code_afresh(bytes, Mode::Model);
+                if with_model.2.len() < coded.len() || !self.settings.experts {
+                    (encoder, mode, coded) = with_model;
+                }
+            }
+            if coded.len() >= bytes.len() {
+                return self.store(bytes);
+            }
+            self.blocks = Some(encoder);
+            return self.write(mode, bytes, coded);
+        }
+        let mode = if use_model && self.model_helps(bytes) {
+            Mode::Model
+        } else {
+            Mode::Experts
+        };
+        let mut encoder = match self.blocks.take() {
+            Some(encoder) => encoder,
+            None => self.fresh(),
+        };
+        let before =
+            (bytes.len() < SHORT_RUN || plan::is_nearly_random(bytes)).then(|| encoder.clone());
+        let done = self.summary;
+        let mut report = |original, compressed| {
+            (self.progress)(Progress {
+                original: done.original_len + original as u64,
+                compressed: done.compressed_len + compressed as u64,
+            });
+        };
+        let coded = code(&mut encoder, mode, bytes, &mut report);
+        if let (Some(before), true) = (before, coded.len() >= bytes.len()) {
+            self.blocks = Some(before);
+            return self.store(bytes);
+        }
+        self.blocks = Some(encoder);
+        self.write(mode, bytes, coded)
+    }
+
+    /// Whether a sample of `text` gets shorter with the model than without, both starting afresh.
+    fn model_helps(&self, text: &[u8]) -> bool {
+        let sample = plan::sample(text);
+        let with_model = self.code_afresh(&sample, Mode::Model).2.len();
+        !self.settings.experts || with_model < self.code_afresh(&sample, Mode::Experts).2.len()
+    }
+
+    fn code_afresh(&self, bytes: &[u8], mode: Mode) -> (BlockEncoder, Mode, Vec<u8>) {
+        let mut encoder = self.fresh();
+        let coded = code(&mut encoder, mode, bytes, &mut |_, _| {});
+        (encoder, mode, coded)
+    }
+
+    fn fresh(&self) -> BlockEncoder {
+        #[cfg(feature = "encode")]
+        if let Some(model) = &self.options.model {
+            return BlockEncoder::with_model(
+                self.settings,
+                Arc::clone(model.engine()),
+                Arc::clone(model.tokenizer()),
+            );
+        }
+        BlockEncoder::experts_only(self.settings)
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let mut encoder = match self.blocks.take() {
+            Some(encoder) => encoder,
+            None => self.fresh(),
+        };
+        encoder.pass_raw(bytes);
+        self.blocks = Some(encoder);
+        self.write(Mode::Raw, bytes, bytes.to_vec())
+    }
+
+    fn write(&mut self, mode: Mode, original: &[u8], payload: Vec<u8>) -> Result<(), Error> {
+        let block = match mode {
+            Mode::Raw => Block::raw(payload),
+            // No longer than MAX_BLOCK_LEN, which a u32 holds.
+            _ => Block::coded(mode, original.len() as u32, payload),
+        };
+        self.summary.original_len += original.len() as u64;
+        self.summary.compressed_len += block.payload.len() as u64;
+        self.summary.modes.add(mode, original.len() as u64);
+        self.writer.write_block(block, original).map_err(writing)?;
+        (self.progress)(Progress {
+            original: self.summary.original_len,
+            compressed: self.summary.compressed_len,
+        });
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Summary, Error> {
+        let (mut output, totals) = self.writer.finish().map_err(writing)?;
+        output.flush().map_err(Error::Write)?;
+        self.summary.compressed_len = totals.frame_len;
+        Ok(self.summary)
+    }
+}
+
+fn code(
+    encoder: &mut BlockEncoder,
+    mode: Mode,
+    bytes: &[u8],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Vec<u8> {
+    #[cfg(feature = "encode")]
+    if mode == Mode::Model
+        && let Some(coded) = encoder.model(bytes, progress)
+    {
+        return coded;
+    }
+    debug_assert!(mode == Mode::Experts);
+    encoder.experts(bytes, progress)
+}
+
+fn writing(error: ContainerError) -> Error {
+    match error {
+        ContainerError::Io(error) => Error::Write(error),
+        other => Error::Container(other),
+    }
+}

@@ -1,0 +1,171 @@
+//! Compression with a language model, on the frozen fixture model.
+
+#![cfg(feature = "encode")]
+
+use std::sync::Arc;
+
+use llmzip::container::ModelRef;
+use llmzip::engine::EngineOptions;
+use llmzip::kernels::KernelSet;
+use llmzip::model::PackedModel;
+use llmzip::{CompressOptions, Error, Model, Summary, compress, decompress, no_models};
+use proptest::prelude::*;
+
+fn fixture(options: EngineOptions) -> Arc<Model> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/fixture.llmzmodel");
+    let packed = Arc::new(PackedModel::open(path).unwrap());
+    Arc::new(Model::new(packed, options, None).unwrap())
+}
+
+fn single_thread() -> EngineOptions {
+    EngineOptions {
+        threads: 1,
+        ..EngineOptions::default()
+    }
+}
+
+fn squeeze(original: &[u8], options: &CompressOptions) -> (Vec<u8>, Summary) {
+    let mut compressed = Vec::new();
+    let summary = compress(original, &mut compressed, options, &mut |_| {}).unwrap();
+    (compressed, summary)
+}
+
+fn restore(compressed: &[u8], model: &Arc<Model>) -> Result<Vec<u8>, Error> {
+    let mut restored = Vec::new();
+    let mut resolve = |wanted: &ModelRef| {
+        if wanted.identity == model.reference().identity {
+            Ok(Arc::clone(model))
+        } else {
+            no_models(wanted)
+        }
+    };
+    decompress(compressed, &mut restored, &mut resolve, &mut |_| {})?;
+    Ok(restored)
+}
+
+fn with(model: &Arc<Model>) -> CompressOptions {
+    CompressOptions {
+        model: Some(Arc::clone(model)),
+        ..CompressOptions::default()
+    }
+}
+
+/// The sources of the library itself: prose and code, and at hand.
+fn text() -> String {
+    [
+        include_str!("../src/codec/mod.rs"),
+        include_str!("../src/codec/byte_path.rs"),
+        include_str!("../docs/ARCHITECTURE.md"),
+    ]
+    .concat()
+}
+
+#[test]
+fn text_comes_back_and_the_model_was_used() {
+    let model = fixture(single_thread());
+    let text = text();
+    let (compressed, summary) = squeeze(text.as_bytes(), &with(&model));
+    assert_eq!(summary.modes.model, text.len() as u64, "{summary:?}");
+    assert!(restore(&compressed, &model).unwrap() == text.as_bytes());
+}
+
+#[test]
+fn what_no_tokenizer_expects_comes_back() {
+    let model = fixture(single_thread());
+    let mut every_byte = b"text before. ".repeat(40);
+    every_byte.extend(0..=255u8);
+    every_byte.extend_from_slice(&b" and text behind".repeat(40));
+    for original in [
+        b"a\x04b<|endoftext|>".to_vec(),
+        "U+40000 is \u{40000}, and \u{10ffff} is last"
+            .as_bytes()
+            .to_vec(),
+        b"\xff\xfe\xc0\x80 cut short \xe2\x82".to_vec(),
+        every_byte,
+    ] {
+        for experts in [true, false] {
+            let options = CompressOptions {
+                experts,
+                ..with(&model)
+            };
+            let (compressed, _) = squeeze(&original, &options);
+            assert_eq!(restore(&compressed, &model).unwrap(), original);
+        }
+    }
+}
+
+#[test]
+fn the_bytes_do_not_depend_on_kernels_or_threads() {
+    let text = &text().into_bytes()[..6000];
+    let (expected, summary) = squeeze(text, &with(&fixture(single_thread())));
+    assert_eq!(summary.modes.model, 6000);
+    for kernels in KernelSet::available() {
+        for threads in [1, 3] {
+            let model = fixture(EngineOptions {
+                threads,
+                kernels: Some(kernels),
+            });
+            let (compressed, _) = squeeze(text, &with(&model));
+            assert!(compressed == expected, "{} x{threads}", kernels.name());
+            assert!(restore(&expected, &model).unwrap() == text);
+        }
+    }
+}
+
+#[test]
+fn blocks_of_several_modes_share_a_frame() {
+    let model = fixture(single_thread());
+    let mut file = text().into_bytes();
+    file.extend((0..40_000u32).flat_map(|i| (i.wrapping_mul(i) >> 3).to_le_bytes()));
+    file.extend_from_slice(text().as_bytes());
+    for independent_blocks in [false, true] {
+        let options = CompressOptions {
+            independent_blocks,
+            block_len: 64 << 10,
+            ..with(&model)
+        };
+        let (compressed, summary) = squeeze(&file, &options);
+        assert!(
+            summary.modes.model > 0 && summary.modes.experts > 0,
+            "{summary:?}"
+        );
+        assert!(restore(&compressed, &model).unwrap() == file);
+    }
+}
+
+#[test]
+fn a_missing_model_is_named() {
+    let model = fixture(single_thread());
+    let (compressed, _) = squeeze(
+        b"needs a model to be read, and there is none",
+        &with(&model),
+    );
+    let error = decompress(
+        compressed.as_slice(),
+        Vec::new(),
+        &mut no_models,
+        &mut |_| {},
+    );
+    assert!(
+        matches!(error, Err(Error::MissingModel { .. })),
+        "{error:?}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn any_text_and_any_bytes_come_back(
+        text in "(\\PC|[ \\t\\n]){0,300}",
+        bytes in prop::collection::vec(any::<u8>(), 0..40),
+        experts in any::<bool>(),
+    ) {
+        let model = fixture(single_thread());
+        let mut original = text.into_bytes();
+        original.extend(bytes);
+        let options = CompressOptions { experts, ..with(&model) };
+        let (compressed, _) = squeeze(&original, &options);
+        prop_assert_eq!(restore(&compressed, &model).unwrap(), original);
+    }
+}
