@@ -6,6 +6,7 @@
 
 mod attention;
 mod cache;
+pub mod float;
 mod forward;
 
 pub use cache::{Cache, SLACK};

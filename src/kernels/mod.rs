@@ -6,6 +6,7 @@
 
 pub mod float_environment;
 pub mod math;
+mod plain;
 pub mod pool;
 pub mod reference;
 
@@ -96,6 +97,8 @@ macro_rules! instantiate {
             fn scale_sums(sums: &[i32], factor: f32, out: &mut [f32]);
             fn logits(x: &[f32], out: &mut [i32]);
             fn distribution(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut [u64]);
+            fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32]);
+            fn float_weighted(weights: &[f32], values: &[f32], out: &mut [f32]);
         }
     };
     ($features:literal; $(fn $operation:ident($($name:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
@@ -254,6 +257,19 @@ impl KernelSet {
     pub fn logits(self, x: &[f32], out: &mut [i32]) {
         assert!(x.len() == out.len());
         dispatch!(self, logits(x, out));
+    }
+
+    /// `out[n][r] = x[r] . w[n]` in f32, rows of `width` values; not exact, see [`crate::engine::float`].
+    pub fn float_product(self, x: &[f32], w: &[f32], width: usize, out: &mut [f32]) {
+        assert!(x.len().is_multiple_of(width) && w.len().is_multiple_of(width));
+        assert!(out.len() == x.len() / width * (w.len() / width));
+        dispatch!(self, float_product(x, w, width, out));
+    }
+
+    /// `out += sum of weights[j] * values[j]` in f32; not exact, see [`crate::engine::float`].
+    pub fn float_weighted(self, weights: &[f32], values: &[f32], out: &mut [f32]) {
+        assert!(values.len() == weights.len() * out.len());
+        dispatch!(self, float_weighted(weights, values, out));
     }
 
     /// One product on this thread: columns of `tiles`, written to `out` from column 0 on.

@@ -12,6 +12,7 @@
 )]
 
 use super::math::{self, LOG2_E, TINY};
+pub use super::plain::{float_product, float_weighted};
 use super::{LANES, LINES_PER_GROUP, Product, Values};
 use crate::model::config::GROUP;
 

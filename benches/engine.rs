@@ -1,0 +1,280 @@
+//! Speed of the exact engine beside two rooflines measured in the same run: integer products from cache, and reading
+//! weights from memory.
+//!
+//! `cargo bench --bench engine [-- MODEL]` with the path of a packed model; without one, a model with random weights
+//! and the shape of SmolLM2-135M. The best of several short runs is shown, since other work on the machine only ever
+//! slows a run down.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use llmzip::engine::{Engine, EngineOptions, Logits, Segment};
+use llmzip::kernels::pool::Pool;
+use llmzip::kernels::{KernelSet, Product, Rows, distribution};
+use llmzip::model::config::{Config, GROUP, Part};
+use llmzip::model::packed::{PackInput, PackedError, PackedModel, TensorSource, pack};
+use llmzip::model::rope::{Rope, RopeScaling};
+
+fn main() {
+    let path = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
+    let model = match path {
+        Some(path) => PackedModel::open(path).expect("a packed model"),
+        None => random_model(),
+    };
+    let model = Arc::new(model);
+    let macs = macs_per_token(model.config());
+    println!(
+        "{} layers of {}, vocabulary {}, {:.1} M products a token",
+        model.config().layers,
+        model.config().hidden,
+        model.config().vocab,
+        macs as f64 / 1e6
+    );
+    for kernels in KernelSet::available() {
+        if kernels == KernelSet::REFERENCE {
+            continue;
+        }
+        for threads in [1, 2] {
+            let options = EngineOptions {
+                kernels: Some(kernels),
+                threads,
+            };
+            let engine = Engine::new(model.clone(), options).expect("an engine");
+            let compute = products_roofline(kernels, threads);
+            let bandwidth = memory_roofline(threads);
+            println!(
+                "\n{}, {threads} threads: products from cache {:.0} GMAC/s, memory {:.1} GB/s",
+                kernels.name(),
+                compute / 1e9,
+                bandwidth / 1e9
+            );
+            println!(
+                "{:>12} {:>10} {:>10} {:>10} {:>12}",
+                "rows a call", "ms", "token/s", "GMAC/s", "of roofline"
+            );
+            for rows in [1, 8, 64, 128] {
+                let seconds = measure(&engine, rows);
+                let roofline = (rows as f64 * macs as f64 / compute).max(macs as f64 / bandwidth);
+                println!(
+                    "{rows:>12} {:>10.2} {:>10.0} {:>10.1} {:>11.0}%",
+                    seconds * 1e3,
+                    rows as f64 / seconds,
+                    rows as f64 * macs as f64 / seconds / 1e9,
+                    100.0 * roofline / seconds
+                );
+            }
+        }
+    }
+}
+
+/// Seconds: of this thread's processor time where there is one thread and the system tells, so that other work on the
+/// machine counts little; of the clock otherwise.
+struct Timer {
+    start: Instant,
+    processor: Option<u64>,
+}
+
+impl Timer {
+    fn new(threads: usize) -> Timer {
+        Timer {
+            start: Instant::now(),
+            processor: (threads == 1).then(Timer::processor).flatten(),
+        }
+    }
+
+    fn processor() -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    }
+
+    fn seconds(&self) -> f64 {
+        let processor = self
+            .processor
+            .and_then(|start| Some((Timer::processor()? - start) as f64 / 1e9));
+        processor.unwrap_or_else(|| self.start.elapsed().as_secs_f64())
+    }
+}
+
+/// Products of one token in all matrices, the head among them.
+fn macs_per_token(config: &Config) -> usize {
+    let matrices: usize = config
+        .parts()
+        .iter()
+        .map(|part| match part {
+            Part::Matrix { name, .. } if name == "embed" || name == "head" => 0,
+            Part::Matrix { rows, columns, .. } => rows * columns,
+            Part::Floats { .. } => 0,
+        })
+        .sum();
+    matrices + config.vocab * config.hidden
+}
+
+/// Best time of a call with `rows` tokens behind a full window, the distribution of each row included.
+fn measure(engine: &Engine, rows: usize) -> f64 {
+    let config = engine.model().config().clone();
+    let mut cache = engine.new_cache();
+    let mut logits = Logits::new();
+    let mut cumulative = vec![0; config.vocab + 1];
+    let tokens: Vec<u32> = (0..config.window as u32)
+        .map(|i| i * 7919 % config.vocab as u32)
+        .collect();
+    engine.forward(
+        &mut [Segment {
+            cache: &mut cache,
+            tokens: &tokens,
+        }],
+        &mut logits,
+    );
+    let start = Instant::now();
+    let mut best = f64::INFINITY;
+    while start.elapsed().as_secs_f64() < 0.5 {
+        let call = Timer::new(engine.threads());
+        engine.forward(
+            &mut [Segment {
+                cache: &mut cache,
+                tokens: &tokens[..rows],
+            }],
+            &mut logits,
+        );
+        for row in 0..rows {
+            distribution(engine.kernels(), logits.row(row), None, &mut cumulative);
+        }
+        best = best.min(call.seconds());
+    }
+    black_box(&cumulative);
+    best
+}
+
+/// Products a second with 48 rows and weights that stay in the second-level cache.
+fn products_roofline(kernels: KernelSet, threads: usize) -> f64 {
+    let (columns, tiles, count) = (1024, 16, 48);
+    let weights = vec![130u8; tiles * 16 * columns];
+    let scales = vec![1.0; tiles * 16];
+    let mut rows = Rows::default();
+    rows.resize(count, columns, GROUP);
+    let x: Vec<f32> = (0..columns).map(|i| (i % 17) as f32 - 8.0).collect();
+    (0..count).for_each(|row| rows.set(kernels, row, &x));
+    let pool = Pool::new(threads);
+    let mut outs = vec![vec![0.0; count * tiles * 16]; threads];
+    let mut best = f64::INFINITY;
+    for _ in 0..20 {
+        let start = Timer::new(threads);
+        pool.for_each(&mut vec![(); threads], &mut outs, |(), out| {
+            for _ in 0..8 {
+                let product = Product::new(
+                    &weights,
+                    columns / 4,
+                    &scales,
+                    None,
+                    rows.view(),
+                    tiles * 16,
+                );
+                kernels.product(&product, black_box(out));
+            }
+        });
+        best = best.min(start.seconds());
+    }
+    (threads * 8 * count * tiles * 16 * columns) as f64 / best
+}
+
+/// Bytes a second that all threads together can read from 256 MB.
+fn memory_roofline(threads: usize) -> f64 {
+    let words = vec![1u64; 32 << 20];
+    let pool = Pool::new(threads);
+    let mut parts: Vec<(&[u64], u64)> = words.chunks(64 << 10).map(|part| (part, 0)).collect();
+    let mut best = f64::INFINITY;
+    for _ in 0..6 {
+        let start = Timer::new(threads);
+        pool.for_each(&mut vec![(); threads], &mut parts, |(), (part, sum)| {
+            let mut lanes = [0u64; 32];
+            for chunk in part.as_chunks::<32>().0 {
+                for (lane, word) in lanes.iter_mut().zip(chunk) {
+                    *lane = lane.wrapping_add(*word);
+                }
+            }
+            *sum = black_box(lanes).iter().sum();
+        });
+        best = best.min(start.seconds());
+    }
+    (words.len() * 8) as f64 / best
+}
+
+/// Random weights in the shape of SmolLM2-135M.
+struct Noise(Config);
+
+impl TensorSource for Noise {
+    fn tensor(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let c = &self.0;
+        let (heads, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let shape = match name.rsplit_once("layers.").map_or(name, |(_, rest)| {
+            rest.split_once('.').map_or("", |(_, part)| part)
+        }) {
+            "model.embed_tokens.weight" => vec![c.inputs, c.hidden],
+            "self_attn.q_proj.weight" => vec![heads, c.hidden],
+            "self_attn.k_proj.weight" | "self_attn.v_proj.weight" => vec![kv, c.hidden],
+            "self_attn.o_proj.weight" => vec![c.hidden, heads],
+            "mlp.gate_proj.weight" | "mlp.up_proj.weight" => vec![c.intermediate, c.hidden],
+            "mlp.down_proj.weight" => vec![c.hidden, c.intermediate],
+            _ => vec![c.hidden],
+        };
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let values = (0..shape.iter().product())
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                ((state >> 40) as f32 / 8_388_608.0 - 1.0)
+                    * if shape.len() == 1 { 1.0 } else { 0.05 }
+            })
+            .collect();
+        Ok((shape, values))
+    }
+
+    fn has(&self, _: &str) -> bool {
+        true
+    }
+}
+
+fn random_model() -> PackedModel {
+    let config = Config {
+        arch: "llama".into(),
+        hidden: 576,
+        layers: 30,
+        heads: 9,
+        kv_heads: 3,
+        head_dim: 64,
+        intermediate: 1536,
+        vocab: 49_152,
+        inputs: 49_152,
+        bos: None,
+        norm_eps: 1e-5,
+        group: GROUP,
+        qk_norm: false,
+        attention_bias: false,
+        tied: true,
+        window: 1024,
+        sinks: 4,
+        parameters: 134_515_008,
+        pre_tokenizer: serde_json::Value::Null,
+    };
+    let tokens: Vec<Vec<u8>> = (0..config.vocab as u32)
+        .map(|row| row.to_be_bytes()[1..].to_vec())
+        .collect();
+    let rows: Vec<u32> = (0..config.inputs as u32).collect();
+    let rope = Rope {
+        theta: 100_000.0,
+        scaling: RopeScaling::None,
+    };
+    let input = PackInput {
+        config: &config,
+        rope,
+        tokens: &tokens,
+        rows: &rows,
+        merges: &[],
+    };
+    let bytes = pack(&input, &mut Noise(config.clone())).expect("a model");
+    PackedModel::from_bytes(&bytes).expect("a packed model")
+}
