@@ -6,8 +6,13 @@
 
 pub mod float_environment;
 pub mod math;
+<<<<<<< HEAD
 mod plain;
+=======
+pub mod mixer;
+>>>>>>> 9885121 (Mix hashed contexts, matches and records behind the predictor)
 pub mod pool;
+pub mod prefetch;
 pub mod reference;
 
 #[cfg(target_arch = "x86_64")]

@@ -1,44 +1,171 @@
-//! Logistic mixing: a weighted sum of logits whose weights follow the gradient of the coding cost.
+//! Logistic mixing in two layers.
+//!
+//! The first layer holds several sets of weight vectors; a small context selects one vector of each set, and
+//! each gives its own weighted sum of all inputs. The second layer mixes those sums. Every vector follows
+//! the gradient of its own coding cost, fast at first and slower as it settles.
 
-use super::logistic::squash;
+use super::logistic::{LOGIT_MAX, squash};
+use crate::kernels::mixer::{LANES, MixerKernel};
 
-/// A mixer of `inputs` logits with one weight vector for each of `contexts` contexts.
+/// A sum of the first layer, in 1/4096 nat, as an input of the second, in 1/256 nat.
+fn as_input(sum: i32) -> i32 {
+    (sum >> 4).clamp(-LOGIT_MAX, LOGIT_MAX)
+}
+
+/// How fast weights move: `floor + extra / (1 + bits / halving)`, in 2^-16.
+#[derive(Clone, Copy)]
+pub struct Rate {
+    /// Where it settles.
+    pub floor: u32,
+    /// What comes on top at first.
+    pub extra: u32,
+    /// Bits after which half of the extra is left.
+    pub halving: u32,
+}
+
+/// Bits after which a vector's rate no longer changes.
+const SETTLED: u16 = 4095;
+
+impl Rate {
+    fn steps(self) -> Vec<u32> {
+        let extra = |bits| self.extra * self.halving / (self.halving + bits);
+        (0..=u32::from(SETTLED))
+            .map(|bits| self.floor + extra(bits))
+            .collect()
+    }
+}
+
+/// One layer of weight vectors.
 #[derive(Clone)]
-pub struct Mixer {
+struct Layer {
     inputs: usize,
     weights: Vec<i32>,
-    selected: usize,
+    /// Bits that each vector has learned from.
+    learned: Vec<u16>,
+    /// The rate by the number of bits learned.
+    steps: Vec<u32>,
+}
+
+impl Layer {
+    fn new(initial: &[i32], vectors: usize, rate: Rate) -> Layer {
+        assert!(initial.len().is_multiple_of(LANES));
+        Layer {
+            inputs: initial.len(),
+            weights: initial.repeat(vectors),
+            learned: vec![0; vectors],
+            steps: rate.steps(),
+        }
+    }
+
+    /// The gradient step of a vector that gave `p`: error times rate, for weights of 20 bits.
+    fn step(&mut self, vector: usize, p: u32, bit: bool) -> i32 {
+        let error = (i32::from(bit) << 24) - p as i32;
+        let learned = &mut self.learned[vector];
+        let rate = self.steps[usize::from(*learned)];
+        *learned = (*learned + 1).min(SETTLED);
+        ((i64::from(error) * i64::from(rate)) >> 18) as i32
+    }
+}
+
+/// The two layers.
+#[derive(Clone)]
+pub struct Mixer {
+    kernel: MixerKernel,
+    first: Layer,
+    /// Where each set's vectors begin.
+    sets: Vec<usize>,
+    selected: Vec<usize>,
+    offsets: Vec<usize>,
+    sums: Vec<i32>,
+    steps: Vec<i32>,
+    second: Layer,
+    second_inputs: Vec<i32>,
+    second_selected: [usize; 1],
     probability: u32,
 }
 
 impl Mixer {
-    /// All weights start at `1 / inputs`.
-    pub fn new(inputs: usize, contexts: usize) -> Mixer {
+    /// `inputs` is a multiple of [`LANES`]; those of index `trusted` share the weight at first, the others begin
+    /// at zero. `sets` gives each set's number of contexts.
+    pub fn new(
+        kernel: MixerKernel,
+        inputs: usize,
+        trusted: &[usize],
+        sets: &[usize],
+        second_contexts: usize,
+        rates: [Rate; 2],
+    ) -> Mixer {
+        let mut vectors = 0;
+        let sets = Vec::from_iter(sets.iter().map(|&contexts| {
+            vectors += contexts;
+            vectors - contexts
+        }));
+        let mut first = vec![0; inputs];
+        for &input in trusted {
+            first[input] = (5 << 18) / trusted.len().max(2) as i32;
+        }
+        let second_size = sets.len().next_multiple_of(LANES);
+        let second = vec![(1 << 20) / sets.len() as i32; second_size];
         Mixer {
-            inputs,
-            weights: vec![65_536 / inputs as i32; inputs * contexts],
-            selected: 0,
+            kernel,
+            first: Layer::new(&first, vectors, rates[0]),
+            selected: vec![0; sets.len()],
+            offsets: vec![0; sets.len()],
+            sums: vec![0; sets.len()],
+            steps: vec![0; sets.len()],
+            second: Layer::new(&second, second_contexts, rates[1]),
+            second_inputs: vec![0; second_size],
+            second_selected: [0],
             probability: 0,
+            sets,
         }
     }
 
-    /// P(bit = 1), 24 bits, from logits in 1/256 nat.
-    pub fn mix(&mut self, logits: &[i16], context: usize) -> u32 {
-        self.selected = context * self.inputs;
-        let weights = &self.weights[self.selected..][..self.inputs];
-        let sum: i64 = (weights.iter().zip(logits))
-            .map(|(&weight, &logit)| i64::from(weight) * i64::from(logit))
-            .sum();
-        self.probability = squash((sum >> 12).clamp(-65_536, 65_536) as i32);
-        self.probability
+    /// How many sets there are.
+    pub fn sets(&self) -> usize {
+        self.sets.len()
     }
 
-    /// Moves the weights used last along the gradient.
-    pub fn update(&mut self, logits: &[i16], bit: bool) {
-        let error = (i64::from(bit) << 24) - i64::from(self.probability);
-        let weights = &mut self.weights[self.selected..][..self.inputs];
-        for (weight, &logit) in weights.iter_mut().zip(logits) {
-            *weight += ((i64::from(logit) * error) >> 25) as i32;
+    /// The mixed logit in 1/4096 nat. `contexts`: one for each set.
+    pub fn mix(&mut self, inputs: &[i32], contexts: &[usize], second_context: usize) -> i32 {
+        assert_eq!(contexts.len(), self.sets.len());
+        for (set, &context) in contexts.iter().enumerate() {
+            self.selected[set] = self.sets[set] + context;
+            self.offsets[set] = self.selected[set] * self.first.inputs;
         }
+        self.kernel
+            .dot(inputs, &self.first.weights, &self.offsets, &mut self.sums);
+        for (input, &sum) in self.second_inputs.iter_mut().zip(&self.sums) {
+            *input = as_input(sum >> 8);
+        }
+        self.second_selected = [second_context * self.second.inputs];
+        let mut sum = [0];
+        self.kernel.dot(
+            &self.second_inputs,
+            &self.second.weights,
+            &self.second_selected,
+            &mut sum,
+        );
+        let sum = sum[0] >> 8;
+        self.probability = squash(sum);
+        sum
+    }
+
+    /// All vectors used last learn the bit.
+    pub fn update(&mut self, inputs: &[i32], bit: bool) {
+        for set in 0..self.sets.len() {
+            let p = squash(self.second_inputs[set] * 16);
+            self.steps[set] = self.first.step(self.selected[set], p, bit);
+        }
+        self.kernel
+            .train(inputs, &mut self.first.weights, &self.offsets, &self.steps);
+        let vector = self.second_selected[0] / self.second.inputs;
+        let step = self.second.step(vector, self.probability, bit);
+        self.kernel.train(
+            &self.second_inputs,
+            &mut self.second.weights,
+            &self.second_selected,
+            &[step],
+        );
     }
 }

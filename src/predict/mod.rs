@@ -5,12 +5,22 @@
 //! escapes the vocabulary. The arithmetic is in integers alone, so an encoder and a decoder that make the
 //! same calls see the same probabilities on every machine.
 
+mod apm;
+mod contexts;
+mod counter;
+mod events;
+mod experts;
+mod history;
 mod logistic;
+mod match_model;
 mod mixer;
 mod output_bias;
 mod plain;
 mod predictor;
 mod preset;
+mod record;
+mod state;
+mod table;
 
 pub use logistic::PROBABILITY_BITS;
 pub use output_bias::OutputBias;

@@ -1,48 +1,51 @@
-//! The plain experts: bytes seen after the last zero, one and two bytes.
+//! The predictor without experts: the model's opinion, and the least there must be where it has none.
 
-use super::logistic::stretch;
+use super::counter::Counter;
+use super::predictor::Event;
 
-/// Direct bit probabilities of orders 0, 1 and (hashed) 2.
+/// How fast the counters adapt.
+const LIMIT: u32 = 60;
+
+/// Passes the model's opinion on unchanged; bytes without one go by order 0, events by themselves.
 #[derive(Clone)]
-pub struct PlainExperts {
-    tables: [Vec<u16>; 3],
-    slots: [usize; 3],
+pub struct Plain {
+    bytes: Vec<Counter>,
+    events: [Counter; 2],
+    selected: Event,
+    /// Bits of the current byte behind a leading one.
+    partial: u32,
 }
 
-impl PlainExperts {
-    /// How many logits [`PlainExperts::logits`] gives.
-    pub const INPUTS: usize = 3;
-
-    pub fn new() -> PlainExperts {
-        PlainExperts {
-            tables: [8, 16, 22].map(|bits| vec![1 << 15; 1 << bits]),
-            slots: [0; 3],
+impl Plain {
+    pub fn new() -> Plain {
+        Plain {
+            bytes: vec![Counter::new(1 << 21, 0); 256],
+            events: [Counter::new(1 << 21, 0), Counter::new(1 << 12, 30)],
+            selected: Event::Bit,
+            partial: 1,
         }
     }
 
-    /// Opinions on the next bit. `partial`: the bits of this byte so far behind a leading one; `history`: the
-    /// last bytes, the latest lowest.
-    pub fn logits(&mut self, partial: u32, history: u64, logits: &mut [i16; Self::INPUTS]) {
-        let order2 = (history as u32 & 0xffff).wrapping_mul(0x9e37_79b1) >> 10;
-        self.slots = [
-            partial as usize,
-            ((history as usize & 0xff) << 8) | partial as usize,
-            (order2 ^ (partial.wrapping_mul(0x01_0193))) as usize & ((1 << 22) - 1),
-        ];
-        for ((logit, table), &slot) in logits.iter_mut().zip(&self.tables).zip(&self.slots) {
-            *logit = stretch((u32::from(table[slot]) << 8) + 128) as i16;
-        }
+    pub fn predict(&mut self, event: Event, model: Option<u32>) -> u32 {
+        self.selected = event;
+        model.unwrap_or_else(|| self.counter().p())
     }
 
-    /// Learns the bit that followed.
     pub fn update(&mut self, bit: bool) {
-        for (table, &slot) in self.tables.iter_mut().zip(&self.slots) {
-            let p = &mut table[slot];
-            if bit {
-                *p += (65_535 - *p) >> 4;
-            } else {
-                *p -= *p >> 4;
+        self.counter().update(bit, LIMIT);
+        if self.selected == Event::Bit {
+            self.partial = self.partial << 1 | u32::from(bit);
+            if self.partial >= 256 {
+                self.partial = 1;
             }
+        }
+    }
+
+    fn counter(&mut self) -> &mut Counter {
+        match self.selected {
+            Event::Bit => &mut self.bytes[self.partial as usize],
+            Event::TokenEnd => &mut self.events[0],
+            Event::Escape => &mut self.events[1],
         }
     }
 }

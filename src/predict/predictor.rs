@@ -1,8 +1,9 @@
 //! The predictor: from the next decision's context and the model's opinion to one probability.
 
-use super::logistic::stretch;
-use super::mixer::Mixer;
-use super::plain::PlainExperts;
+use super::experts::Experts;
+use super::logistic::PROBABILITY_BITS;
+use super::plain::Plain;
+use crate::kernels::mixer::MixerKernel;
 
 /// What the next binary decision is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,122 +43,79 @@ pub struct TokenFacts {
     pub top_probability: u32,
 }
 
-/// A bit counter: 16-bit probability, adapting by 1/32 a step.
-#[derive(Clone, Copy)]
-struct Counter(u16);
-
-impl Counter {
-    fn p(self) -> u32 {
-        (u32::from(self.0) << 8) + 128
-    }
-
-    fn update(&mut self, bit: bool) {
-        if bit {
-            self.0 += (65_535 - self.0) >> 5;
-        } else {
-            self.0 -= self.0 >> 5;
-        }
-    }
-}
-
 /// Mixes experts and model into one probability a decision, and learns from each outcome.
 ///
 /// The caller alternates [`predict`](Predictor::predict) and [`update`](Predictor::update), or calls
 /// [`learn_certain`](Predictor::learn_certain) for bits that cost nothing.
 #[derive(Clone)]
 pub struct Predictor {
-    settings: Settings,
-    experts: PlainExperts,
-    mixer: Mixer,
-    logits: [i16; PlainExperts::INPUTS + 1],
-    /// Without experts: bytes by order 0, the two events by themselves.
-    order0: Vec<Counter>,
-    events: [Counter; 2],
-    event: Event,
-    /// Bits of the current byte behind a leading one.
-    partial: u32,
-    /// The last eight bytes, the latest lowest.
-    history: u64,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Plain(Plain),
+    Mixed(Box<Experts>),
 }
 
 impl Predictor {
     /// A predictor that has seen nothing.
     pub fn new(settings: Settings) -> Predictor {
+        Predictor::with_kernel(settings, MixerKernel::detect())
+    }
+
+    /// The same with the mixer's loops compiled for a given instruction set: it changes no probability.
+    pub fn with_kernel(settings: Settings, kernel: MixerKernel) -> Predictor {
         Predictor {
-            settings,
-            experts: PlainExperts::new(),
-            mixer: Mixer::new(PlainExperts::INPUTS + 1, 512),
-            logits: [0; PlainExperts::INPUTS + 1],
-            order0: vec![Counter(1 << 15); 256],
-            events: [Counter(1 << 15), Counter(1 << 10)],
-            event: Event::Bit,
-            partial: 1,
-            history: 0,
+            kind: if settings.experts {
+                Kind::Mixed(Box::new(Experts::new(kernel, settings)))
+            } else {
+                Kind::Plain(Plain::new())
+            },
         }
     }
 
     /// Announces a token that will be coded with the language model. Not called in blocks without a model.
-    pub fn begin_token(&mut self, _facts: TokenFacts) {}
+    pub fn begin_token(&mut self, facts: TokenFacts) {
+        if let Kind::Mixed(experts) = &mut self.kind {
+            experts.begin_token(facts);
+        }
+    }
 
     /// P(bit = 1) of the next decision, 24 bits. `model` is the language model's opinion where it has one.
     pub fn predict(&mut self, event: Event, model: Option<u32>) -> u32 {
-        self.event = event;
-        let p = match (event, model) {
-            (Event::Bit, model) if self.settings.experts => {
-                let (model_logit, experts) = self.logits.split_first_mut().expect("not empty");
-                *model_logit = model.map_or(0, stretch) as i16;
-                let experts = experts.try_into().expect("one logit an expert");
-                self.experts.logits(self.partial, self.history, experts);
-                let context = self.partial as usize + 256 * usize::from(model.is_some());
-                self.mixer.mix(&self.logits, context)
-            }
-            (_, Some(p)) => p,
-            (Event::Bit, None) => self.order0[self.partial as usize].p(),
-            (Event::TokenEnd, None) => self.events[0].p(),
-            (Event::Escape, None) => self.events[1].p(),
+        let p = match &mut self.kind {
+            Kind::Plain(plain) => plain.predict(event, model),
+            Kind::Mixed(experts) => experts.predict(event, model),
         };
-        p.clamp(1, (1 << super::PROBABILITY_BITS) - 1)
+        p.clamp(1, (1 << PROBABILITY_BITS) - 1)
     }
 
     /// The decision just predicted came out as `bit`. The eighth [`Event::Bit`] completes a byte.
     pub fn update(&mut self, bit: bool) {
-        match self.event {
-            Event::Bit => {
-                if self.settings.experts {
-                    self.mixer.update(&self.logits, bit);
-                    self.experts.update(bit);
-                }
-                self.order0[self.partial as usize].update(bit);
-                self.advance(bit);
-            }
-            Event::TokenEnd => self.events[0].update(bit),
-            Event::Escape => self.events[1].update(bit),
+        match &mut self.kind {
+            Kind::Plain(plain) => plain.update(bit),
+            Kind::Mixed(experts) => experts.update(bit),
         }
     }
 
     /// A bit of the current byte that was certain, and so not coded: the experts learn it all the same.
     pub fn learn_certain(&mut self, bit: bool) {
-        let mut logits = [0; PlainExperts::INPUTS];
-        if self.settings.experts {
-            self.experts.logits(self.partial, self.history, &mut logits);
-            self.experts.update(bit);
+        match &mut self.kind {
+            Kind::Plain(plain) => {
+                plain.predict(Event::Bit, None);
+                plain.update(bit);
+            }
+            Kind::Mixed(experts) => experts.learn_certain(bit),
         }
-        self.order0[self.partial as usize].update(bit);
-        self.advance(bit);
     }
 
     /// Bytes that were stored, not predicted. Called between bytes.
     pub fn skip_bytes(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.history = (self.history << 8) | u64::from(byte);
-        }
-    }
-
-    fn advance(&mut self, bit: bool) {
-        self.partial = (self.partial << 1) | u32::from(bit);
-        if self.partial >= 256 {
-            self.history = (self.history << 8) | u64::from(self.partial & 255);
-            self.partial = 1;
+        if let Kind::Mixed(experts) = &mut self.kind {
+            for &byte in bytes {
+                experts.skip(byte);
+            }
         }
     }
 }
@@ -190,7 +148,72 @@ mod tests {
     fn experts_learn_what_repeats() {
         let text = b"the quick brown fox jumps over the lazy dog; ".repeat(40);
         let cost = bits_of(ALONE, &text) / text.len() as f64;
-        assert!(cost < 2.5, "{cost} bits a byte");
+        assert!(cost < 0.4, "{cost} bits a byte");
+    }
+
+    /// A run of decisions as a codec with a model makes them, with a made-up model.
+    fn probabilities(kernel: MixerKernel, seed: u64) -> Vec<u32> {
+        let settings = Settings {
+            with_model: true,
+            ..ALONE
+        };
+        let mut predictor = Predictor::with_kernel(settings, kernel);
+        let mut random = seed;
+        let mut next = move || {
+            random = random
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (random >> 33) as u32
+        };
+        let mut found = Vec::new();
+        for token in 0..600 {
+            if token % 97 == 96 {
+                predictor.skip_bytes(b"stored bytes");
+            }
+            let top_probability = next() & 0xff_ffff;
+            predictor.begin_token(TokenFacts { top_probability });
+            let escape = token % 50 == 49;
+            found.push(predictor.predict(Event::Escape, None));
+            predictor.update(escape);
+            for (depth, &byte) in b"the stone"[..1 + (next() as usize & 7)].iter().enumerate() {
+                if depth > 0 {
+                    found.push(predictor.predict(Event::TokenEnd, Some(1 + (next() & 0xff_fff0))));
+                    predictor.update(false);
+                }
+                for position in (0..8).rev() {
+                    let bit = (byte >> position) & 1 == 1;
+                    if next() % 11 == 0 {
+                        predictor.learn_certain(bit);
+                    } else {
+                        let opinion = (!escape).then(|| 1 + (next() & 0xff_fff0));
+                        found.push(predictor.predict(Event::Bit, opinion));
+                        predictor.update(bit);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_same_calls_give_the_same_probabilities_on_every_kernel() {
+        let expected = probabilities(MixerKernel::Baseline, 7);
+        assert!(expected.iter().all(|p| (1..1 << 24).contains(p)));
+        for kernel in MixerKernel::available() {
+            assert!(probabilities(kernel, 7) == expected, "{kernel:?}");
+        }
+        assert!(probabilities(MixerKernel::Baseline, 8) != expected);
+    }
+
+    #[test]
+    fn what_never_happens_costs_next_to_nothing() {
+        let mut predictor = Predictor::new(ALONE);
+        let mut p = 0;
+        for _ in 0..20_000 {
+            p = predictor.predict(Event::Bit, None);
+            predictor.update(false);
+        }
+        assert!(p < 64, "{p}");
     }
 
     #[test]

@@ -1,0 +1,163 @@
+//! Integer dot products and gradient steps of the expert mixer.
+//!
+//! Weights are `i32` with 20 fractional bits, inputs are logits in 1/256 nat. All sums wrap, so that the order
+//! of summation cannot matter; in practice they stay far from the edge. The body is one piece of safe code,
+//! compiled once more for each instruction set that makes it faster: every version computes the same integers.
+
+/// Inputs are padded to a multiple of this many.
+pub const LANES: usize = 16;
+
+/// The instruction set the mixer's loops are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MixerKernel {
+    /// What every machine of the architecture has.
+    Baseline,
+    /// 256-bit integers.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// 512-bit integers.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl MixerKernel {
+    /// The fastest that this machine has.
+    pub fn detect() -> MixerKernel {
+        *Self::available()
+            .last()
+            .expect("the baseline is always there")
+    }
+
+    /// All that this machine has, slowest first.
+    pub fn available() -> Vec<MixerKernel> {
+        #[allow(unused_mut)]
+        let mut found = vec![MixerKernel::Baseline];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if std::arch::is_x86_feature_detected!("avx2") {
+                found.push(MixerKernel::Avx2);
+            }
+            if std::arch::is_x86_feature_detected!("avx512f") {
+                found.push(MixerKernel::Avx512);
+            }
+        }
+        found
+    }
+
+    /// For each `offsets[s]`: the sum over `i` of `inputs[i] * (weights[offsets[s] + i] >> 8)`, wrapping.
+    ///
+    /// # Panics
+    /// If the number of inputs is no multiple of [`LANES`] or an offset leaves no room for them.
+    pub fn dot(self, inputs: &[i32], weights: &[i32], offsets: &[usize], sums: &mut [i32]) {
+        match self {
+            MixerKernel::Baseline => dot(inputs, weights, offsets, sums),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `available` found the feature; the function is safe code otherwise.
+            MixerKernel::Avx2 => unsafe { dot_avx2(inputs, weights, offsets, sums) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            MixerKernel::Avx512 => unsafe { dot_avx512(inputs, weights, offsets, sums) },
+        }
+    }
+
+    /// For each `s` with a step: `weights[offsets[s] + i] += (inputs[i] * steps[s] + 2^9) >> 10`, wrapping.
+    ///
+    /// # Panics
+    /// As [`dot`](Self::dot).
+    pub fn train(self, inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) {
+        match self {
+            MixerKernel::Baseline => train(inputs, weights, offsets, steps),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `available` found the feature; the function is safe code otherwise.
+            MixerKernel::Avx2 => unsafe { train_avx2(inputs, weights, offsets, steps) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            MixerKernel::Avx512 => unsafe { train_avx512(inputs, weights, offsets, steps) },
+        }
+    }
+}
+
+#[inline(always)]
+fn dot(inputs: &[i32], weights: &[i32], offsets: &[usize], sums: &mut [i32]) {
+    assert!(inputs.len().is_multiple_of(LANES));
+    for (sum, &offset) in sums.iter_mut().zip(offsets) {
+        let weights = &weights[offset..offset + inputs.len()];
+        let products = (inputs.iter().zip(weights)).map(|(&x, &w)| x.wrapping_mul(w >> 8));
+        *sum = products.fold(0, i32::wrapping_add);
+    }
+}
+
+#[inline(always)]
+fn train(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) {
+    assert!(inputs.len().is_multiple_of(LANES));
+    for (&step, &offset) in steps.iter().zip(offsets) {
+        if step == 0 {
+            continue;
+        }
+        for (&x, w) in inputs
+            .iter()
+            .zip(&mut weights[offset..offset + inputs.len()])
+        {
+            *w = w.wrapping_add(x.wrapping_mul(step).wrapping_add(1 << 9) >> 10);
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn dot_avx2(inputs: &[i32], weights: &[i32], offsets: &[usize], sums: &mut [i32]) {
+    dot(inputs, weights, offsets, sums);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn train_avx2(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) {
+    train(inputs, weights, offsets, steps);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2")]
+fn dot_avx512(inputs: &[i32], weights: &[i32], offsets: &[usize], sums: &mut [i32]) {
+    dot(inputs, weights, offsets, sums);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2")]
+fn train_avx512(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) {
+    train(inputs, weights, offsets, steps);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_kernel_equals_the_baseline(
+            inputs in prop::collection::vec(-4095i32..=4095, 3 * LANES),
+            weights in prop::collection::vec(any::<i32>(), 5 * LANES),
+            steps in prop::collection::vec(prop_oneof![Just(0), any::<i32>()], 3),
+        ) {
+            let offsets = [0, 17, 2 * LANES];
+            let mut expected = ([0; 3], weights.clone());
+            MixerKernel::Baseline.dot(&inputs, &weights, &offsets, &mut expected.0);
+            MixerKernel::Baseline.train(&inputs, &mut expected.1, &offsets, &steps);
+            for kernel in MixerKernel::available() {
+                let mut found = ([0; 3], weights.clone());
+                kernel.dot(&inputs, &weights, &offsets, &mut found.0);
+                kernel.train(&inputs, &mut found.1, &offsets, &steps);
+                prop_assert_eq!(&found, &expected, "{:?}", kernel);
+            }
+        }
+    }
+
+    #[test]
+    fn dot_is_the_sum_of_products() {
+        let inputs: Vec<i32> = (0..LANES as i32).map(|i| i - 5).collect();
+        let weights: Vec<i32> = (0..LANES as i32).map(|i| (i * i) << 8).collect();
+        let mut sums = [0];
+        MixerKernel::Baseline.dot(&inputs, &weights, &[0], &mut sums);
+        assert_eq!(sums[0], (0..LANES as i32).map(|i| (i - 5) * i * i).sum());
+    }
+}

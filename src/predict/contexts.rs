@@ -1,0 +1,157 @@
+//! What the experts look at: one hash for each context, computed at byte boundaries.
+
+use super::history::History;
+use super::record::Record;
+
+/// Number of hashed contexts.
+pub const CONTEXTS: usize = 26;
+
+/// The running features of the text: words, lines, classes of bytes, and what followed before.
+#[derive(Clone)]
+pub struct Contexts {
+    /// Hash of the letters of the current word, 0 outside of words, and of the words before it.
+    words: [u32; 4],
+    /// Where the current line and the one before it begin.
+    line: usize,
+    previous_line: usize,
+    /// Hash of the first bytes of this line.
+    /// Classes of the last sixteen bytes, two bits each.
+    classes: u64,
+    /// For each byte, and each pair (hashed), the bytes that followed it last.
+    after_byte: Vec<u32>,
+    after_pair: Vec<u32>,
+    first_of_line: u32,
+    number: u32,
+}
+
+/// Mixes a value into a hash.
+#[inline]
+pub fn combine(hash: u32, value: u32) -> u32 {
+    let hash = (hash ^ value).wrapping_mul(0x9e37_79b1);
+    hash ^ (hash >> 15)
+}
+
+/// Coarse kind of a byte, 0..8.
+pub fn class(byte: u8) -> u32 {
+    match byte {
+        b'\n' | b'\r' => 1,
+        b' ' | b'\t' => 2,
+        b'0'..=b'9' => 3,
+        b'a'..=b'z' => 4,
+        b'A'..=b'Z' => 5,
+        128..=255 => 6,
+        0..=31 => 0,
+        _ => 7,
+    }
+}
+
+impl Contexts {
+    pub fn new() -> Contexts {
+        Contexts {
+            words: [0; 4],
+            line: 0,
+            previous_line: 0,
+            classes: 0,
+            after_byte: vec![0; 256],
+            after_pair: vec![0; 1 << 16],
+            first_of_line: 0,
+            number: 0,
+        }
+    }
+
+    /// Kinds of the last three bytes, 0..512.
+    pub fn kinds(&self) -> usize {
+        (self.classes & 7 | (self.classes >> 4 & 7) << 3 | (self.classes >> 8 & 7) << 6) as usize
+    }
+
+    /// Column of the next byte in its line, and the byte above it.
+    pub fn column(&self, history: &History) -> (usize, u8) {
+        let column = history.position() - self.line;
+        let above = self.previous_line + column;
+        let above = if above < self.line {
+            history.at(above)
+        } else {
+            0
+        };
+        (column, above)
+    }
+
+    /// Takes in the byte just pushed to the history and gives the hash of every context.
+    pub fn next_byte(&mut self, history: &History, record: &Record, hashes: &mut [u32; CONTEXTS]) {
+        let c1 = history.back(1);
+        let (c2, c3) = (history.back(2), history.back(3));
+        let pair = usize::from(c2) << 8 | usize::from(c3);
+        self.after_byte[usize::from(c2)] = self.after_byte[usize::from(c2)] << 8 | u32::from(c1);
+        self.after_pair[pair] = self.after_pair[pair] << 8 | u32::from(c1);
+
+        self.classes = self.classes << 4 | u64::from(class(c1));
+        if c1.is_ascii_alphabetic() || c1 >= 128 {
+            self.words[0] = combine(self.words[0], u32::from(c1.to_ascii_lowercase()) + 1);
+        } else if self.words[0] != 0 {
+            self.words.copy_within(0..3, 1);
+            self.words[0] = 0;
+        }
+        if c1.is_ascii_digit() {
+            self.number = combine(self.number, u32::from(c1));
+        } else if class(c1) >= 4 {
+            self.number = 0;
+        }
+        if c1 == b'\n' {
+            self.previous_line = self.line;
+            self.line = history.position();
+        }
+        let (column, above) = self.column(history);
+        if column == 0 {
+            self.first_of_line = 0;
+        } else if column <= 3 {
+            self.first_of_line = self.first_of_line << 8 | u32::from(c1);
+        }
+
+        let last = history.recent()[0];
+        let (last4, last8) = (last as u32, (last >> 32) as u32);
+        let byte = |distance: u32| (last >> (8 * distance - 8)) as u32 & 255;
+        let (c1, c2, c3, above) = (byte(1), byte(2), byte(3), u32::from(above));
+        let [word, word1, word2, word3] = self.words;
+        let after1 = self.after_byte[c1 as usize];
+        let after2 = self.after_pair[(c1 << 8 | c2) as usize];
+        let column = column as u32;
+        let (r, at) = (record.length(), record.column(history.position()));
+        let up = |distance: usize| u32::from(history.back(distance));
+        let all = [
+            c1,
+            last4 & 0xffff,
+            last4 & 0xff_ffff,
+            last4,
+            combine(last4, last8 & 0xff),
+            combine(last4, last8 & 0xffff),
+            combine(last4, last8),
+            // Words.
+            combine(word, c1),
+            combine(combine(word, c1), word1),
+            combine(combine(word, c1), word2),
+            combine(combine(combine(word, c1), word1), word2),
+            combine(combine(word, word3), c1),
+            // Gaps.
+            last4 & 0x00ff_ff00,
+            last4 & 0xffff_0000,
+            last4 & 0x00ff_00ff,
+            last4 & 0xff00_ff00,
+            // Lines.
+            combine(column.min(255), above),
+            combine(combine(above, c1), last4 & 0xff00),
+            combine(self.first_of_line, combine(column.min(255), c1)),
+            combine((self.classes >> 32) as u32, self.classes as u32),
+            // What followed before.
+            combine(after1 & 0xffff, c1),
+            combine(after2 & 0xffffff, c1),
+            // Records.
+            combine(up(r), at),
+            combine(up(r), c1 | up(2 * r) << 8),
+            combine(c1 | c2 << 8, at),
+            combine(up(r), combine(c1 | c2 << 8 | c3 << 16, 0)),
+        ];
+        for (i, (hash, context)) in hashes.iter_mut().zip(all).enumerate() {
+            *hash = combine(combine(i as u32 + 1, 0x51_7cc1), context).wrapping_mul(0x2545_f491);
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! The experts on the bits of a byte, and the mixing of their opinions with the model's.
+
+use super::apm::Apm;
+use super::contexts::{CONTEXTS, Contexts, combine};
+use super::counter::Counter;
+use super::events::{EventExperts, Situation};
+use super::history::History;
+use super::logistic::{LOGIT_MAX, stretch, stretch_quick};
+use super::match_model::MatchModel;
+use super::mixer::{Mixer, Rate};
+use super::predictor::{Event, Settings, TokenFacts};
+use super::record::Record;
+use super::state::STATES;
+use super::table::{Row, Table};
+use crate::kernels::mixer::{LANES, MixerKernel};
+
+/// Match models: their minimum lengths.
+const MATCHES: [usize; 3] = [20, 10, 5];
+
+/// Inputs that are used; the rest up to a multiple of the lanes stays zero.
+const ACTIVE: usize = 2 + 2 + 2 * CONTEXTS + MATCHES.len() * MatchModel::INPUTS;
+const INPUTS: usize = ACTIVE.next_multiple_of(LANES);
+
+/// Contexts of each weight set; the last two are for blocks with a model.
+const SETS: [usize; 8] = [16 * 3 * 2, 512, 256, 64, 512, 2048, 16 * 4 * 4, 16 * 4];
+const SETS_ALONE: usize = 6;
+
+/// All experts, what they have seen, and the mixers.
+#[derive(Clone)]
+pub struct Experts {
+    history: History,
+    table: Table,
+    contexts: Contexts,
+    record: Record,
+    matches: [MatchModel; MATCHES.len()],
+    hashes: [u32; CONTEXTS],
+    rows: [Row; CONTEXTS],
+    states: [u8; CONTEXTS],
+    maps: Vec<[Counter; 256]>,
+    order0: Vec<Counter>,
+    inputs: [i32; INPUTS],
+    mixer: Mixer,
+    apms: [Apm; 2],
+    ends: EventExperts,
+    escapes: EventExperts,
+    event: Event,
+    /// Bits of the current byte behind a leading one.
+    partial: u32,
+    token: Token,
+    /// Whether the last eight tokens escaped, the latest lowest.
+    escaped: u8,
+}
+
+/// The token being coded.
+#[derive(Clone, Default)]
+struct Token {
+    facts: TokenFacts,
+    /// Where it begins.
+    start: usize,
+    /// Hash of its bytes so far, and of the whole token before it.
+    hash: u32,
+    previous: u32,
+}
+
+impl Experts {
+    pub fn new(kernel: MixerKernel, settings: Settings) -> Experts {
+        // Bytes of the table, bytes of history, slots of each match model, as powers of two.
+        let (table_bits, history_bits, match_bits) = if settings.with_model {
+            (25, 22, 18)
+        } else {
+            (27, 24, 22)
+        };
+        let prior = std::array::from_fn(|state| {
+            let (zeros, ones) = STATES.seen(state as u8);
+            let p = ((2 * ones + 1) << 22) / (2 * (zeros + ones) + 2);
+            Counter::new(p.min((1 << 22) - 1), 0)
+        });
+        Experts {
+            history: History::new(history_bits, settings.with_model),
+            table: Table::new(table_bits),
+            contexts: Contexts::new(),
+            record: Record::new(),
+            matches: MATCHES.map(|minimum| MatchModel::new(minimum, match_bits)),
+            hashes: [0; CONTEXTS],
+            rows: [Row::default(); CONTEXTS],
+            states: [0; CONTEXTS],
+            maps: vec![prior; CONTEXTS],
+            order0: vec![Counter::new(1 << 21, 0); 256],
+            inputs: [0; INPUTS],
+            mixer: Mixer::new(
+                kernel,
+                INPUTS,
+                &Vec::from_iter(0..ACTIVE),
+                if settings.with_model {
+                    &SETS
+                } else {
+                    &SETS[..SETS_ALONE]
+                },
+                512,
+                [
+                    Rate {
+                        floor: 150,
+                        extra: 1000,
+                        halving: 100,
+                    },
+                    Rate {
+                        floor: 60,
+                        extra: 300,
+                        halving: 100,
+                    },
+                ],
+            ),
+            apms: [Apm::new(1 << 16, 255), Apm::new(1 << 16, 255)],
+            ends: EventExperts::new(kernel),
+            escapes: EventExperts::new(kernel),
+            event: Event::Bit,
+            partial: 1,
+            token: Token::default(),
+            escaped: 0,
+        }
+    }
+
+    /// A token begins, and the one before it ended.
+    pub fn begin_token(&mut self, facts: TokenFacts) {
+        self.history.mark_end();
+        self.token = Token {
+            facts,
+            start: self.history.position(),
+            hash: 0,
+            previous: self.token.hash,
+        };
+    }
+
+    /// P(bit = 1) of the next decision.
+    pub fn predict(&mut self, event: Event, model: Option<u32>) -> u32 {
+        self.event = event;
+        match event {
+            Event::Bit => {
+                self.consult();
+                self.mix(model)
+            }
+            Event::TokenEnd => self.predict_end(model),
+            Event::Escape => self.predict_escape(model),
+        }
+    }
+
+    /// Learns the decision just predicted.
+    pub fn update(&mut self, bit: bool) {
+        match self.event {
+            Event::Bit => {
+                self.mixer.update(&self.inputs, bit);
+                for apm in &mut self.apms {
+                    apm.update(bit);
+                }
+                self.learn(bit);
+            }
+            Event::TokenEnd => self.ends.update(bit),
+            Event::Escape => {
+                self.escapes.update(bit);
+                self.escaped = self.escaped << 1 | u8::from(bit);
+            }
+        }
+    }
+
+    /// Learns a bit that was not coded.
+    pub fn learn_certain(&mut self, bit: bool) {
+        self.consult();
+        self.learn(bit);
+    }
+
+    /// A byte that was stored joins the history.
+    pub fn skip(&mut self, byte: u8) {
+        self.next_byte(byte);
+        self.select(0);
+    }
+
+    fn predict_end(&mut self, model: Option<u32>) -> u32 {
+        let depth = self.history.position() - self.token.start;
+        // Where the longest match comes from, did a token end there too?
+        let longest = self
+            .matches
+            .iter()
+            .find_map(|model| Some((model.pointer()?, model)));
+        let (there, next, class) = longest.map_or((0, 256, 0), |(pointer, model)| {
+            let ended = self.history.ended_after(pointer.wrapping_sub(1));
+            (
+                1 + u32::from(ended),
+                u32::from(self.history.at(pointer)),
+                model.class() as u32,
+            )
+        });
+        let opinion = model.map_or(0, stretch);
+        let bucket = ((opinion >> 7) + 32) as u32;
+        let (token, last) = (self.token.hash, self.history.recent()[0] as u32);
+        let situation = Situation {
+            hashes: [
+                token,
+                combine(token, self.token.previous),
+                combine(last & 0xff_ffff, depth as u32),
+                combine(bucket, depth.min(15) as u32),
+                combine(there << 8 | class, bucket >> 3),
+                combine(next, combine(token, there)),
+            ],
+            small: depth.min(15) * 4 + there as usize,
+            opinion,
+        };
+        self.ends.predict(&situation)
+    }
+
+    fn predict_escape(&mut self, model: Option<u32>) -> u32 {
+        let last = self.history.recent()[0] as u32;
+        let escaped = u32::from(self.escaped);
+        let longest = self.matches.iter().find_map(|model| model.pointer());
+        let next = longest.map_or(256, |pointer| u32::from(self.history.at(pointer)));
+        let situation = Situation {
+            hashes: [
+                0,
+                escaped,
+                last & 0xff,
+                last & 0xffff,
+                next,
+                combine(escaped & 3, last & 0xff),
+            ],
+            small: (escaped & 63) as usize,
+            opinion: model.map_or(-8 * 256, stretch),
+        };
+        self.escapes.predict(&situation)
+    }
+
+    /// Every expert's opinion on the next bit becomes a pair of inputs.
+    fn consult(&mut self) {
+        let partial = self.partial;
+        let node = node(partial);
+        self.inputs[2] = 256;
+        self.inputs[3] = stretch(self.order0[partial as usize].p());
+        let (pairs, _) = self.inputs[4..4 + 2 * CONTEXTS].as_chunks_mut::<2>();
+        let experts =
+            (pairs.iter_mut().zip(&mut self.states)).zip(self.rows.iter().zip(&self.maps));
+        for ((pair, state), (&row, map)) in experts {
+            *state = self.table.state(row, node);
+            let p22 = map[usize::from(*state)].p22();
+            *pair = [stretch_quick(p22), (p22 as i32 - (1 << 21)) >> 12];
+        }
+        let base = 4 + 2 * CONTEXTS;
+        for (i, model) in self.matches.iter_mut().enumerate() {
+            model.inputs(partial, &mut self.inputs[base + 2 * i..]);
+        }
+    }
+
+    /// P(bit = 1) of the next bit, from the experts' opinions and the model's.
+    fn mix(&mut self, model: Option<u32>) -> u32 {
+        let partial = self.partial;
+        let bits = partial.ilog2();
+        let model_logit = model.map_or(0, stretch);
+        self.inputs[0] = model_logit;
+        self.inputs[1] = model.map_or(0, |p| (p as i32 - (1 << 23)) >> 14);
+        let hits = self.states[..7].iter().filter(|&&state| state != 0).count();
+        let depth = self.history.position() - self.token.start;
+        let history = &self.history;
+        // What the longest match expects of this bit: nothing, zero, one.
+        let longest = self
+            .matches
+            .iter()
+            .find(|model| model.expected(partial).is_some());
+        let expected = longest.and_then(|model| model.expected(partial));
+        let expected_bit = expected.map_or(0, |byte| 1 + (usize::from(byte) >> (7 - bits) & 1));
+        let class = if expected.is_some() {
+            longest.map_or(0, MatchModel::class)
+        } else {
+            0
+        };
+        let confidence = (model_logit.abs() >> 6).min(15) as usize;
+        let agreement = match (model.is_some(), expected_bit) {
+            (false, _) => 0,
+            (true, 0) => 1,
+            (true, bit) => 2 + usize::from((bit == 2) == (model_logit > 0)),
+        };
+        let column = self.record.column(history.position()).min(255) as usize;
+        let contexts = [
+            (class * 3 + expected_bit) * 2 + usize::from(model.is_some()),
+            partial as usize + 256 * usize::from(model.is_some()),
+            usize::from(history.back(1)),
+            hits * 8 + bits as usize,
+            self.contexts.kinds(),
+            column * 8 + bits as usize,
+            (confidence * 4 + agreement) * 4 + depth.min(3),
+            (stretch(self.token.facts.top_probability) + 2048).clamp(0, 4095) as usize / 256 * 4
+                + depth.min(3),
+        ];
+        let sum = self.mixer.mix(
+            &self.inputs,
+            &contexts[..self.mixer.sets()],
+            partial as usize + 256 * usize::from(model.is_some()),
+        );
+        let mixed = super::logistic::squash(sum);
+        let logit = (sum >> 4).clamp(-LOGIT_MAX, LOGIT_MAX);
+        let c1 = u32::from(history.back(1));
+        let a = self.apms[0].refine(logit, (c1 << 8 | partial) as usize);
+        let pair = (c1 | u32::from(history.back(2)) << 8).wrapping_mul(0x9e37_79b1) >> 16;
+        let b = self.apms[1].refine(
+            logit,
+            ((pair ^ partial.wrapping_mul(0x0101)) & 0xffff) as usize,
+        );
+        (mixed * 2 + a + b) / 4
+    }
+
+    /// Every expert learns the bit, and the eighth completes a byte.
+    fn learn(&mut self, bit: bool) {
+        let partial = self.partial;
+        let node = node(partial);
+        self.order0[partial as usize].update(bit, 255);
+        let next = STATES.after(bit);
+        let experts = (self.states.iter().zip(&self.rows)).zip(&mut self.maps);
+        for ((&state, &row), map) in experts {
+            map[usize::from(state)].update(bit, 255);
+            // A context that has seen nothing has no opinion.
+            map[0] = Counter::new(1 << 21, 0);
+            *self.table.state_mut(row, node) = next[usize::from(state)];
+        }
+        for model in &mut self.matches {
+            model.update(partial, bit);
+        }
+        self.partial = partial << 1 | u32::from(bit);
+        if self.partial >= 256 {
+            self.next_byte(self.partial as u8);
+            self.select(0);
+        } else if self.partial.ilog2() == 4 {
+            self.select(self.partial);
+        }
+    }
+
+    /// A byte is complete.
+    fn next_byte(&mut self, byte: u8) {
+        self.partial = 1;
+        self.history.push(byte);
+        self.token.hash = combine(self.token.hash, u32::from(byte) + 1);
+        self.record.next_byte(&self.history);
+        self.contexts
+            .next_byte(&self.history, &self.record, &mut self.hashes);
+        for model in &mut self.matches {
+            model.next_byte(&self.history);
+        }
+    }
+
+    /// Looks up the rows of the next nibble; `first`: the first nibble behind a one, or 0.
+    fn select(&mut self, first: u32) {
+        let mut hashes = [0; CONTEXTS];
+        for (hash, context) in hashes.iter_mut().zip(self.hashes) {
+            *hash = (context ^ first.wrapping_mul(0x3d4d_51cb)).wrapping_mul(0x9e37_79b1);
+            *hash = (*hash ^ *hash >> 14).wrapping_mul(0x85eb_ca6b);
+            self.table.prefetch(*hash);
+        }
+        for (i, hash) in hashes.into_iter().enumerate() {
+            self.rows[i] = self.table.find(hash, (hash & 255) as u8);
+        }
+    }
+}
+
+/// Where the bits of a byte so far, behind a leading one, lie in the tree of their nibble.
+fn node(partial: u32) -> usize {
+    let bits = partial.ilog2() & 3;
+    (1 << bits | partial & ((1 << bits) - 1)) as usize
+}

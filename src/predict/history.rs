@@ -1,0 +1,79 @@
+//! The bytes seen so far, and after which of them a token ended.
+
+/// A ring of the last bytes; positions count from the beginning of the frame.
+#[derive(Clone)]
+pub struct History {
+    bytes: Vec<u8>,
+    /// One flag a byte: a token ended after it.
+    ends: Vec<bool>,
+    position: usize,
+    /// The last 24 bytes, the latest lowest.
+    recent: [u64; 3],
+}
+
+impl History {
+    /// Remembers the last `2^bits` bytes, and on demand where tokens ended.
+    pub fn new(bits: u32, tokens: bool) -> History {
+        History {
+            bytes: vec![0; 1 << bits],
+            ends: vec![false; if tokens { 1 << bits } else { 1 }],
+            position: 0,
+            recent: [0; 3],
+        }
+    }
+
+    /// How many bytes have been seen.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// How many bytes are remembered at most.
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Appends a byte.
+    pub fn push(&mut self, byte: u8) {
+        let slot = self.slot(self.position);
+        self.bytes[slot] = byte;
+        let end = self.position & (self.ends.len() - 1);
+        self.ends[end] = false;
+        self.position += 1;
+        let [a, b, c] = self.recent;
+        self.recent = [a << 8 | u64::from(byte), b << 8 | a >> 56, c << 8 | b >> 56];
+    }
+
+    /// The last 24 bytes, eight a word, the latest lowest.
+    #[inline]
+    pub fn recent(&self) -> [u64; 3] {
+        self.recent
+    }
+
+    /// Notes that a token ended after the last byte.
+    pub fn mark_end(&mut self) {
+        let end = self.position.wrapping_sub(1) & (self.ends.len() - 1);
+        self.ends[end] = true;
+    }
+
+    /// The byte at a position; any position is safe, forgotten ones give other bytes.
+    #[inline]
+    pub fn at(&self, position: usize) -> u8 {
+        self.bytes[self.slot(position)]
+    }
+
+    /// Whether a token ended after the byte at a position.
+    pub fn ended_after(&self, position: usize) -> bool {
+        self.ends[position & (self.ends.len() - 1)]
+    }
+
+    /// The byte `distance` back: 1 is the last one. Zero before the beginning.
+    #[inline]
+    pub fn back(&self, distance: usize) -> u8 {
+        self.at(self.position.wrapping_sub(distance))
+    }
+
+    #[inline]
+    fn slot(&self, position: usize) -> usize {
+        position & (self.bytes.len() - 1)
+    }
+}

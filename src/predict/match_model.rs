@@ -1,0 +1,182 @@
+//! The match model: where the last bytes occurred before, and what followed there.
+//!
+//! The latest occurrence of the last `minimum` bytes is found by a hash and verified byte by byte. While its
+//! successors come true the match grows; after a miss it is kept for a while, because what differs between
+//! two records is often one field only.
+
+use super::counter::Counter;
+use super::history::History;
+use super::logistic::stretch;
+
+/// Longest match that is told apart.
+const LONGEST: u32 = 400;
+
+/// Misses in the last eight predicted bytes after which a match is given up.
+const TOLERATED: u32 = 4;
+
+/// One pointer into the history.
+#[derive(Clone)]
+pub struct MatchModel {
+    minimum: usize,
+    heads: Vec<u32>,
+    hash_bits: u32,
+    /// Position of the byte predicted next, if there is a match.
+    pointer: Option<usize>,
+    /// Bytes that agreed since the last miss, and verified ones before the match was found.
+    length: u32,
+    /// The last eight predicted bytes: ones are misses.
+    misses: u8,
+    expected: u8,
+    counters: Vec<Counter>,
+    selected: Option<usize>,
+}
+
+impl MatchModel {
+    /// Inputs it gives for a bit.
+    pub const INPUTS: usize = 2;
+
+    pub fn new(minimum: usize, hash_bits: u32) -> MatchModel {
+        MatchModel {
+            minimum,
+            heads: vec![0; 1 << hash_bits],
+            hash_bits,
+            pointer: None,
+            length: 0,
+            misses: 0,
+            expected: 0,
+            counters: vec![Counter::new(3 << 20, 0); 16 * 16 * 8],
+            selected: None,
+        }
+    }
+
+    /// The byte that followed there, while the bits of this byte agree with it.
+    #[inline]
+    pub fn expected(&self, partial: u32) -> Option<u8> {
+        let bits = partial.ilog2();
+        (self.pointer.is_some() && (u32::from(self.expected) | 256) >> (8 - bits) == partial)
+            .then_some(self.expected)
+    }
+
+    /// Length class of the current match, 0 without one, at most 15.
+    pub fn class(&self) -> usize {
+        if self.pointer.is_none() {
+            return 0;
+        }
+        match self.length {
+            0 => 1,
+            1..=3 => 2,
+            4..=7 => 3,
+            8..=11 => 4,
+            12..=15 => 5,
+            16..=19 => 6,
+            20..=23 => 7,
+            24..=27 => 8,
+            28..=31 => 9,
+            32..=47 => 10,
+            48..=63 => 11,
+            64..=95 => 12,
+            96..=191 => 13,
+            192..=399 => 14,
+            _ => 15,
+        }
+    }
+
+    /// Position of the byte that is predicted next.
+    pub fn pointer(&self) -> Option<usize> {
+        self.pointer
+    }
+
+    /// Two logits on the next bit, zero without an opinion.
+    pub fn inputs(&mut self, partial: u32, inputs: &mut [i32]) {
+        let Some(expected) = self.expected(partial) else {
+            self.selected = None;
+            inputs[..Self::INPUTS].fill(0);
+            return;
+        };
+        let position = partial.ilog2();
+        let recent = (self.misses.count_ones().min(3) * 4
+            + u32::from(self.misses & 1) * 2
+            + u32::from(self.misses & 2 != 0)) as usize;
+        let context = (self.class() * 16 + recent) * 8 + position as usize;
+        self.selected = Some(context);
+        let counter = self.counters[context];
+        let sign = if (expected >> (7 - position)) & 1 == 1 {
+            1
+        } else {
+            -1
+        };
+        inputs[0] = sign * stretch(counter.p());
+        inputs[1] = sign * ((counter.p22() as i32 - (1 << 21)) >> 12);
+    }
+
+    /// Learns a bit of the current byte.
+    pub fn update(&mut self, partial: u32, bit: bool) {
+        if let Some(context) = self.selected.take() {
+            let expected = (self.expected >> (7 - partial.ilog2())) & 1 == 1;
+            self.counters[context].update(expected == bit, 1023);
+        }
+    }
+
+    /// The byte just pushed to the history completes: follow the match or look for another.
+    pub fn next_byte(&mut self, history: &History) {
+        let position = history.position();
+        if let Some(pointer) = self.pointer {
+            let hit = history.back(1) == self.expected;
+            self.misses = (self.misses << 1) | u8::from(!hit);
+            self.length = if hit {
+                (self.length + 1).min(LONGEST)
+            } else {
+                0
+            };
+            self.pointer = Some(pointer + 1);
+            if self.misses.count_ones() > TOLERATED {
+                self.pointer = None;
+            }
+        }
+        if position >= self.minimum {
+            let mut hash = 0u64;
+            for (word, bytes) in history.recent().iter().zip([0, 8, 16]) {
+                let used = self.minimum.saturating_sub(bytes).min(8) as u32;
+                if used > 0 {
+                    hash = (hash ^ (word << (64 - 8 * used))).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    hash ^= hash >> 29;
+                }
+            }
+            let slot = (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.hash_bits)) as usize;
+            // A match that has just missed competes with the latest occurrence; a running one is kept.
+            if self.pointer.is_none() || (self.length < self.minimum as u32 && self.misses != 0) {
+                let candidate = self.heads[slot] as usize;
+                let length = agreement(history, candidate);
+                if length >= self.minimum as u32 && length > self.length {
+                    self.pointer = Some(candidate);
+                    self.length = length;
+                    self.misses = 0;
+                }
+            }
+            self.heads[slot] = position as u32;
+        }
+        if let Some(pointer) = self.pointer {
+            if position - pointer >= history.capacity() {
+                self.pointer = None;
+            }
+            self.expected = history.at(pointer);
+        }
+    }
+}
+
+/// How many bytes before `candidate` equal the last ones.
+fn agreement(history: &History, candidate: usize) -> u32 {
+    let position = history.position();
+    if candidate == 0 || candidate >= position || position - candidate + 64 >= history.capacity() {
+        return 0;
+    }
+    let mut length = 0;
+    while length < 48 && (length as usize) < candidate {
+        let back = length as usize + 1;
+        if history.at(candidate - back) != history.at(position - back) {
+            break;
+        }
+        length += 1;
+    }
+    length
+}

@@ -1,0 +1,62 @@
+//! The length of records: the distance at which bytes recur.
+
+use super::history::History;
+
+/// Longest record that is looked for.
+const LONGEST: usize = 2048;
+
+/// Finds the distance at which bytes recur in equal steps, by votes that fade.
+#[derive(Clone)]
+pub struct Record {
+    /// For each byte, its last two positions.
+    seen: Vec<[u32; 2]>,
+    votes: Vec<u32>,
+    length: usize,
+}
+
+impl Record {
+    pub fn new() -> Record {
+        Record {
+            seen: vec![[0; 2]; 256],
+            votes: vec![0; LONGEST + 1],
+            length: 1,
+        }
+    }
+
+    /// The record length believed in: at least 1.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Where in a record a position is.
+    pub fn column(&self, position: usize) -> u32 {
+        (position % self.length) as u32
+    }
+
+    /// Takes in the byte just pushed to the history.
+    pub fn next_byte(&mut self, history: &History) {
+        let position = history.position() as u32;
+        let seen = &mut self.seen[usize::from(history.back(1))];
+        let (first, second) = (
+            position.wrapping_sub(seen[0]),
+            seen[0].wrapping_sub(seen[1]),
+        );
+        if first == second && first > 1 && first as usize <= LONGEST {
+            // Long steps are rarely equal by chance.
+            self.votes[first as usize] += 16 + first.min(128);
+        }
+        *seen = [position, seen[0]];
+        if position.is_multiple_of(512) {
+            let mut best = self.length;
+            for (length, votes) in self.votes.iter().enumerate() {
+                if *votes > self.votes[best] + self.votes[best] / 4 {
+                    best = length;
+                }
+            }
+            self.length = best;
+            for votes in &mut self.votes {
+                *votes -= *votes >> 2;
+            }
+        }
+    }
+}
