@@ -158,6 +158,7 @@ mod tests {
         let weights: Vec<i32> = (0..LANES as i32).map(|i| (i * i) << 8).collect();
         let mut sums = [0];
         MixerKernel::Baseline.dot(&inputs, &weights, &[0], &mut sums);
-        assert_eq!(sums[0], (0..LANES as i32).map(|i| (i - 5) * i * i).sum());
+        let expected: i32 = (0..LANES as i32).map(|i| (i - 5) * i * i).sum();
+        assert_eq!(sums[0], expected);
     }
 }
