@@ -6,11 +6,8 @@
 
 pub mod float_environment;
 pub mod math;
-<<<<<<< HEAD
-mod plain;
-=======
 pub mod mixer;
->>>>>>> 9885121 (Mix hashed contexts, matches and records behind the predictor)
+mod plain;
 pub mod pool;
 pub mod prefetch;
 pub mod reference;
