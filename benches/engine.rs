@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench engine [-- MODEL]` with the path of a packed model; without one, a model with random weights
 //! and the shape of SmolLM2-135M. The best of several short runs is shown, since other work on the machine only ever
-//! slows a run down.
+//! slows a run down. `LLMZIP_KERNELS` picks one kernel set.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -33,10 +33,13 @@ fn main() {
         model.config().vocab,
         macs as f64 / 1e6
     );
-    for kernels in KernelSet::available() {
-        if kernels == KernelSet::REFERENCE {
-            continue;
-        }
+    let mut sets = KernelSet::available();
+    if std::env::var_os("LLMZIP_KERNELS").is_some() {
+        sets = vec![KernelSet::choose().expect("a kernel set of this machine")];
+    }
+    // The reference is for reading, not for running.
+    sets.retain(|set| *set != KernelSet::REFERENCE);
+    for kernels in sets {
         for threads in [1, 2] {
             let options = EngineOptions {
                 kernels: Some(kernels),
@@ -157,13 +160,14 @@ fn products_roofline(kernels: KernelSet, threads: usize) -> f64 {
     rows.resize(count, columns, GROUP);
     let x: Vec<f32> = (0..columns).map(|i| (i % 17) as f32 - 8.0).collect();
     (0..count).for_each(|row| rows.set(kernels, row, &x));
+    let repeats = 256;
     let pool = Pool::new(threads);
     let mut outs = vec![vec![0.0; count * tiles * 16]; threads];
     let mut best = f64::INFINITY;
-    for _ in 0..20 {
+    for _ in 0..5 {
         let start = Timer::new(threads);
         pool.for_each(&mut vec![(); threads], &mut outs, |(), out| {
-            for _ in 0..8 {
+            for _ in 0..repeats {
                 let product = Product::new(
                     &weights,
                     columns / 4,
@@ -177,7 +181,7 @@ fn products_roofline(kernels: KernelSet, threads: usize) -> f64 {
         });
         best = best.min(start.seconds());
     }
-    (threads * 8 * count * tiles * 16 * columns) as f64 / best
+    (threads * repeats * count * tiles * 16 * columns) as f64 / best
 }
 
 /// Bytes a second that all threads together can read from 256 MB.

@@ -18,6 +18,8 @@ mod avx2;
 mod avx512vnni;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
