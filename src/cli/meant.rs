@@ -1,0 +1,235 @@
+//! What the arguments mean. Every option is interpreted here, once.
+
+use std::path::PathBuf;
+
+use llmzip::predict::Preset;
+
+use super::failure::Failure;
+use super::text;
+use super::typed::{
+    CatArgs, CompressArgs, DecompressArgs, FileArgs, OutputArgs, PresetName, RunArgs, Switch,
+    TalkArgs, TestArgs,
+};
+
+/// The end of a compressed file's name.
+pub(super) const SUFFIX: &str = ".llmz";
+
+/// `-`, for standard input and standard output.
+const DASH: &str = "-";
+
+/// Where bytes come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Input {
+    Stdin,
+    File(PathBuf),
+}
+
+/// Where bytes go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// Beside the input, the suffix added or taken away.
+    Beside,
+    Stdout,
+    File(PathBuf),
+    /// Nowhere: the input is only to be found correct.
+    Nowhere,
+}
+
+/// What is to be done with files, whatever is done to their contents.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub(super) inputs: Vec<Input>,
+    pub(super) destination: Destination,
+    /// Overwrite, follow links, write binary to a terminal.
+    pub(super) force: bool,
+    /// Delete an input once its output is in place.
+    pub(super) remove_inputs: bool,
+    pub(super) talk: Talk,
+}
+
+/// What is said on standard error beside errors.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Talk {
+    /// A line about each file.
+    pub(super) summary: bool,
+    /// More than a line.
+    pub(super) verbose: bool,
+    /// How far it has come, if anybody is looking.
+    pub(super) progress: bool,
+}
+
+/// What may be used to run a model.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Means {
+    /// Threads, 0 for one each core.
+    pub(super) threads: usize,
+    /// Bytes of memory.
+    pub(super) memory: Option<u64>,
+}
+
+/// A language model, as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ModelChoice {
+    /// The one this program recommends.
+    Default,
+    /// None: adaptive experts alone.
+    None,
+    /// An installed one by name, or a packed file by path.
+    Named(String),
+}
+
+/// A meant `compress`.
+pub(super) struct Compress {
+    pub(super) files: Files,
+    pub(super) means: Means,
+    pub(super) model: ModelChoice,
+    pub(super) experts: bool,
+    pub(super) preset: Preset,
+    pub(super) checksum: bool,
+    pub(super) independent_blocks: bool,
+    pub(super) block_len: u32,
+}
+
+/// A meant `decompress`, `cat` or `test`.
+pub(super) struct Decompress {
+    pub(super) files: Files,
+    pub(super) means: Means,
+    /// A model to be tried first.
+    pub(super) model: Option<String>,
+}
+
+pub(super) fn compress(args: CompressArgs) -> Result<Compress, Failure> {
+    let block_len = text::parse_size(&args.block_size)
+        .and_then(|size| u32::try_from(size).ok())
+        .filter(|size| (1..=llmzip::container::MAX_BLOCK_LEN).contains(size))
+        .ok_or_else(|| {
+            usage(format!(
+                "--block-size {} is not 1 to 16MiB",
+                args.block_size
+            ))
+        })?;
+    let model = match args.model.as_deref() {
+        None => ModelChoice::Default,
+        Some("none") => ModelChoice::None,
+        Some(name) => ModelChoice::Named(name.to_owned()),
+    };
+    Ok(Compress {
+        files: files(args.files, args.output, args.talk)?,
+        means: means(&args.run)?,
+        model,
+        experts: args.experts == Switch::On,
+        preset: match args.preset {
+            PresetName::Fast => Preset::Fast,
+            PresetName::Normal => Preset::Normal,
+        },
+        checksum: !args.no_check,
+        independent_blocks: args.independent_blocks,
+        block_len,
+    })
+}
+
+pub(super) fn decompress(args: DecompressArgs) -> Result<Decompress, Failure> {
+    Ok(Decompress {
+        files: files(args.files, args.output, args.talk)?,
+        means: means(&args.run)?,
+        model: args.reading.model,
+    })
+}
+
+pub(super) fn cat(args: CatArgs) -> Result<Decompress, Failure> {
+    let output = OutputArgs {
+        output: None,
+        stdout: true,
+        keep: true,
+        rm: false,
+        force: args.force,
+    };
+    Ok(Decompress {
+        files: files(args.files, output, args.talk)?,
+        means: means(&args.run)?,
+        model: args.reading.model,
+    })
+}
+
+pub(super) fn test(args: TestArgs) -> Result<Decompress, Failure> {
+    Ok(Decompress {
+        files: Files {
+            inputs: inputs(args.files),
+            destination: Destination::Nowhere,
+            force: args.force,
+            remove_inputs: false,
+            talk: talk(&args.talk),
+        },
+        means: means(&args.run)?,
+        model: args.reading.model,
+    })
+}
+
+/// The inputs, standard input if there are none.
+pub(super) fn inputs(args: FileArgs) -> Vec<Input> {
+    if args.files.is_empty() {
+        return vec![Input::Stdin];
+    }
+    let input = |file: PathBuf| {
+        if file.as_os_str() == DASH {
+            Input::Stdin
+        } else {
+            Input::File(file)
+        }
+    };
+    args.files.into_iter().map(input).collect()
+}
+
+fn files(files: FileArgs, output: OutputArgs, talk: TalkArgs) -> Result<Files, Failure> {
+    let inputs = inputs(files);
+    let destination = match output.output {
+        Some(file) if file.as_os_str() == DASH => Destination::Stdout,
+        Some(file) => Destination::File(file),
+        None if output.stdout || inputs == [Input::Stdin] => Destination::Stdout,
+        None => Destination::Beside,
+    };
+    if matches!(destination, Destination::File(_)) && inputs.len() > 1 {
+        return Err(usage(
+            "several inputs cannot go into one -o FILE; -c joins them".into(),
+        ));
+    }
+    let mut talk = self::talk(&talk);
+    // Beside the data on a pipe, one line a file is noise, unless it was asked for.
+    talk.summary &= destination != Destination::Stdout || talk.verbose;
+    Ok(Files {
+        inputs,
+        remove_inputs: output.rm && destination != Destination::Stdout,
+        destination,
+        force: output.force,
+        talk,
+    })
+}
+
+fn talk(args: &TalkArgs) -> Talk {
+    if args.quiet > 1 {
+        text::be_silent();
+    }
+    Talk {
+        summary: args.quiet == 0,
+        verbose: args.quiet == 0 && args.verbose > 0,
+        progress: args.quiet == 0 && !args.no_progress,
+    }
+}
+
+fn means(args: &RunArgs) -> Result<Means, Failure> {
+    let memory = match &args.memory {
+        None => None,
+        Some(limit) => Some(
+            text::parse_size(limit)
+                .ok_or_else(|| usage(format!("-M {limit} is not a size such as 500MiB")))?,
+        ),
+    };
+    Ok(Means {
+        threads: args.threads,
+        memory,
+    })
+}
+
+fn usage(message: String) -> Failure {
+    Failure::Usage(message)
+}

@@ -1,0 +1,188 @@
+//! Which language model is run, and whether there is memory for it.
+
+use std::sync::Arc;
+
+use llmzip::container::{FrameHeader, ModelRef};
+use llmzip::engine::EngineOptions;
+use llmzip::model::store::{self, Found, Store};
+use llmzip::model::{PackedModel, embedded};
+use llmzip::{Error, Model};
+
+use super::failure::Failure;
+use super::meant::{Means, ModelChoice};
+use super::text;
+
+const MIB: u64 = 1 << 20;
+/// What the adaptive experts take beside a model, and alone.
+const EXPERTS: [u64; 2] = [64 * MIB, 256 * MIB];
+/// The program itself, buffers of files, stacks of threads.
+const REST: u64 = 16 * MIB;
+/// Original, payload and plan of a block.
+const COPIES_OF_A_BLOCK: u64 = 4;
+
+/// Models that were made ready, and the means to run them.
+pub(super) struct Models {
+    means: Means,
+    ready: Vec<Arc<Model>>,
+    /// Why the model last asked for is not to be had, in words the library has no error for.
+    pub(super) refusal: Option<String>,
+}
+
+impl Models {
+    pub(super) fn new(means: Means) -> Models {
+        Models {
+            means,
+            ready: Vec::new(),
+            refusal: None,
+        }
+    }
+
+    /// The model to compress with.
+    pub(super) fn choose(&self, choice: &ModelChoice) -> Result<Option<Arc<Model>>, Failure> {
+        match choice {
+            ModelChoice::None => Ok(None),
+            ModelChoice::Default => {
+                let embedded = embedded::default();
+                self.make_ready(embedded.open(), Some(embedded.name.to_owned()))
+                    .map(Some)
+            }
+            ModelChoice::Named(name) => {
+                let found = find(name)?;
+                self.make_ready(found.model, found.name).map(Some)
+            }
+        }
+    }
+
+    /// Makes the model that is called `name` available for the files that were written with it.
+    pub(super) fn prefer(&mut self, name: &str) -> Result<(), Failure> {
+        let found = find(name)?;
+        let model = self.make_ready(found.model, found.name)?;
+        self.ready.push(model);
+        Ok(())
+    }
+
+    /// The model a frame was written with.
+    pub(super) fn resolve(&mut self, wanted: &ModelRef) -> Result<Arc<Model>, Error> {
+        if let Some(model) = self
+            .ready
+            .iter()
+            .find(|model| identity(model) == wanted.identity)
+        {
+            return Ok(Arc::clone(model));
+        }
+        match self.look_for(wanted) {
+            Ok(model) => {
+                self.ready.push(Arc::clone(&model));
+                Ok(model)
+            }
+            Err(refusal) => {
+                self.refusal = Some(refusal);
+                Err(Error::MissingModel {
+                    identity: wanted.identity,
+                    name: wanted.name.clone(),
+                })
+            }
+        }
+    }
+
+    fn look_for(&self, wanted: &ModelRef) -> Result<Arc<Model>, String> {
+        let found = match embedded::ALL
+            .iter()
+            .find(|one| one.identity[..8] == wanted.identity)
+        {
+            Some(embedded) => Some(Found {
+                name: Some(embedded.name.to_owned()),
+                model: embedded.open(),
+            }),
+            None => Store::of_user()
+                .and_then(|store| store.find_identity(&wanted.identity))
+                .map_err(|error| error.to_string())?,
+        };
+        let Found { name, model } =
+            found.ok_or_else(|| store::missing_model(&wanted.identity, wanted.name.as_deref()))?;
+        let ready = self.make_ready(model, name);
+        let ready = ready.and_then(|model| {
+            self.check_memory(Some(&model), llmzip::container::MAX_BLOCK_LEN)
+                .map(|()| model)
+        });
+        ready.map_err(|failure| failure.to_string())
+    }
+
+    fn make_ready(
+        &self,
+        packed: Arc<PackedModel>,
+        name: Option<String>,
+    ) -> Result<Arc<Model>, Failure> {
+        let options = EngineOptions {
+            threads: self.means.threads,
+            ..EngineOptions::default()
+        };
+        // A file need not name what is part of every llmzip.
+        let everywhere = embedded::ALL
+            .iter()
+            .any(|one| one.identity == packed.identity());
+        let name = name.filter(|name| !everywhere && FrameHeader::is_name(name));
+        Ok(Arc::new(Model::new(packed, options, name)?))
+    }
+
+    /// Whether there is a limit to memory.
+    pub(super) fn is_limited(&self) -> bool {
+        self.means.memory.is_some()
+    }
+
+    /// Refuses in words what would need more memory than is allowed.
+    pub(super) fn check_memory(
+        &self,
+        model: Option<&Model>,
+        block_len: u32,
+    ) -> Result<(), Failure> {
+        self.allow(memory(model, block_len), model.is_some())
+    }
+
+    /// Refuses limits that nothing can be decompressed with.
+    pub(super) fn check_memory_at_all(&self) -> Result<(), Failure> {
+        self.allow(EXPERTS[0] + REST, false)
+    }
+
+    fn allow(&self, needed: u64, with_model: bool) -> Result<(), Failure> {
+        let Some(limit) = self.means.memory.filter(|&limit| limit < needed) else {
+            return Ok(());
+        };
+        let mend = if with_model {
+            "; a smaller model needs less"
+        } else {
+            ""
+        };
+        Err(Failure::Said(format!(
+            "needs {} of memory, and -M allows {}{mend}",
+            text::memory(needed),
+            text::memory(limit),
+        )))
+    }
+}
+
+/// Bytes of memory that a run takes at most.
+fn memory(model: Option<&Model>, block_len: u32) -> u64 {
+    let experts = EXPERTS[usize::from(model.is_none())];
+    let blocks = COPIES_OF_A_BLOCK * u64::from(block_len);
+    let model = model.map_or(0, |model| {
+        let packed = model.engine().model();
+        let config = packed.config();
+        let positions = (config.window + config.sinks + llmzip::engine::SLACK) as u64;
+        // Keys and values are of 8 bits, and room for as much again is left for what goes through the layers.
+        let cache = 4 * positions * (config.layers * config.kv_heads * config.head_dim) as u64;
+        packed.size() as u64 + cache
+    });
+    experts + blocks + model + REST
+}
+
+fn find(name: &str) -> Result<Found, Failure> {
+    Store::of_user()
+        .and_then(|store| store.find(name))
+        .map_err(|error| Failure::Said(error.to_string()))
+}
+
+/// What frames call the model.
+fn identity(model: &Model) -> [u8; 8] {
+    model.reference().identity
+}

@@ -1,0 +1,146 @@
+//! Numbers and sentences as users read them.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// From now on not even errors are printed.
+pub(super) fn be_silent() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+/// Prints one line to standard error. What cannot be printed there is lost.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints an error as `llmzip: MESSAGE`, in one line, without control characters.
+pub(super) fn complain(message: &str) {
+    if SILENT.load(Ordering::Relaxed) {
+        return;
+    }
+    let line: String = message
+        .chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .collect();
+    say(&format!("llmzip: {line}"));
+}
+
+/// `12.5 %, 1.000 bpb, 8.0x` for a file that went from `original` to `compressed` bytes.
+pub(super) struct Ratio {
+    pub(super) original: u64,
+    pub(super) compressed: u64,
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (original, compressed) = (self.original as f64, self.compressed as f64);
+        let percent = 100.0 * compressed / original;
+        let bits = 8.0 * compressed / original;
+        write!(
+            f,
+            "{percent:.1} %, {bits:.3} bpb, {:.1}x",
+            original / compressed
+        )
+    }
+}
+
+/// A duration as `3.1 s`, `4 min 10 s`, `2 h 5 min`.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", duration.as_secs_f64()),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// Bytes a second as `49 KB/s`, in powers of 1000.
+pub(super) fn rate(bytes: u64, duration: Duration) -> String {
+    let rate = bytes as f64 / duration.as_secs_f64().max(1e-3);
+    match rate {
+        ..1e3 => format!("{rate:.0} B/s"),
+        ..1e6 => format!("{:.0} KB/s", rate / 1e3),
+        ..1e9 => format!("{:.1} MB/s", rate / 1e6),
+        _ => format!("{:.1} GB/s", rate / 1e9),
+    }
+}
+
+/// Bytes of memory as `12.3 MiB`.
+pub(super) fn memory(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    const KIB: f64 = 1024.0;
+    if bytes < KIB * KIB {
+        format!("{:.0} KiB", bytes / KIB)
+    } else if bytes < KIB * KIB * KIB {
+        format!("{:.0} MiB", bytes / KIB / KIB)
+    } else {
+        format!("{:.1} GiB", bytes / KIB / KIB / KIB)
+    }
+}
+
+/// Parses `4096`, `500k`, `1MiB`, `2G`, `3MB`: K, M, G, T alone and with iB are powers of 1024, with B of 1000.
+pub(super) fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
+    let unit = text[digits.len()..].to_ascii_lowercase();
+    let mut letters = unit.chars();
+    let power = match letters.next() {
+        None | Some('b') => 0,
+        Some('k') => 1,
+        Some('m') => 2,
+        Some('g') => 3,
+        Some('t') => 4,
+        Some(_) => return None,
+    };
+    let base: u64 = match (power, letters.as_str()) {
+        (0, "") | (1.., "" | "ib") => 1024,
+        (1.., "b") => 1000,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(base.pow(power))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, size) in [
+            ("0", Some(0)),
+            ("4096", Some(4096)),
+            ("7B", Some(7)),
+            ("500k", Some(500 << 10)),
+            ("1MiB", Some(1 << 20)),
+            ("3MB", Some(3_000_000)),
+            ("2G", Some(2 << 30)),
+            ("16777216T", None),
+            ("", None),
+            ("M", None),
+            ("-1", None),
+            ("1.5M", None),
+            ("1X", None),
+            ("1bb", None),
+            ("1kbb", None),
+        ] {
+            assert_eq!(parse_size(text), size, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let ratio = Ratio {
+            original: 152_089,
+            compressed: 19_012,
+        };
+        assert_eq!(ratio.to_string(), "12.5 %, 1.000 bpb, 8.0x");
+        assert_eq!(rate(152_089, Duration::from_millis(3100)), "49 KB/s");
+        assert_eq!(duration(Duration::from_millis(3100)), "3.1 s");
+        assert_eq!(duration(Duration::from_secs(250)), "4 min 10 s");
+        assert_eq!(duration(Duration::from_secs(7500)), "2 h 5 min");
+        assert_eq!(memory(300 << 20), "300 MiB");
+    }
+}

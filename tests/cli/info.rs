@@ -1,0 +1,58 @@
+//! `info`.
+
+use crate::harness::{Dir, TEXT, noise, text};
+
+#[test]
+fn json_says_what_is_in_a_file() {
+    let dir = Dir::new();
+    dir.compressed("a.llmz", TEXT, "-m none");
+    let line = text(&dir.llmzip("info --json a.llmz").succeeds());
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(value["file"], "a.llmz");
+    assert_eq!(value["original_len"], TEXT.len());
+    assert_eq!(value["compressed_len"], dir.read("a.llmz").len());
+    let frame = &value["frames"][0];
+    assert_eq!(frame["model"], serde_json::Value::Null);
+    assert_eq!(frame["blocks"], 1);
+    assert_eq!(frame["checks_original"], true);
+}
+
+#[test]
+fn frames_and_modes_are_counted() {
+    let dir = Dir::new();
+    dir.compressed("a", TEXT, "--no-check");
+    dir.compressed("b", noise(100_000), "-m none");
+    dir.write("c", [dir.read("a"), dir.read("b")].concat());
+    let line = text(&dir.llmzip("info --json c").succeeds());
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(value["frames"].as_array().unwrap().len(), 2);
+    assert_eq!(value["frames"][0]["checks_original"], false);
+    assert_eq!(value["frames"][1]["modes"]["raw"]["original_len"], 100_000);
+    let shown = text(&dir.llmzip("info c").succeeds());
+    assert!(
+        shown.contains("frame 2") && shown.contains("raw"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn damage_is_found_without_a_model() {
+    let dir = Dir::new();
+    dir.compressed("a.llmz", TEXT, "");
+    let mut bytes = dir.read("a.llmz");
+    let at = bytes.len() - 12;
+    bytes[at] ^= 0x10;
+    dir.write("a.llmz", bytes);
+    dir.llmzip("info a.llmz").fails(1);
+}
+
+#[test]
+fn an_empty_file_has_no_ratio() {
+    let dir = Dir::new();
+    dir.compressed("a.llmz", "", "");
+    let line = text(&dir.llmzip("info --json a.llmz").succeeds());
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(value["bits_per_byte"], serde_json::Value::Null);
+    let shown = text(&dir.llmzip("info a.llmz").succeeds());
+    assert!(!shown.contains("NaN"), "{shown}");
+}

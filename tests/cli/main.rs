@@ -1,0 +1,11 @@
+//! How the binary behaves: each test runs the real `llmzip` in a folder of its own.
+//!
+//! A test is named after the behaviour it pins down; `CONVENTIONS` of compressors (what users of
+//! zstd, xz and gzip expect) are where these come from.
+
+mod conventions;
+mod damage;
+mod harness;
+mod info;
+mod roundtrip;
+mod terminal;
