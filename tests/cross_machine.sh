@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# The same bits everywhere: compresses on this machine, on older CPUs and on aarch64, compares the
+# compressed bytes, and lets each decompress what the others wrote.
+#
+#   tests/cross_machine.sh [FILE...]       the whole check (default: a part of this repository's README)
+#   tests/cross_machine.sh cargo ARGS...   cargo for aarch64, tests and binaries run under qemu, e.g.
+#                                          tests/cross_machine.sh cargo test --release --lib kernels
+#   tests/cross_machine.sh install         only install what is missing
+#
+# Needs an x86-64 Debian with cargo. Missing Debian packages are installed (as root, or through sudo):
+# qemu-user, a cross compiler, and Debian's own Rust, because its standard library comes for arm64 too.
+# The build is the lean one, without candle, hub and conversion.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=aarch64-unknown-linux-gnu
+features=(--no-default-features --features cli,encode)
+
+root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+install() {
+    local missing=()
+    command -v qemu-aarch64 >/dev/null && command -v qemu-x86_64 >/dev/null || missing+=(qemu-user)
+    command -v aarch64-linux-gnu-gcc >/dev/null || missing+=(gcc-aarch64-linux-gnu)
+    [ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] && [ -e /usr/aarch64-linux-gnu/lib/libc.a ] ||
+        missing+=(libc6-dev-arm64-cross)
+    [ -x /usr/bin/rustc ] || missing+=(rustc-web)
+    [ -x /usr/bin/cargo ] || missing+=(cargo-web)
+    [ -d "/usr/lib/rustlib/$target/lib" ] || missing+=(libstd-rust-web-dev:arm64)
+    [ ${#missing[@]} = 0 ] && return
+    echo "cross_machine: installing ${missing[*]}" >&2
+    dpkg --print-foreign-architectures | grep -qx arm64 || root dpkg --add-architecture arm64
+    root apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive root apt-get install -qq -y --no-install-recommends "${missing[@]}" >&2
+}
+
+# Debian's cargo and rustc, so that compiler and aarch64 standard library are of one build.
+# qemu runs without -L: the arm64 C library itself is installed along with libstd-rust-web-dev, and a
+# program that gets half of its C library from the cross compiler's folder hangs in its first thread.
+cross_cargo() {
+    env -u RUSTFLAGS -u RUSTUP_TOOLCHAIN \
+        RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc \
+        CARGO_BUILD_TARGET="$target" \
+        CARGO_TARGET_DIR="${CROSS_TARGET_DIR:-target/cross}" \
+        CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+        CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu max" \
+        CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc \
+        /usr/bin/cargo "$@"
+}
+
+case "${1:-}" in
+install)
+    install
+    exit
+    ;;
+cargo)
+    install
+    shift
+    command=$1
+    shift
+    cross_cargo "$command" --no-default-features "$@"
+    exit
+    ;;
+esac
+
+install
+cargo build --quiet --release "${features[@]}" --target-dir target/lean
+cross_cargo build --quiet --release "${features[@]}"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+if [ $# = 0 ]; then
+    head -c 4096 README.md >"$work/sample"
+    set -- "$work/sample"
+fi
+
+native=target/lean/release/llmzip
+arm=${CROSS_TARGET_DIR:-target/cross}/$target/release/llmzip
+# name|command: every way to run llmzip. The kernels differ, the bits may not.
+machines=(
+    "native|$native"
+    "reference|env LLMZIP_KERNELS=reference $native"
+    "nehalem|qemu-x86_64 -cpu Nehalem $native"
+    "haswell|qemu-x86_64 -cpu Haswell $native"
+    "aarch64|qemu-aarch64 -cpu max $arm"
+)
+
+failed=0
+for file in "$@"; do
+    echo "$file: $(wc -c <"$file") bytes"
+    for machine in "${machines[@]}"; do
+        name=${machine%%|*}
+        if ! ${machine#*|} compress -q -f -o "$work/$name.llmz" "$file"; then
+            echo "  FAIL $name cannot compress"
+            failed=1
+            continue
+        fi
+        if cmp -s "$work/native.llmz" "$work/$name.llmz"; then
+            echo "  ok   $name writes $(wc -c <"$work/$name.llmz") bytes, equal to native"
+        else
+            echo "  FAIL $name writes other bytes than native"
+            failed=1
+        fi
+        # What native wrote, read here; and what was written here, read by native.
+        for way in "native $name" "$name native"; do
+            read -r from to <<<"$way"
+            for other in "${machines[@]}"; do
+                [ "${other%%|*}" = "$to" ] || continue
+                if ${other#*|} decompress -q -f -o "$work/out" "$work/$from.llmz" && cmp -s "$work/out" "$file"; then
+                    echo "  ok   $from -> $to"
+                else
+                    echo "  FAIL $from -> $to"
+                    failed=1
+                fi
+            done
+        done
+    done
+done
+exit $failed
