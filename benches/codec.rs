@@ -1,9 +1,9 @@
 //! Speed and ratio of the whole way from bytes to a frame and back, through the library.
 //!
-//!     cargo bench --bench codec -- [--no-experts] [--threads N] [--head BYTES] MODEL|none FILE...
+//!     cargo bench --bench codec -- [--no-experts] [--encode-only] [--threads N] [--head BYTES] MODEL|none FILE...
 //!
 //! MODEL is the path of a packed model. Prints one line a file; every file is decompressed and
-//! compared.
+//! compared, unless only the encoder is to be measured.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use llmzip::{CompressOptions, Error, Model, compress, decompress};
 
 struct Arguments {
     experts: bool,
+    decode: bool,
     threads: usize,
     head: usize,
     rest: Vec<String>,
@@ -23,6 +24,7 @@ struct Arguments {
 fn arguments() -> Arguments {
     let mut arguments = Arguments {
         experts: true,
+        decode: true,
         threads: 0,
         head: usize::MAX,
         rest: Vec::new(),
@@ -33,6 +35,7 @@ fn arguments() -> Arguments {
         match word.as_str() {
             "--bench" => {}
             "--no-experts" => arguments.experts = false,
+            "--encode-only" => arguments.decode = false,
             "--threads" => arguments.threads = number(),
             "--head" => arguments.head = number(),
             _ => arguments.rest.push(word),
@@ -70,7 +73,7 @@ fn main() -> Result<(), Error> {
     for file in files {
         let mut original = std::fs::read(file).map_err(Error::Read)?;
         original.truncate(arguments.head);
-        measure(file, &original, &options, model.as_ref())?;
+        measure(file, &original, &options, model.as_ref(), arguments.decode)?;
     }
     Ok(())
 }
@@ -80,23 +83,24 @@ fn measure(
     original: &[u8],
     options: &CompressOptions,
     model: Option<&Arc<Model>>,
+    decode: bool,
 ) -> Result<(), Error> {
     let tokens = model.map_or(0, |model| model.tokenizer().encode(original).len());
     let start = Instant::now();
     let mut compressed = Vec::new();
     compress(original, &mut compressed, options, &mut |_| {})?;
     let encode = start.elapsed().as_secs_f64();
-    let start = Instant::now();
-    let mut restored = Vec::new();
-    let mut resolve = |_: &_| model.cloned().ok_or(Error::Unsupported("no model"));
-    decompress(
-        compressed.as_slice(),
-        &mut restored,
-        &mut resolve,
-        &mut |_| {},
-    )?;
-    let decode = start.elapsed().as_secs_f64();
-    assert!(restored == original, "{file} came back changed");
+    let decode = if decode {
+        let start = Instant::now();
+        let mut restored = Vec::new();
+        let mut resolve = |_: &_| model.cloned().ok_or(Error::Unsupported("no model"));
+        let compressed = compressed.as_slice();
+        decompress(compressed, &mut restored, &mut resolve, &mut |_| {})?;
+        assert!(restored == original, "{file} came back changed");
+        start.elapsed().as_secs_f64()
+    } else {
+        f64::INFINITY
+    };
     let name = Path::new(file)
         .file_name()
         .unwrap_or_default()

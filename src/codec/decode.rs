@@ -17,7 +17,8 @@ pub struct BlockDecoder {
 
 struct ModelDecoder {
     language_model: LanguageModel,
-    bias: OutputBias,
+    /// Learned only where experts are.
+    bias: Option<OutputBias>,
     escapes: bool,
     logits: Logits,
     cumulative: Vec<u64>,
@@ -36,7 +37,7 @@ impl BlockDecoder {
     pub fn with_model(settings: Settings, engine: Arc<Engine>) -> BlockDecoder {
         let tokens = engine.model().tokens();
         let escapes = !tokens.has_every_byte();
-        let bias = OutputBias::new(tokens.len());
+        let bias = settings.experts.then(|| OutputBias::new(tokens.len()));
         let cumulative = vec![0; tokens.len() + 1];
         BlockDecoder {
             predictor: Predictor::new(settings),
@@ -107,10 +108,12 @@ impl BlockDecoder {
                 continue;
             }
             language_model.predict(logits);
-            LanguageModel::distribution(&engine, logits.row(0), bias, cumulative);
+            LanguageModel::distribution(&engine, logits.row(0), bias.as_ref(), cumulative);
             let walk = Walk::new(tokens, cumulative, len - bytes.len());
             let row = decisions.token(walk, cumulative)?;
-            bias.update(cumulative, row);
+            if let Some(bias) = bias {
+                bias.update(cumulative, row);
+            }
             language_model.accept(row);
             bytes.extend_from_slice(tokens.bytes(row));
             progress(bytes.len());

@@ -22,7 +22,8 @@ pub struct BlockEncoder {
 struct ModelEncoder {
     language_model: LanguageModel,
     tokenizer: Arc<Tokenizer>,
-    bias: OutputBias,
+    /// Learned only where experts are.
+    bias: Option<OutputBias>,
     escapes: bool,
 }
 
@@ -46,7 +47,7 @@ impl BlockEncoder {
     ) -> BlockEncoder {
         let tokens = engine.model().tokens();
         let escapes = !tokens.has_every_byte();
-        let bias = OutputBias::new(tokens.len());
+        let bias = settings.experts.then(|| OutputBias::new(tokens.len()));
         BlockEncoder {
             predictor: Predictor::new(settings),
             model: Some(ModelEncoder {
@@ -144,11 +145,18 @@ impl BlockEncoder {
                             row_in_chunk = 0;
                         }
                         let row_logits = logits.row(row_in_chunk);
-                        LanguageModel::distribution(&engine, row_logits, bias, &mut cumulative);
+                        LanguageModel::distribution(
+                            &engine,
+                            row_logits,
+                            bias.as_ref(),
+                            &mut cumulative,
+                        );
                         row_in_chunk += 1;
                         let walk = Walk::new(tokens, &cumulative, bytes.len() - done);
                         decisions.token(walk, &cumulative, tokens.bytes(row));
-                        bias.update(&cumulative, row);
+                        if let Some(bias) = bias {
+                            bias.update(&cumulative, row);
+                        }
                         done += tokens.bytes(row).len();
                     }
                 }

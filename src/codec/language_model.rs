@@ -63,11 +63,12 @@ impl LanguageModel {
     pub fn distribution(
         engine: &Engine,
         logits: &[i32],
-        bias: &OutputBias,
+        bias: Option<&OutputBias>,
         cumulative: &mut [u64],
     ) {
         let _environment = FloatEnvironment::enter();
-        kernels::distribution(engine.kernels(), logits, Some(bias.values()), cumulative);
+        let bias = bias.map(OutputBias::values);
+        kernels::distribution(engine.kernels(), logits, bias, cumulative);
     }
 
     /// Settles that `row` is the token predicted last.
