@@ -373,3 +373,263 @@ fn digest<D: Digest>(mut hash: D, reader: &mut impl Read) -> std::io::Result<Str
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::{Arc, Mutex};
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    /// What the server does wrong.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Fault {
+        Nothing,
+        Forbidden,
+        ShortBody,
+        LongBody,
+        WrongByte,
+        NoHash,
+        NotJson,
+        BadShard,
+    }
+
+    /// A server on the loopback address that answers as the hub does: an API
+    /// listing, small files directly with git's hash as ETag, large ones by a
+    /// redirect that carries the linked SHA-256 and to a place that knows ranges.
+    struct Server {
+        address: String,
+        requests: Arc<Mutex<Vec<String>>>,
+    }
+
+    fn fixture(name: &str) -> Vec<u8> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/fixture-hf");
+        fs::read(folder.join(name)).unwrap()
+    }
+
+    fn content(name: &str, fault: Fault) -> Option<Vec<u8>> {
+        match name {
+            INDEX if fault == Fault::BadShard => {
+                Some(br#"{"weight_map": {"a": "../../evil.safetensors"}}"#.to_vec())
+            }
+            "config.json" | "tokenizer.json" | "model.safetensors" => Some(fixture(name)),
+            _ => None,
+        }
+    }
+
+    impl Server {
+        fn start(fault: Fault) -> Server {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = format!("http://{}", listener.local_addr().unwrap());
+            let requests = Arc::new(Mutex::new(Vec::new()));
+            let (base, seen) = (address.clone(), Arc::clone(&requests));
+            // The thread ends with the process; the tests make a few dozen requests.
+            std::thread::spawn(move || {
+                for stream in listener.incoming().take(64).flatten() {
+                    let _ = answer(stream, fault, &base, &seen);
+                }
+            });
+            Server { address, requests }
+        }
+
+        fn fetch(&self, cache: &Path) -> Result<PathBuf, HubError> {
+            let hub = Hub::new(&self.address, cache, Some("secret".into()), false).unwrap();
+            hub.fetch(&Repository::parse("owner/tiny").unwrap())
+        }
+
+        fn requests(&self) -> Vec<String> {
+            self.requests.lock().unwrap().clone()
+        }
+    }
+
+    fn answer(
+        mut stream: TcpStream,
+        fault: Fault,
+        base: &str,
+        seen: &Mutex<Vec<String>>,
+    ) -> std::io::Result<()> {
+        let mut reader = BufReader::new(stream.try_clone()?);
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let (mut range, mut token) = (None, false);
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header)?;
+            let header = header.trim().to_ascii_lowercase();
+            if header.is_empty() {
+                break;
+            }
+            if let Some(bytes) = header.strip_prefix("range: bytes=") {
+                let (from, to) = bytes.split_once('-').unwrap_or((bytes, ""));
+                range = Some((from.parse().unwrap_or(0), to.parse::<usize>().ok()));
+            }
+            token |= header == "authorization: bearer secret";
+        }
+        seen.lock().unwrap().push(path.clone());
+        let mut send = |status: &str, headers: &str, length: usize, body: &[u8]| {
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+            )?;
+            stream.write_all(body)
+        };
+        if fault == Fault::Forbidden || !token && !path.starts_with("/cdn/") {
+            let body = b"Access to this repository is restricted.";
+            return send("403 Forbidden", "", body.len(), body);
+        }
+        if path == "/api/models/owner/tiny/revision/main" {
+            let weights = match fault {
+                Fault::BadShard => INDEX,
+                _ => "model.safetensors",
+            };
+            let body = match fault {
+                Fault::NotJson => "<html>welcome</html>".to_owned(),
+                _ => format!(
+                    r#"{{"sha":"{COMMIT}","siblings":[{{"rfilename":"config.json"}},{{"rfilename":"{weights}"}}]}}"#
+                ),
+            };
+            return send("200 OK", "", body.len(), body.as_bytes());
+        }
+        let direct = format!("/owner/tiny/resolve/{COMMIT}/");
+        let (name, cdn) = match (path.strip_prefix(&direct), path.strip_prefix("/cdn/")) {
+            (Some(name), _) => (name, false),
+            (_, Some(name)) => (name, true),
+            _ => return send("404 Not Found", "", 0, b""),
+        };
+        let Some(mut body) = content(name, fault) else {
+            return send("404 Not Found", "", 0, b"");
+        };
+        let mut git = Sha1::new();
+        git.update(format!("blob {}\0", body.len()));
+        git.update(&body);
+        let mut headers = format!("X-Repo-Commit: {COMMIT}\r\nAccept-Ranges: bytes\r\n");
+        let large = name.ends_with(".safetensors");
+        if large && !cdn {
+            let linked = super::super::store::hex(&Sha256::digest(&body));
+            headers += &format!(
+                "Location: {base}/cdn/{name}\r\nX-Linked-Etag: \"{linked}\"\r\nX-Linked-Size: {}\r\nETag: \"0-0\"\r\n",
+                body.len()
+            );
+            return send("302 Found", &headers, 0, b"");
+        }
+        let etag = match fault {
+            Fault::NoHash => "W/\"v1\"".to_owned(),
+            _ => format!("\"{}\"", super::super::store::hex(&git.finalize())),
+        };
+        headers += &format!("ETag: {etag}\r\n");
+        let size = body.len();
+        let (from, to) = range.unwrap_or((0, None));
+        let to = to.map_or(size, |last| size.min(last + 1));
+        if fault == Fault::WrongByte && large {
+            body[size / 2] ^= 1;
+        }
+        headers += &format!("Content-Range: bytes {from}-{}/{size}\r\n", to - 1);
+        let mut part = body[from..to].to_vec();
+        if large && part.len() > 1 {
+            match fault {
+                Fault::ShortBody => part.truncate(part.len() / 2),
+                Fault::LongBody => part.extend_from_slice(b"more"),
+                _ => {}
+            }
+        }
+        send("206 Partial Content", &headers, part.len(), &part)
+    }
+
+    #[test]
+    fn a_sound_repository_is_fetched_once_and_packs_to_the_frozen_bytes() {
+        let server = Server::start(Fault::Nothing);
+        let cache = tempfile::tempdir().unwrap();
+        let folder = server.fetch(cache.path()).unwrap();
+        let packed = super::super::source::open(&folder).unwrap().pack().unwrap();
+        assert!(packed == super::super::embedded::FIXTURE);
+
+        let downloads = |requests: &[String]| {
+            let large = requests.iter().filter(|path| path.starts_with("/cdn/"));
+            large.count()
+        };
+        let first = downloads(&server.requests());
+        assert_eq!(server.fetch(cache.path()).unwrap(), folder);
+        // The second time only the size is asked for.
+        assert_eq!(downloads(&server.requests()), first + 1);
+
+        let offline = Hub::new("http://127.0.0.1:1", cache.path(), None, true).unwrap();
+        let commit = Repository::parse(&format!("owner/tiny@{COMMIT}")).unwrap();
+        assert_eq!(offline.fetch(&commit).unwrap(), folder);
+        let other = Repository::parse("owner/other").unwrap();
+        let error = offline.fetch(&other).unwrap_err().to_string();
+        assert!(error.contains("HF_HUB_OFFLINE"), "{error}");
+    }
+
+    /// The sentence of a failed fetch; nothing wrong may be left in the cache.
+    fn failure(fault: Fault) -> String {
+        let server = Server::start(fault);
+        let cache = tempfile::tempdir().unwrap();
+        let error = server.fetch(cache.path()).unwrap_err().to_string();
+        assert!(!error.contains('\n'), "{error}");
+        // A sound server then mends it.
+        let again = Server::start(Fault::Nothing);
+        let folder = again.fetch(cache.path()).unwrap();
+        assert!(
+            fs::read(folder.join("model.safetensors")).unwrap() == fixture("model.safetensors")
+        );
+        error
+    }
+
+    #[test]
+    fn a_refusal_is_a_sentence_that_names_the_token() {
+        let error = failure(Fault::Forbidden);
+        assert!(
+            error.contains("403") && error.contains("HF_TOKEN"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn short_long_and_wrong_bodies_are_noticed() {
+        let error = failure(Fault::ShortBody);
+        assert!(error.contains("bytes arrived of"), "{error}");
+        let error = failure(Fault::LongBody);
+        assert!(error.contains("bytes arrived of"), "{error}");
+        let error = failure(Fault::WrongByte);
+        assert!(error.contains("its hash is"), "{error}");
+    }
+
+    #[test]
+    fn answers_without_sense_are_refused() {
+        assert!(failure(Fault::NoHash).contains("no hash"));
+        assert!(failure(Fault::NotJson).contains("owner/tiny"));
+        assert!(failure(Fault::BadShard).contains("shard name"));
+    }
+
+    #[test]
+    fn no_network_is_one_sentence() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let cache = tempfile::tempdir().unwrap();
+        let hub = Hub::new(&address, cache.path(), None, false).unwrap();
+        let error = hub.fetch(&Repository::parse("smollm2-135m").unwrap());
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with("cannot reach http://127"), "{error}");
+        assert!(error.contains("model add PATH") && !error.contains('\n'));
+    }
+
+    #[test]
+    fn names_of_repositories() {
+        let short = Repository::parse("smollm2-360m").unwrap();
+        assert_eq!(
+            (&*short.id, &*short.revision),
+            ("HuggingFaceTB/SmolLM2-360M", "main")
+        );
+        let full = Repository::parse("a/b-1.5@refs/pr/1").unwrap();
+        assert_eq!((&*full.id, &*full.revision), ("a/b-1.5", "refs/pr/1"));
+        for bad in [
+            "", "a", "a/", "/b", "a/b/c", "a/..", "a/b@", "a/b@../x", "a b/c",
+        ] {
+            assert!(Repository::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,5 +1,9 @@
 //! Where models come from, and the packed file that holds one.
 
+#[cfg(feature = "candle-reference")]
+mod candle_model;
+#[cfg(feature = "convert")]
+pub mod check;
 pub mod config;
 pub mod embedded;
 #[cfg(feature = "convert")]
