@@ -50,7 +50,10 @@ pub(super) fn run(store: &Store, args: &CheckArgs, out: &mut dyn Write) -> Resul
         let sum: f64 = bits.iter().sum();
         let change = (sum / against - 1.0) * 100.0;
         let (tokens, bpb) = (bits.len(), sum / bytes);
-        writeln!(out, "  {name:<14} {tokens:>9} tokens  {bpb:.4} bits per byte  {change:+.2} %")
+        writeln!(
+            out,
+            "  {name:<14} {tokens:>9} tokens  {bpb:.4} bits per byte  {change:+.2} %"
+        )
     };
     line("f32", &float, bytes, whole)?;
     line("exact engine", &exact, bytes, whole)?;
@@ -86,7 +89,10 @@ fn first_window(
     ] {
         let sum: f64 = bits.iter().sum();
         let (bpb, change) = (sum / bytes as f64, (sum / against - 1.0) * 100.0);
-        writeln!(out, "  {name:<14} {count:>9} tokens  {bpb:.4} bits per byte  {change:+.2} %")?;
+        writeln!(
+            out,
+            "  {name:<14} {count:>9} tokens  {bpb:.4} bits per byte  {change:+.2} %"
+        )?;
     }
     Ok(())
 }

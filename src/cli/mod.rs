@@ -4,6 +4,8 @@
 //! nothing after that looks at an option again. [`files`] takes each input through opening, coding
 //! and replacing, the same way for all subcommands; the subcommands say what happens in between.
 
+#[cfg(feature = "convert")]
+mod check;
 mod compress;
 mod decompress;
 mod estimate;
@@ -13,6 +15,7 @@ mod info;
 mod input;
 mod interrupt;
 mod meant;
+mod model;
 mod models;
 mod output;
 mod progress;
@@ -45,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Cat(args) => meant::cat(args).and_then(decompress::run),
         Command::Test(args) => meant::test(args).and_then(decompress::run),
         Command::Info(args) => info::run(args),
+        Command::Model(args) => model::run(args).map(|()| true).map_err(Failure::Said),
         Command::Completions { shell } => completions(shell),
     };
     match done {

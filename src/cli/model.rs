@@ -144,7 +144,11 @@ fn name_of(path: &std::path::Path) -> Result<String, String> {
             _ => '-',
         })
         .collect();
-    let name = name.trim_matches(['-', '.', '_']).chars().take(64).collect::<String>();
+    let name = name
+        .trim_matches(['-', '.', '_'])
+        .chars()
+        .take(64)
+        .collect::<String>();
     match name.is_empty() {
         true => Err("no name can be made from the path; give one with --name".to_owned()),
         false => Ok(name.to_lowercase()),
@@ -192,7 +196,9 @@ fn add(
     } else {
         let mut source = source::open(path).map_err(|e| complain(&e))?;
         let file = store.new_file().map_err(said)?;
-        source.pack_to_file(file.as_file()).map_err(|e| complain(&e))?;
+        source
+            .pack_to_file(file.as_file())
+            .map_err(|e| complain(&e))?;
         store.add(file, &name)
     };
     let added = added.map_err(|error| match error {
@@ -220,23 +226,25 @@ fn add(
 ) -> Result<(), Said> {
     let name = name.ok_or_else(|| "give the model a name with --name".to_owned())?;
     let added = store.add_packed(path, &name).map_err(|error| {
-        format!("{}: {error} (this build takes packed files only)", path.display())
+        format!(
+            "{}: {error} (this build takes packed files only)",
+            path.display()
+        )
     })?;
     announce(store, &added, out)
 }
 
 fn announce(store: &Store, added: &Installed, out: &mut dyn Write) -> Result<(), Said> {
     let model = store.open(added).map_err(said)?;
-    Ok(writeln!(out, "{}", describe(&added.name, &added.identity, &model))?)
+    Ok(writeln!(
+        out,
+        "{}",
+        describe(&added.name, &added.identity, &model)
+    )?)
 }
 
 #[cfg(feature = "hub")]
-fn pull(
-    store: &Store,
-    text: &str,
-    name: Option<String>,
-    out: &mut dyn Write,
-) -> Result<(), Said> {
+fn pull(store: &Store, text: &str, name: Option<String>, out: &mut dyn Write) -> Result<(), Said> {
     use llmzip::model::hub::{Hub, Repository};
     use llmzip::model::{short_name, source};
     let repository = Repository::parse(text).map_err(said)?;
@@ -300,7 +308,12 @@ fn list(store: &Store, json: bool, out: &mut dyn Write) -> Result<(), Said> {
         let text = serde_json::to_string_pretty(&lines).map_err(said)?;
         return Ok(writeln!(out, "{text}")?);
     }
-    let width = listed.iter().map(|m| m.name.len()).max().unwrap_or(0).max(4);
+    let width = listed
+        .iter()
+        .map(|m| m.name.len())
+        .max()
+        .unwrap_or(0)
+        .max(4);
     writeln!(
         out,
         "{:width$}  {:>10}  {:>7}  {:>11}  blake3",

@@ -35,6 +35,8 @@ pub(super) enum Command {
     Test(TestArgs),
     /// Say what is in each FILE, checking headers and payloads; needs no model
     Info(InfoArgs),
+    /// Add, fetch, list, verify, remove and check models
+    Model(super::model::ModelArgs),
     /// Write a completion script for a shell to standard output
     Completions {
         /// The shell
