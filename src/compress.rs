@@ -39,6 +39,16 @@ impl Default for CompressOptions {
     }
 }
 
+impl CompressOptions {
+    fn settings(&self) -> Settings {
+        Settings {
+            experts: self.experts,
+            preset: self.preset,
+            with_model: self.model.is_some(),
+        }
+    }
+}
+
 /// Reads `input` to its end and writes one compressed frame to `output`.
 ///
 /// Memory does not grow with the input: `block_len` bytes at a time are held. The bytes written
@@ -62,21 +72,15 @@ pub fn compress(
             "this build compresses without language models only",
         ));
     }
-    let settings = Settings {
-        experts: options.experts,
-        preset: options.preset,
-        with_model: options.model.is_some(),
-    };
     let header = FrameHeader {
         model: options.model.as_ref().map(|model| model.reference()),
         predictor: PREDICTOR_VERSION,
-        preset: settings.to_preset(),
+        preset: options.settings().to_preset(),
         independent_blocks: options.independent_blocks,
         checksum: options.checksum,
     };
     let mut frame = FrameEncoder {
         writer: FrameWriter::new(output, &header).map_err(writing)?,
-        settings,
         options,
         blocks: None,
         summary: Summary::default(),
@@ -101,7 +105,6 @@ pub fn compress(
 
 struct FrameEncoder<'a, W: Write> {
     writer: FrameWriter<W>,
-    settings: Settings,
     options: &'a CompressOptions,
     /// What the blocks so far have taught; `None` before the first.
     blocks: Option<BlockEncoder>,
@@ -125,18 +128,7 @@ impl<W: Write> FrameEncoder<'_, W> {
         }
         let use_model = self.options.model.is_some() && class == Class::Text;
         if self.blocks.is_none() && bytes.len() <= TRY_ALL {
-            let (mut encoder, mut mode, mut coded) = self.code_afresh(bytes, Mode::Experts);
-            if use_model {
-                let with_model = self.code_afresh(bytes, Mode::Model);
-                if with_model.2.len() < coded.len() || !self.settings.experts {
-                    (encoder, mode, coded) = with_model;
-                }
-            }
-            if coded.len() >= bytes.len() {
-                return self.store(bytes);
-            }
-            self.blocks = Some(encoder);
-            return self.write(mode, bytes, coded);
+            return self.try_all(bytes, use_model);
         }
         let mode = if use_model && self.model_helps(bytes) {
             Mode::Model
@@ -145,20 +137,47 @@ impl<W: Write> FrameEncoder<'_, W> {
         };
         let mut encoder = match self.blocks.take() {
             Some(encoder) => encoder,
-            None => self.fresh(),
+            None => fresh(self.options),
         };
         let before =
             (bytes.len() < SHORT_RUN || plan::is_nearly_random(bytes)).then(|| encoder.clone());
-        let done = self.summary;
-        let mut report = |original, compressed| {
-            (self.progress)(Progress {
-                original: done.original_len + original as u64,
-                compressed: done.compressed_len + compressed as u64,
-            });
-        };
-        let coded = code(&mut encoder, mode, bytes, &mut report);
+        let coded = code(
+            self.options,
+            &mut encoder,
+            mode,
+            bytes,
+            &mut |original, coded| {
+                (self.progress)(Progress {
+                    original: self.summary.original_len + original as u64,
+                    compressed: self.summary.compressed_len + coded as u64,
+                });
+            },
+        );
         if let (Some(before), true) = (before, coded.len() >= bytes.len()) {
             self.blocks = Some(before);
+            return self.store(bytes);
+        }
+        self.blocks = Some(encoder);
+        self.write(mode, bytes, coded)
+    }
+
+    /// Codes the first run of a frame in every mode and keeps the shortest result.
+    fn try_all(&mut self, bytes: &[u8], use_model: bool) -> Result<(), Error> {
+        let mut mode = Mode::Experts;
+        let (mut encoder, mut coded) = code_afresh(self.options, mode, bytes, &mut |_, _| {});
+        if use_model {
+            let (other, other_coded) =
+                code_afresh(self.options, Mode::Model, bytes, &mut |original, coded| {
+                    (self.progress)(Progress {
+                        original: original as u64,
+                        compressed: coded as u64,
+                    });
+                });
+            if other_coded.len() < coded.len() || !self.options.experts {
+                (encoder, mode, coded) = (other, Mode::Model, other_coded);
+            }
+        }
+        if coded.len() >= bytes.len() {
             return self.store(bytes);
         }
         self.blocks = Some(encoder);
@@ -168,32 +187,18 @@ impl<W: Write> FrameEncoder<'_, W> {
     /// Whether a sample of `text` gets shorter with the model than without, both starting afresh.
     fn model_helps(&self, text: &[u8]) -> bool {
         let sample = plan::sample(text);
-        let with_model = self.code_afresh(&sample, Mode::Model).2.len();
-        !self.settings.experts || with_model < self.code_afresh(&sample, Mode::Experts).2.len()
-    }
-
-    fn code_afresh(&self, bytes: &[u8], mode: Mode) -> (BlockEncoder, Mode, Vec<u8>) {
-        let mut encoder = self.fresh();
-        let coded = code(&mut encoder, mode, bytes, &mut |_, _| {});
-        (encoder, mode, coded)
-    }
-
-    fn fresh(&self) -> BlockEncoder {
-        #[cfg(feature = "encode")]
-        if let Some(model) = &self.options.model {
-            return BlockEncoder::with_model(
-                self.settings,
-                Arc::clone(model.engine()),
-                Arc::clone(model.tokenizer()),
-            );
-        }
-        BlockEncoder::experts_only(self.settings)
+        let len = |mode| {
+            code_afresh(self.options, mode, &sample, &mut |_, _| {})
+                .1
+                .len()
+        };
+        !self.options.experts || len(Mode::Model) < len(Mode::Experts)
     }
 
     fn store(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut encoder = match self.blocks.take() {
             Some(encoder) => encoder,
-            None => self.fresh(),
+            None => fresh(self.options),
         };
         encoder.pass_raw(bytes);
         self.blocks = Some(encoder);
@@ -225,19 +230,42 @@ impl<W: Write> FrameEncoder<'_, W> {
     }
 }
 
+/// An encoder that has seen nothing.
+fn fresh(options: &CompressOptions) -> BlockEncoder {
+    match &options.model {
+        Some(model) => BlockEncoder::with_model(options.settings(), Arc::clone(model.engine())),
+        None => BlockEncoder::experts_only(options.settings()),
+    }
+}
+
+/// Codes `bytes` with an encoder that has seen nothing, and gives the encoder too.
+fn code_afresh(
+    options: &CompressOptions,
+    mode: Mode,
+    bytes: &[u8],
+    progress: &mut dyn FnMut(usize, usize),
+) -> (BlockEncoder, Vec<u8>) {
+    let mut encoder = fresh(options);
+    let coded = code(options, &mut encoder, mode, bytes, progress);
+    (encoder, coded)
+}
+
+/// Codes `bytes` with `encoder` in a mode it has a model for.
 fn code(
+    options: &CompressOptions,
     encoder: &mut BlockEncoder,
     mode: Mode,
     bytes: &[u8],
     progress: &mut dyn FnMut(usize, usize),
 ) -> Vec<u8> {
     #[cfg(feature = "encode")]
-    if mode == Mode::Model
-        && let Some(coded) = encoder.model(bytes, progress)
-    {
-        return coded;
+    if let (Mode::Model, Some(model)) = (mode, &options.model) {
+        let pieces = model.tokenizer().encode(bytes);
+        if let Some(coded) = encoder.model(&pieces, bytes.len(), progress) {
+            return coded;
+        }
     }
-    debug_assert!(mode == Mode::Experts);
+    debug_assert!(mode == Mode::Experts && (options.model.is_none() || cfg!(feature = "encode")));
     encoder.experts(bytes, progress)
 }
 

@@ -7,7 +7,7 @@ use super::byte_path::{Odds, Question, Walk};
 use super::coder::Encoder;
 use super::language_model::LanguageModel;
 use crate::engine::{Engine, Logits};
-use crate::model::tokenizer::{Piece, Tokenizer};
+use crate::model::Piece;
 use crate::predict::{Event, OutputBias, Predictor, Settings, TokenFacts};
 
 /// What an encoder carries from block to block of a frame.
@@ -17,11 +17,10 @@ pub struct BlockEncoder {
     model: Option<ModelEncoder>,
 }
 
-/// A language model and what turns bytes into its tokens.
+/// A language model and what goes with it.
 #[derive(Clone)]
 struct ModelEncoder {
     language_model: LanguageModel,
-    tokenizer: Arc<Tokenizer>,
     /// Learned only where experts are.
     bias: Option<OutputBias>,
     escapes: bool,
@@ -40,11 +39,7 @@ impl BlockEncoder {
     }
 
     /// An encoder for a frame with one.
-    pub fn with_model(
-        settings: Settings,
-        engine: Arc<Engine>,
-        tokenizer: Arc<Tokenizer>,
-    ) -> BlockEncoder {
+    pub fn with_model(settings: Settings, engine: Arc<Engine>) -> BlockEncoder {
         let tokens = engine.model().tokens();
         let escapes = !tokens.has_every_byte();
         let bias = settings.experts.then(|| OutputBias::new(tokens.len()));
@@ -52,7 +47,6 @@ impl BlockEncoder {
             predictor: Predictor::new(settings),
             model: Some(ModelEncoder {
                 language_model: LanguageModel::new(engine),
-                tokenizer,
                 bias,
                 escapes,
             }),
@@ -82,14 +76,18 @@ impl BlockEncoder {
     }
 
     /// Codes a block with the language model and the experts; `None` if the frame has no model.
-    pub fn model(&mut self, bytes: &[u8], progress: OnProgress<'_>) -> Option<Vec<u8>> {
+    /// The bytes of `pieces` make up the block of `len` bytes.
+    pub fn model(
+        &mut self,
+        pieces: &[Piece],
+        len: usize,
+        progress: OnProgress<'_>,
+    ) -> Option<Vec<u8>> {
         let ModelEncoder {
             language_model,
-            tokenizer,
             bias,
             escapes,
         } = self.model.as_mut()?;
-        let pieces = tokenizer.encode(bytes);
         let rows: Vec<u32> = pieces
             .iter()
             .filter_map(|piece| match piece {
@@ -124,7 +122,7 @@ impl BlockEncoder {
             let mut logits = Logits::default();
             let mut row_in_chunk = 0;
             let mut done = 0;
-            for piece in pieces {
+            for &piece in pieces {
                 if *escapes {
                     decisions.settle(Event::Escape, None, matches!(piece, Piece::Byte(_)));
                 }
@@ -152,7 +150,7 @@ impl BlockEncoder {
                             &mut cumulative,
                         );
                         row_in_chunk += 1;
-                        let walk = Walk::new(tokens, &cumulative, bytes.len() - done);
+                        let walk = Walk::new(tokens, &cumulative, len - done);
                         decisions.token(walk, &cumulative, tokens.bytes(row));
                         if let Some(bias) = bias {
                             bias.update(&cumulative, row);

@@ -28,6 +28,15 @@ pub mod wheel;
 pub use config::{Config, ConfigError};
 pub use packed::{Matrix, PackInput, PackedError, PackedModel, TensorSource, TokenTable};
 
+/// One step of a text for the coder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Piece {
+    /// An output row of the packed vocabulary.
+    Token(u32),
+    /// A byte for which the vocabulary has no token.
+    Byte(u8),
+}
+
 /// Short names of models that can be fetched, and their repositories.
 pub const SHORT_NAMES: [(&str, &str); 3] = [
     ("smollm2-135m", "HuggingFaceTB/SmolLM2-135M"),

@@ -14,21 +14,13 @@
 //! - The concatenation is checked; a piece that fails falls back to single
 //!   bytes. A bug here can cost ratio, never data.
 
+pub use super::Piece;
 use super::packed::PackedModel;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use tokenizers::{
     OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
 };
-
-/// One step of a text for the coder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Piece {
-    /// An output row of the packed vocabulary.
-    Token(u32),
-    /// A byte for which the vocabulary has no token.
-    Byte(u8),
-}
 
 /// Text handed to the pre-tokenizer at a time, in bytes: it keeps about 50
 /// bytes of bookkeeping for each.
