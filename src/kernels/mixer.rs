@@ -60,7 +60,7 @@ impl MixerKernel {
         }
     }
 
-    /// For each `s` with a step: `weights[offsets[s] + i] += (inputs[i] * steps[s] + 2^9) >> 10`, wrapping.
+    /// For each `s` with a step: `weights[offsets[s] + i] += (inputs[i] * steps[s] + 2^11) >> 12`, wrapping.
     ///
     /// # Panics
     /// As [`dot`](Self::dot).
@@ -98,7 +98,7 @@ fn train(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) 
             .iter()
             .zip(&mut weights[offset..offset + inputs.len()])
         {
-            *w = w.wrapping_add(x.wrapping_mul(step).wrapping_add(1 << 9) >> 10);
+            *w = w.wrapping_add(x.wrapping_mul(step).wrapping_add(1 << 11) >> 12);
         }
     }
 }

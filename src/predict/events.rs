@@ -5,7 +5,7 @@
 
 use super::counter::Counter;
 use super::logistic::{squash, stretch};
-use super::mixer::{Mixer, Rate};
+use super::mixer::{Mixer, Rate, Set};
 use crate::kernels::mixer::{LANES, MixerKernel};
 
 /// Contexts of an event.
@@ -48,12 +48,15 @@ pub struct EventExperts {
 
 impl EventExperts {
     pub fn new(kernel: MixerKernel) -> EventExperts {
-        let sets = [64, 64, 1];
+        let sets = [64, 64, 1].map(|contexts| Set { contexts, pace: 1 });
+        // The opinion counts until the counters have shown their worth.
+        let mut initial = [0; LANES];
+        initial[0] = 1 << 20;
         EventExperts {
             counters: vec![Counter::new(1 << 21, 0); CONTEXTS * COUNTERS],
             selected: [0; CONTEXTS],
             inputs: [0; LANES],
-            mixer: Mixer::new(kernel, LANES, &[1], &sets, 1, RATES),
+            mixer: Mixer::new(kernel, &initial, &sets, 1, RATES),
         }
     }
 

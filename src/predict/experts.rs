@@ -7,7 +7,8 @@ use super::events::{EventExperts, Situation};
 use super::history::History;
 use super::logistic::{LOGIT_MAX, stretch, stretch_quick};
 use super::match_model::MatchModel;
-use super::mixer::{Mixer, Rate};
+use super::mixer::{Mixer, Rate, Set};
+use super::pixels::Pixels;
 use super::predictor::{Event, Settings, TokenFacts};
 use super::record::Record;
 use super::state::STATES;
@@ -18,12 +19,15 @@ use crate::kernels::mixer::{LANES, MixerKernel};
 const MATCHES: [usize; 3] = [20, 10, 5];
 
 /// Inputs that are used; the rest up to a multiple of the lanes stays zero.
-const ACTIVE: usize = 2 + 2 + 2 * CONTEXTS + MATCHES.len() * MatchModel::INPUTS;
+const ACTIVE: usize = 2 + 2 * CONTEXTS + MATCHES.len() * MatchModel::INPUTS + Pixels::INPUTS;
 const INPUTS: usize = ACTIVE.next_multiple_of(LANES);
 
-/// Contexts of each weight set; the last two are for blocks with a model.
-const SETS: [usize; 8] = [16 * 3 * 2, 512, 256, 64, 512, 2048, 16 * 4 * 4, 16 * 4];
-const SETS_ALONE: usize = 6;
+/// Contexts of each weight set of the experts' mixer, and of the referee's between them and the model.
+const SETS: [usize; 6] = [16 * 3, 256, 256, 64, 512, 2048];
+const REFEREE_SETS: [usize; 6] = [16 * 4 * 4, 16 * 4, 512, 512, 256, 512];
+
+/// How many times as fast the referee's fast sets move.
+const FAST: u32 = 8;
 
 /// All experts, what they have seen, and the mixers.
 #[derive(Clone)]
@@ -32,6 +36,7 @@ pub struct Experts {
     table: Table,
     contexts: Contexts,
     record: Record,
+    pixels: Pixels,
     matches: [MatchModel; MATCHES.len()],
     hashes: [u32; CONTEXTS],
     rows: [Row; CONTEXTS],
@@ -40,6 +45,9 @@ pub struct Experts {
     order0: Vec<Counter>,
     inputs: [i32; INPUTS],
     mixer: Mixer,
+    referee: Mixer,
+    verdict: [i32; LANES],
+    with_opinion: bool,
     apms: [Apm; 2],
     ends: EventExperts,
     escapes: EventExperts,
@@ -75,11 +83,20 @@ impl Experts {
             let p = ((2 * ones + 1) << 22) / (2 * (zeros + ones) + 2);
             Counter::new(p.min((1 << 22) - 1), 0)
         });
+        let mut initial = [0; INPUTS];
+        initial[..ACTIVE].fill((5 << 18) / ACTIVE as i32);
+        let mut referee = [0; LANES];
+        referee[0] = 1 << 20;
+        // Every set twice: slow where the model is hard to better, fast where the file repeats itself.
+        let paces = [1, FAST].map(|pace| REFEREE_SETS.map(|contexts| Set { contexts, pace }));
+        let referee_sets = paces.concat();
+        referee[2] = 1 << 17;
         Experts {
             history: History::new(history_bits, settings.with_model),
             table: Table::new(table_bits),
             contexts: Contexts::new(),
             record: Record::new(),
+            pixels: Pixels::new(),
             matches: MATCHES.map(|minimum| MatchModel::new(minimum, match_bits)),
             hashes: [0; CONTEXTS],
             rows: [Row::default(); CONTEXTS],
@@ -89,27 +106,42 @@ impl Experts {
             inputs: [0; INPUTS],
             mixer: Mixer::new(
                 kernel,
-                INPUTS,
-                &Vec::from_iter(0..ACTIVE),
-                if settings.with_model {
-                    &SETS
-                } else {
-                    &SETS[..SETS_ALONE]
-                },
-                512,
+                &initial,
+                &SETS.map(|contexts| Set { contexts, pace: 1 }),
+                256,
                 [
                     Rate {
-                        floor: 150,
-                        extra: 1000,
+                        floor: 190,
+                        extra: 1800,
                         halving: 100,
                     },
                     Rate {
-                        floor: 60,
-                        extra: 300,
+                        floor: 100,
+                        extra: 1000,
                         halving: 100,
                     },
                 ],
             ),
+            referee: Mixer::new(
+                kernel,
+                &referee,
+                &referee_sets,
+                16,
+                [
+                    Rate {
+                        floor: 50,
+                        extra: 500,
+                        halving: 100,
+                    },
+                    Rate {
+                        floor: 15,
+                        extra: 100,
+                        halving: 100,
+                    },
+                ],
+            ),
+            verdict: [0; LANES],
+            with_opinion: false,
             apms: [Apm::new(1 << 16, 255), Apm::new(1 << 16, 255)],
             ends: EventExperts::new(kernel),
             escapes: EventExperts::new(kernel),
@@ -149,6 +181,9 @@ impl Experts {
         match self.event {
             Event::Bit => {
                 self.mixer.update(&self.inputs, bit);
+                if self.with_opinion {
+                    self.referee.update(&self.verdict, bit);
+                }
                 for apm in &mut self.apms {
                     apm.update(bit);
                 }
@@ -231,9 +266,9 @@ impl Experts {
     fn consult(&mut self) {
         let partial = self.partial;
         let node = node(partial);
-        self.inputs[2] = 256;
-        self.inputs[3] = stretch(self.order0[partial as usize].p());
-        let (pairs, _) = self.inputs[4..4 + 2 * CONTEXTS].as_chunks_mut::<2>();
+        self.inputs[0] = 256;
+        self.inputs[1] = stretch(self.order0[partial as usize].p());
+        let (pairs, _) = self.inputs[2..2 + 2 * CONTEXTS].as_chunks_mut::<2>();
         let experts =
             (pairs.iter_mut().zip(&mut self.states)).zip(self.rows.iter().zip(&self.maps));
         for ((pair, state), (&row, map)) in experts {
@@ -241,10 +276,12 @@ impl Experts {
             let p22 = map[usize::from(*state)].p22();
             *pair = [stretch_quick(p22), (p22 as i32 - (1 << 21)) >> 12];
         }
-        let base = 4 + 2 * CONTEXTS;
+        let base = 2 + 2 * CONTEXTS;
         for (i, model) in self.matches.iter_mut().enumerate() {
             model.inputs(partial, &mut self.inputs[base + 2 * i..]);
         }
+        let base = base + MATCHES.len() * MatchModel::INPUTS;
+        self.pixels.inputs(partial, &mut self.inputs[base..]);
     }
 
     /// P(bit = 1) of the next bit, from the experts' opinions and the model's.
@@ -252,8 +289,6 @@ impl Experts {
         let partial = self.partial;
         let bits = partial.ilog2();
         let model_logit = model.map_or(0, stretch);
-        self.inputs[0] = model_logit;
-        self.inputs[1] = model.map_or(0, |p| (p as i32 - (1 << 23)) >> 14);
         let hits = self.states[..7].iter().filter(|&&state| state != 0).count();
         let depth = self.history.position() - self.token.start;
         let history = &self.history;
@@ -277,21 +312,52 @@ impl Experts {
         };
         let column = self.record.column(history.position()).min(255) as usize;
         let contexts = [
-            (class * 3 + expected_bit) * 2 + usize::from(model.is_some()),
-            partial as usize + 256 * usize::from(model.is_some()),
+            class * 3 + expected_bit,
+            partial as usize,
             usize::from(history.back(1)),
             hits * 8 + bits as usize,
             self.contexts.kinds(),
-            column * 8 + bits as usize,
-            (confidence * 4 + agreement) * 4 + depth.min(3),
-            (stretch(self.token.facts.top_probability) + 2048).clamp(0, 4095) as usize / 256 * 4
-                + depth.min(3),
+            self.pixels.nearest().unwrap_or(column) * 8 + bits as usize,
         ];
-        let sum = self.mixer.mix(
-            &self.inputs,
-            &contexts[..self.mixer.sets()],
-            partial as usize + 256 * usize::from(model.is_some()),
-        );
+        let mut sum = self.mixer.mix(&self.inputs, &contexts, partial as usize);
+        self.with_opinion = model.is_some();
+        if let Some(p) = model {
+            let experts = (sum >> 4).clamp(-LOGIT_MAX, LOGIT_MAX);
+            self.verdict[0] = model_logit;
+            self.verdict[1] = (p as i32 - (1 << 23)) >> 14;
+            self.verdict[2] = experts;
+            self.verdict[3] = (super::logistic::squash(sum) as i32 - (1 << 23)) >> 14;
+            self.verdict[4] = 256;
+            self.verdict[5..11].copy_from_slice(&self.mixer.sums()[..6]);
+            let base = 2 + 2 * CONTEXTS;
+            self.verdict[11] = self.inputs[base];
+            self.verdict[12] = self.inputs[base + 2];
+            self.verdict[13] = self.inputs[base + 4];
+            let signed = |logit: i32, step: i32, half: i32| {
+                ((logit / step).clamp(-half, half - 1) + half) as usize
+            };
+            let top =
+                (stretch(self.token.facts.top_probability) + 2048).clamp(0, 4095) as usize / 256;
+            let contexts = [
+                (confidence * 4 + agreement) * 4 + depth.min(3),
+                top * 4 + depth.min(3),
+                signed(model_logit, 128, 16) * 16 + signed(experts, 256, 8),
+                class * 32
+                    + signed(
+                        if expected_bit == 1 {
+                            -model_logit
+                        } else {
+                            model_logit
+                        },
+                        128,
+                        16,
+                    ),
+                partial as usize,
+                hits * 64 + bits as usize * 8 + depth.min(7),
+            ];
+            let contexts = [contexts; 2];
+            sum = self.referee.mix(&self.verdict, contexts.as_flattened(), 0);
+        }
         let mixed = super::logistic::squash(sum);
         let logit = (sum >> 4).clamp(-LOGIT_MAX, LOGIT_MAX);
         let c1 = u32::from(history.back(1));
@@ -301,7 +367,9 @@ impl Experts {
             logit,
             ((pair ^ partial.wrapping_mul(0x0101)) & 0xffff) as usize,
         );
-        (mixed * 2 + a + b) / 4
+        // The model's opinion is calibrated already: the maps count for less beside it.
+        let weight = if self.with_opinion { 6 } else { 2 };
+        (mixed * weight + a + b) / (weight + 2)
     }
 
     /// Every expert learns the bit, and the eighth completes a byte.
@@ -317,6 +385,7 @@ impl Experts {
             map[0] = Counter::new(1 << 21, 0);
             *self.table.state_mut(row, node) = next[usize::from(state)];
         }
+        self.pixels.update(bit);
         for model in &mut self.matches {
             model.update(partial, bit);
         }
@@ -335,6 +404,7 @@ impl Experts {
         self.history.push(byte);
         self.token.hash = combine(self.token.hash, u32::from(byte) + 1);
         self.record.next_byte(&self.history);
+        self.pixels.next_byte(&self.history, self.record.length());
         self.contexts
             .next_byte(&self.history, &self.record, &mut self.hashes);
         for model in &mut self.matches {

@@ -23,6 +23,18 @@ pub struct Rate {
     pub halving: u32,
 }
 
+/// One set of weight vectors.
+#[derive(Clone, Copy)]
+pub struct Set {
+    /// How many contexts select among its vectors.
+    pub contexts: usize,
+    /// Its vectors move this many times as fast as the mixer's rate says.
+    pub pace: u32,
+}
+
+/// Fastest rate that cannot overflow: an error of one times the largest logit.
+const RATE_MAX: u32 = 2000;
+
 /// Bits after which a vector's rate no longer changes.
 const SETTLED: u16 = 4095;
 
@@ -58,12 +70,12 @@ impl Layer {
     }
 
     /// The gradient step of a vector that gave `p`: error times rate, for weights of 20 bits.
-    fn step(&mut self, vector: usize, p: u32, bit: bool) -> i32 {
+    fn step(&mut self, vector: usize, pace: u32, p: u32, bit: bool) -> i32 {
         let error = (i32::from(bit) << 24) - p as i32;
         let learned = &mut self.learned[vector];
-        let rate = self.steps[usize::from(*learned)];
+        let rate = (pace * self.steps[usize::from(*learned)]).min(RATE_MAX);
         *learned = (*learned + 1).min(SETTLED);
-        ((i64::from(error) * i64::from(rate)) >> 18) as i32
+        ((i64::from(error) * i64::from(rate) + (1 << 15)) >> 16) as i32
     }
 }
 
@@ -74,6 +86,7 @@ pub struct Mixer {
     first: Layer,
     /// Where each set's vectors begin.
     sets: Vec<usize>,
+    paces: Vec<u32>,
     selected: Vec<usize>,
     offsets: Vec<usize>,
     sums: Vec<i32>,
@@ -85,30 +98,26 @@ pub struct Mixer {
 }
 
 impl Mixer {
-    /// `inputs` is a multiple of [`LANES`]; those of index `trusted` share the weight at first, the others begin
-    /// at zero. `sets` gives each set's number of contexts.
+    /// `first` are the weights (20 bits) that all vectors of the first layer start with, `sets` gives each set's
+    /// number of contexts.
     pub fn new(
         kernel: MixerKernel,
-        inputs: usize,
-        trusted: &[usize],
-        sets: &[usize],
+        first: &[i32],
+        sets: &[Set],
         second_contexts: usize,
         rates: [Rate; 2],
     ) -> Mixer {
         let mut vectors = 0;
-        let sets = Vec::from_iter(sets.iter().map(|&contexts| {
-            vectors += contexts;
-            vectors - contexts
+        let paces = sets.iter().map(|set| set.pace).collect();
+        let sets = Vec::from_iter(sets.iter().map(|set| {
+            vectors += set.contexts;
+            vectors - set.contexts
         }));
-        let mut first = vec![0; inputs];
-        for &input in trusted {
-            first[input] = (5 << 18) / trusted.len().max(2) as i32;
-        }
         let second_size = sets.len().next_multiple_of(LANES);
         let second = vec![(1 << 20) / sets.len() as i32; second_size];
         Mixer {
             kernel,
-            first: Layer::new(&first, vectors, rates[0]),
+            first: Layer::new(first, vectors, rates[0]),
             selected: vec![0; sets.len()],
             offsets: vec![0; sets.len()],
             sums: vec![0; sets.len()],
@@ -118,12 +127,13 @@ impl Mixer {
             second_selected: [0],
             probability: 0,
             sets,
+            paces,
         }
     }
 
-    /// How many sets there are.
-    pub fn sets(&self) -> usize {
-        self.sets.len()
+    /// What each set said last, in 1/256 nat.
+    pub fn sums(&self) -> &[i32] {
+        &self.second_inputs[..self.sets.len()]
     }
 
     /// The mixed logit in 1/4096 nat. `contexts`: one for each set.
@@ -155,12 +165,12 @@ impl Mixer {
     pub fn update(&mut self, inputs: &[i32], bit: bool) {
         for set in 0..self.sets.len() {
             let p = squash(self.second_inputs[set] * 16);
-            self.steps[set] = self.first.step(self.selected[set], p, bit);
+            self.steps[set] = self.first.step(self.selected[set], self.paces[set], p, bit);
         }
         self.kernel
             .train(inputs, &mut self.first.weights, &self.offsets, &self.steps);
         let vector = self.second_selected[0] / self.second.inputs;
-        let step = self.second.step(vector, self.probability, bit);
+        let step = self.second.step(vector, 1, self.probability, bit);
         self.kernel.train(
             &self.second_inputs,
             &mut self.second.weights,

@@ -15,6 +15,7 @@ mod logistic;
 mod match_model;
 mod mixer;
 mod output_bias;
+mod pixels;
 mod plain;
 mod predictor;
 mod preset;

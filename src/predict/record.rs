@@ -46,16 +46,16 @@ impl Record {
             self.votes[first as usize] += 16 + first.min(128);
         }
         *seen = [position, seen[0]];
-        if position.is_multiple_of(512) {
+        if position.is_multiple_of(1024) {
             let mut best = self.length;
             for (length, votes) in self.votes.iter().enumerate() {
-                if *votes > self.votes[best] + self.votes[best] / 4 {
+                if *votes > self.votes[best] + self.votes[best] / 2 {
                     best = length;
                 }
             }
             self.length = best;
             for votes in &mut self.votes {
-                *votes -= *votes >> 2;
+                *votes -= *votes >> 3;
             }
         }
     }

@@ -1,0 +1,101 @@
+//! Pixels of a bitmap: bits that depend on the bits beside and above them.
+//!
+//! Active where records are rows long enough and much of the recent data is blank (all zeros or all ones).
+
+use super::counter::Counter;
+use super::history::History;
+use super::logistic::stretch_quick;
+
+/// Shortest row, in bytes.
+const SHORTEST: usize = 12;
+
+/// Context bits of the two neighbourhoods.
+const BITS: [u32; 2] = [17, 18];
+
+/// Two neighbourhoods of the next pixel.
+#[derive(Clone)]
+pub struct Pixels {
+    counters: [Vec<Counter>; 2],
+    selected: [usize; 2],
+    active: bool,
+    /// Share of blank bytes of late, 16 bits.
+    blank: u32,
+    /// This row so far, and the three bytes around the next one in the rows above, the latest lowest.
+    row: u32,
+    above: [u32; 3],
+}
+
+impl Pixels {
+    /// Inputs it gives for a bit.
+    pub const INPUTS: usize = 2;
+
+    pub fn new() -> Pixels {
+        Pixels {
+            counters: BITS.map(|bits| vec![Counter::new(1 << 21, 0); 1 << bits]),
+            selected: [0; 2],
+            active: false,
+            blank: 0,
+            row: 0,
+            above: [0; 3],
+        }
+    }
+
+    /// A small context (below 256) while active: the nearest pixels.
+    pub fn nearest(&self) -> Option<usize> {
+        self.active.then_some(self.selected[0] & 255)
+    }
+
+    /// Takes in the byte just pushed to the history; `length`: bytes of a row.
+    pub fn next_byte(&mut self, history: &History, length: usize) {
+        let byte = history.back(1);
+        let blank = u32::from(byte == 0 || byte == 255) << 16;
+        self.blank = self.blank - (self.blank >> 7) + (blank >> 7);
+        self.active = length >= SHORTEST && self.blank > 1 << 14;
+        if self.active {
+            self.row = history.recent()[0] as u32;
+            for (i, above) in self.above.iter_mut().enumerate() {
+                let distance = (i + 1) * length;
+                *above = u32::from(history.back(distance + 1)) << 16
+                    | u32::from(history.back(distance)) << 8
+                    | u32::from(history.back(distance - 1));
+            }
+        }
+    }
+
+    /// Two logits on the next bit, zero when inactive. `partial`: bits of this byte behind a leading one.
+    #[inline]
+    pub fn inputs(&mut self, partial: u32, inputs: &mut [i32]) {
+        if !self.active {
+            inputs[..Self::INPUTS].fill(0);
+            return;
+        }
+        let bits = partial.ilog2();
+        let row = self.row << bits | partial & ((1 << bits) - 1);
+        // `width` pixels of a row above, `right` of them to the right of the next one.
+        let above = |i: usize, width: u32, right: u32| {
+            self.above[i] >> (15 - bits - right) & ((1 << width) - 1)
+        };
+        let nearest = row & 7 | above(0, 5, 2) << 3;
+        self.selected = [
+            (nearest
+                | (row >> 3 & 31) << 8
+                | (above(0, 9, 4) >> 7 | (above(0, 9, 4) & 3) << 2) << 13) as usize,
+            (row & 15 | above(0, 7, 3) << 4 | above(1, 5, 2) << 11 | above(2, 2, 0) << 16) as usize,
+        ];
+        for ((input, counters), &selected) in
+            inputs.iter_mut().zip(&self.counters).zip(&self.selected)
+        {
+            *input = stretch_quick(counters[selected].p22());
+        }
+    }
+
+    /// Learns the bit.
+    #[inline]
+    pub fn update(&mut self, bit: bool) {
+        if self.active {
+            for (counters, &selected) in self.counters.iter_mut().zip(&self.selected) {
+                counters[selected].update(bit, 255);
+            }
+        }
+    }
+}
