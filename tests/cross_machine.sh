@@ -66,7 +66,7 @@ cargo)
 esac
 
 install
-cargo build --quiet --release "${features[@]}" --target-dir target/lean
+cargo build --quiet --release "${features[@]}"
 cross_cargo build --quiet --release "${features[@]}"
 
 work=$(mktemp -d)
@@ -76,46 +76,44 @@ if [ $# = 0 ]; then
     set -- "$work/sample"
 fi
 
-native=target/lean/release/llmzip
+# A copy, because the next build of all features goes to the same place.
+native=$work/llmzip
+cp "${CARGO_TARGET_DIR:-target}/release/llmzip" "$native"
 arm=${CROSS_TARGET_DIR:-target/cross}/$target/release/llmzip
-# name|command: every way to run llmzip. The kernels differ, the bits may not.
-machines=(
-    "native|$native"
-    "reference|env LLMZIP_KERNELS=reference $native"
-    "nehalem|qemu-x86_64 -cpu Nehalem $native"
-    "haswell|qemu-x86_64 -cpu Haswell $native"
-    "aarch64|qemu-aarch64 -cpu max $arm"
+# Every way to run llmzip. The kernels differ, the bits may not.
+names=(native reference nehalem haswell aarch64)
+declare -A run=(
+    [native]="$native"
+    [reference]="env LLMZIP_KERNELS=reference $native"
+    [nehalem]="qemu-x86_64 -cpu Nehalem $native"
+    [haswell]="qemu-x86_64 -cpu Haswell $native"
+    [aarch64]="qemu-aarch64 -cpu max $arm"
 )
 
 failed=0
+# check WHAT COMMAND...: runs it; what an emulated processor lacks is not of interest.
+check() {
+    if "${@:2}" 2> >(grep -v "TCG doesn't support" >&2); then
+        echo "  ok   $1"
+    else
+        echo "  FAIL $1"
+        failed=1
+    fi
+}
+compresses() {
+    ${run[$1]} compress -q -f -o "$work/$1.llmz" "$2" && cmp "$work/native.llmz" "$work/$1.llmz"
+}
+decompresses() {
+    ${run[$2]} decompress -q -f -o "$work/out" "$work/$1.llmz" && cmp "$work/out" "$3"
+}
+
 for file in "$@"; do
     echo "$file: $(wc -c <"$file") bytes"
-    for machine in "${machines[@]}"; do
-        name=${machine%%|*}
-        if ! ${machine#*|} compress -q -f -o "$work/$name.llmz" "$file"; then
-            echo "  FAIL $name cannot compress"
-            failed=1
-            continue
-        fi
-        if cmp -s "$work/native.llmz" "$work/$name.llmz"; then
-            echo "  ok   $name writes $(wc -c <"$work/$name.llmz") bytes, equal to native"
-        else
-            echo "  FAIL $name writes other bytes than native"
-            failed=1
-        fi
-        # What native wrote, read here; and what was written here, read by native.
-        for way in "native $name" "$name native"; do
-            read -r from to <<<"$way"
-            for other in "${machines[@]}"; do
-                [ "${other%%|*}" = "$to" ] || continue
-                if ${other#*|} decompress -q -f -o "$work/out" "$work/$from.llmz" && cmp -s "$work/out" "$file"; then
-                    echo "  ok   $from -> $to"
-                else
-                    echo "  FAIL $from -> $to"
-                    failed=1
-                fi
-            done
-        done
+    for name in "${names[@]}"; do
+        check "$name writes what native writes" compresses "$name" "$file"
+        check "native -> $name" decompresses native "$name" "$file"
+        check "$name -> native" decompresses "$name" native "$file"
     done
+    echo "  $(wc -c <"$work/native.llmz") bytes compressed"
 done
 exit $failed

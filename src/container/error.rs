@@ -126,12 +126,21 @@ pub enum ContainerError {
         expected: u64,
     },
 
-    /// The totals at the end of a frame, or the checksum over them, are wrong.
-    #[error("damaged: the {place} is {got:016x}, expected {expected:016x}")]
-    FrameEnd {
-        /// Which of them.
+    /// The blocks of a frame make up another length than its end says.
+    #[error("damaged: the frame's blocks have {got} bytes, expected {expected}")]
+    TotalLength {
+        /// Sum over the blocks.
+        got: u64,
+        /// Carried by the file.
+        expected: u64,
+    },
+
+    /// The checksum at the end of a frame is wrong.
+    #[error("damaged: the {place} has checksum {got:016x}, expected {expected:016x}")]
+    Checksum {
+        /// What it is a checksum of.
         place: &'static str,
-        /// Computed from the frame.
+        /// Computed from the bytes.
         got: u64,
         /// Carried by the file.
         expected: u64,

@@ -246,22 +246,19 @@ impl Frame {
             let place = "the frame's total length";
             let original_len = source.varint(place, &mut bytes)?;
             let expected = u64::from_le_bytes(source.array("the frame's checksum", &mut bytes)?);
-            let got = self.checksum.finish(self.totals.original_len);
-            for (place, got, expected) in [
-                (
-                    "frame's total length",
-                    self.totals.original_len,
-                    original_len,
-                ),
-                ("frame's checksum", got, expected),
-            ] {
-                if got != expected {
-                    return Err(ContainerError::FrameEnd {
-                        place,
-                        got,
-                        expected,
-                    });
-                }
+            if self.totals.original_len != original_len {
+                return Err(ContainerError::TotalLength {
+                    got: self.totals.original_len,
+                    expected: original_len,
+                });
+            }
+            let got = self.checksum.finish(original_len);
+            if got != expected {
+                return Err(ContainerError::Checksum {
+                    place: "frame",
+                    got,
+                    expected,
+                });
             }
         }
         self.totals.frame_len = source.offset - self.start;
@@ -348,8 +345,8 @@ impl<R: Read> Source<R> {
         if got == expected {
             Ok(())
         } else {
-            Err(ContainerError::FrameEnd {
-                place: "auxiliary frame's checksum",
+            Err(ContainerError::Checksum {
+                place: "auxiliary frame",
                 got,
                 expected,
             })

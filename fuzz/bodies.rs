@@ -1,0 +1,153 @@
+//! What each fuzz target does with its input. Shared with `tests/fuzz_regressions.rs`, which replays
+//! inputs that once made one of these fail.
+//!
+//! A body fails by panicking, hanging or allocating without measure; errors are what it hopes for.
+
+use std::io::{self, Cursor};
+use std::sync::{Arc, OnceLock};
+
+use llmzip::container::{Block, FrameHeader, FrameReader, FrameWriter, Item, Mode, ModelRef};
+use llmzip::engine::{Engine, EngineOptions, Logits, Segment};
+use llmzip::model::PackedModel;
+use llmzip::{CompressOptions, Error, Model, compress, decompress};
+
+/// A small model that never changes.
+static FIXTURE: &[u8] = include_bytes!("../fixtures/fixture.llmzmodel");
+/// Original bytes that a decoder is asked for at most: enough for everything to happen.
+const MOST: u32 = 3000;
+/// Parameters of a model that is still run.
+const SMALL: usize = 1 << 20;
+
+fn fixture() -> Arc<Model> {
+    static MODEL: OnceLock<Arc<Model>> = OnceLock::new();
+    let model = MODEL.get_or_init(|| {
+        let packed = PackedModel::from_static(FIXTURE).expect("the fixture is a packed model");
+        let options = EngineOptions {
+            threads: 1,
+            ..EngineOptions::default()
+        };
+        Arc::new(Model::new(Arc::new(packed), options, None).expect("the fixture runs"))
+    });
+    Arc::clone(model)
+}
+
+fn resolve(_: &ModelRef) -> Result<Arc<Model>, Error> {
+    Ok(fixture())
+}
+
+/// Arbitrary bytes as a file. What is accepted must be what would be written.
+pub fn container(data: &[u8]) {
+    let mut reader = FrameReader::new(data);
+    while let Ok(Some(item)) = reader.next() {
+        if let Item::Block(block) = item
+            && block.mode == Mode::Raw
+        {
+            let _ = reader.verify_block(&block.payload);
+        }
+    }
+    let _ = decompress(data, io::sink(), &mut resolve, &mut |_| {});
+}
+
+/// Arbitrary bytes as the coded bits of blocks whose container is in order.
+pub fn coded_bits(data: &[u8]) {
+    let [settings, mode, low, high, payload @ ..] = data else {
+        return;
+    };
+    let header = FrameHeader {
+        model: (settings & 1 == 0).then(|| fixture().reference()),
+        predictor: llmzip::predict::PREDICTOR_VERSION,
+        preset: settings >> 1 & 7,
+        independent_blocks: settings & 16 != 0,
+        // Without a check nothing but the coder itself can object.
+        checksum: settings & 32 != 0,
+    };
+    let original_len = 1 + u32::from(u16::from_le_bytes([*low, *high])) % MOST;
+    let mut file = Vec::new();
+    let Ok(mut writer) = FrameWriter::new(&mut file, &header) else {
+        return;
+    };
+    let mode = if mode & 1 == 0 {
+        Mode::Model
+    } else {
+        Mode::Experts
+    };
+    let original = vec![0; original_len as usize];
+    // The same payload twice, so that the second block meets what the first has left behind.
+    for _ in 0..2 {
+        let block = Block::coded(mode, original_len, payload.to_vec());
+        if writer.write_block(block, &original).is_err() {
+            return;
+        }
+    }
+    if writer.finish().is_err() {
+        return;
+    }
+    let _ = decompress(file.as_slice(), io::sink(), &mut resolve, &mut |_| {});
+}
+
+/// Arbitrary bytes as an original. They must come back.
+pub fn round_trip(data: &[u8]) {
+    let [settings, data @ ..] = data else {
+        return;
+    };
+    let options = CompressOptions {
+        model: (settings & 1 == 0).then(fixture),
+        experts: settings & 2 == 0,
+        independent_blocks: settings & 4 != 0,
+        block_len: 1 + (u32::from(*settings) << 4),
+        ..CompressOptions::default()
+    };
+    let mut compressed = Vec::new();
+    compress(data, &mut compressed, &options, &mut |_| {}).expect("anything can be compressed");
+    let mut restored = Vec::new();
+    decompress(
+        compressed.as_slice(),
+        &mut restored,
+        &mut resolve,
+        &mut |_| {},
+    )
+    .expect("what was compressed can be decompressed");
+    assert!(restored == data, "other bytes came back");
+}
+
+/// Arbitrary bytes as a packed model; one that is found sound must run.
+pub fn packed_model(data: &[u8]) {
+    let Ok(model) = PackedModel::from_bytes(data) else {
+        return;
+    };
+    let sound = model.verify().is_ok();
+    let small = model.config().vocab * model.config().hidden <= SMALL;
+    if !sound || !small || model.tokens().is_empty() {
+        return;
+    }
+    let options = EngineOptions {
+        threads: 1,
+        ..EngineOptions::default()
+    };
+    let Ok(engine) = Engine::new(Arc::new(model), options) else {
+        return;
+    };
+    let mut cache = engine.new_cache();
+    let mut logits = Logits::default();
+    engine.forward(
+        &mut [Segment {
+            cache: &mut cache,
+            tokens: &[0, 0, 0],
+        }],
+        &mut logits,
+    );
+}
+
+/// Arbitrary bytes as a GGUF file.
+#[cfg(feature = "convert")]
+pub fn gguf(data: &[u8]) {
+    if let Ok(mut source) = llmzip::model::gguf::read(Cursor::new(data.to_vec())) {
+        let _ = source.pack();
+    }
+}
+
+/// Builds without conversion have nothing to test.
+#[cfg(not(feature = "convert"))]
+pub fn gguf(data: &[u8]) {
+    let _ = Cursor::new(data);
+}

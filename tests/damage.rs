@@ -1,0 +1,184 @@
+//! All damage to a small file, one after the other: every bit flipped, every length cut to, junk
+//! appended. Each must be an error. Through the library, because there are thousands.
+
+use std::sync::{Arc, OnceLock};
+
+use llmzip::container::{Block, ContainerError, FrameHeader, FrameWriter, Mode, ModelRef};
+use llmzip::engine::EngineOptions;
+use llmzip::model::PackedModel;
+use llmzip::{CompressOptions, Error, Model, compress, decompress};
+
+const TEXT: &[u8] = b"The quick brown fox jumps over the lazy dog; the lazy dog sleeps. \xff\x00\n";
+
+fn model() -> Arc<Model> {
+    static MODEL: OnceLock<Arc<Model>> = OnceLock::new();
+    let model = MODEL.get_or_init(|| {
+        let bytes = include_bytes!("../fixtures/fixture.llmzmodel");
+        let packed = Arc::new(PackedModel::from_bytes(bytes).unwrap());
+        let options = EngineOptions {
+            threads: 1,
+            ..EngineOptions::default()
+        };
+        Arc::new(Model::new(packed, options, Some("fixture".into())).unwrap())
+    });
+    Arc::clone(model)
+}
+
+/// Knows the fixture only, as a reader of real files knows only the models it has.
+fn resolve(wanted: &ModelRef) -> Result<Arc<Model>, Error> {
+    if wanted.identity == model().reference().identity {
+        Ok(model())
+    } else {
+        Err(Error::MissingModel {
+            identity: wanted.identity,
+            name: wanted.name.clone(),
+        })
+    }
+}
+
+fn read(file: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut restored = Vec::new();
+    decompress(file, &mut restored, &mut resolve, &mut |_| {})?;
+    Ok(restored)
+}
+
+/// A file for each way of compressing, one of them of several blocks.
+fn files() -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for (with_model, checksum, block_len) in [
+        (true, true, 1 << 20),
+        (true, false, 1 << 20),
+        (false, true, 1 << 20),
+        (false, false, 1 << 20),
+        (true, true, 16),
+    ] {
+        let options = CompressOptions {
+            model: with_model.then(model),
+            checksum,
+            block_len,
+            ..CompressOptions::default()
+        };
+        // Whatever comes before the damage is decoded each time, so several blocks had better be short.
+        let text = &TEXT[..TEXT.len().min(2 * block_len as usize)];
+        let mut file = Vec::new();
+        compress(text, &mut file, &options, &mut |_| {}).unwrap();
+        assert_eq!(read(&file).unwrap(), text);
+        let what = format!("model {with_model}, check {checksum}, blocks of {block_len}");
+        files.push((what, file));
+    }
+    let mut empty = Vec::new();
+    compress(
+        &b""[..],
+        &mut empty,
+        &CompressOptions::default(),
+        &mut |_| {},
+    )
+    .unwrap();
+    files.push(("empty".into(), empty));
+    files
+}
+
+#[test]
+fn every_flipped_bit() {
+    for (what, mut file) in files() {
+        for bit in 0..file.len() * 8 {
+            file[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&file).is_err(), "{what}: bit {bit}");
+            file[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}
+
+#[test]
+fn every_truncation() {
+    for (what, file) in files() {
+        for len in 0..file.len() {
+            assert!(read(&file[..len]).is_err(), "{what}: {len} bytes");
+        }
+    }
+}
+
+#[test]
+fn junk_at_the_end() {
+    for (what, file) in files() {
+        for byte in (0..=255).step_by(5) {
+            let junk = [&file[..], &[byte]].concat();
+            assert!(read(&junk).is_err(), "{what}: {byte}");
+        }
+        // The beginning of another frame, even most of it, is junk, too.
+        for len in (1..file.len()).step_by(5) {
+            let junk = [&file[..], &file[..len]].concat();
+            assert!(read(&junk).is_err(), "{what}: {len} bytes more");
+        }
+    }
+}
+
+#[test]
+fn every_exchanged_pair_of_bytes() {
+    for (what, mut file) in files() {
+        for at in 1..file.len() {
+            if file[at - 1] != file[at] {
+                file.swap(at - 1, at);
+                assert!(read(&file).is_err(), "{what}: bytes {at} and before");
+                file.swap(at - 1, at);
+            }
+        }
+    }
+}
+
+/// What the seal cannot see, because it is right: coded bits that nobody wrote.
+#[test]
+fn hostile_payloads_in_sound_frames() {
+    let mut state = 1u32;
+    for round in 0..60u32 {
+        let mode = if round % 2 == 0 {
+            Mode::Model
+        } else {
+            Mode::Experts
+        };
+        let len = round % 60;
+        let payload: Vec<u8> = (0..len)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect();
+        let header = FrameHeader {
+            model: Some(model().reference()),
+            predictor: llmzip::predict::PREDICTOR_VERSION,
+            ..FrameHeader::default()
+        };
+        let original = vec![b'x'; 500];
+        let mut writer = FrameWriter::new(Vec::new(), &header).unwrap();
+        writer
+            .write_block(Block::coded(mode, 500, payload), &original)
+            .unwrap();
+        let (file, _) = writer.finish().unwrap();
+        let error = read(&file).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Corrupt(_) | Error::Container(ContainerError::Check { .. })
+            ),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_model_that_is_not_here_is_named() {
+    let options = CompressOptions {
+        model: Some(model()),
+        ..CompressOptions::default()
+    };
+    let mut file = Vec::new();
+    compress(TEXT, &mut file, &options, &mut |_| {}).unwrap();
+    let result = decompress(
+        file.as_slice(),
+        Vec::new(),
+        &mut llmzip::no_models,
+        &mut |_| {},
+    );
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("needs model fixture (blake3 "), "{error}");
+}

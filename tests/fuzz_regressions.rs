@@ -1,0 +1,134 @@
+//! Replays inputs that fuzzing once failed on, and mutates sound ones a little, in the hope that
+//! what broke stays mended and the fuzz targets themselves keep building and passing.
+
+#[path = "../fuzz/bodies.rs"]
+mod bodies;
+
+use std::fs;
+use std::path::Path;
+
+type Body = fn(&[u8]);
+
+const TARGETS: [(&str, Body); 5] = [
+    ("container", bodies::container),
+    ("coded_bits", bodies::coded_bits),
+    ("round_trip", bodies::round_trip),
+    ("packed_model", bodies::packed_model),
+    ("gguf", bodies::gguf),
+];
+
+#[test]
+fn crashes_of_the_past() {
+    let crashes = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/crashes");
+    for (name, body) in TARGETS {
+        let Ok(folder) = fs::read_dir(crashes.join(name)) else {
+            continue;
+        };
+        for entry in folder {
+            let path = entry.unwrap().path();
+            eprintln!("{}", path.display());
+            body(&fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// xorshift64*: mutations must be the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let value = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        value as usize % end
+    }
+
+    /// `seed` with one to four small changes, the kinds of which fuzzers know to be fruitful.
+    fn mutate(&mut self, seed: &[u8]) -> Vec<u8> {
+        let mut bytes = seed.to_vec();
+        for _ in 0..=self.below(4) {
+            let at = self.below(bytes.len().max(1));
+            match self.below(6) {
+                _ if bytes.is_empty() => bytes.push(self.below(256) as u8),
+                0 => bytes[at] ^= 1 << self.below(8),
+                1 => bytes[at] = self.below(256) as u8,
+                2 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][self.below(5)],
+                3 => bytes.truncate(at),
+                4 => bytes.insert(at, self.below(256) as u8),
+                _ => {
+                    let end = (at + 1 + self.below(16)).min(bytes.len());
+                    let piece = bytes[at..end].to_vec();
+                    let to = self.below(bytes.len());
+                    bytes.splice(to..to, piece);
+                }
+            }
+        }
+        bytes
+    }
+}
+
+fn mutations(body: Body, seeds: &[&[u8]], rounds: usize) {
+    let mut random = Random(0x1234_5678_9abc_def1);
+    for _ in 0..rounds {
+        for seed in seeds {
+            body(&random.mutate(seed));
+        }
+    }
+}
+
+#[test]
+fn mutated_files() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/good");
+    let mut files: Vec<_> = fs::read_dir(golden)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "llmz")
+        })
+        .collect();
+    files.sort();
+    let seeds: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+    let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+    mutations(bodies::container, &seeds, 60);
+}
+
+#[test]
+fn mutated_coded_bits() {
+    let payload: Vec<u8> = (0..64).map(|i| i * 37).collect();
+    let seeds: Vec<Vec<u8>> = (0..4u8)
+        .flat_map(|settings| [0, 1].map(|mode| [&[settings, mode, 90, 0], &payload[..]].concat()))
+        .collect();
+    let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+    mutations(bodies::coded_bits, &seeds, 8);
+}
+
+#[test]
+fn mutated_originals() {
+    let seeds: [&[u8]; 4] = [
+        b"\0the model and the experts, \xff\xfe and bytes no token has",
+        b"\x01experts alone, experts alone",
+        b"\x02the model alone",
+        b"\x04blocks of their own, each",
+    ];
+    mutations(bodies::round_trip, &seeds, 8);
+}
+
+#[test]
+fn mutated_models() {
+    let fixture =
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/fixture.llmzmodel")).unwrap();
+    mutations(bodies::packed_model, &[&fixture], 60);
+    // Most of the file is weights, and what can go wrong is at its front.
+    let mut random = Random(99);
+    for _ in 0..200 {
+        let mut bytes = fixture.clone();
+        let header = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+        for _ in 0..=random.below(3) {
+            let at = 8 + random.below(header);
+            bytes[at] = b"0123456789,:[]{}\"-.e"[random.below(20)];
+        }
+        bodies::packed_model(&bytes);
+    }
+}

@@ -1,0 +1,219 @@
+//! Files written once and for all, with the frozen fixture model.
+//!
+//! `tests/golden/good/NAME.llmz` must decompress to `tests/golden/good/NAME`, and `NAME` compress to
+//! exactly those bytes; every file in `tests/golden/corrupt` must be refused with the sentence beside
+//! it. If a change makes these tests fail, it changes the format: the predictor version, the numerics
+//! version or the format version goes up, and
+//!
+//! ```text
+//! cargo test --release --test golden -- --ignored
+//! ```
+//!
+//! writes the files anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use llmzip::container::{FrameHeader, ModelRef};
+use llmzip::engine::EngineOptions;
+use llmzip::model::PackedModel;
+use llmzip::predict::Preset;
+use llmzip::{CompressOptions, Error, Model, compress, decompress};
+
+fn model() -> Arc<Model> {
+    let bytes = include_bytes!("../fixtures/fixture.llmzmodel");
+    let packed = Arc::new(PackedModel::from_bytes(bytes).unwrap());
+    Arc::new(Model::new(packed, EngineOptions::default(), Some("fixture".into())).unwrap())
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
+}
+
+fn read(file: &[u8]) -> Result<Vec<u8>, Error> {
+    let model = model();
+    let mut resolve = |_: &ModelRef| -> Result<Arc<Model>, Error> { Ok(Arc::clone(&model)) };
+    let mut restored = Vec::new();
+    decompress(file, &mut restored, &mut resolve, &mut |_| {})?;
+    Ok(restored)
+}
+
+fn write(original: &[u8], options: &CompressOptions) -> Vec<u8> {
+    let mut file = Vec::new();
+    compress(original, &mut file, options, &mut |_| {}).unwrap();
+    file
+}
+
+/// The good files: name, original, how it was compressed.
+fn good() -> Vec<(&'static str, Vec<u8>, CompressOptions)> {
+    let text = include_str!("golden/text.txt").as_bytes().to_vec();
+    let with_model = CompressOptions {
+        model: Some(model()),
+        ..CompressOptions::default()
+    };
+    let binary: Vec<u8> = (0..3000u32).map(|i| ((i * i) >> 7) as u8).collect();
+    let all_bytes: Vec<u8> = (0..=255).collect();
+    let mixed = [&text[..], &binary, &text].concat();
+    vec![
+        ("empty", Vec::new(), with_model.clone()),
+        ("one-byte", b"x".to_vec(), with_model.clone()),
+        ("all-bytes", all_bytes, with_model.clone()),
+        ("model", text.clone(), with_model.clone()),
+        (
+            "model-alone",
+            text.clone(),
+            CompressOptions {
+                experts: false,
+                ..with_model.clone()
+            },
+        ),
+        ("experts", text.clone(), CompressOptions::default()),
+        (
+            "fast",
+            text.clone(),
+            CompressOptions {
+                preset: Preset::Fast,
+                ..with_model.clone()
+            },
+        ),
+        (
+            "unchecked",
+            text.clone(),
+            CompressOptions {
+                checksum: false,
+                ..with_model.clone()
+            },
+        ),
+        ("binary", binary, with_model.clone()),
+        (
+            "blocks",
+            mixed.clone(),
+            CompressOptions {
+                block_len: 1000,
+                ..with_model.clone()
+            },
+        ),
+        (
+            "independent",
+            mixed,
+            CompressOptions {
+                block_len: 1000,
+                independent_blocks: true,
+                ..with_model
+            },
+        ),
+    ]
+}
+
+/// The corrupt files: name, bytes.
+fn corrupt() -> Vec<(&'static str, Vec<u8>)> {
+    let file = fs::read(folder("good").join("model.llmz")).unwrap();
+    let several = fs::read(folder("good").join("blocks.llmz")).unwrap();
+    let changed = |at: usize, change: u8| {
+        let mut file = file.clone();
+        file[at] ^= change;
+        file
+    };
+    let name_end = 4 + 3 + 8 + 1 + 1 + "fixture".len();
+    let mut total = several.clone();
+    let at = total.len() - 9;
+    total[at] ^= 1;
+    vec![
+        ("empty", Vec::new()),
+        ("magic", changed(0, 1)),
+        ("version", changed(4, 2)),
+        ("reserved-flag", changed(5, 0x80)),
+        ("predictor", changed(6, 0x40)),
+        ("numerics-zero", changed(15, 1)),
+        ("name", changed(17, 0x80)),
+        ("reserved-mode", changed(name_end, 1)),
+        ("reserved-kind", changed(name_end, 0x10)),
+        ("payload", changed(name_end + 20, 4)),
+        ("seal", changed(file.len() - 8, 1)),
+        ("check", changed(file.len() - 1, 1)),
+        ("truncated", file[..file.len() - 1].to_vec()),
+        ("truncated-header", file[..10].to_vec()),
+        ("no-end", several[..several.len() - 10].to_vec()),
+        ("wrong-total", total),
+        ("junk", [&file[..], b"junk"].concat()),
+        (
+            "overlong-varint",
+            b"\xfeLMZ\x01\x00\x01\x04\x85\x00hello\0\0\0\0\0\0\0\0".to_vec(),
+        ),
+        (
+            "large-length",
+            b"\xfeLMZ\x01\x00\x01\x05\xff\xff\xff\x7f\x01x\0\0\0\0\0\0\0\0".to_vec(),
+        ),
+    ]
+}
+
+#[test]
+fn good_files_decompress_to_their_originals() {
+    for (name, original, _) in good() {
+        let file = fs::read(folder("good").join(format!("{name}.llmz"))).unwrap();
+        let restored = read(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(restored == original, "{name}");
+    }
+}
+
+#[test]
+fn originals_compress_to_the_good_files() {
+    for (name, original, options) in good() {
+        let file = fs::read(folder("good").join(format!("{name}.llmz"))).unwrap();
+        assert!(write(&original, &options) == file, "{name}");
+    }
+}
+
+#[test]
+fn corrupt_files_are_refused_in_their_words() {
+    let mut seen = 0;
+    for (name, file) in corrupt() {
+        let expected = fs::read_to_string(folder("corrupt").join(format!("{name}.txt"))).unwrap();
+        let stored = fs::read(folder("corrupt").join(format!("{name}.llmz"))).unwrap();
+        assert!(
+            stored == file,
+            "{name}: the corrupt file is not the one described"
+        );
+        let error = read(&stored).expect_err(name);
+        assert_eq!(error.to_string(), expected.trim_end(), "{name}");
+        seen += 1;
+    }
+    assert!(seen > 15);
+}
+
+/// `docs/FORMAT.md` shows this file.
+#[test]
+fn the_example_of_the_specification() {
+    let mut writer =
+        llmzip::container::FrameWriter::new(Vec::new(), &FrameHeader::default()).unwrap();
+    let block = llmzip::container::Block::raw(b"hello".to_vec());
+    writer.write_block(block, b"hello").unwrap();
+    let (file, _) = writer.finish().unwrap();
+    let specification = include_str!("../docs/FORMAT.md");
+    let example = specification.split("## An example").nth(1).unwrap();
+    let bytes: Vec<u8> = example
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .flat_map(|line| line.split("  ").next().unwrap_or_default().split(' '))
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect();
+    assert_eq!(bytes, file);
+}
+
+#[test]
+#[ignore = "writes the golden files"]
+fn write_the_golden_files() {
+    for (name, original, options) in good() {
+        let file = write(&original, &options);
+        assert!(read(&file).unwrap() == original, "{name}");
+        fs::write(folder("good").join(format!("{name}.llmz")), file).unwrap();
+    }
+    for (name, file) in corrupt() {
+        let error = read(&file).expect_err(name).to_string();
+        fs::write(folder("corrupt").join(format!("{name}.llmz")), file).unwrap();
+        fs::write(folder("corrupt").join(format!("{name}.txt")), error + "\n").unwrap();
+    }
+}
