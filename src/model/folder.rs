@@ -374,3 +374,126 @@ fn f16_to_f32(half: u16) -> f32 {
     };
     f32::from_bits(sign | magnitude)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::TensorView;
+    use std::fs;
+    use tempfile::TempDir;
+
+    fn fixture() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/fixture-hf")
+    }
+
+    /// A copy of the fixture with one JSON file changed.
+    fn changed(name: &str, change: impl FnOnce(&mut Value)) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+            fs::copy(fixture().join(file), folder.path().join(file)).unwrap();
+        }
+        if name.ends_with(".json") {
+            let mut value = json(folder.path(), name).unwrap();
+            change(&mut value);
+            fs::write(folder.path().join(name), value.to_string()).unwrap();
+        }
+        folder
+    }
+
+    fn refusal(name: &str, change: impl FnOnce(&mut Value)) -> String {
+        open(changed(name, change).path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn halves_become_floats_exactly() {
+        for (half, float) in [
+            (0x0000, 0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0001, 2f32.powi(-24)),
+            (0x03ff, 1023.0 * 2f32.powi(-24)),
+            (0x0400, 2f32.powi(-14)),
+            (0x3555, 0.333_251_95),
+        ] {
+            assert_eq!(f16_to_f32(half), float, "{half:04x}");
+        }
+        assert_eq!(f16_to_f32(0x8000).to_bits(), (-0.0f32).to_bits());
+        assert_eq!(f16_to_f32(0xfc00), f32::NEG_INFINITY);
+        assert!(f16_to_f32(0x7e00).is_nan());
+    }
+
+    #[test]
+    fn what_is_unsupported_is_named() {
+        let says = |reason: String, part: &str| assert!(reason.contains(part), "{reason}");
+        let config =
+            |key: &'static str, value: Value| refusal("config.json", |config| config[key] = value);
+        says(
+            config("architectures", serde_json::json!(["GPT2LMHeadModel"])),
+            "GPT2",
+        );
+        says(config("hidden_act", "gelu".into()), "gelu");
+        says(config("num_hidden_layers", 3.into()), "layers.2.");
+        says(config("hidden_size", (-1).into()), "config.json");
+        says(
+            config(
+                "rope_scaling",
+                serde_json::json!({"type": "yarn", "factor": 2.0}),
+            ),
+            "yarn",
+        );
+        says(config("rope_theta", 0.0.into()), "rotary");
+        says(
+            refusal("tokenizer.json", |t| {
+                t["normalizer"] = serde_json::json!({"type": "Lowercase"});
+            }),
+            "Lowercase",
+        );
+        says(
+            refusal("tokenizer.json", |t| t["pre_tokenizer"] = Value::Null),
+            "SentencePiece",
+        );
+        let bare = tempfile::tempdir().unwrap();
+        says(open(bare.path()).unwrap_err().to_string(), "config.json");
+    }
+
+    #[test]
+    fn shards_give_the_same_model() {
+        let whole = fs::read(fixture().join("model.safetensors")).unwrap();
+        let tensors = SafeTensors::deserialize(&whole).unwrap();
+        let folder = changed("", |_| {});
+        fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+        let mut map = serde_json::Map::new();
+        for shard in 0..2 {
+            let name = format!("model-{shard}.safetensors");
+            let part: Vec<(String, TensorView)> = tensors
+                .tensors()
+                .into_iter()
+                .filter(|(tensor, _)| tensor.len() % 2 == shard)
+                .collect();
+            for (tensor, _) in &part {
+                map.insert(tensor.clone(), name.clone().into());
+            }
+            let bytes = safetensors::serialize(part, None).unwrap();
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let index = serde_json::json!({"weight_map": map});
+        let path = folder.path().join("model.safetensors.index.json");
+        fs::write(path, index.to_string()).unwrap();
+        let packed = open(folder.path()).unwrap().pack().unwrap();
+        assert!(packed == crate::model::embedded::FIXTURE);
+    }
+
+    #[test]
+    fn shards_stay_in_the_folder() {
+        for bad in [
+            "../a.safetensors",
+            "/a.safetensors",
+            "a/b.safetensors",
+            "a.bin",
+        ] {
+            let index = serde_json::json!({"weight_map": {"x": bad}});
+            assert!(shards(&index).is_err(), "{bad}");
+        }
+    }
+}

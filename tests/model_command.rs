@@ -1,0 +1,138 @@
+//! `llmzip model` as a user runs it, on the frozen fixture and a store of its own.
+#![cfg(all(feature = "cli", feature = "convert"))]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
+}
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Home {
+        Home(tempfile::tempdir().unwrap())
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let path = |arg: &&str| arg.strip_prefix('@').map(fixture);
+        let args = args
+            .iter()
+            .map(|arg| path(arg).map_or(arg.into(), PathBuf::into_os_string));
+        Command::new(env!("CARGO_BIN_EXE_llmzip"))
+            .arg("model")
+            .args(args)
+            .env("LLMZIP_HOME", self.0.path().join("home"))
+            .env("HF_HOME", self.0.path().join("hf"))
+            .env("HF_ENDPOINT", "http://127.0.0.1:1")
+            .current_dir(self.0.path())
+            .output()
+            .unwrap()
+    }
+
+    /// What a run that succeeds prints.
+    fn says(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The one line of a run that fails.
+    fn complains(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(error.starts_with("llmzip: "), "{error}");
+        error
+    }
+}
+
+const IDENTITY: &str = "9b477d67e4d52001f663dd0f55b4093a8212d348721cf0d37475ed3c9337977e";
+
+#[test]
+fn a_folder_is_added_listed_verified_and_removed() {
+    let home = Home::new();
+    let added = home.says(&["add", "@fixture-hf", "--name", "tiny"]);
+    assert_eq!(
+        added,
+        format!("tiny: 94.9 k parameters, 325 tokens, 107100 bytes packed, blake3 {IDENTITY}\n")
+    );
+    let list: serde_json::Value = serde_json::from_str(&home.says(&["list", "--json"])).unwrap();
+    let models = list.as_array().unwrap();
+    assert_eq!(models[0]["built_in"], true);
+    let tiny = models.iter().find(|m| m["name"] == "tiny").unwrap();
+    assert_eq!(tiny["blake3"], IDENTITY);
+    assert_eq!(tiny["bytes"], 107_100);
+    assert!(home.says(&["list"]).contains("tiny"));
+    assert_eq!(home.says(&["verify", "tiny"]), "tiny: ok\n");
+    assert_eq!(home.says(&["remove", "tiny"]), "tiny: removed\n");
+    assert!(
+        home.complains(&["remove", "tiny"])
+            .contains("no model tiny")
+    );
+    assert!(
+        home.complains(&["verify", "tiny"])
+            .contains("no model tiny")
+    );
+}
+
+#[test]
+fn packing_to_a_file_and_adding_a_packed_file() {
+    let home = Home::new();
+    home.says(&["add", "@fixture-hf", "--output", "out.llmzmodel"]);
+    let out = std::fs::read(home.0.path().join("out.llmzmodel")).unwrap();
+    assert!(out == std::fs::read(fixture("fixture.llmzmodel")).unwrap());
+    let added = home.says(&["add", "out.llmzmodel"]);
+    assert!(added.starts_with("out: "), "{added}");
+}
+
+#[test]
+fn what_is_no_model_is_refused_and_leaves_nothing() {
+    let home = Home::new();
+    let error = home.complains(&["add", "@fixture-hf/config.json", "--name", "x"]);
+    assert!(error.contains("neither a GGUF file"), "{error}");
+    assert!(home.complains(&["add", "absent"]).contains("absent"));
+    assert!(
+        home.complains(&["add", "@fixture-hf", "--name", "a/b"])
+            .contains("not a model name")
+    );
+    let packs = home.0.path().join("home/models");
+    let left = std::fs::read_dir(packs).map_or(0, Iterator::count);
+    assert_eq!(left, 0);
+    assert_eq!(home.run(&["remove"]).status.code(), Some(2));
+}
+
+#[cfg(feature = "hub")]
+#[test]
+fn without_a_network_pull_says_so_in_one_line() {
+    let home = Home::new();
+    let error = home.complains(&["pull", "smollm2-135m"]);
+    assert!(error.contains("cannot reach http://127.0.0.1:1"), "{error}");
+    assert!(home.complains(&["pull", "nonsense"]).contains("owner/repo"));
+}
+
+#[test]
+fn check_compares_the_engine_with_float() {
+    let home = Home::new();
+    let text = env!("CARGO_MANIFEST_DIR").to_owned() + "/src/model/tokens.rs";
+    let told = home.says(&[
+        "check",
+        "@fixture-hf",
+        &text,
+        "--bytes",
+        "1500",
+        "--no-candle",
+    ]);
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 3, "{told}");
+    assert!(
+        lines[1].contains("f32") && lines[1].contains("+0.00 %"),
+        "{told}"
+    );
+    assert!(lines[2].contains("exact engine"), "{told}");
+}
