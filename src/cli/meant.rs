@@ -7,8 +7,8 @@ use llmzip::predict::Preset;
 use super::failure::Failure;
 use super::text;
 use super::typed::{
-    CatArgs, CompressArgs, DecompressArgs, FileArgs, OutputArgs, PresetName, RunArgs, Switch,
-    TalkArgs, TestArgs,
+    CatArgs, CompressArgs, DecompressArgs, FileArgs, OutputArgs, PresetName, ReadingArgs, RunArgs,
+    Switch, TalkArgs, TestArgs,
 };
 
 /// The end of a compressed file's name.
@@ -16,6 +16,9 @@ pub(super) const SUFFIX: &str = ".llmz";
 
 /// `-`, for standard input and standard output.
 const DASH: &str = "-";
+
+/// The name of having no model.
+const NO_MODEL: &str = "none";
 
 /// Where bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +113,7 @@ pub(super) fn compress(args: CompressArgs) -> Result<Compress, Failure> {
         })?;
     let model = match args.model.as_deref() {
         None => ModelChoice::Default,
-        Some("none") => ModelChoice::None,
+        Some(NO_MODEL) => ModelChoice::None,
         Some(name) => ModelChoice::Named(name.to_owned()),
     };
     Ok(Compress {
@@ -132,7 +135,7 @@ pub(super) fn decompress(args: DecompressArgs) -> Result<Decompress, Failure> {
     Ok(Decompress {
         files: files(args.files, args.output, args.talk)?,
         means: means(&args.run)?,
-        model: args.reading.model,
+        model: preferred(args.reading),
     })
 }
 
@@ -147,7 +150,7 @@ pub(super) fn cat(args: CatArgs) -> Result<Decompress, Failure> {
     Ok(Decompress {
         files: files(args.files, output, args.talk)?,
         means: means(&args.run)?,
-        model: args.reading.model,
+        model: preferred(args.reading),
     })
 }
 
@@ -161,8 +164,13 @@ pub(super) fn test(args: TestArgs) -> Result<Decompress, Failure> {
             talk: talk(&args.talk),
         },
         means: means(&args.run)?,
-        model: args.reading.model,
+        model: preferred(args.reading),
     })
+}
+
+/// The model to try first; that a file needs none is for the file to say.
+fn preferred(args: ReadingArgs) -> Option<String> {
+    args.model.filter(|name| name != NO_MODEL)
 }
 
 /// The inputs, standard input if there are none.

@@ -25,6 +25,7 @@ mod typed;
 use std::io;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use failure::Failure;
@@ -72,6 +73,10 @@ fn explain(error: &clap::Error) -> ExitCode {
         // A reader that has gone away has seen enough.
         let _ = error.print();
         return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(USAGE);
     }
     let message = error.render().to_string();
     let lines: Vec<&str> = message

@@ -168,6 +168,23 @@ fn help_and_version_are_not_errors() {
 }
 
 #[test]
+fn without_a_command_there_is_help() {
+    let dir = Dir::new();
+    for args in ["", "model"] {
+        let output = dir.llmzip(args).output();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("Usage:"), "{args}");
+    }
+}
+
+#[test]
+fn m_none_is_understood_in_both_directions() {
+    let dir = Dir::new();
+    dir.compressed("a.llmz", TEXT, "-m none");
+    assert_eq!(dir.llmzip("cat -m none a.llmz").succeeds(), TEXT);
+}
+
+#[test]
 fn a_double_dash_ends_the_options() {
     let dir = Dir::new();
     dir.write("-c", TEXT);
@@ -394,6 +411,8 @@ fn too_little_memory_is_refused_in_words() {
         error.contains("of memory") && error.contains("-M"),
         "{error}"
     );
+    let error = dir.llmzip("compress -M 100MiB -m none a").fails(1);
+    assert!(error.contains("of memory"), "{error}");
     dir.llmzip("compress -M 4GiB a").succeeds();
     let error = dir.llmzip("test -M 1MiB a.llmz").fails(1);
     assert!(
