@@ -1,13 +1,8 @@
 //! The models inside the binary. The first is the default of `compress`.
 //!
-//! To replace it by a model trained anew (see `training/`):
-//!
-//! ```text
-//! llmzip model add FOLDER --output src/model/embedded/default.llmzmodel
-//! ```
-//!
-//! and write the identity that this prints into [`ALL`]; a test compares them.
-//! A model that has been released stays listed, so that its files can be read.
+//! `training/embed.sh FOLDER [NAME]` replaces it by a model trained anew; a test
+//! compares the file with the identity below. A model that has been released
+//! stays listed, so that its files can be read.
 
 use super::packed::PackedModel;
 use std::sync::{Arc, OnceLock};
