@@ -27,25 +27,23 @@ const SUM_CHUNKS: usize = 512;
 /// Logits are clamped to this many units of 2^-16 bit on either side.
 const LOGIT_LIMIT: f32 = 536_870_912.0; // 2^29
 
-/// Adds 16 stripes pairwise, halving: l + (l+8), then 4, 2, 1.
+/// Joins 16 stripes pairwise, in halves: l with l + 8, then l + 4, l + 2, l + 1.
 #[inline(always)]
-fn tree_sum(mut lanes: [f32; LANES]) -> f32 {
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
-        }
-    }
-    lanes[0]
+fn join(lanes: [f32; LANES], both: impl Fn(f32, f32) -> f32) -> f32 {
+    let lanes: [f32; 8] = std::array::from_fn(|lane| both(lanes[lane], lanes[lane + 8]));
+    let lanes: [f32; 4] = std::array::from_fn(|lane| both(lanes[lane], lanes[lane + 4]));
+    let lanes: [f32; 2] = std::array::from_fn(|lane| both(lanes[lane], lanes[lane + 2]));
+    both(lanes[0], lanes[1])
 }
 
 #[inline(always)]
-fn tree_max(mut lanes: [f32; LANES]) -> f32 {
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            lanes[lane] = math::max(lanes[lane], lanes[lane + half]);
-        }
-    }
-    lanes[0]
+fn tree_sum(lanes: [f32; LANES]) -> f32 {
+    join(lanes, |a, b| a + b)
+}
+
+#[inline(always)]
+fn tree_max(lanes: [f32; LANES]) -> f32 {
+    join(lanes, math::max)
 }
 
 /// `out = x / sqrt(mean(x^2) + eps) * weight`; element i belongs to stripe i mod 16.
@@ -117,7 +115,17 @@ pub fn quantize(x: &[f32], levels: &mut [i8], scales: &mut [f32], corrections: &
 /// Quantises all of `x`, whatever its length, with one scale, which is returned.
 #[inline(always)]
 pub fn quantize_whole(x: &[f32], levels: &mut [i8]) -> f32 {
-    let amax = x.iter().fold(0.0, |largest, x| math::max(x.abs(), largest));
+    let mut largest = [0.0; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            largest[lane] = math::max(chunk[lane].abs(), largest[lane]);
+        }
+    }
+    for (lane, value) in rest.iter().enumerate() {
+        largest[lane] = math::max(value.abs(), largest[lane]);
+    }
+    let amax = tree_max(largest);
     if amax < TINY {
         levels.fill(0);
         return 0.0;

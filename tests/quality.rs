@@ -1,0 +1,104 @@
+//! The exact engine costs at most a fraction of a percent against the same model in f32.
+
+#![cfg(feature = "convert")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use llmzip::engine::float::FloatModel;
+use llmzip::engine::{Engine, EngineOptions, Logits, Segment};
+use llmzip::kernels::{KernelSet, distribution};
+use llmzip::model::tokenizer::{Piece, Tokenizer};
+use llmzip::model::{PackInput, PackedModel, source};
+
+/// Bits that `tokens` cost the exact engine, each coded after `inputs`.
+fn exact_bits(model: &Arc<PackedModel>, inputs: &[u32], tokens: &[u32]) -> f64 {
+    let engine = Engine::new(model.clone(), EngineOptions::default()).unwrap();
+    let (mut cache, mut logits) = (engine.new_cache(), Logits::new());
+    let mut cumulative = vec![0; model.config().vocab + 1];
+    engine.forward(
+        &mut [Segment {
+            cache: &mut cache,
+            tokens: inputs,
+        }],
+        &mut logits,
+    );
+    let bits = tokens.iter().enumerate().map(|(row, token)| {
+        distribution(engine.kernels(), logits.row(row), None, &mut cumulative);
+        let weight = cumulative[*token as usize + 1] - cumulative[*token as usize];
+        (cumulative[model.config().vocab] as f64 / weight as f64).log2()
+    });
+    bits.sum()
+}
+
+/// The same for the float model.
+fn float_bits(float: &FloatModel, inputs: &[u32], tokens: &[u32]) -> f64 {
+    let logits = float.forward(&mut float.stream(), inputs);
+    let bits = logits
+        .chunks_exact(float.config().vocab)
+        .zip(tokens)
+        .map(|(row, token)| {
+            let best = row.iter().copied().fold(f32::MIN, f32::max);
+            let total: f64 = row.iter().map(|logit| f64::from(logit - best).exp()).sum();
+            total.log2() - f64::from(row[*token as usize] - best) * std::f64::consts::LOG2_E
+        });
+    bits.sum()
+}
+
+#[test]
+fn exactness_costs_little_on_the_fixture_model() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut source = source::open(&root.join("fixtures/fixture-hf")).unwrap();
+    let model = Arc::new(PackedModel::from_bytes(&source.pack().unwrap()).unwrap());
+    let text = std::fs::read(root.join("LICENSE-APACHE")).unwrap();
+    let pieces = Tokenizer::new(&model).unwrap().encode(&text);
+    let tokens: Vec<u32> = pieces
+        .into_iter()
+        .filter_map(|piece| match piece {
+            Piece::Token(token) => Some(token),
+            Piece::Byte(_) => None,
+        })
+        .collect();
+    assert!(
+        tokens.len() > 3 * model.config().window,
+        "the text passes the window and the sinks"
+    );
+    let mut inputs = vec![model.config().bos.unwrap()];
+    inputs.extend(&tokens[..tokens.len() - 1]);
+
+    let plan = source.vocabulary.plan().unwrap();
+    let input = PackInput {
+        config: model.config(),
+        rope: source.architecture.rope,
+        tokens: &plan.tokens,
+        rows: &plan.rows,
+        merges: &plan.merges,
+    };
+    let float = FloatModel::new(
+        &input,
+        &mut *source.tensors,
+        KernelSet::choose().unwrap(),
+        1,
+    )
+    .unwrap();
+    let (exact, float) = (
+        exact_bits(&model, &inputs, &tokens),
+        float_bits(&float, &inputs, &tokens),
+    );
+    println!(
+        "exact {exact:.0} bits, float {float:.0} bits for {} bytes",
+        text.len()
+    );
+    assert!(
+        exact < float * 1.006,
+        "exact {exact} bits, float {float} bits"
+    );
+    assert!(
+        exact > float * 0.99,
+        "exact {exact} bits, float {float} bits"
+    );
+    assert!(
+        float < 8.0 * text.len() as f64 * 0.6,
+        "the model has learnt nothing: {float} bits"
+    );
+}
