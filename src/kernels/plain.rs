@@ -2,59 +2,57 @@
 
 use super::LANES;
 
-/// Rows and columns multiplied at a time.
+/// Rows of the second factor multiplied at a time, with one register of sums each.
 const BLOCK: usize = 4;
 
 /// `out[n][r] = x[r] . w[n]` for every row of x and w, both of `width` values.
 #[inline(always)]
 pub fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32]) {
     let rows = x.len() / width;
-    for (n, w) in w.chunks(width * BLOCK).enumerate() {
-        for (r, x) in x.chunks(width * BLOCK).enumerate() {
-            let out = &mut out[n * BLOCK * rows + r * BLOCK..];
-            if w.len() == width * BLOCK && x.len() == width * BLOCK {
-                block::<BLOCK, BLOCK>(x, w, width, rows, out);
+    for (w, out) in w.chunks(width * BLOCK).zip(out.chunks_mut(rows * BLOCK)) {
+        for (r, x) in x.chunks_exact(width).enumerate() {
+            if w.len() == width * BLOCK {
+                let products = four(x, std::array::from_fn(|n| &w[n * width..][..width]));
+                for (n, product) in products.into_iter().enumerate() {
+                    out[n * rows + r] = product;
+                }
             } else {
                 for (n, w) in w.chunks_exact(width).enumerate() {
-                    for (r, x) in x.chunks_exact(width).enumerate() {
-                        block::<1, 1>(x, w, width, rows, &mut out[n * rows + r..]);
-                    }
+                    out[n * rows + r] = four(x, [w; BLOCK])[0];
                 }
             }
         }
     }
 }
 
+/// Four products with one vector. The sums have names, not places in an array, so that they stay in registers.
 #[inline(always)]
-fn block<const R: usize, const N: usize>(
-    x: &[f32],
-    w: &[f32],
-    width: usize,
-    rows: usize,
-    out: &mut [f32],
-) {
-    let x: [&[f32]; R] = std::array::from_fn(|r| &x[r * width..][..width]);
-    let w: [&[f32]; N] = std::array::from_fn(|n| &w[n * width..][..width]);
-    let mut sums = [[[0.0f32; LANES]; R]; N];
-    for chunk in 0..width / LANES {
-        let at = chunk * LANES;
-        for (w, sums) in w.iter().zip(&mut sums) {
-            let w: &[f32; LANES] = w[at..at + LANES].as_array().expect("sixteen values");
-            for (x, sums) in x.iter().zip(sums) {
-                let x: &[f32; LANES] = x[at..at + LANES].as_array().expect("sixteen values");
-                for lane in 0..LANES {
-                    sums[lane] += x[lane] * w[lane];
-                }
-            }
+fn four(x: &[f32], w: [&[f32]; BLOCK]) -> [f32; BLOCK] {
+    let (mut sum_a, mut sum_b, mut sum_c, mut sum_d) = (
+        [0.0f32; LANES],
+        [0.0f32; LANES],
+        [0.0f32; LANES],
+        [0.0f32; LANES],
+    );
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] = w.map(|w| w.as_chunks::<LANES>());
+    for ((((x, a), b), c), d) in chunks.iter().zip(a).zip(b).zip(c).zip(d) {
+        for lane in 0..LANES {
+            sum_a[lane] += x[lane] * a[lane];
+            sum_b[lane] += x[lane] * b[lane];
+            sum_c[lane] += x[lane] * c[lane];
+            sum_d[lane] += x[lane] * d[lane];
         }
     }
-    let rest = width / LANES * LANES;
-    for (n, (w, sums)) in w.iter().zip(&sums).enumerate() {
-        for (r, (x, sums)) in x.iter().zip(sums).enumerate() {
-            let tail: f32 = x[rest..].iter().zip(&w[rest..]).map(|(x, w)| x * w).sum();
-            out[n * rows + r] = sums.iter().sum::<f32>() + tail;
-        }
-    }
+    let total = |sums: [f32; LANES], tail: &[f32]| {
+        sums.iter().sum::<f32>() + rest.iter().zip(tail).map(|(x, w)| x * w).sum::<f32>()
+    };
+    [
+        total(sum_a, a_rest),
+        total(sum_b, b_rest),
+        total(sum_c, c_rest),
+        total(sum_d, d_rest),
+    ]
 }
 
 /// `out += sum of weights[j] * values[j]`, each value as long as `out`.
