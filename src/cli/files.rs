@@ -75,7 +75,8 @@ fn one<W: Work>(files: &Files, input: &Input, work: &mut W) -> Result<(), Failur
         }
     };
     let forecast = work.forecast(&opened)?;
-    let bar = Bar::new(&name, forecast.original_len, files.talk.progress);
+    let ratio = W::PRODUCES == Content::Compressed;
+    let bar = Bar::new(&name, forecast.original_len, ratio, files.talk.progress);
     if let Some(time) = forecast.time {
         bar.announce(&format!("{name}: about {}", text::duration(time)));
     }

@@ -3,6 +3,7 @@
 use std::io::{self, BufReader, Read, Write};
 
 use llmzip::container::{Block, ContainerError, FrameHeader, FrameReader, FrameTotals, Item, Mode};
+use llmzip::model::store::hex;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
@@ -241,8 +242,4 @@ fn frame_to_json(frame: &Frame) -> Value {
 fn bits_per_byte(totals: FrameTotals) -> Option<f64> {
     let original = totals.original_len as f64;
     (original > 0.0).then(|| 8.0 * totals.frame_len as f64 / original)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,12 +6,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use llmzip::Progress;
 
 /// A line that is redrawn as a file is worked on, and disappears at the end.
-pub(super) struct Bar(ProgressBar);
+pub(super) struct Bar {
+    bar: ProgressBar,
+    /// Whether compressed bytes keep step with original ones. Read ahead of a decoder, they do not.
+    ratio: bool,
+}
 
 impl Bar {
     /// A bar for one file of `total` original bytes, if that is known. `show` it, if standard error
-    /// is a terminal.
-    pub(super) fn new(name: &str, total: Option<u64>, show: bool) -> Bar {
+    /// is a terminal; with the `ratio` so far.
+    pub(super) fn new(name: &str, total: Option<u64>, ratio: bool, show: bool) -> Bar {
         let target = if show {
             ProgressDrawTarget::stderr_with_hz(5)
         } else {
@@ -34,29 +38,29 @@ impl Bar {
             ));
         }
         bar.set_message(name.to_owned());
-        Bar(bar)
+        Bar { bar, ratio }
     }
 
     /// Prints a line above the bar, if there is one.
     pub(super) fn announce(&self, line: &str) {
-        self.0.println(line);
+        self.bar.println(line);
     }
 
     pub(super) fn update(&self, progress: Progress) {
-        if self.0.is_hidden() {
+        if self.bar.is_hidden() {
             return;
         }
-        if progress.original > 0 && progress.compressed > 0 {
+        if self.ratio && progress.original > 0 && progress.compressed > 0 {
             let percent = 100.0 * progress.compressed as f64 / progress.original as f64;
-            self.0
+            self.bar
                 .set_prefix(format!(", {percent:.1} % of the original"));
         }
-        self.0.set_position(progress.original);
+        self.bar.set_position(progress.original);
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
