@@ -314,42 +314,60 @@ fn weight(distance: i32) -> u32 {
 /// Logits and their bias to exclusive prefix sums of integer weights.
 #[inline(always)]
 pub fn distribution(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut [u64]) {
+    const NONE: [i32; LANES] = [0; LANES];
+    let (chunks, rest) = logits.as_chunks::<LANES>();
     match bias {
-        Some(bias) => prefix_sums(logits, |i| bias[i], cumulative),
-        None => prefix_sums(logits, |_| 0, cumulative),
+        Some(bias) => {
+            let biased = logits
+                .iter()
+                .zip(bias)
+                .map(|(logit, bias)| logit.wrapping_add(*bias));
+            let best = biased.fold(i32::MIN, i32::max);
+            let (biases, bias_rest) = bias.as_chunks::<LANES>();
+            prefix_sums(
+                best,
+                chunks.iter().zip(biases),
+                rest.iter().zip(bias_rest),
+                cumulative,
+            );
+        }
+        None => {
+            let best = logits.iter().copied().fold(i32::MIN, i32::max);
+            let zeros = std::iter::repeat(&NONE);
+            prefix_sums(
+                best,
+                chunks.iter().zip(zeros),
+                rest.iter().zip(&NONE),
+                cumulative,
+            );
+        }
     }
 }
 
+/// Weights of logits beside their biases, of which `best` is the largest sum: whole chunks, then the rest.
 #[inline(always)]
-fn prefix_sums(logits: &[i32], bias: impl Fn(usize) -> i32, cumulative: &mut [u64]) {
-    let mut best = i32::MIN;
-    for (i, logit) in logits.iter().enumerate() {
-        best = best.max(logit + bias(i));
-    }
+fn prefix_sums<'a>(
+    best: i32,
+    chunks: impl Iterator<Item = (&'a [i32; LANES], &'a [i32; LANES])>,
+    rest: impl Iterator<Item = (&'a i32, &'a i32)>,
+    cumulative: &mut [u64],
+) {
     let mut total = 0u64;
     cumulative[0] = 0;
-    let (chunks, rest) = logits.as_chunks::<LANES>();
-    for (index, chunk) in chunks.iter().enumerate() {
+    let (out, out_rest) = cumulative[1..].as_chunks_mut::<LANES>();
+    for ((logits, biases), out) in chunks.zip(out) {
         let mut weights = [0u32; LANES];
         for lane in 0..LANES {
-            weights[lane] = weight(chunk[lane] + bias(index * LANES + lane) - best);
+            weights[lane] = weight(logits[lane].wrapping_add(biases[lane]).wrapping_sub(best));
         }
-        // Inclusive sums within the chunk, by doubling: 16 * 2^24 fits in 32 bits.
-        for shift in [1, 2, 4, 8] {
-            let before = weights;
-            for lane in shift..LANES {
-                weights[lane] = before[lane] + before[lane - shift];
-            }
+        // One addition an element: cheaper than any sum within registers that the compiler finds.
+        for (out, weight) in out.iter_mut().zip(weights) {
+            total += u64::from(weight);
+            *out = total;
         }
-        let out = &mut cumulative[index * LANES + 1..][..LANES];
-        for lane in 0..LANES {
-            out[lane] = total + u64::from(weights[lane]);
-        }
-        total += u64::from(weights[LANES - 1]);
     }
-    let start = chunks.len() * LANES;
-    for (i, logit) in rest.iter().enumerate() {
-        total += u64::from(weight(logit + bias(start + i) - best));
-        cumulative[start + i + 1] = total;
+    for (out, (logit, bias)) in out_rest.iter_mut().zip(rest) {
+        total += u64::from(weight(logit.wrapping_add(*bias).wrapping_sub(best)));
+        *out = total;
     }
 }

@@ -1,0 +1,144 @@
+//! Speed of single kernels on one thread, every kernel set of this machine.
+//!
+//! `cargo bench --bench kernels`. Each line is the best of several runs over data that stays in cache.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use llmzip::kernels::{KernelSet, Product, Rows, Values, distribution};
+use llmzip::model::config::GROUP;
+
+fn main() {
+    print!("{:<44}", "");
+    let sets = KernelSet::available();
+    sets.iter().for_each(|set| print!("{:>12}", set.name()));
+    println!();
+    for (rows, columns, outputs) in [
+        (1, 576, 1536),
+        (8, 576, 1536),
+        (64, 576, 1536),
+        (64, 1536, 576),
+        (12, 64, 1024),
+    ] {
+        line(
+            &format!("product {rows} x {columns} x {outputs}, GMAC/s"),
+            &sets,
+            rows * columns * outputs,
+            |set| product(set, rows, columns, outputs),
+        );
+    }
+    line(
+        "weighted values, 3 queries x 1024 x 64, GMAC/s",
+        &sets,
+        3 * 1024 * 64,
+        weighted_values,
+    );
+    line("softmax of 1,024 keys, keys/ns", &sets, 1024, softmax);
+    line(
+        "distribution of 49,152 logits, logits/ns",
+        &sets,
+        49_152,
+        distribution_of_logits,
+    );
+    line("norm of 576, values/ns", &sets, 576, |set| {
+        let (x, mut out) = (floats(576), vec![0.0; 576]);
+        best(|| set.rms_norm(&x, &x, 1e-5, black_box(&mut out)))
+    });
+    line("gate of 1,536, values/ns", &sets, 1536, |set| {
+        let (x, mut out) = (floats(1536), vec![0.0; 1536]);
+        best(|| set.gated(&x, &x, black_box(&mut out)))
+    });
+    line("quantisation of 1,536, values/ns", &sets, 1536, |set| {
+        let x = floats(1536);
+        let mut rows = Rows::default();
+        rows.resize(1, 1536, GROUP);
+        best(|| black_box(&mut rows).set(set, 0, &x))
+    });
+}
+
+/// One line of the table: `count` over the nanoseconds that each set needs.
+fn line(name: &str, sets: &[KernelSet], count: usize, run: impl Fn(KernelSet) -> f64) {
+    print!("{name:<44}");
+    for set in sets {
+        print!("{:>12.2}", count as f64 / (run(*set) * 1e9));
+    }
+    println!();
+}
+
+/// Best seconds of a call, over batches long enough for the clock.
+fn best(mut work: impl FnMut()) -> f64 {
+    work();
+    let start = Instant::now();
+    let mut best = f64::INFINITY;
+    while start.elapsed() < Duration::from_millis(60) {
+        let batch = Instant::now();
+        let mut calls = 0;
+        while calls == 0 || batch.elapsed() < Duration::from_micros(300) {
+            work();
+            calls += 1;
+        }
+        best = best.min(batch.elapsed().as_secs_f64() / f64::from(calls));
+    }
+    best
+}
+
+fn floats(len: usize) -> Vec<f32> {
+    (0..len as u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0)
+        .collect()
+}
+
+fn product(set: KernelSet, count: usize, columns: usize, outputs: usize) -> f64 {
+    let weights: Vec<u8> = (0..outputs * columns)
+        .map(|i| (i % 255) as u8 + 1)
+        .collect();
+    let scales = vec![0.01; outputs];
+    let mut rows = Rows::default();
+    rows.resize(count, columns, GROUP);
+    (0..count).for_each(|row| rows.set(set, row, &floats(columns)));
+    let mut out = vec![0.0; count * outputs];
+    best(|| {
+        set.product(
+            &Product::new(&weights, columns / 4, &scales, None, rows.view(), outputs),
+            black_box(&mut out),
+        )
+    })
+}
+
+fn weighted_values(set: KernelSet) -> f64 {
+    let values: Vec<i8> = (0..1024 * 64).map(|i| (i % 255 - 127) as i8).collect();
+    let halves: Vec<u8> = (0..3 * 1024).map(|i| (i % 128) as u8).collect();
+    let mut sums = vec![0; 3 * 64];
+    best(|| {
+        sums.fill(0);
+        let values = Values {
+            values: &values,
+            width: 64,
+            queries: 3,
+            high: &halves,
+            low: &halves,
+            stride: 1024,
+            offset: 0,
+        };
+        set.values(&values, black_box(&mut sums));
+    })
+}
+
+fn softmax(set: KernelSet) -> f64 {
+    let (source, scales) = (floats(1024), vec![0.01; 1024]);
+    let mut scores = source.clone();
+    let (mut high, mut low) = (vec![0; 1024], vec![0; 1024]);
+    best(|| {
+        scores.copy_from_slice(&source);
+        black_box(set.softmax(&mut scores, &scales, 16383.0, &mut high, &mut low));
+    })
+}
+
+fn distribution_of_logits(set: KernelSet) -> f64 {
+    let logits: Vec<i32> = floats(49_152)
+        .into_iter()
+        .map(|x| (x * 1e6) as i32)
+        .collect();
+    let mut cumulative = vec![0; 49_153];
+    best(|| distribution(set, &logits, None, black_box(&mut cumulative)))
+}
