@@ -23,7 +23,7 @@ pub struct Embedded {
 pub static ALL: [Embedded; 1] = [Embedded {
     name: "llmzip-2m",
     bytes: &DEFAULT.0,
-    identity: digits(b"d25155b23f91fb71fb7373fc267b6e6a101c358305f74246f20340e1eb5e1013"),
+    identity: digits(b"b423d74c7d03db82174c3faae5b38916235e0576e5aa0c0269c0d693ee58f7e1"),
     opened: OnceLock::new(),
 }];
 
