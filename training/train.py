@@ -1,12 +1,13 @@
 """Trains one model of the ladder: warm-up, stable, decay; resumable.
 
-A run is one or more phases over the same checkpoint folder. The stable phase keeps the rate constant, so
-a decay can branch off any of its checkpoints:
+A run is a chain of phases, one folder each. The stable phase keeps the rate constant, so a decay can
+branch off any of its checkpoints, and longer contexts come last:
 
-    train.py TOKENS RUN --size mini --minutes 60
-    train.py TOKENS RUN-final --size mini --from RUN/last.pt --decay --minutes 20 --context 1024
+    train.py TOKENS stable --size mini --minutes 50
+    train.py TOKENS decay  --size mini --from stable/last.pt --rates 1 0.4 --minutes 30
+    train.py TOKENS final  --size mini --from decay/last.pt  --rates 0.4 0 --minutes 25 --context 1024
 
-A phase is as long as --minutes or --tokens says, whichever is given; the decay follows the same measure.
+A phase is as long as --minutes or --tokens says, and so is the change of its rate.
 """
 
 import argparse
@@ -130,8 +131,8 @@ def main():
     parser.add_argument("--from", dest="start", help="checkpoint to begin from; a run's own last.pt goes first")
     parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("--tokens", type=float, default=0)
-    parser.add_argument("--decay", action="store_true", help="the rate falls linearly to zero over the phase")
-    parser.add_argument("--cooldown", type=float, default=0, help="share of the phase, at its end, in which the rate falls")
+    parser.add_argument("--rates", type=float, nargs=2, default=(1, 1), help="rate at the phase's begin and end, linear")
+    parser.add_argument("--cooldown", type=float, default=0, help="share of the phase, at its end, that falls to zero")
     parser.add_argument("--context", type=int, default=256)
     parser.add_argument("--step-tokens", type=int, default=8192)
     parser.add_argument("--matrix-rate", type=float, default=0.02)
@@ -143,7 +144,6 @@ def main():
     parser.add_argument("--eval-chunks", type=int, default=16)
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
-    cooldown = 1.0 if args.decay else args.cooldown
 
     torch.manual_seed(args.seed)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
@@ -209,7 +209,8 @@ def main():
         )
         if done >= 1:
             break
-        factor = min(1.0, (1 - done) / cooldown if cooldown else 1.0, (step + 1) / args.warmup)
+        factor = args.rates[0] + (args.rates[1] - args.rates[0]) * done
+        factor *= min(1.0, (1 - done) / args.cooldown if args.cooldown else 1.0, (step + 1) / args.warmup)
         muon.param_groups[0]["lr"] = args.matrix_rate * factor
         muon.param_groups[0]["momentum"] = 0.85 + 0.1 * min(1, step / 300)
         adam.param_groups[0]["lr"] = args.vector_rate * factor
