@@ -1,4 +1,4 @@
-"""Draws loss curves: plot.py OUT.png LABEL=RUN_DIR..."""
+"""Draws loss curves: plot.py OUT.png LABEL=RUN_DIR[,RUN_DIR...]..."""
 
 import csv
 import pathlib
@@ -15,11 +15,17 @@ def column(path, x, y):
     return [float(r[x]) / 1e6 for r in rows], [float(r[y]) for r in rows]
 
 
+def joined(folders, name, x, y):
+    """The curve of a run whose phases lie in several folders, separated by commas."""
+    parts = [column(pathlib.Path(f, name), x, y) for f in folders.split(",")]
+    return sum((p[0] for p in parts), []), sum((p[1] for p in parts), [])
+
+
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2))
 for argument in sys.argv[2:]:
     label, _, folder = argument.partition("=")
-    line = left.plot(*column(pathlib.Path(folder, "train.csv"), "tokens", "loss_nats_per_token"), label=label, linewidth=1)
-    x, y = column(pathlib.Path(folder, "dev.csv"), "tokens", "mean")
+    line = left.plot(*joined(folder, "train.csv", "tokens", "loss_nats_per_token"), label=label, linewidth=1)
+    x, y = joined(folder, "dev.csv", "tokens", "mean")
     right.plot(x, y, "o-", color=line[0].get_color(), label=label, markersize=3)
 left.set(xlabel="training tokens (millions)", ylabel="training loss (nats per token)")
 right.set(xlabel="training tokens (millions)", ylabel="development split, mix-weighted (bits per byte)")
