@@ -21,7 +21,7 @@
 //! let mut writer = FrameWriter::new(Vec::new(), &FrameHeader::default())?;
 //! writer.write_block(Block::raw(b"hello".to_vec()), b"hello")?;
 //! let (file, _) = writer.finish()?;
-//! assert_eq!(file.len(), 5 + 18);
+//! assert_eq!(file.len(), 5 + 17);
 //!
 //! let mut reader = FrameReader::new(file.as_slice());
 //! assert!(matches!(reader.next()?, Some(Item::FrameStart(_))));
