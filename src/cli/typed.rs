@@ -66,8 +66,8 @@ pub(super) struct CompressArgs {
     /// Adaptive experts beside the model; off is for measurement, and larger
     #[arg(long, value_enum, default_value_t = Switch::On, hide_possible_values = true, value_name = "on|off")]
     pub(super) experts: Switch,
-    /// How many experts: all, or few and at least twice as fast
-    #[arg(long, value_enum, default_value_t = PresetName::Normal)]
+    /// How many experts. Hidden while the fast preset is no faster than the normal one
+    #[arg(long, hide = true, value_enum, default_value_t = PresetName::Normal)]
     pub(super) preset: PresetName,
     /// Original bytes in a block, at most 16MiB: memory and the delay of a stream grow with it
     #[arg(long, value_name = "SIZE", default_value = "1MiB")]

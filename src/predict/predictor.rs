@@ -19,7 +19,7 @@ pub enum Event {
 /// How much work the experts do a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// Few experts: at least twice as fast as [`Preset::Normal`].
+    /// A place for fewer and faster experts; as yet the same as [`Preset::Normal`].
     Fast,
     /// All experts.
     Normal,
