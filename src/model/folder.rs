@@ -35,6 +35,7 @@ struct ModelConfig {
     rope_parameters: Option<RopeConfig>,
     partial_rotary_factor: Option<f64>,
     bos_token_id: Option<Value>,
+    max_position_embeddings: Option<usize>,
     #[serde(default)]
     use_sliding_window: bool,
 }
@@ -141,6 +142,7 @@ fn architecture(config: &ModelConfig, weights: &Weights) -> Result<Architecture,
         qk_norm: has("model.layers.0.self_attn.q_norm.weight"),
         attention_bias: has("model.layers.0.self_attn.q_proj.bias"),
         tied: config.tie_word_embeddings.unwrap_or(false) || !has("lm_head.weight"),
+        context: config.max_position_embeddings,
         rope: rope(config)?,
     })
 }

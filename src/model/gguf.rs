@@ -218,6 +218,7 @@ fn architecture(metadata: &Metadata) -> Result<(Architecture, bool), SourceError
         qk_norm: tensors.contains_key("blk.0.attn_q_norm.weight"),
         attention_bias: tensors.contains_key("blk.0.attn_q.bias"),
         tied: !tensors.contains_key("output.weight"),
+        context: metadata.size(&key("context_length")).ok(),
         rope,
     };
     Ok((architecture, permuted))
