@@ -143,6 +143,7 @@ def main():
     parser.add_argument("--eval-minutes", type=float, default=10)
     parser.add_argument("--eval-chunks", type=int, default=16)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--bf16", action="store_true", help="autocast; slower where the processor has no AVX-512")
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
@@ -164,15 +165,16 @@ def main():
     if resume.exists() or args.start:
         saved = torch.load(resume if resume.exists() else args.start, weights_only=True)
         model.load_state_dict(saved["model"])
-        muon.load_state_dict(saved["muon"])
-        adam.load_state_dict(saved["adam"])
+        if "muon" in saved:  # not in a checkpoint that `unpack.py` made
+            muon.load_state_dict(saved["muon"])
+            adam.load_state_dict(saved["adam"])
         for optimiser, rate in ((muon, args.matrix_rate), (adam, args.vector_rate)):
             for group in optimiser.param_groups:
                 group["lr"] = rate
         step, seen = saved["step"], saved["seen"]
         if resume.exists():
             phase_tokens, phase_seconds = saved["phase_tokens"], saved["phase_seconds"]
-        if saved["context"] == args.context:
+        if "taken" in saved and saved["context"] == args.context:
             batches.restore(saved["taken"])
 
     parameters = sum(p.numel() for p in model.parameters())
@@ -215,7 +217,7 @@ def main():
         muon.param_groups[0]["momentum"] = 0.85 + 0.1 * min(1, step / 300)
         adam.param_groups[0]["lr"] = args.vector_rate * factor
         x, y = batches.step(step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
             loss = forward(x, y)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vectors, 1.0)
