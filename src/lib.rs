@@ -26,6 +26,7 @@ pub mod engine;
 pub mod kernels;
 pub mod model;
 pub mod predict;
+pub mod report;
 
 mod compress;
 mod decompress;
