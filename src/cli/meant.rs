@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use llmzip::predict::Preset;
 #[cfg(feature = "compare")]
 use llmzip::report::compare::{self, Comparison};
+use llmzip::report::scaling::{self, Scaling};
 
 use super::failure::Failure;
 use super::text;
 use super::typed::{
     CatArgs, CompressArgs, DecompressArgs, FileArgs, MeasureArgs, OutputArgs, PresetName,
-    ReadingArgs, RunArgs, Switch, TalkArgs, TestArgs,
+    ReadingArgs, RunArgs, ScalingArgs, ScalingFormat, Switch, TalkArgs, TestArgs,
 };
 #[cfg(feature = "compare")]
 use super::typed::{CompareArgs, CompareFormat};
@@ -108,8 +109,8 @@ pub(super) struct Decompress {
 /// What a report is to measure, and with what.
 pub(super) struct Measure {
     pub(super) inputs: Vec<Input>,
-    /// Follow symbolic links.
-    pub(super) follow: bool,
+    /// Overwrite, follow symbolic links.
+    pub(super) force: bool,
     pub(super) models: ModelList,
     pub(super) means: Means,
     pub(super) progress: bool,
@@ -129,6 +130,17 @@ pub(super) enum ModelList {
 pub(super) struct Compare {
     pub(super) measure: Measure,
     pub(super) render: fn(&Comparison) -> String,
+}
+
+/// Turns what `scaling` measured into text.
+pub(super) type Render = fn(&Scaling) -> String;
+
+/// A meant `scaling`.
+pub(super) struct Scale {
+    pub(super) measure: Measure,
+    pub(super) render: Render,
+    /// Files to write, and what goes into each.
+    pub(super) pictures: Vec<(PathBuf, Render)>,
 }
 
 pub(super) fn compress(args: CompressArgs) -> Result<Compress, Failure> {
@@ -211,6 +223,21 @@ pub(super) fn compare(args: CompareArgs) -> Result<Compare, Failure> {
     })
 }
 
+pub(super) fn scaling(args: ScalingArgs) -> Result<Scale, Failure> {
+    let svg = args.svg.map(|path| (path, scaling::render::svg as Render));
+    let html = args
+        .html
+        .map(|path| (path, scaling::render::html as Render));
+    Ok(Scale {
+        measure: measure(args.measure)?,
+        render: match args.format {
+            ScalingFormat::Table => scaling::render::table,
+            ScalingFormat::Json => scaling::render::json,
+        },
+        pictures: svg.into_iter().chain(html).collect(),
+    })
+}
+
 fn measure(args: MeasureArgs) -> Result<Measure, Failure> {
     if args.quiet > 1 {
         text::be_silent();
@@ -221,7 +248,7 @@ fn measure(args: MeasureArgs) -> Result<Measure, Failure> {
     };
     Ok(Measure {
         inputs: inputs(FileArgs { files: args.files }),
-        follow: args.force,
+        force: args.force,
         models: match args.models.is_empty() {
             true => ModelList::All,
             false => named(args.models),

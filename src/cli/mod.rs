@@ -22,6 +22,7 @@ mod models;
 mod output;
 mod progress;
 mod samples;
+mod scaling;
 mod text;
 mod typed;
 
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Cat(args) => meant::cat(args).and_then(decompress::run),
         Command::Test(args) => meant::test(args).and_then(decompress::run),
         Command::Info(args) => info::run(args),
+        Command::Scaling(args) => meant::scaling(args).and_then(scaling::run),
         #[cfg(feature = "compare")]
         Command::Compare(args) => meant::compare(args).and_then(compare::run),
         Command::Model(args) => model::run(args).map(|()| true).map_err(Failure::Said),

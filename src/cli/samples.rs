@@ -16,7 +16,7 @@ pub(super) fn read(measure: &Measure) -> (Vec<Sample>, bool) {
     let mut samples = Vec::new();
     for input in &measure.inputs {
         let mut bytes = Vec::new();
-        let read = input::open(input, measure.follow).and_then(|mut opened| {
+        let read = input::open(input, measure.force).and_then(|mut opened| {
             let read = opened.reader.read_to_end(&mut bytes);
             read.map_err(|error| Failure::Said(format!("cannot read: {error}")))
         });

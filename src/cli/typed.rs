@@ -38,6 +38,8 @@ pub(super) enum Command {
     /// Set each FILE under gzip, bzip2, xz, zstd, brotli and every model side by side
     #[cfg(feature = "compare")]
     Compare(CompareArgs),
+    /// Say how small FILEs get as models grow, and the law behind it
+    Scaling(ScalingArgs),
     /// Add, fetch, list, verify, remove and check models
     Model(super::model::ModelArgs),
     /// Write a completion script for a shell to standard output
@@ -146,6 +148,21 @@ pub(super) struct CompareArgs {
     pub(super) format: CompareFormat,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct ScalingArgs {
+    #[command(flatten)]
+    pub(super) measure: MeasureArgs,
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t = ScalingFormat::Table)]
+    pub(super) format: ScalingFormat,
+    /// Write the plot as SVG, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) svg: Option<PathBuf>,
+    /// Write plot and tables as a page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+}
+
 /// What reports measure, and with what.
 #[derive(Debug, Args)]
 pub(super) struct MeasureArgs {
@@ -157,7 +174,7 @@ pub(super) struct MeasureArgs {
     pub(super) models: Vec<String>,
     #[command(flatten)]
     pub(super) run: RunArgs,
-    /// Follow symbolic links
+    /// Overwrite outputs, follow symbolic links
     #[arg(short, long)]
     pub(super) force: bool,
     /// Say nothing but errors; twice: nothing at all
@@ -243,6 +260,12 @@ pub(super) enum CompareFormat {
     Json,
     Csv,
     Markdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ScalingFormat {
+    Table,
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

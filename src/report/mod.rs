@@ -11,6 +11,7 @@ pub mod compare;
 mod error;
 pub mod numbers;
 mod rung;
+pub mod scaling;
 mod table;
 
 pub use error::ReportError;

@@ -19,6 +19,14 @@ impl Table {
         self.rows.push(row);
     }
 
+    pub(super) fn head(&self) -> &[String] {
+        &self.head
+    }
+
+    pub(super) fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
     /// Columns aligned by spaces: the first to the left, the others to the right.
     pub(super) fn plain(&self) -> String {
         let widths = self.widths();

@@ -10,4 +10,5 @@ mod damage;
 mod harness;
 mod info;
 mod roundtrip;
+mod scaling;
 mod terminal;
