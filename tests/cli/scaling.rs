@@ -62,7 +62,7 @@ fn the_json_is_what_its_schema_says() {
         prose["no_fit"]
             .as_str()
             .unwrap()
-            .contains("three are needed")
+            .contains("three sizes of model are needed")
     );
     let number = |point: &Value, key: &str| point[key].as_f64().unwrap_or_else(|| panic!("{key}"));
     for point in prose["points"].as_array().unwrap() {

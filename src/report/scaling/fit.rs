@@ -14,7 +14,8 @@ pub struct Fit {
     /// The exponent.
     pub b: f64,
     /// Standard error of the regression in bits per byte: the root of the squared residuals' sum over
-    /// the points in excess of three. `None` for three points, through which a law always goes.
+    /// the points in excess of the numbers fitted, which are three, or two where `c` is held at 0.
+    /// `None` where nothing is in excess: then the law goes through all points.
     pub error: Option<f64>,
     /// For each point, what was measured less what the law says.
     pub residuals: Vec<f64>,
@@ -24,7 +25,7 @@ pub struct Fit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoFit {
     /// Three parameters need three different sizes.
-    #[error("no law fitted: {0} sizes of model are too few, three are needed")]
+    #[error("no law fitted: three sizes of model are needed, found {0}")]
     TooShort(usize),
     /// Less than half a percent between the best and the worst.
     #[error("no law fitted: the sizes of model make no difference")]
@@ -60,7 +61,8 @@ impl Fit {
         if line.a <= 0.0 {
             return Err(NoFit::Rising);
         }
-        let spare = points.len() - 3;
+        let fitted = if line.c > 0.0 { 3 } else { 2 };
+        let spare = points.len() - fitted;
         Ok(Fit {
             c: line.c,
             a: line.a * smallest.powf(b),
@@ -183,11 +185,19 @@ mod tests {
         assert_eq!(Fit::new(&points[..3]).unwrap().error, None);
     }
 
+    #[test]
+    fn where_nothing_must_remain_three_points_have_an_error() {
+        let fit = Fit::new(&[(1e5, 2.6), (2e6, 1.9), (1.3e8, 1.1)]).unwrap();
+        assert_eq!(fit.c, 0.0);
+        let squares: f64 = fit.residuals.iter().map(|r| r * r).sum();
+        assert!((fit.error.unwrap() - squares.sqrt()).abs() < 1e-12);
+    }
+
     proptest! {
         #[test]
         fn a_law_is_recovered(c in 0.1..2.0f64, gain in 0.2..2.0f64, b in 0.05..0.8f64, extra in 0usize..4) {
             let a = gain * 1e6f64.powf(b);
-            let sizes = [1e6, 8e6, 5e7, 3e8, 2e9, 1e10, 7e10];
+            let sizes: [f64; 7] = [1e6, 8e6, 5e7, 3e8, 2e9, 1e10, 7e10];
             let points: Vec<(f64, f64)> =
                 sizes[..3 + extra].iter().map(|&n| (n, c + a * n.powf(-b))).collect();
             let fit = Fit::new(&points).unwrap();

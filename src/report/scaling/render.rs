@@ -80,12 +80,12 @@ fn law(curve: &Curve) -> String {
         Ok(fit) => {
             let error = match fit.error {
                 Some(error) => format!("standard error {error:.4}"),
-                None => "no error: it goes through three points".to_owned(),
+                None => "no standard error: three points always fit".to_owned(),
             };
             let residuals: Vec<String> = fit
                 .residuals
                 .iter()
-                .map(|residual| format!("{residual:+.4}"))
+                .map(|&residual| signed(residual))
                 .collect();
             format!(
                 "bpb(N) = {:.4} + {:.4} * N^-{:.4}; {error}; residuals {}",
@@ -96,6 +96,11 @@ fn law(curve: &Curve) -> String {
             )
         }
     }
+}
+
+/// A difference with four decimals, nothing being `+0.0000`.
+fn signed(difference: f64) -> String {
+    format!("{:+.4}", (difference * 1e4).round() / 1e4 + 0.0)
 }
 
 /// One row for each rung.
@@ -234,12 +239,12 @@ mod tests {
         let shown = table(&scaling);
         assert!(shown.contains("bpb(N) = 1.6000 + "), "{shown}");
         assert!(
-            shown.contains("standard error 0.0000; residuals "),
+            shown.contains("three points always fit; residuals +0.0000 +0.0000 +0.0000"),
             "{shown}"
         );
         scaling.curves[0].fit = Err(NoFit::TooShort(1));
         let shown = table(&scaling);
-        assert!(shown.contains("1 sizes of model are too few"), "{shown}");
+        assert!(shown.contains("needed, found 1"), "{shown}");
         assert!(!shown.contains("bpb(N)"), "{shown}");
     }
 }
