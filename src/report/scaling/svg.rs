@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::axes::Axes;
-use super::{Curve, Point};
+use super::{Curve, FileClass, Point};
 use crate::report::numbers::{self, one_line};
 
 /// The plotting area within the picture, in its units: left, top, width, height.
@@ -11,22 +11,25 @@ const AREA: (f64, f64, f64, f64) = (56.0, 34.0, 560.0, 290.0);
 const WIDTH: u32 = 640;
 const HEIGHT: u32 = 400;
 
-/// Colours of curves, in the order of classes.
-const STYLE: &str = "\
-svg{font:12px sans-serif;--ink:#222;--rule:#ddd;--paper:#fff}
-.prose{--c:#1f6fb2}.code{--c:#c2571a}.other_languages{--c:#2b8a4b}.logs{--c:#8a4fb0}.binary{--c:#6b6b6b}
-@media(prefers-color-scheme:dark){svg{--ink:#ddd;--rule:#3a3a3a;--paper:#161616}
-.prose{--c:#6db3ee}.code{--c:#f09a62}.other_languages{--c:#70c98d}.logs{--c:#c79be6}.binary{--c:#aaa}}
-.paper{fill:var(--paper)}text{fill:var(--ink)}.rule{stroke:var(--rule)}
-path{fill:none;stroke:var(--c);stroke-width:2}circle,.key{fill:var(--c)}";
+/// Colours of paper, ink and rules, in the light and in the dark.
+const PLAIN: [[&str; 3]; 2] = [["#fff", "#222", "#ddd"], ["#161616", "#ddd", "#3a3a3a"]];
+/// Colours of the classes, in the light and in the dark.
+const COLOURS: [[&str; 2]; 5] = [
+    ["#1f6fb2", "#6db3ee"],
+    ["#c2571a", "#f09a62"],
+    ["#2b8a4b", "#70c98d"],
+    ["#8a4fb0", "#c79be6"],
+    ["#6b6b6b", "#aaa"],
+];
 
 /// A picture of `curves`, complete in itself.
 pub(super) fn svg(curves: &[Curve]) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n\
-         <title>Bits per byte against parameters</title>\n<style>{STYLE}</style>\n\
+         <title>Bits per byte against parameters</title>\n<style>\n{}</style>\n\
          <rect class=\"paper\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>\n\
-         <text x=\"12\" y=\"20\">bits per byte</text>\n"
+         <text x=\"12\" y=\"20\">bits per byte</text>\n",
+        style()
     );
     if let Some(axes) = Axes::new(curves) {
         out += &frame(&axes);
@@ -36,6 +39,31 @@ pub(super) fn svg(curves: &[Curve]) -> String {
         out += &legend(curves);
     }
     out + "</svg>\n"
+}
+
+/// Rules for both surroundings. Without variables, which not every reader of SVG knows.
+fn style() -> String {
+    let dark = "@media(prefers-color-scheme:dark)";
+    format!(
+        "svg{{font:12px sans-serif}}path{{fill:none;stroke-width:2}}\n{}{dark}{{\n{}}}\n",
+        colours(0),
+        colours(1)
+    )
+}
+
+/// Rules for one of the surroundings.
+fn colours(surroundings: usize) -> String {
+    let [paper, ink, rule] = PLAIN[surroundings];
+    let mut out = format!(".paper{{fill:{paper}}}text{{fill:{ink}}}.rule{{stroke:{rule}}}\n");
+    for (class, colours) in FileClass::ALL.into_iter().zip(COLOURS) {
+        let (class, colour) = (class.key(), colours[surroundings]);
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            out,
+            ".{class} circle,.{class} .key{{fill:{colour}}}.{class} path{{stroke:{colour}}}"
+        );
+    }
+    out
 }
 
 /// `text` where markup is read.
@@ -61,7 +89,6 @@ fn frame(axes: &Axes) -> String {
     let (left, right) = (AREA.0, AREA.0 + AREA.2);
     for tick in axes.ticks_up() {
         let (y, label) = (y(tick.at), tick.label);
-        // Writing to a string cannot fail.
         let _ = writeln!(
             out,
             "<line class=\"rule\" x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
