@@ -1,5 +1,6 @@
 //! Reports on how compression behaves: everything is measured first, then rendered.
 //!
+//! `compare` sets llmzip beside the codecs that everybody has, [`scaling`] its models beside each other.
 //! A measurement compresses files in memory, whole, exactly as `llmzip compress` does with its
 //! default options, so sizes equal those of the files it would write. Renderers are pure functions of
 //! what was measured. This folder may use all of the library; it knows no option and no terminal.

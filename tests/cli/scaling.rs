@@ -132,3 +132,20 @@ fn an_empty_file_has_a_report() {
         Value::Null
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    let dir = Dir::new();
+    dir.write("a", TEXT.repeat(20_000));
+    let mut child = dir
+        .llmzip("scaling -m none a --svg a.svg --html a.html")
+        .spawn();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(dir.list(), ["a"]);
+}
