@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_codec_gives_back_what_it_got() {
-        let noise: Vec<u8> = (0u32..5000).map(|i| (i * i >> 5) as u8).collect();
+        let noise: Vec<u8> = (0u32..5000).map(|i| ((i * i) >> 5) as u8).collect();
         for codec in &ALL {
             for original in [&b""[..], b"x", &noise] {
                 let compressed = (codec.compress)(original).unwrap();
