@@ -66,6 +66,7 @@ impl Models {
         unusable: &mut dyn FnMut(Failure),
     ) -> Result<Vec<Rung>, Failure> {
         let said = |error: StoreError| Failure::Said(error.to_string());
+        self.check_memory(None, CompressOptions::default().block_len)?;
         let mut identities = Vec::new();
         let mut rungs = vec![Rung::experts()];
         let mut add = |name: String, found: Result<Found, Failure>| -> Result<(), Failure> {

@@ -122,6 +122,14 @@ fn outputs_are_overwritten_on_demand_and_inputs_never() {
 }
 
 #[test]
+fn a_limit_to_memory_is_kept() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    let refusal = dir.llmzip("scaling -m none -M 10MiB a").fails(1);
+    assert!(refusal.contains("-M allows"), "{refusal}");
+}
+
+#[test]
 fn an_empty_file_has_a_report() {
     let dir = Dir::new();
     dir.write("a", "");

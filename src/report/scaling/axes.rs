@@ -44,7 +44,7 @@ impl Axes {
         sizes.dedup();
         let mut models = sizes.iter().filter(|&&size| size > 0).map(|&n| n as f64);
         let smallest = models.next();
-        let step = round_step((highest - lowest).max(0.01) / 6.0);
+        let step = round_step((highest - lowest).max(0.06) / 6.0);
         Some(Axes {
             models: smallest.map(|smallest| (smallest, models.next_back().unwrap_or(smallest))),
             bits: (
