@@ -24,6 +24,8 @@ pub struct CompressOptions {
     pub independent_blocks: bool,
     /// The most original bytes in a block, 1..=16 MiB; memory and the delay of streams grow with it.
     pub block_len: u32,
+    /// Whether [`Summary::cross_entropy`] is wanted. The bytes written do not depend on it.
+    pub count_cross_entropy: bool,
 }
 
 impl Default for CompressOptions {
@@ -35,6 +37,7 @@ impl Default for CompressOptions {
             checksum: true,
             independent_blocks: false,
             block_len: 1 << 20,
+            count_cross_entropy: false,
         }
     }
 }
@@ -83,7 +86,10 @@ pub fn compress(
         writer: FrameWriter::new(output, &header).map_err(writing)?,
         options,
         blocks: None,
-        summary: Summary::default(),
+        summary: Summary {
+            cross_entropy: options.count_cross_entropy.then_some(0.0),
+            ..Summary::default()
+        },
         progress,
     };
     loop {
@@ -214,6 +220,17 @@ impl<W: Write> FrameEncoder<'_, W> {
         self.summary.original_len += original.len() as u64;
         self.summary.compressed_len += block.payload.len() as u64;
         self.summary.modes.add(mode, original.len() as u64);
+        if let Some(sum) = &mut self.summary.cross_entropy {
+            // Trials and what was taken back count elsewhere: this encoder coded what is written.
+            let coded = self
+                .blocks
+                .as_mut()
+                .and_then(BlockEncoder::take_cross_entropy);
+            *sum += match mode {
+                Mode::Raw => 8.0 * original.len() as f64,
+                _ => coded.unwrap_or(0.0),
+            };
+        }
         self.writer.write_block(block, original).map_err(writing)?;
         (self.progress)(Progress {
             original: self.summary.original_len,
@@ -232,10 +249,14 @@ impl<W: Write> FrameEncoder<'_, W> {
 
 /// An encoder that has seen nothing.
 fn fresh(options: &CompressOptions) -> BlockEncoder {
-    match &options.model {
+    let mut encoder = match &options.model {
         Some(model) => BlockEncoder::with_model(options.settings(), Arc::clone(model.engine())),
         None => BlockEncoder::experts_only(options.settings()),
+    };
+    if options.count_cross_entropy {
+        encoder.count_cross_entropy();
     }
+    encoder
 }
 
 /// Codes `bytes` with an encoder that has seen nothing, and gives the encoder too.

@@ -26,6 +26,7 @@ pub mod engine;
 pub mod kernels;
 pub mod model;
 pub mod predict;
+pub mod report;
 
 mod compress;
 mod decompress;
@@ -50,7 +51,7 @@ pub struct Progress {
 pub type OnProgress<'a> = &'a mut dyn FnMut(Progress);
 
 /// What a run amounted to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Summary {
     /// Original bytes.
     pub original_len: u64,
@@ -58,6 +59,9 @@ pub struct Summary {
     pub compressed_len: u64,
     /// Original bytes by mode.
     pub modes: ModeLengths,
+    /// The ideal code length in bits: the sum of -log2 of the probabilities that what happened was
+    /// given, and 8 a stored byte. Only where [`CompressOptions::count_cross_entropy`] asks for it.
+    pub cross_entropy: Option<f64>,
 }
 
 /// How many original bytes went which way.

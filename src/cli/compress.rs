@@ -23,6 +23,7 @@ pub(super) fn run(meant: Compress) -> Result<bool, Failure> {
         checksum: meant.checksum,
         independent_blocks: meant.independent_blocks,
         block_len: meant.block_len,
+        count_cross_entropy: false,
     };
     models.check_memory(options.model.as_deref(), options.block_len)?;
     let mut work = Compressing {

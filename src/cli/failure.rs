@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use llmzip::Error;
+use llmzip::report::ReportError;
 
 /// What ended a command or the work on one file.
 #[derive(Debug)]
@@ -40,6 +41,12 @@ impl From<Error> for Failure {
             }
             _ => Failure::Said(error.to_string()),
         }
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Failure {
+        Failure::Said(error.to_string())
     }
 }
 

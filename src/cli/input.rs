@@ -15,6 +15,14 @@ pub(super) struct Opened {
 }
 
 impl Opened {
+    /// No input at all: what is written comes from several.
+    pub(super) fn nothing() -> Opened {
+        Opened {
+            reader: Box::new(io::empty()),
+            file: None,
+        }
+    }
+
     /// Length in bytes, if it can be known and the input be read a second time.
     pub(super) fn len(&self) -> Option<u64> {
         let (_, metadata) = self.file.as_ref()?;

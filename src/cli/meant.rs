@@ -3,13 +3,18 @@
 use std::path::PathBuf;
 
 use llmzip::predict::Preset;
+#[cfg(feature = "compare")]
+use llmzip::report::compare::{self, Comparison};
+use llmzip::report::scaling::{self, Scaling};
 
 use super::failure::Failure;
 use super::text;
 use super::typed::{
-    CatArgs, CompressArgs, DecompressArgs, FileArgs, OutputArgs, PresetName, ReadingArgs, RunArgs,
-    Switch, TalkArgs, TestArgs,
+    CatArgs, CompressArgs, DecompressArgs, FileArgs, MeasureArgs, OutputArgs, PresetName,
+    ReadingArgs, RunArgs, ScalingArgs, ScalingFormat, Switch, TalkArgs, TestArgs,
 };
+#[cfg(feature = "compare")]
+use super::typed::{CompareArgs, CompareFormat};
 
 /// The end of a compressed file's name.
 pub(super) const SUFFIX: &str = ".llmz";
@@ -101,6 +106,43 @@ pub(super) struct Decompress {
     pub(super) model: Option<String>,
 }
 
+/// What a report is to measure, and with what.
+pub(super) struct Measure {
+    pub(super) inputs: Vec<Input>,
+    /// Overwrite, follow symbolic links.
+    pub(super) force: bool,
+    pub(super) models: ModelList,
+    pub(super) means: Means,
+    pub(super) progress: bool,
+}
+
+/// Several language models, as asked for. The experts alone are measured whatever is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ModelList {
+    /// The embedded ones and the installed ones.
+    All,
+    /// These: installed ones by name, packed files by path.
+    Named(Vec<String>),
+}
+
+/// A meant `compare`.
+#[cfg(feature = "compare")]
+pub(super) struct Compare {
+    pub(super) measure: Measure,
+    pub(super) render: fn(&Comparison) -> String,
+}
+
+/// Turns what `scaling` measured into text.
+pub(super) type Render = fn(&Scaling) -> String;
+
+/// A meant `scaling`.
+pub(super) struct Scale {
+    pub(super) measure: Measure,
+    pub(super) render: Render,
+    /// Files to write, and what goes into each.
+    pub(super) pictures: Vec<(PathBuf, Render)>,
+}
+
 pub(super) fn compress(args: CompressArgs) -> Result<Compress, Failure> {
     let block_len = text::parse_size(&args.block_size)
         .and_then(|size| u32::try_from(size).ok())
@@ -165,6 +207,54 @@ pub(super) fn test(args: TestArgs) -> Result<Decompress, Failure> {
         },
         means: means(&args.run)?,
         model: preferred(args.reading),
+    })
+}
+
+#[cfg(feature = "compare")]
+pub(super) fn compare(args: CompareArgs) -> Result<Compare, Failure> {
+    Ok(Compare {
+        measure: measure(args.measure)?,
+        render: match args.format {
+            CompareFormat::Table => compare::render::table,
+            CompareFormat::Json => compare::render::json,
+            CompareFormat::Csv => compare::render::csv,
+            CompareFormat::Markdown => compare::render::markdown,
+        },
+    })
+}
+
+pub(super) fn scaling(args: ScalingArgs) -> Result<Scale, Failure> {
+    let svg = args.svg.map(|path| (path, scaling::render::svg as Render));
+    let html = args
+        .html
+        .map(|path| (path, scaling::render::html as Render));
+    Ok(Scale {
+        measure: measure(args.measure)?,
+        render: match args.format {
+            ScalingFormat::Table => scaling::render::table,
+            ScalingFormat::Json => scaling::render::json,
+        },
+        pictures: svg.into_iter().chain(html).collect(),
+    })
+}
+
+fn measure(args: MeasureArgs) -> Result<Measure, Failure> {
+    if args.quiet > 1 {
+        text::be_silent();
+    }
+    let named = |models: Vec<String>| {
+        let models = models.into_iter().filter(|name| name != NO_MODEL);
+        ModelList::Named(models.collect())
+    };
+    Ok(Measure {
+        inputs: inputs(FileArgs { files: args.files }),
+        force: args.force,
+        models: match args.models.is_empty() {
+            true => ModelList::All,
+            false => named(args.models),
+        },
+        means: means(&args.run)?,
+        progress: args.quiet == 0 && !args.no_progress,
     })
 }
 

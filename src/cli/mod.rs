@@ -6,6 +6,8 @@
 
 #[cfg(feature = "convert")]
 mod check;
+#[cfg(feature = "compare")]
+mod compare;
 mod compress;
 mod decompress;
 mod estimate;
@@ -19,6 +21,8 @@ mod model;
 mod models;
 mod output;
 mod progress;
+mod samples;
+mod scaling;
 mod text;
 mod typed;
 
@@ -49,6 +53,9 @@ pub fn main() -> ExitCode {
         Command::Cat(args) => meant::cat(args).and_then(decompress::run),
         Command::Test(args) => meant::test(args).and_then(decompress::run),
         Command::Info(args) => info::run(args),
+        Command::Scaling(args) => meant::scaling(args).and_then(scaling::run),
+        #[cfg(feature = "compare")]
+        Command::Compare(args) => meant::compare(args).and_then(compare::run),
         Command::Model(args) => model::run(args).map(|()| true).map_err(Failure::Said),
         Command::Completions { shell } => completions(shell),
     };

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use llmzip::model::PackedModel;
 use llmzip::model::store::{Installed, Store, hex};
+use llmzip::report::numbers::parameters;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -100,16 +101,6 @@ impl From<String> for Said {
 
 pub(super) fn said(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-/// `134.5 M`, `94.9 k`.
-fn parameters(count: u64) -> String {
-    match count {
-        0..1_000 => count.to_string(),
-        1_000..1_000_000 => format!("{:.1} k", count as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
-        _ => format!("{:.2} G", count as f64 / 1e9),
-    }
 }
 
 fn describe(name: &str, identity: &[u8; 32], model: &PackedModel) -> String {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use llmzip::container::{FrameHeader, ModelRef};
 use llmzip::engine::EngineOptions;
-use llmzip::model::store::{self, Found, Store};
+use llmzip::model::store::{self, Found, Store, StoreError};
 use llmzip::model::{PackedModel, embedded};
-use llmzip::{Error, Model};
+use llmzip::report::Rung;
+use llmzip::{CompressOptions, Error, Model};
 
 use super::failure::Failure;
-use super::meant::{Means, ModelChoice};
+use super::meant::{Means, ModelChoice, ModelList};
 use super::text;
 
 const MIB: u64 = 1 << 20;
@@ -55,6 +56,61 @@ impl Models {
                 self.make_ready(found.model, found.name).map(Some)
             }
         }
+    }
+
+    /// The experts alone and the models of `list`, each once, from the smallest to the largest. A
+    /// model that was named must be usable; `unusable` hears of installed ones that are not.
+    pub(super) fn ladder(
+        &self,
+        list: &ModelList,
+        unusable: &mut dyn FnMut(Failure),
+    ) -> Result<Vec<Rung>, Failure> {
+        let said = |error: StoreError| Failure::Said(error.to_string());
+        self.check_memory(None, CompressOptions::default().block_len)?;
+        let mut identities = Vec::new();
+        let mut rungs = vec![Rung::experts()];
+        let mut add = |name: String, found: Result<Found, Failure>| -> Result<(), Failure> {
+            let found = found?;
+            let identity = found.model.identity();
+            if !identities.contains(&identity) {
+                rungs.push(self.rung(name, found)?);
+                identities.push(identity);
+            }
+            Ok(())
+        };
+        match list {
+            ModelList::Named(names) => {
+                for name in names {
+                    add(name.clone(), find(name))?;
+                }
+            }
+            ModelList::All => {
+                // Without a store there are still the embedded models, which it would list first.
+                let mut names: Vec<String> = embedded::ALL
+                    .iter()
+                    .map(|one| one.name.to_owned())
+                    .collect();
+                match Store::of_user()
+                    .and_then(|store| store.list())
+                    .map_err(said)
+                {
+                    Ok(listed) => names = listed.into_iter().map(|one| one.name).collect(),
+                    Err(failure) => unusable(failure),
+                }
+                for name in names {
+                    add(name.clone(), find(&name)).unwrap_or_else(&mut *unusable);
+                }
+            }
+        }
+        rungs.sort_by_key(Rung::parameters);
+        Ok(rungs)
+    }
+
+    fn rung(&self, name: String, found: Found) -> Result<Rung, Failure> {
+        let model = self.make_ready(found.model, found.name)?;
+        self.check_memory(Some(&model), CompressOptions::default().block_len)
+            .map_err(|failure| Failure::Said(format!("{name}: {failure}")))?;
+        Ok(Rung::with_model(name, model))
     }
 
     /// Makes the model that is called `name` available for the files that were written with it.

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+pub(super) use llmzip::report::numbers::rate;
+
 static SILENT: AtomicBool = AtomicBool::new(false);
 
 /// From now on not even errors are printed.
@@ -55,17 +57,6 @@ pub(super) fn duration(duration: Duration) -> String {
         0..60 => format!("{:.1} s", duration.as_secs_f64()),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
-/// Bytes a second as `49 KB/s`, in powers of 1000.
-pub(super) fn rate(bytes: u64, duration: Duration) -> String {
-    let rate = bytes as f64 / duration.as_secs_f64().max(1e-3);
-    match rate {
-        ..1e3 => format!("{rate:.0} B/s"),
-        ..1e6 => format!("{:.0} KB/s", rate / 1e3),
-        ..1e9 => format!("{:.1} MB/s", rate / 1e6),
-        _ => format!("{:.1} GB/s", rate / 1e9),
     }
 }
 

@@ -35,6 +35,11 @@ pub(super) enum Command {
     Test(TestArgs),
     /// Say what is in each FILE, checking headers and payloads; needs no model
     Info(InfoArgs),
+    /// Set each FILE under gzip, bzip2, xz, zstd, brotli and every model side by side
+    #[cfg(feature = "compare")]
+    Compare(CompareArgs),
+    /// Say how small FILEs get as models grow, and the law behind it
+    Scaling(ScalingArgs),
     /// Add, fetch, list, verify, remove and check models
     Model(super::model::ModelArgs),
     /// Write a completion script for a shell to standard output
@@ -133,6 +138,53 @@ pub(super) struct InfoArgs {
     pub(super) force: bool,
 }
 
+#[cfg(feature = "compare")]
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    #[command(flatten)]
+    pub(super) measure: MeasureArgs,
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t = CompareFormat::Table)]
+    pub(super) format: CompareFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ScalingArgs {
+    #[command(flatten)]
+    pub(super) measure: MeasureArgs,
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t = ScalingFormat::Table)]
+    pub(super) format: ScalingFormat,
+    /// Write the plot as SVG, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) svg: Option<PathBuf>,
+    /// Write plot and tables as a page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+}
+
+/// What reports measure, and with what.
+#[derive(Debug, Args)]
+pub(super) struct MeasureArgs {
+    /// The files; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// The models: names or packed files, separated by commas [default: all there are]
+    #[arg(short, long, value_name = "NAME|PATH,...", value_delimiter = ',')]
+    pub(super) models: Vec<String>,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+    /// Overwrite outputs, follow symbolic links
+    #[arg(short, long)]
+    pub(super) force: bool,
+    /// Say nothing but errors; twice: nothing at all
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(super) quiet: u8,
+    /// Show no progress
+    #[arg(long)]
+    pub(super) no_progress: bool,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct FileArgs {
     /// The files; none, or -, is standard input
@@ -199,6 +251,21 @@ pub(super) struct TalkArgs {
 pub(super) enum Switch {
     On,
     Off,
+}
+
+#[cfg(feature = "compare")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum CompareFormat {
+    Table,
+    Json,
+    Csv,
+    Markdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ScalingFormat {
+    Table,
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -8,13 +8,15 @@ use super::coder::Encoder;
 use super::language_model::LanguageModel;
 use crate::engine::{Engine, Logits};
 use crate::model::Piece;
-use crate::predict::{Event, OutputBias, Predictor, Settings, TokenFacts};
+use crate::predict::{Event, OutputBias, PROBABILITY_BITS, Predictor, Settings, TokenFacts};
 
 /// What an encoder carries from block to block of a frame.
 #[derive(Clone)]
 pub struct BlockEncoder {
     predictor: Predictor,
     model: Option<ModelEncoder>,
+    /// Where the ideal code length is summed, if it is wanted.
+    cross_entropy: Option<f64>,
 }
 
 /// A language model and what goes with it.
@@ -35,6 +37,7 @@ impl BlockEncoder {
         BlockEncoder {
             predictor: Predictor::new(settings),
             model: None,
+            cross_entropy: None,
         }
     }
 
@@ -50,7 +53,19 @@ impl BlockEncoder {
                 bias,
                 escapes,
             }),
+            cross_entropy: None,
         }
+    }
+
+    /// From now on sums the ideal code length of every decision.
+    pub fn count_cross_entropy(&mut self) {
+        self.cross_entropy = Some(0.0);
+    }
+
+    /// The ideal code length of what was coded since this was last asked, in bits: the sum of -log2
+    /// of the predicted probabilities. `None` if it is not counted.
+    pub fn take_cross_entropy(&mut self) -> Option<f64> {
+        self.cross_entropy.as_mut().map(std::mem::take)
     }
 
     /// Notes a block that is stored as it is.
@@ -65,6 +80,7 @@ impl BlockEncoder {
         let mut decisions = Decisions {
             predictor: &mut self.predictor,
             coder: Encoder::new(),
+            cross_entropy: self.cross_entropy.as_mut(),
         };
         for (i, &byte) in bytes.iter().enumerate() {
             decisions.byte(byte);
@@ -100,6 +116,7 @@ impl BlockEncoder {
         let mut decisions = Decisions {
             predictor: &mut self.predictor,
             coder: Encoder::new(),
+            cross_entropy: self.cross_entropy.as_mut(),
         };
         // The engine computes a chunk of predictions while the coder uses the one before; two
         // buffers travel between them.
@@ -170,15 +187,25 @@ impl BlockEncoder {
     }
 }
 
+/// Bits that a perfect coder needs for `bit`, to which the probability `p` of being 1 was given.
+fn code_length(p: u32, bit: bool) -> f64 {
+    let chance = if bit { p } else { (1 << PROBABILITY_BITS) - p };
+    f64::from(PROBABILITY_BITS) - f64::from(chance).log2()
+}
+
 /// The one place where a decision meets predictor and coder.
 struct Decisions<'a> {
     predictor: &'a mut Predictor,
     coder: Encoder,
+    cross_entropy: Option<&'a mut f64>,
 }
 
 impl Decisions<'_> {
     fn settle(&mut self, event: Event, opinion: Option<u32>, bit: bool) {
         let p = self.predictor.predict(event, opinion);
+        if let Some(sum) = &mut self.cross_entropy {
+            **sum += code_length(p, bit);
+        }
         self.coder.encode(p, bit);
         self.predictor.update(bit);
     }

@@ -3,9 +3,12 @@
 //! A test is named after the behaviour it pins down; `CONVENTIONS` of compressors (what users of
 //! zstd, xz and gzip expect) are where these come from.
 
+#[cfg(feature = "compare")]
+mod compare;
 mod conventions;
 mod damage;
 mod harness;
 mod info;
 mod roundtrip;
+mod scaling;
 mod terminal;

@@ -79,6 +79,22 @@ fn progress_is_shown_on_a_terminal_and_can_be_turned_off() {
 }
 
 #[test]
+fn reports_say_what_they_are_measuring() {
+    let dir = Dir::new();
+    dir.write("a", noise(50_000));
+    let Some((code, shown)) = on_a_terminal(&dir, "llmzip scaling -m none a") else {
+        return;
+    };
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("a, none, compressing: "), "{shown}");
+    for option in ["--no-progress", "-q"] {
+        let command = format!("llmzip scaling -m none {option} a");
+        let (_, shown) = on_a_terminal(&dir, &command).unwrap();
+        assert!(!shown.contains("compressing: "), "{shown}");
+    }
+}
+
+#[test]
 fn overwriting_is_asked_for_on_a_terminal() {
     let dir = Dir::new();
     dir.write("a", TEXT);

@@ -1,0 +1,73 @@
+//! Numbers as readers of reports want them.
+
+use std::time::Duration;
+
+/// Compressed bits an original byte; `None` where there is no original byte.
+pub fn bits_per_byte(original: u64, compressed: u64) -> Option<f64> {
+    (original > 0).then(|| 8.0 * compressed as f64 / original as f64)
+}
+
+/// Bytes a second; `None` where nothing was done or no time passed.
+pub fn speed(bytes: u64, duration: Duration) -> Option<f64> {
+    let seconds = duration.as_secs_f64();
+    (bytes > 0 && seconds > 0.0).then(|| bytes as f64 / seconds)
+}
+
+/// Bytes a second as `49 KB/s`, in powers of 1000.
+pub fn rate(bytes: u64, duration: Duration) -> String {
+    per_second(bytes as f64 / duration.as_secs_f64().max(1e-3))
+}
+
+/// The same, given the quotient.
+pub(super) fn per_second(rate: f64) -> String {
+    match rate {
+        ..1e3 => format!("{rate:.0} B/s"),
+        ..1e6 => format!("{:.0} KB/s", rate / 1e3),
+        ..1e9 => format!("{:.1} MB/s", rate / 1e6),
+        _ => format!("{:.1} GB/s", rate / 1e9),
+    }
+}
+
+/// A number of parameters as `134.5 M`, `94.9 k`.
+pub fn parameters(count: u64) -> String {
+    match count {
+        0..1_000 => count.to_string(),
+        1_000..1_000_000 => format!("{:.1} k", count as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
+        _ => format!("{:.2} G", count as f64 / 1e9),
+    }
+}
+
+/// A number with so many decimals, or `-` for none.
+pub(super) fn or_dash(number: Option<f64>, decimals: usize) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| format!("{number:.decimals$}"))
+}
+
+/// `text` in one line: a file's name may hold anything.
+pub(super) fn one_line(text: &str) -> String {
+    let plain = |char: char| if char.is_control() { ' ' } else { char };
+    text.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_has_no_ratio() {
+        assert_eq!(bits_per_byte(0, 29), None);
+        assert_eq!(bits_per_byte(8, 1), Some(1.0));
+        assert_eq!(speed(0, Duration::from_secs(1)), None);
+        assert_eq!(speed(1, Duration::ZERO), None);
+        assert_eq!(or_dash(None, 3), "-");
+        assert_eq!(or_dash(Some(1.0), 3), "1.000");
+    }
+
+    #[test]
+    fn large_numbers_are_short() {
+        assert_eq!(rate(152_089, Duration::from_millis(3100)), "49 KB/s");
+        assert_eq!(parameters(0), "0");
+        assert_eq!(parameters(134_515_008), "134.5 M");
+        assert_eq!(one_line("a\nb\u{1b}c"), "a b c");
+    }
+}

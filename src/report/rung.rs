@@ -1,0 +1,111 @@
+//! llmzip with one size of model, the smallest size being none.
+
+use std::sync::Arc;
+
+use super::{Direction, OnStep, ReportError, Sample, Step};
+use crate::{CompressOptions, Error, Model, Summary, compress};
+
+/// A step of the ladder of models. Without a model it is the adaptive experts alone.
+#[derive(Clone)]
+pub struct Rung {
+    name: String,
+    model: Option<Arc<Model>>,
+}
+
+impl Rung {
+    /// Adaptive experts alone, which `-m none` stands for.
+    pub fn experts() -> Rung {
+        Rung {
+            name: "none".to_owned(),
+            model: None,
+        }
+    }
+
+    /// The model that is called `name`.
+    pub fn with_model(name: impl Into<String>, model: Arc<Model>) -> Rung {
+        Rung {
+            name: name.into(),
+            model: Some(model),
+        }
+    }
+
+    /// What `-m` calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Parameters of the model as it was trained, 0 without one.
+    pub fn parameters(&self) -> u64 {
+        let model = self.model.as_ref();
+        model.map_or(0, |model| model.engine().model().config().parameters)
+    }
+
+    /// Bytes of the packed model, 0 without one.
+    pub fn model_bytes(&self) -> u64 {
+        let model = self.model.as_ref();
+        model.map_or(0, |model| model.engine().model().size() as u64)
+    }
+
+    /// Compresses `sample` as `llmzip compress` does unless told otherwise.
+    pub(super) fn compress(
+        &self,
+        sample: &Sample,
+        count_cross_entropy: bool,
+        on_step: OnStep<'_>,
+    ) -> Result<(Vec<u8>, Summary), ReportError> {
+        let options = CompressOptions {
+            model: self.model.clone(),
+            count_cross_entropy,
+            ..CompressOptions::default()
+        };
+        let mut compressed = Vec::new();
+        let summary = compress(
+            sample.bytes.as_slice(),
+            &mut compressed,
+            &options,
+            &mut |progress| on_step(self.step(sample, Direction::Compress, progress.original)),
+        )
+        .map_err(|error| self.failed(sample, error))?;
+        Ok((compressed, summary))
+    }
+
+    /// Decompresses what [`Rung::compress`] made of `sample`.
+    #[cfg(feature = "compare")]
+    pub(super) fn decompress(
+        &self,
+        sample: &Sample,
+        compressed: &[u8],
+        on_step: OnStep<'_>,
+    ) -> Result<Vec<u8>, ReportError> {
+        let mut restored = Vec::new();
+        crate::decompress(
+            compressed,
+            &mut restored,
+            &mut |wanted| match &self.model {
+                Some(model) => Ok(Arc::clone(model)),
+                None => crate::no_models(wanted),
+            },
+            &mut |progress| on_step(self.step(sample, Direction::Decompress, progress.original)),
+        )
+        .map_err(|error| self.failed(sample, error))?;
+        Ok(restored)
+    }
+
+    fn step<'a>(&'a self, sample: &'a Sample, direction: Direction, done: u64) -> Step<'a> {
+        Step {
+            file: &sample.name,
+            compressor: &self.name,
+            direction,
+            done,
+            total: sample.bytes.len() as u64,
+        }
+    }
+
+    pub(super) fn failed(&self, sample: &Sample, error: Error) -> ReportError {
+        ReportError::Llmzip {
+            file: sample.name.clone(),
+            rung: self.name.clone(),
+            error: Box::new(error),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The plot in a terminal: laws as braille dots, points as the first letter of their class.
+
+use super::Curve;
+use super::axes::{Axes, Tick};
+
+/// Characters across and up.
+const WIDTH: usize = 64;
+const HEIGHT: usize = 16;
+/// Dots of a braille character across and up.
+const DOTS: (usize, usize) = (2, 4);
+/// The empty braille character, behind which the 256 patterns lie.
+const BRAILLE: u32 = 0x2800;
+/// Bits of a braille pattern: columns of dots from the top.
+const PATTERN: [[u8; 4]; 2] = [[0, 1, 2, 6], [3, 4, 5, 7]];
+/// Characters left of the vertical axis.
+const MARGIN: usize = 8;
+
+/// A picture made of characters, row 0 at the top.
+struct Canvas {
+    dots: [[u8; WIDTH]; HEIGHT],
+    letters: [[Option<char>; WIDTH]; HEIGHT],
+}
+
+/// The plot of `curves`, with its axes; empty if there is nothing to show.
+pub(super) fn plot(curves: &[Curve]) -> String {
+    let Some(axes) = Axes::new(curves) else {
+        return String::new();
+    };
+    let mut canvas = Canvas {
+        dots: [[0; WIDTH]; HEIGHT],
+        letters: [[None; WIDTH]; HEIGHT],
+    };
+    for curve in curves {
+        for (across, up) in axes.law(curve) {
+            canvas.dot(across, up);
+        }
+    }
+    for curve in curves {
+        for point in &curve.points {
+            if let Some(bits) = point.bits_per_byte() {
+                canvas.letter(
+                    axes.across(point.parameters as f64),
+                    axes.up(bits),
+                    mark(curve),
+                );
+            }
+        }
+    }
+    let legend: Vec<String> = curves
+        .iter()
+        .map(|curve| format!("{} {}", mark(curve), curve.class))
+        .collect();
+    format!(
+        "  bits/byte\n{}{}  parameters ({}; dots: fitted law)\n",
+        rows(&canvas, &axes.ticks_up()),
+        labels_across(&axes.ticks_across()),
+        legend.join(", ")
+    )
+}
+
+/// The letter of a curve: no two classes begin with the same.
+fn mark(curve: &Curve) -> char {
+    let letter = curve.class.key().chars().next();
+    letter.map_or('?', |letter| letter.to_ascii_uppercase())
+}
+
+/// Of `cells`, the one in which a place from 0 to 1 lies.
+fn cell(at: f64, cells: usize) -> usize {
+    (at.clamp(0.0, 1.0) * (cells - 1) as f64).round() as usize
+}
+
+impl Canvas {
+    fn dot(&mut self, across: f64, up: f64) {
+        let x = cell(across, WIDTH * DOTS.0);
+        let y = HEIGHT * DOTS.1 - 1 - cell(up, HEIGHT * DOTS.1);
+        self.dots[y / DOTS.1][x / DOTS.0] |= 1 << PATTERN[x % DOTS.0][y % DOTS.1];
+    }
+
+    fn letter(&mut self, across: f64, up: f64, letter: char) {
+        let row = HEIGHT - 1 - cell(up, HEIGHT);
+        self.letters[row][cell(across, WIDTH)] = Some(letter);
+    }
+
+    fn char(&self, row: usize, column: usize) -> char {
+        let dots = self.dots[row][column];
+        match self.letters[row][column] {
+            Some(letter) => letter,
+            None if dots == 0 => ' ',
+            None => char::from_u32(BRAILLE + u32::from(dots)).unwrap_or(' '),
+        }
+    }
+}
+
+/// The rows of the picture behind the vertical axis, and the horizontal axis.
+fn rows(canvas: &Canvas, ticks: &[Tick]) -> String {
+    let mut text = String::new();
+    for row in 0..HEIGHT {
+        let tick = ticks
+            .iter()
+            .find(|tick| HEIGHT - 1 - cell(tick.at, HEIGHT) == row);
+        let label = tick.map_or("", |tick| &tick.label);
+        let axis = if tick.is_some() { '┤' } else { '│' };
+        let line: String = (0..WIDTH).map(|column| canvas.char(row, column)).collect();
+        text += format!("{label:>MARGIN$} {axis}{line}").trim_end();
+        text.push('\n');
+    }
+    text + &format!("{:>MARGIN$} └{}\n", "", "─".repeat(WIDTH))
+}
+
+/// One line with the labels below their ticks.
+fn labels_across(ticks: &[Tick]) -> String {
+    let mut line = " ".repeat(MARGIN + 2);
+    for tick in ticks {
+        let centre = MARGIN + 2 + cell(tick.at, WIDTH);
+        let start = centre.saturating_sub(tick.label.len() / 2);
+        let len = line.chars().count();
+        line += &" ".repeat(start.saturating_sub(len));
+        line += &tick.label;
+    }
+    line + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::scaling;
+    use super::*;
+
+    #[test]
+    fn points_are_letters_and_the_law_is_dots() {
+        let shown = plot(&scaling().curves);
+        let rows = shown.lines().filter(|line| line.contains(['│', '┤']));
+        let rows: Vec<&str> = rows.collect();
+        assert_eq!(rows.len(), HEIGHT);
+        let count = |fits: &dyn Fn(char) -> bool| -> usize {
+            rows.iter()
+                .map(|row| row.chars().filter(|&c| fits(c)).count())
+                .sum()
+        };
+        assert_eq!(count(&|c| c == 'P'), 4, "{shown}");
+        assert!(
+            count(&|c| ('\u{2801}'..='\u{28ff}').contains(&c)) > 20,
+            "{shown}"
+        );
+        assert!(shown.contains("100.0 M"), "{shown}");
+    }
+
+    #[test]
+    fn without_a_law_there_are_no_dots() {
+        let mut scaling = scaling();
+        scaling.curves[0].fit = Err(super::super::NoFit::Flat);
+        assert!(!plot(&scaling.curves).contains('⠁'));
+        assert_eq!(plot(&[]), "");
+    }
+}

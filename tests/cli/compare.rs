@@ -1,0 +1,148 @@
+//! `compare`.
+
+use serde_json::Value;
+
+use crate::harness::{Dir, TEXT, noise, text};
+
+fn json(dir: &Dir, args: &str) -> Value {
+    let shown = text(
+        &dir.llmzip(&format!("compare --format json {args}"))
+            .succeeds(),
+    );
+    serde_json::from_str(&shown).expect("JSON")
+}
+
+/// What `compressor` made of a file or of all together.
+fn result<'a>(group: &'a Value, compressor: &str) -> &'a Value {
+    let results = group["results"].as_array().expect("results");
+    let found = results.iter().find(|one| one["compressor"] == compressor);
+    found.unwrap_or_else(|| panic!("no {compressor}"))
+}
+
+#[test]
+fn sizes_are_those_of_files() {
+    let dir = Dir::new();
+    dir.write("a", TEXT.repeat(4));
+    dir.write("b", noise(70_000));
+    let report = json(&dir, "a b");
+    for (i, file) in ["a", "b"].into_iter().enumerate() {
+        for (model, compressor) in [("none", "llmzip none"), ("llmzip-2m", "llmzip llmzip-2m")] {
+            dir.llmzip(&format!("compress -q -f -m {model} {file}"))
+                .succeeds();
+            let len = dir.read(&format!("{file}.llmz")).len();
+            let found = result(&report["files"][i], compressor);
+            assert_eq!(found["compressed_bytes"], len, "{file}, {model}");
+        }
+    }
+}
+
+#[test]
+fn installed_models_are_measured_and_named_ones_alone() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/fixture.llmzmodel");
+    dir.llmzip(&format!("model add {fixture} --name tiny"))
+        .succeeds();
+    let report = json(&dir, "a");
+    dir.llmzip("compress -q -m tiny a").succeeds();
+    let found = result(&report["files"][0], "llmzip tiny");
+    assert_eq!(found["compressed_bytes"], dir.read("a.llmz").len());
+    let names = |report: &Value| -> Vec<String> {
+        let compressors = report["compressors"].as_array().unwrap();
+        let name = |one: &Value| one["name"].as_str().unwrap().to_owned();
+        compressors
+            .iter()
+            .map(name)
+            .filter(|name| name.starts_with("llmzip"))
+            .collect()
+    };
+    assert_eq!(
+        names(&report),
+        ["llmzip none", "llmzip tiny", "llmzip llmzip-2m"]
+    );
+    assert_eq!(
+        names(&json(&dir, "-m tiny,none a")),
+        ["llmzip none", "llmzip tiny"]
+    );
+    let refusal = dir.llmzip("compare -m absent a").fails(1);
+    assert!(refusal.contains("no model absent"), "{refusal}");
+}
+
+#[test]
+fn the_json_is_what_its_schema_says() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    dir.write("empty", "");
+    let report = json(&dir, "a empty");
+    assert_eq!(report["schema"], "llmzip.compare");
+    assert_eq!(report["version"], 1);
+    let compressors = report["compressors"].as_array().unwrap();
+    assert_eq!(compressors[0]["kind"], "classical");
+    assert_eq!(compressors[0]["parameters"], Value::Null);
+    let last = compressors.last().unwrap();
+    assert_eq!(last["kind"], "model");
+    assert!(last["parameters"].as_u64() > Some(0) && last["model_bytes"].as_u64() > Some(0));
+    let groups = [&report["files"][0], &report["files"][1], &report["total"]];
+    for group in groups {
+        let results = group["results"].as_array().unwrap();
+        assert_eq!(results.len(), compressors.len());
+        for (compressor, result) in compressors.iter().zip(results) {
+            assert_eq!(compressor["name"], result["compressor"]);
+            assert_eq!(result["verified"], true);
+            assert!(result["compress_seconds"].is_f64() && result["decompress_seconds"].is_f64());
+        }
+    }
+    let full = result(groups[0], "xz -9e");
+    let bytes = full["compressed_bytes"].as_f64().unwrap();
+    assert_eq!(full["bits_per_byte"], 8.0 * bytes / TEXT.len() as f64);
+    let empty = result(groups[1], "xz -9e");
+    assert_eq!(empty["ratio"], Value::Null);
+    assert_eq!(empty["best"]["size"], false);
+    let best = |one: &&Value| one["best"]["size"] == true;
+    assert_eq!(
+        groups[0]["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(best)
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn every_format_is_written() {
+    let dir = Dir::new();
+    dir.write("a,b", TEXT);
+    let shown = |format: &str| {
+        text(
+            &dir.llmzip(&format!("compare -m none --format {format} a,b"))
+                .succeeds(),
+        )
+    };
+    let table = shown("table");
+    assert!(table.starts_with("a,b: "), "{table}");
+    assert!(
+        table.contains("zstd --ultra -22") && table.contains('*'),
+        "{table}"
+    );
+    let csv = shown("csv");
+    assert_eq!(csv.lines().count(), 1 + 8, "{csv}");
+    assert!(
+        csv.lines().skip(1).all(|line| line.starts_with("\"a,b\",")),
+        "{csv}"
+    );
+    assert!(shown("markdown").contains("| xz -9e | "));
+}
+
+#[test]
+fn an_input_that_cannot_be_read_does_not_stop_the_others() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    let output = dir.llmzip("compare -m none absent a").output();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("a: "));
+    dir.llmzip("compare -m none absent").fails(1);
+    dir.llmzip("compare").fails(2);
+    assert_eq!(dir.list(), ["a"]);
+}

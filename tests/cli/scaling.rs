@@ -1,0 +1,159 @@
+//! `scaling`.
+
+use serde_json::Value;
+
+use crate::harness::{Dir, TEXT, noise, text};
+
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/fixture.llmzmodel");
+
+fn json(dir: &Dir, args: &str) -> Value {
+    let shown = text(
+        &dir.llmzip(&format!("scaling --format json {args}"))
+            .succeeds(),
+    );
+    serde_json::from_str(&shown).expect("JSON")
+}
+
+#[test]
+fn sizes_are_those_of_files() {
+    let dir = Dir::new();
+    dir.write("a", TEXT.repeat(4));
+    dir.write("b", noise(70_000));
+    dir.llmzip(&format!("model add {FIXTURE} --name tiny"))
+        .succeeds();
+    let report = json(&dir, "a b");
+    for (i, file) in ["a", "b"].into_iter().enumerate() {
+        let points = report["files"][i]["points"].as_array().unwrap();
+        let names: Vec<&str> = points
+            .iter()
+            .map(|one| one["model"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["none", "tiny", "llmzip-2m"]);
+        for point in points {
+            let model = point["model"].as_str().unwrap();
+            dir.llmzip(&format!("compress -q -f -m {model} {file}"))
+                .succeeds();
+            let len = dir.read(&format!("{file}.llmz")).len();
+            assert_eq!(point["compressed_bytes"], len, "{file}, {model}");
+        }
+    }
+}
+
+#[test]
+fn the_json_is_what_its_schema_says() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    dir.write("b", TEXT.repeat(3));
+    dir.write("c", noise(3000));
+    let report = json(&dir, "-m llmzip-2m a b c");
+    assert_eq!(report["schema"], "llmzip.scaling");
+    assert_eq!(report["version"], 1);
+    assert_eq!(report["files"][0]["class"], "prose");
+    let curves = report["curves"].as_array().unwrap();
+    let classes: Vec<&str> = curves
+        .iter()
+        .map(|one| one["class"].as_str().unwrap())
+        .collect();
+    assert_eq!(classes, ["prose", "binary"]);
+    let prose = &curves[0];
+    assert_eq!(prose["files"], serde_json::json!(["a", "b"]));
+    assert_eq!(prose["fit"], Value::Null);
+    assert!(
+        prose["no_fit"]
+            .as_str()
+            .unwrap()
+            .contains("three sizes of model are needed")
+    );
+    let number = |point: &Value, key: &str| point[key].as_f64().unwrap_or_else(|| panic!("{key}"));
+    for point in prose["points"].as_array().unwrap() {
+        let sum = number(point, "cross_entropy_bits") + number(point, "coder_overhead_bits");
+        assert!((sum - number(point, "coded_bits")).abs() < 1e-6);
+        let file = number(point, "coded_bits") / 8.0 + number(point, "container_bytes");
+        assert_eq!(file, number(point, "compressed_bytes"));
+        let adjusted = number(point, "compressed_bytes") + number(point, "model_bytes");
+        assert_eq!(adjusted, number(point, "adjusted_bytes"));
+        assert_eq!(point["original_bytes"], 4 * TEXT.len());
+        // Two files end with a few bits each that the coder has to round up.
+        assert!(
+            (0.0..=144.0).contains(&number(point, "coder_overhead_bits")),
+            "{point}"
+        );
+    }
+    assert_eq!(prose["points"][0]["break_even_bytes"], Value::Null);
+    assert!(number(&prose["points"][1], "break_even_bytes") > 1e6);
+}
+
+#[test]
+fn plot_picture_and_page_are_written() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    let shown = dir.llmzip("scaling a --svg a.svg --html a.html").succeeds();
+    let shown = text(&shown);
+    assert!(
+        shown.contains("no law fitted") && shown.contains("└──"),
+        "{shown}"
+    );
+    let svg = text(&dir.read("a.svg"));
+    assert!(
+        svg.starts_with("<svg ") && svg.matches("<circle").count() == 2,
+        "{svg}"
+    );
+    assert!(text(&dir.read("a.html")).contains(&svg));
+    assert_eq!(dir.list(), ["a", "a.html", "a.svg"]);
+    // The same again, whatever the time.
+    let again = dir
+        .llmzip("scaling a --svg a.svg --html a.html -f")
+        .succeeds();
+    assert_eq!(text(&again), shown);
+    assert_eq!(text(&dir.read("a.svg")), svg);
+}
+
+#[test]
+fn outputs_are_overwritten_on_demand_and_inputs_never() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    dir.write("b", "precious");
+    let refusal = dir.llmzip("scaling -m none a --svg b").fails(1);
+    assert!(refusal.contains("-f overwrites it"), "{refusal}");
+    assert_eq!(dir.read("b"), b"precious");
+    let refusal = dir.llmzip("scaling -m none -f a --html ./a").fails(1);
+    assert!(refusal.contains("same file"), "{refusal}");
+    assert_eq!(dir.read("a"), TEXT);
+}
+
+#[test]
+fn a_limit_to_memory_is_kept() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    let refusal = dir.llmzip("scaling -m none -M 10MiB a").fails(1);
+    assert!(refusal.contains("-M allows"), "{refusal}");
+}
+
+#[test]
+fn an_empty_file_has_a_report() {
+    let dir = Dir::new();
+    dir.write("a", "");
+    let shown = text(&dir.llmzip("scaling a --svg a.svg --html a.html").succeeds());
+    assert!(!shown.contains("NaN") && !shown.contains("inf"), "{shown}");
+    assert_eq!(
+        json(&dir, "a")["curves"][0]["points"][0]["bits_per_byte"],
+        Value::Null
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    let dir = Dir::new();
+    dir.write("a", TEXT.repeat(20_000));
+    let mut child = dir
+        .llmzip("scaling -m none a --svg a.svg --html a.html")
+        .spawn();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(dir.list(), ["a"]);
+}
