@@ -1,14 +1,16 @@
 //! Speed and ratio of the whole way from bytes to a frame and back, through the library.
 //!
-//!     cargo bench --bench codec -- [--no-experts] [--encode-only] [--threads N] [--head BYTES] MODEL|none FILE...
+//!     cargo bench --bench codec -- [--no-experts] [--encode-only] [--compare-drafts] [--threads N] [--head BYTES] MODEL|none FILE...
 //!
 //! MODEL is the path of a packed model. Prints one line a file; every file is decompressed and
-//! compared, unless only the encoder is to be measured.
+//! compared, unless only the encoder is to be measured. With `--compare-drafts` every file is decompressed twice more,
+//! before and after, a token at a time, and a last column says how many times as fast drafts make it.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use llmzip::codec::Drafts;
 use llmzip::engine::EngineOptions;
 use llmzip::model::PackedModel;
 use llmzip::{CompressOptions, Error, Model, compress, decompress};
@@ -16,6 +18,7 @@ use llmzip::{CompressOptions, Error, Model, compress, decompress};
 struct Arguments {
     experts: bool,
     decode: bool,
+    compare_drafts: bool,
     threads: usize,
     head: usize,
     rest: Vec<String>,
@@ -25,6 +28,7 @@ fn arguments() -> Arguments {
     let mut arguments = Arguments {
         experts: true,
         decode: true,
+        compare_drafts: false,
         threads: 0,
         head: usize::MAX,
         rest: Vec::new(),
@@ -36,6 +40,7 @@ fn arguments() -> Arguments {
             "--bench" => {}
             "--no-experts" => arguments.experts = false,
             "--encode-only" => arguments.decode = false,
+            "--compare-drafts" => arguments.compare_drafts = true,
             "--threads" => arguments.threads = number(),
             "--head" => arguments.head = number(),
             _ => arguments.rest.push(word),
@@ -50,16 +55,22 @@ fn main() -> Result<(), Error> {
         println!("no model given; see the head of benches/codec.rs");
         return Ok(());
     };
-    let model = match model.as_str() {
-        "none" => None,
+    let open = |drafts| match model.as_str() {
+        "none" => Ok(None),
         path => {
             let packed = Arc::new(PackedModel::open(path)?);
             let options = EngineOptions {
                 threads: arguments.threads,
                 ..EngineOptions::default()
             };
-            Some(Arc::new(Model::new(packed, options, None)?))
+            let model = Model::new(packed, options, None)?.with_drafts(drafts);
+            Ok::<_, Error>(Some(Arc::new(model)))
         }
+    };
+    let model = open(Drafts::Adaptive)?;
+    let stepping = match arguments.compare_drafts {
+        true => open(Drafts::Fixed(0))?,
+        false => None,
     };
     let options = CompressOptions {
         model: model.clone(),
@@ -67,46 +78,51 @@ fn main() -> Result<(), Error> {
         ..CompressOptions::default()
     };
     println!(
-        "| file | bytes | compressed | bpb | tokens | encode tok/s | KB/s | decode tok/s | KB/s |"
+        "| file | bytes | compressed | bpb | tokens | encode tok/s | KB/s | decode tok/s | KB/s | drafts |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for file in files {
         let mut original = std::fs::read(file).map_err(Error::Read)?;
         original.truncate(arguments.head);
-        measure(file, &original, &options, model.as_ref(), arguments.decode)?;
+        let steps = stepping.as_ref();
+        measure(file, &original, &options, steps, arguments.decode)?;
     }
     Ok(())
 }
 
+/// Compresses and decompresses one file. `stepping` is the model of `options` without drafts.
 fn measure(
     file: &str,
     original: &[u8],
     options: &CompressOptions,
-    model: Option<&Arc<Model>>,
+    stepping: Option<&Arc<Model>>,
     decode: bool,
 ) -> Result<(), Error> {
+    let model = options.model.as_ref();
     let tokens = model.map_or(0, |model| model.tokenizer().encode(original).len());
     let start = Instant::now();
     let mut compressed = Vec::new();
     compress(original, &mut compressed, options, &mut |_| {})?;
     let encode = start.elapsed().as_secs_f64();
-    let decode = if decode {
-        let start = Instant::now();
-        let mut restored = Vec::new();
-        let mut resolve = |_: &_| model.cloned().ok_or(Error::Unsupported("no model"));
-        let compressed = compressed.as_slice();
-        decompress(compressed, &mut restored, &mut resolve, &mut |_| {})?;
-        assert!(restored == original, "{file} came back changed");
-        start.elapsed().as_secs_f64()
-    } else {
-        f64::INFINITY
+    let seconds = |model| match decode {
+        true => decoding(&compressed, original, model),
+        false => Ok(f64::INFINITY),
+    };
+    let (decode, gain) = match stepping {
+        None => (seconds(model)?, String::new()),
+        Some(_) => {
+            let before = seconds(stepping)?;
+            let drafting = seconds(model)?;
+            let steps = (before + seconds(stepping)?) / 2.0;
+            (drafting, format!("{:.2}x", steps / drafting))
+        }
     };
     let name = Path::new(file)
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
     println!(
-        "| {name} | {} | {} | {:.4} | {tokens} | {:.0} | {:.1} | {:.0} | {:.1} |",
+        "| {name} | {} | {} | {:.4} | {tokens} | {:.0} | {:.1} | {:.0} | {:.1} | {gain} |",
         original.len(),
         compressed.len(),
         compressed.len() as f64 * 8.0 / original.len() as f64,
@@ -116,4 +132,14 @@ fn measure(
         original.len() as f64 / decode / 1e3,
     );
     Ok(())
+}
+
+/// Seconds that decompressing takes.
+fn decoding(compressed: &[u8], original: &[u8], model: Option<&Arc<Model>>) -> Result<f64, Error> {
+    let start = Instant::now();
+    let mut restored = Vec::new();
+    let mut resolve = |_: &_| model.cloned().ok_or(Error::Unsupported("no model"));
+    decompress(compressed, &mut restored, &mut resolve, &mut |_| {})?;
+    assert!(restored == original, "the file came back changed");
+    Ok(start.elapsed().as_secs_f64())
 }

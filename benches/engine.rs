@@ -58,7 +58,7 @@ fn main() {
                 "{:>12} {:>10} {:>10} {:>10} {:>12}",
                 "rows a call", "ms", "token/s", "GMAC/s", "of roofline"
             );
-            for rows in [1, 8, 64, 128] {
+            for rows in [1, 2, 3, 4, 6, 8, 16, 64, 128] {
                 let seconds = measure(&engine, rows);
                 let roofline = (rows as f64 * macs as f64 / compute).max(macs as f64 / bandwidth);
                 println!(

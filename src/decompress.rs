@@ -127,7 +127,9 @@ impl FrameDecoder {
 fn block_decoder(settings: Settings, model: Option<&Model>) -> BlockDecoder {
     match model {
         None => BlockDecoder::experts_only(settings),
-        Some(model) => BlockDecoder::with_model(settings, Arc::clone(model.engine())),
+        Some(model) => {
+            BlockDecoder::with_model(settings, Arc::clone(model.engine()), model.drafts())
+        }
     }
 }
 

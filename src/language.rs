@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::Error;
+use crate::codec::Drafts;
 use crate::container::ModelRef;
 use crate::engine::{Engine, EngineOptions, NUMERICS_VERSION};
 use crate::model::PackedModel;
@@ -17,6 +18,7 @@ pub struct Model {
     #[cfg(feature = "encode")]
     tokenizer: Arc<Tokenizer>,
     name: Option<String>,
+    drafts: Drafts,
 }
 
 impl Model {
@@ -36,7 +38,19 @@ impl Model {
             tokenizer: Arc::new(Tokenizer::new(&packed)?),
             engine: Arc::new(Engine::new(packed, options)?),
             name,
+            drafts: Drafts::default(),
         })
+    }
+
+    /// The same model, decompressing with other drafts: it changes the time that takes and nothing else.
+    #[must_use]
+    pub fn with_drafts(self, drafts: Drafts) -> Model {
+        Model { drafts, ..self }
+    }
+
+    /// How far the decoder guesses ahead.
+    pub fn drafts(&self) -> Drafts {
+        self.drafts
     }
 
     /// The engine.

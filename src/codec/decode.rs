@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::CorruptStream;
 use super::byte_path::{Odds, Question, Walk};
 use super::coder::Decoder;
+use super::draft::Drafts;
 use super::language_model::LanguageModel;
-use crate::engine::{Engine, Logits};
+use super::speculation::Speculation;
+use crate::engine::Engine;
 use crate::predict::{Event, OutputBias, Predictor, Settings, TokenFacts};
 
 /// What a decoder carries from block to block of a frame.
@@ -16,11 +18,10 @@ pub struct BlockDecoder {
 }
 
 struct ModelDecoder {
-    language_model: LanguageModel,
+    language_model: Speculation,
     /// Learned only where experts are.
     bias: Option<OutputBias>,
     escapes: bool,
-    logits: Logits,
     cumulative: Vec<u64>,
 }
 
@@ -33,8 +34,8 @@ impl BlockDecoder {
         }
     }
 
-    /// A decoder for a frame with one.
-    pub fn with_model(settings: Settings, engine: Arc<Engine>) -> BlockDecoder {
+    /// A decoder for a frame with one, which guesses ahead as `drafts` says.
+    pub fn with_model(settings: Settings, engine: Arc<Engine>, drafts: Drafts) -> BlockDecoder {
         let tokens = engine.model().tokens();
         let escapes = !tokens.has_every_byte();
         let bias = settings.experts.then(|| OutputBias::new(tokens.len()));
@@ -42,10 +43,9 @@ impl BlockDecoder {
         BlockDecoder {
             predictor: Predictor::new(settings),
             model: Some(ModelDecoder {
-                language_model: LanguageModel::new(engine),
+                language_model: Speculation::new(engine, drafts),
                 bias,
                 escapes,
-                logits: Logits::default(),
                 cumulative,
             }),
         }
@@ -92,7 +92,6 @@ impl BlockDecoder {
             language_model,
             bias,
             escapes,
-            logits,
             cumulative,
         } = self.model.as_mut().ok_or(CorruptStream::NoModel)?;
         let engine = Arc::clone(language_model.engine());
@@ -107,8 +106,8 @@ impl BlockDecoder {
                 bytes.push(decisions.byte()?);
                 continue;
             }
-            language_model.predict(logits);
-            LanguageModel::distribution(&engine, logits.row(0), bias.as_ref(), cumulative);
+            let logits = language_model.predict();
+            LanguageModel::distribution(&engine, logits, bias.as_ref(), cumulative);
             let walk = Walk::new(tokens, cumulative, len - bytes.len());
             let row = decisions.token(walk, cumulative)?;
             if let Some(bias) = bias {
@@ -118,6 +117,7 @@ impl BlockDecoder {
             bytes.extend_from_slice(tokens.bytes(row));
             progress(bytes.len());
         }
+        language_model.withdraw();
         decisions.coder.finish()?;
         Ok(bytes)
     }

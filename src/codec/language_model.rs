@@ -47,16 +47,25 @@ impl LanguageModel {
         &self.engine
     }
 
-    /// Computes the prediction that follows the pending row into `logits` (one row of V).
-    pub fn predict(&mut self, logits: &mut Logits) {
-        let tokens = [self.pending];
+    /// The row that the next prediction follows and the cache has not seen.
+    pub fn pending(&self) -> u32 {
+        self.pending
+    }
+
+    /// Computes the predictions that follow each of `rows`, of which the first is the pending one.
+    pub fn run(&mut self, rows: &[u32], logits: &mut Logits) {
         self.engine.forward(
             &mut [Segment {
                 cache: &mut self.cache,
-                tokens: &tokens,
+                tokens: rows,
             }],
             logits,
         );
+    }
+
+    /// Forgets the last `rows` rows that were run.
+    pub fn take_back(&mut self, rows: usize) {
+        self.cache.truncate(self.cache.position() - rows as u64);
     }
 
     /// Turns one row of logits into the prefix sums of the next token's distribution (V + 1 entries).
@@ -116,13 +125,7 @@ impl Foresight<'_> {
         if tokens.is_empty() {
             return false;
         }
-        self.model.engine.forward(
-            &mut [Segment {
-                cache: &mut self.model.cache,
-                tokens,
-            }],
-            logits,
-        );
+        self.model.run(tokens, logits);
         self.done = end;
         true
     }

@@ -5,6 +5,8 @@
 //! model's opinion and the experts' ([`crate::predict`]), and the range coder ([`coder`]) writes it.
 //! Without one, the decisions are simply the bits of the bytes. [`encode`] and [`decode`] are mirror
 //! images: whatever one does between two decisions, the other does too. [`plan`] chooses the modes.
+//! The decoder, which would otherwise ask the language model about one token at a time, drafts the tokens to come
+//! (`draft`, `speculation`).
 //!
 //! This folder knows bytes, tokens and probabilities; how blocks lie in a file is
 //! [`crate::container`]'s affair, and how the model computes is [`crate::engine`]'s.
@@ -12,11 +14,14 @@
 mod byte_path;
 mod coder;
 pub mod decode;
+mod draft;
 pub mod encode;
 mod language_model;
 pub mod plan;
+mod speculation;
 
 pub use coder::CODED_BITS;
+pub use draft::Drafts;
 
 /// Why coded bytes cannot be what an encoder wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

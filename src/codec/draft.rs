@@ -1,0 +1,268 @@
+//! A cheap guess at the tokens to come, so that the decoder can ask the language model about several at once.
+//!
+//! The tokens decoded so far are kept in one table for each of several context lengths: what followed this context
+//! last, and how often in a row. How far each kind of guess is to be trusted is learned from how such guesses fared,
+//! and a draft is as long as what it is expected to save exceeds what its rows cost.
+//!
+//! Drafting only reads; [`Drafter::note`] alone learns, and only tokens that have been decoded. A draft decides how long
+//! decoding takes and nothing else: whatever is guessed, the bytes are the same.
+
+/// How many tokens the decoder guesses ahead. For measurement and tests: it changes no byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drafts {
+    /// As many as are expected to pay.
+    #[default]
+    Adaptive,
+    /// Always this many, at most [`Drafts::MOST`]; with 0, one token is computed at a time.
+    Fixed(usize),
+}
+
+impl Drafts {
+    /// The longest draft.
+    pub const MOST: usize = 15;
+}
+
+/// What one more row in a batch costs, in units of what the first row costs, where the weights come from memory: those
+/// of SmolLM2-135M, on two cores with AVX2.
+const ROW_COST_FROM_MEMORY: f32 = 0.25;
+/// The same where the weights stay in the processor's caches: those of the embedded model.
+const ROW_COST_FROM_CACHE: f32 = 0.6;
+/// Tokens that the time of a first row is worth at least, since what one pass leaves out the next one does.
+const WORTH: f32 = 1.3;
+/// Packed models of fewer bytes than this are taken to stay in the caches.
+const CACHED_BYTES: usize = 16 << 20;
+
+/// Lengths of the contexts, in tokens.
+const ORDERS: [usize; 7] = [1, 2, 3, 4, 6, 10, 16];
+/// The longest of them.
+const LONGEST: usize = 16;
+/// Slots of each table, as a power of two.
+const SLOT_BITS: u32 = 15;
+/// Whether the likeliest guesses of the last three tokens were right, one bit each, the latest lowest.
+const FORTUNES: usize = 8;
+/// Hits in a row are counted up to here.
+const STREAK_MAX: u8 = 7;
+
+/// What followed a context.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    row: u32,
+    /// Some bits of the context's hash, never 0 in a slot that is used.
+    check: u16,
+    /// Times in a row that it was this.
+    streak: u8,
+}
+
+/// How guesses of one kind have fared.
+#[derive(Clone, Copy, Default)]
+struct Record {
+    hits: u16,
+    tries: u16,
+}
+
+impl Record {
+    /// The share of hits to expect: a third before anything is known.
+    fn expected(self) -> f32 {
+        (f32::from(self.hits) + 0.5) / (f32::from(self.tries) + 1.5)
+    }
+
+    fn note(&mut self, hit: bool) {
+        if self.tries == 255 {
+            (self.hits, self.tries) = (self.hits / 2, self.tries / 2);
+        }
+        self.tries += 1;
+        self.hits += u16::from(hit);
+    }
+}
+
+/// The last tokens, the latest first.
+type Recent = [u32; LONGEST];
+
+/// Guesses tokens from those before them.
+pub struct Drafter {
+    drafts: Drafts,
+    row_cost: f32,
+    recent: Recent,
+    tables: [Vec<Slot>; ORDERS.len()],
+    /// For each order, by the fortune and the slot's streak.
+    records: [[[Record; STREAK_MAX as usize + 1]; FORTUNES]; ORDERS.len()],
+    fortune: usize,
+}
+
+impl Drafter {
+    /// A drafter for a packed model of `model_bytes` that has seen nothing.
+    pub fn new(drafts: Drafts, model_bytes: usize) -> Drafter {
+        let slots = match drafts {
+            Drafts::Fixed(0) => 0,
+            _ => 1 << SLOT_BITS,
+        };
+        Drafter {
+            drafts,
+            row_cost: match model_bytes < CACHED_BYTES {
+                true => ROW_COST_FROM_CACHE,
+                false => ROW_COST_FROM_MEMORY,
+            },
+            recent: [0; LONGEST],
+            tables: std::array::from_fn(|_| vec![Slot::default(); slots]),
+            records: Default::default(),
+            fortune: 0,
+        }
+    }
+
+    /// Appends the tokens expected next to `rows`.
+    pub fn draft(&self, rows: &mut Vec<u32>) {
+        match self.drafts {
+            Drafts::Adaptive => self.draft_what_pays(rows),
+            Drafts::Fixed(len) => self.draft_exactly(len.min(Drafts::MOST), rows),
+        }
+    }
+
+    /// Goes on as long as the tokens gained in the time of one row become more.
+    fn draft_what_pays(&self, rows: &mut Vec<u32>) {
+        let (mut recent, mut fortune) = (self.recent, self.fortune);
+        let (mut reached, mut tokens, mut cost) = (1.0, 1.0, 1.0);
+        for _ in 0..Drafts::MOST {
+            let Some((row, trust)) = self.guess(&recent, fortune) else {
+                return;
+            };
+            reached *= trust;
+            if reached <= self.row_cost * f32::max(tokens / cost, WORTH) {
+                return;
+            }
+            (tokens, cost) = (tokens + reached, cost + self.row_cost);
+            rows.push(row);
+            push(&mut recent, row);
+            fortune = after(fortune, true);
+        }
+    }
+
+    fn draft_exactly(&self, len: usize, rows: &mut Vec<u32>) {
+        let mut recent = self.recent;
+        for _ in 0..len {
+            let guess = self.guess(&recent, self.fortune);
+            let row = guess.map_or(recent[0], |(row, _)| row);
+            rows.push(row);
+            push(&mut recent, row);
+        }
+    }
+
+    /// The likeliest next token and the chance that it is.
+    fn guess(&self, recent: &Recent, fortune: usize) -> Option<(u32, f32)> {
+        let mut best: Option<(u32, f32)> = None;
+        let tables = self.tables.iter().zip(&self.records);
+        for (hash, (table, records)) in hashes(recent).into_iter().zip(tables) {
+            let slot = table[index(hash)];
+            if slot.check == check(hash) {
+                let trust = records[fortune][usize::from(slot.streak)].expected();
+                if best.is_none_or(|(_, before)| trust >= before) {
+                    best = Some((slot.row, trust));
+                }
+            }
+        }
+        best
+    }
+
+    /// Learns that `row` was the next token.
+    pub fn note(&mut self, row: u32) {
+        if self.drafts == Drafts::Fixed(0) {
+            return;
+        }
+        let guess = self.guess(&self.recent, self.fortune);
+        let tables = self.tables.iter_mut().zip(&mut self.records);
+        for (hash, (table, records)) in hashes(&self.recent).into_iter().zip(tables) {
+            let slot = &mut table[index(hash)];
+            let known = slot.check == check(hash);
+            if known {
+                records[self.fortune][usize::from(slot.streak)].note(slot.row == row);
+            }
+            if known && slot.row == row {
+                slot.streak = (slot.streak + 1).min(STREAK_MAX);
+            } else {
+                (slot.row, slot.check, slot.streak) = (row, check(hash), 0);
+            }
+        }
+        let right = guess.is_some_and(|(guess, _)| guess == row);
+        self.fortune = after(self.fortune, right);
+        push(&mut self.recent, row);
+    }
+}
+
+fn after(fortune: usize, right: bool) -> usize {
+    (fortune << 1 | usize::from(right)) % FORTUNES
+}
+
+fn push(recent: &mut Recent, row: u32) {
+    recent.copy_within(..LONGEST - 1, 1);
+    recent[0] = row;
+}
+
+/// A hash of the context of each order.
+fn hashes(recent: &Recent) -> [u64; ORDERS.len()] {
+    let mut hash = 0u64;
+    let mut hashed = 0;
+    ORDERS.map(|order| {
+        for row in &recent[hashed..order] {
+            hash =
+                (hash.rotate_left(23) ^ (u64::from(*row) + 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+        hashed = order;
+        hash
+    })
+}
+
+fn index(hash: u64) -> usize {
+    (hash >> (u64::BITS - SLOT_BITS)) as usize
+}
+
+fn check(hash: u64) -> u16 {
+    (hash >> 24) as u16 | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGE: usize = 1 << 27;
+
+    fn draft(drafter: &Drafter) -> Vec<u32> {
+        let mut rows = Vec::new();
+        drafter.draft(&mut rows);
+        rows
+    }
+
+    #[test]
+    fn nothing_is_drafted_from_nothing() {
+        assert!(draft(&Drafter::new(Drafts::Adaptive, LARGE)).is_empty());
+        assert!(draft(&Drafter::new(Drafts::Fixed(0), LARGE)).is_empty());
+    }
+
+    #[test]
+    fn what_repeats_is_drafted_at_length() {
+        let mut drafter = Drafter::new(Drafts::Adaptive, LARGE);
+        (0..400).for_each(|i| drafter.note(i % 20));
+        let wanted: Vec<u32> = (0..Drafts::MOST as u32).collect();
+        assert_eq!(draft(&drafter), wanted);
+    }
+
+    #[test]
+    fn what_never_repeats_is_not_drafted() {
+        let mut drafter = Drafter::new(Drafts::Adaptive, LARGE);
+        let mut state = 1u32;
+        let mut drafted = 0;
+        for _ in 0..4000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            drafter.note(state >> 24);
+            drafted += draft(&drafter).len();
+        }
+        assert!(drafted < 100, "{drafted}");
+    }
+
+    #[test]
+    fn a_fixed_draft_has_its_length() {
+        for len in 0..20 {
+            let mut drafter = Drafter::new(Drafts::Fixed(len), LARGE);
+            (0..50).for_each(|row| drafter.note(row % 7));
+            assert_eq!(draft(&drafter).len(), len.min(Drafts::MOST));
+        }
+    }
+}

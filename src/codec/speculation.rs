@@ -1,0 +1,76 @@
+//! The decoder's language model: it runs ahead of the tokens known, and takes back what did not come.
+//!
+//! One forward pass of several rows costs little more than one of a single row. So the decoder feeds a draft of the
+//! tokens to come behind the token that it must feed anyway. The engine gives every row the bits it has alone, so each
+//! prediction up to the first token that differs from the draft is the one that stepping would have given; there the rest
+//! of the draft is cut off the cache. After [`Speculation::withdraw`] the model holds exactly what stepping leaves.
+
+use std::sync::Arc;
+
+use super::draft::{Drafter, Drafts};
+use super::language_model::LanguageModel;
+use crate::engine::{Engine, Logits};
+
+/// One stream's language model with drafts.
+pub struct Speculation {
+    model: LanguageModel,
+    drafter: Drafter,
+    /// What the rows of `logits` were fed: the pending token, then the draft.
+    fed: Vec<u32>,
+    logits: Logits,
+    /// Row of `logits` that holds the next prediction; past the end, there is none yet.
+    next: usize,
+}
+
+impl Speculation {
+    /// A model that has seen nothing.
+    pub fn new(engine: Arc<Engine>, drafts: Drafts) -> Speculation {
+        Speculation {
+            drafter: Drafter::new(drafts, engine.model().size()),
+            model: LanguageModel::new(engine),
+            fed: Vec::new(),
+            logits: Logits::new(),
+            next: 0,
+        }
+    }
+
+    /// The engine behind.
+    pub fn engine(&self) -> &Arc<Engine> {
+        self.model.engine()
+    }
+
+    /// Logits of the next token.
+    pub fn predict(&mut self) -> &[i32] {
+        if self.next == self.fed.len() {
+            self.fed.clear();
+            self.fed.push(self.model.pending());
+            self.drafter.draft(&mut self.fed);
+            self.model.run(&self.fed, &mut self.logits);
+            self.next = 0;
+        }
+        self.logits.row(self.next)
+    }
+
+    /// Settles that `row` is the token predicted last.
+    pub fn accept(&mut self, row: u32) {
+        self.model.accept(row);
+        self.drafter.note(row);
+        self.next += 1;
+        if self.fed.get(self.next) != Some(&row) {
+            self.withdraw();
+        }
+    }
+
+    /// Forgets the draft: the model has seen the tokens accepted and no more, the last of them pending.
+    pub fn withdraw(&mut self) {
+        self.model.take_back(self.fed.len() - self.next);
+        self.fed.clear();
+        self.next = 0;
+    }
+
+    /// The model forgets everything.
+    pub fn reset(&mut self) {
+        self.withdraw();
+        self.model.reset();
+    }
+}

@@ -1,0 +1,134 @@
+//! Drafts change how long decoding takes and nothing else: not a byte of this block, nor of those after it.
+
+use std::sync::Arc;
+
+use llmzip::Model;
+use llmzip::codec::Drafts;
+use llmzip::codec::decode::BlockDecoder;
+use llmzip::codec::encode::BlockEncoder;
+use llmzip::engine::EngineOptions;
+use llmzip::model::PackedModel;
+use llmzip::model::embedded;
+use llmzip::predict::{Preset, Settings};
+use proptest::prelude::*;
+
+const ALL: [Drafts; 6] = [
+    Drafts::Adaptive,
+    Drafts::Fixed(0),
+    Drafts::Fixed(1),
+    Drafts::Fixed(2),
+    Drafts::Fixed(7),
+    Drafts::Fixed(Drafts::MOST),
+];
+
+fn fixture() -> Model {
+    let bytes = include_bytes!("../fixtures/fixture.llmzmodel");
+    let packed = Arc::new(PackedModel::from_bytes(bytes).unwrap());
+    Model::new(packed, EngineOptions::default(), None).unwrap()
+}
+
+fn built_in() -> Model {
+    Model::new(embedded::ALL[0].open(), EngineOptions::default(), None).unwrap()
+}
+
+fn settings(experts: bool) -> Settings {
+    Settings {
+        experts,
+        preset: Preset::Normal,
+        with_model: true,
+    }
+}
+
+/// Codes the blocks one after the other; an empty one stands for a stored block.
+fn encode(model: &Model, experts: bool, blocks: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut encoder = BlockEncoder::with_model(settings(experts), Arc::clone(model.engine()));
+    let code = |block: &Vec<u8>| {
+        if block.is_empty() {
+            encoder.pass_raw(b"stored");
+            return Vec::new();
+        }
+        let pieces = model.tokenizer().encode(block);
+        encoder.model(&pieces, block.len(), &mut |_, _| {}).unwrap()
+    };
+    blocks.iter().map(code).collect()
+}
+
+/// Decodes what [`encode`] gave, block after block with one decoder, and compares.
+fn check(model: &Model, experts: bool, drafts: Drafts, blocks: &[Vec<u8>], coded: &[Vec<u8>]) {
+    let engine = Arc::clone(model.engine());
+    let mut decoder = BlockDecoder::with_model(settings(experts), engine, drafts);
+    for (index, (block, coded)) in blocks.iter().zip(coded).enumerate() {
+        if block.is_empty() {
+            decoder.pass_raw(b"stored");
+            continue;
+        }
+        let decoded = decoder.model(coded, block.len(), &mut |_| {});
+        assert!(
+            decoded.as_deref() == Ok(block.as_slice()),
+            "{drafts:?}, block {index}"
+        );
+    }
+}
+
+fn check_all(model: &Model, experts: bool, blocks: &[Vec<u8>]) {
+    let coded = encode(model, experts, blocks);
+    for drafts in ALL {
+        check(model, experts, drafts, blocks, &coded);
+    }
+}
+
+/// Blocks that break off inside what repeats, with bytes that no token holds and a stored block between.
+fn blocks() -> Vec<Vec<u8>> {
+    let line = b"The cat sat on the mat, and the cat sat on the hat; ";
+    let mut noisy = line.repeat(8);
+    for place in (0..noisy.len()).step_by(29) {
+        noisy[place] = [0xff, 0x04, b'?'][place % 3];
+    }
+    let text = line.repeat(30);
+    vec![
+        text[..700].to_vec(),
+        text[700..1203].to_vec(),
+        noisy,
+        Vec::new(),
+        text[..611].to_vec(),
+        b"x".to_vec(),
+        text[611..].to_vec(),
+    ]
+}
+
+#[test]
+fn every_draft_gives_the_same_bytes_and_leaves_the_same_state() {
+    for model in [fixture(), built_in()] {
+        for experts in [true, false] {
+            check_all(&model, experts, &blocks());
+        }
+    }
+}
+
+#[test]
+fn drafts_do_not_outrun_a_window_that_slides() {
+    let text: Vec<u8> = blocks().concat().repeat(6);
+    check_all(&fixture(), false, &[text]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn any_text_comes_back_with_any_draft(
+        words in prop::collection::vec("[a-d ]{1,6}|\\PC", 1..40),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 1..200),
+        cut in any::<prop::sample::Index>(),
+        draft in 0..=Drafts::MOST,
+    ) {
+        let text = order.iter().map(|index| index.get(&words).as_str());
+        let text = text.collect::<String>().into_bytes();
+        let (first, second) = text.split_at(cut.index(text.len()));
+        let blocks = [first.to_vec(), second.to_vec(), text.clone()];
+        let model = fixture();
+        let coded = encode(&model, true, &blocks);
+        for drafts in [Drafts::Adaptive, Drafts::Fixed(draft)] {
+            check(&model, true, drafts, &blocks, &coded);
+        }
+    }
+}
