@@ -143,7 +143,7 @@ def main():
     parser.add_argument("--eval-minutes", type=float, default=10)
     parser.add_argument("--eval-chunks", type=int, default=16)
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--bf16", action="store_true", help="autocast; slower where the processor has no AVX-512")
+    parser.add_argument("--bf16", action="store_true", help="autocast over f32 weights")
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
@@ -174,7 +174,7 @@ def main():
         step, seen = saved["step"], saved["seen"]
         if resume.exists():
             phase_tokens, phase_seconds = saved["phase_tokens"], saved["phase_seconds"]
-        if "taken" in saved and saved["context"] == args.context:
+        if saved["context"] == args.context:  # `unpack.py` writes 0
             batches.restore(saved["taken"])
 
     parameters = sum(p.numel() for p in model.parameters())
