@@ -55,8 +55,10 @@ class Config:
 # One family: only the size differs.
 SIZES = {
     "fixture": Config(326, 64, 2, 2, 1, 32, 128),
-    "nano": Config(4096, 64, 3, 2, 1, 32, 192),
+    "nano": Config(4096, 32, 3, 1, 1, 32, 96),
+    "micro": Config(4096, 64, 6, 2, 1, 32, 192),
     "mini": Config(4096, 192, 4, 3, 1, 64, 384),
+    "small": Config(4096, 256, 6, 4, 1, 64, 640),
 }
 
 

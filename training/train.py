@@ -68,10 +68,10 @@ class Batches:
             stream.taken = n
 
 
-def orthogonalise(g):
+def orthogonalise(g, precision):
     """Newton-Schulz iteration of Muon (Jordan et al. 2024) on a stack of matrices [n, rows, columns]."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g.bfloat16()
+    x = g.to(precision)
     flip = x.shape[1] > x.shape[2]
     if flip:
         x = x.mT
@@ -83,8 +83,9 @@ def orthogonalise(g):
 
 
 class Muon(torch.optim.Optimizer):
-    def __init__(self, params, lr, momentum=0.95, decay=0.0):
+    def __init__(self, params, lr, precision, momentum=0.95, decay=0.0):
         super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
+        self.precision = precision
 
     @torch.no_grad()
     def step(self):
@@ -99,12 +100,12 @@ class Muon(torch.optim.Optimizer):
                     m.lerp_(p.grad, 1 - group["momentum"])
                     updates.append(p.grad.lerp(m, group["momentum"]))
                 scale = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-                for p, u in zip(params, orthogonalise(torch.stack(updates))):
+                for p, u in zip(params, orthogonalise(torch.stack(updates), self.precision)):
                     p.mul_(1 - group["lr"] * group["decay"]).add_(u, alpha=-scale)
 
 
 @torch.no_grad()
-def dev_bpb(model, tokens_dir, context, chunks):
+def dev_bpb(model, tokens_dir, context, chunks, bf16):
     """Bits per byte by kind over the first `chunks` disjoint windows of 1,024 tokens, cut to `context`."""
     lengths = np.fromfile(f"{tokens_dir}/token_lengths.u16", dtype=np.uint16)
     result = {}
@@ -115,7 +116,7 @@ def dev_bpb(model, tokens_dir, context, chunks):
         rows = np.stack([ids[i * every * 1024 :][:1025] for i in range(n)]).astype(np.int64)
         x = torch.from_numpy(rows[:, :-1].reshape(-1, context))
         y = torch.from_numpy(rows[:, 1:].reshape(-1, context))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             nats = sum(model(a, b, reduction="sum").item() for a, b in zip(x.split(8192 // context), y.split(8192 // context)))
         result[kind] = nats / math.log(2) / int(lengths[rows[:, 1:]].sum())
     result["mean"] = sum(MIX[k] * result[k] for k in MIX)
@@ -143,7 +144,7 @@ def main():
     parser.add_argument("--eval-minutes", type=float, default=10)
     parser.add_argument("--eval-chunks", type=int, default=16)
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--bf16", action="store_true", help="autocast over f32 weights")
+    parser.add_argument("--bf16", action="store_true", help="autocast over f32 weights: only where the processor has bf16")
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
@@ -154,7 +155,7 @@ def main():
     model = Llama(config)
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     vectors = [p for n, p in model.named_parameters() if p.ndim == 1 or "embed" in n]
-    muon = Muon(matrices, args.matrix_rate, decay=0.05)
+    muon = Muon(matrices, args.matrix_rate, torch.bfloat16 if args.bf16 else torch.float32, decay=0.05)
     adam = torch.optim.AdamW(vectors, args.vector_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     batches = Batches(args.tokens_dir, args.context, args.step_tokens, args.seed)
     run = pathlib.Path(args.run_dir)
@@ -195,7 +196,7 @@ def main():
         os.replace(run / "new.pt", run / "last.pt")
 
     def evaluate():
-        scores = dev_bpb(model, args.tokens_dir, args.context, args.eval_chunks)
+        scores = dev_bpb(model, args.tokens_dir, args.context, args.eval_chunks, args.bf16)
         evals_csv.writerow([seen, round(phase_seconds), args.context, *(f"{v:.4f}" for v in scores.values())])
         evals.flush()
         print("dev", seen, {k: round(v, 3) for k, v in scores.items()}, flush=True)
