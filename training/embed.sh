@@ -1,18 +1,17 @@
 #!/bin/sh
-# Makes FOLDER (a Hugging Face folder, as export.py writes it) the model inside the binary:
+# Makes FOLDER (a Hugging Face folder, as export.py writes it) the built-in model NAME:
 #
-#     training/embed.sh FOLDER [NAME]
+#     training/embed.sh FOLDER NAME
 #
-# packs it and writes its identity (and NAME) into src/model/embedded.rs. LLMZIP may name a built
+# packs it and writes its identity into src/model/embedded.rs, where NAME has its place. LLMZIP may name a built
 # binary; otherwise cargo runs one. A test checks that file and identity agree.
 set -eu
 folder=$(cd "$1" && pwd)
+name=$2
 cd "$(dirname "$0")/.."
-packed=src/model/embedded/default.llmzmodel
-line=$(${LLMZIP:-cargo run --release --quiet --} model add "$folder" --output "$packed")
+list=src/model/embedded.rs
+grep -q "^ *\"$name\",$" $list || { echo "$list has no model $name" >&2; exit 1; }
+line=$(${LLMZIP:-cargo run --release --quiet --} model add "$folder" --output "src/model/embedded/$name.llmzmodel")
 identity=${line##* }
-sed -i "0,/identity: digits(b\"[0-9a-f]*\")/s//identity: digits(b\"$identity\")/" src/model/embedded.rs
-if [ $# -gt 1 ]; then
-    sed -i "0,/^    name: \"[^\"]*\"/s//    name: \"$2\"/" src/model/embedded.rs
-fi
+sed -i "/^ *\"$name\",$/{n;s/b\"[0-9a-f]*\"/b\"$identity\"/}" $list
 echo "$line"

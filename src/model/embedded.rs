@@ -1,8 +1,8 @@
-//! The models inside the binary. The first is the default of `compress`.
+//! The models inside the binary: one family, whose members differ in nothing but their size. The largest is the
+//! default of `compress`.
 //!
-//! `training/embed.sh FOLDER [NAME]` replaces it by a model trained anew; a test
-//! compares the file with the identity below. A model that has been released
-//! stays listed, so that its files can be read.
+//! `training/embed.sh FOLDER NAME` replaces one by a model trained anew; a test compares the files with the identities
+//! below. A model that has been released stays listed, so that its files can be read.
 
 use super::packed::PackedModel;
 use std::sync::{Arc, OnceLock};
@@ -19,19 +19,29 @@ pub struct Embedded {
     opened: OnceLock<Arc<PackedModel>>,
 }
 
-/// All embedded models, the default first.
-pub static ALL: [Embedded; 1] = [Embedded {
-    name: "llmzip-2m",
-    bytes: &DEFAULT.0,
-    identity: digits(b"b423d74c7d03db82174c3faae5b38916235e0576e5aa0c0269c0d693ee58f7e1"),
-    opened: OnceLock::new(),
-}];
+/// The packed file `embedded/NAME.llmzmodel`, whose BLAKE3 is written here in hexadecimal digits.
+macro_rules! embedded {
+    ($name:literal, $identity:literal) => {{
+        static PACKED: &Aligned<[u8]> =
+            &Aligned(*include_bytes!(concat!("embedded/", $name, ".llmzmodel")));
+        Embedded {
+            name: $name,
+            bytes: &PACKED.0,
+            identity: digits($identity),
+            opened: OnceLock::new(),
+        }
+    }};
+}
+
+/// All embedded models, the smallest first.
+pub static ALL: [Embedded; 1] = [embedded!(
+    "mini",
+    b"b423d74c7d03db82174c3faae5b38916235e0576e5aa0c0269c0d693ee58f7e1"
+)];
 
 /// Aligned like a mapped file, so that the weights are used where they lie.
 #[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
-
-static DEFAULT: &Aligned<[u8]> = &Aligned(*include_bytes!("embedded/default.llmzmodel"));
 
 const fn digits(text: &[u8; 64]) -> [u8; 32] {
     const fn value(digit: u8) -> u8 {
@@ -63,7 +73,7 @@ impl Embedded {
 
 /// The model that `compress` uses unless told otherwise.
 pub fn default() -> &'static Embedded {
-    &ALL[0]
+    &ALL[ALL.len() - 1]
 }
 
 /// The embedded model of this name.

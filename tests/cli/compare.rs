@@ -26,7 +26,7 @@ fn sizes_are_those_of_files() {
     dir.write("b", noise(70_000));
     let report = json(&dir, "a b");
     for (i, file) in ["a", "b"].into_iter().enumerate() {
-        for (model, compressor) in [("none", "llmzip none"), ("llmzip-2m", "llmzip llmzip-2m")] {
+        for (model, compressor) in [("none", "llmzip none"), ("mini", "llmzip mini")] {
             dir.llmzip(&format!("compress -q -f -m {model} {file}"))
                 .succeeds();
             let len = dir.read(&format!("{file}.llmz")).len();
@@ -58,7 +58,7 @@ fn installed_models_are_measured_and_named_ones_alone() {
     };
     assert_eq!(
         names(&report),
-        ["llmzip none", "llmzip tiny", "llmzip llmzip-2m"]
+        ["llmzip none", "llmzip tiny", "llmzip mini"]
     );
     assert_eq!(
         names(&json(&dir, "-m tiny,none a")),

@@ -28,7 +28,7 @@ fn sizes_are_those_of_files() {
             .iter()
             .map(|one| one["model"].as_str().unwrap())
             .collect();
-        assert_eq!(names, ["none", "tiny", "llmzip-2m"]);
+        assert_eq!(names, ["none", "tiny", "mini"]);
         for point in points {
             let model = point["model"].as_str().unwrap();
             dir.llmzip(&format!("compress -q -f -m {model} {file}"))
@@ -45,7 +45,7 @@ fn the_json_is_what_its_schema_says() {
     dir.write("a", TEXT);
     dir.write("b", TEXT.repeat(3));
     dir.write("c", noise(3000));
-    let report = json(&dir, "-m llmzip-2m a b c");
+    let report = json(&dir, "-m mini a b c");
     assert_eq!(report["schema"], "llmzip.scaling");
     assert_eq!(report["version"], 1);
     assert_eq!(report["files"][0]["class"], "prose");
