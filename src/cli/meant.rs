@@ -138,6 +138,8 @@ pub(super) type Render = fn(&Scaling) -> String;
 /// A meant `scaling`.
 pub(super) struct Scale {
     pub(super) measure: Measure,
+    /// Whether experts help the models.
+    pub(super) experts: bool,
     pub(super) render: Render,
     /// Files to write, and what goes into each.
     pub(super) pictures: Vec<(PathBuf, Render)>,
@@ -230,6 +232,7 @@ pub(super) fn scaling(args: ScalingArgs) -> Result<Scale, Failure> {
         .map(|path| (path, scaling::render::html as Render));
     Ok(Scale {
         measure: measure(args.measure)?,
+        experts: args.experts == Switch::On,
         render: match args.format {
             ScalingFormat::Table => scaling::render::table,
             ScalingFormat::Json => scaling::render::json,

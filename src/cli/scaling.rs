@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use llmzip::report::scaling;
+use llmzip::report::{Rung, scaling};
 
 use super::failure::Failure;
 use super::input::Opened;
@@ -17,6 +17,7 @@ use super::text;
 pub(super) fn run(meant: Scale) -> Result<bool, Failure> {
     let Scale {
         measure,
+        experts,
         render,
         pictures,
     } = meant;
@@ -27,10 +28,13 @@ pub(super) fn run(meant: Scale) -> Result<bool, Failure> {
     if samples.is_empty() {
         return Ok(false);
     }
-    let rungs = Models::new(measure.means).ladder(&measure.models, &mut |failure| {
+    let mut rungs = Models::new(measure.means).ladder(&measure.models, &mut |failure| {
         text::complain(&failure.to_string());
         all_well = false;
     })?;
+    if !experts {
+        rungs = rungs.into_iter().map(Rung::without_experts).collect();
+    }
     let mut steps = Steps::new(measure.progress);
     let scaling = scaling::measure(&samples, &rungs, &mut |step| steps.update(step))?;
     drop(steps);

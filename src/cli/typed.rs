@@ -152,6 +152,9 @@ pub(super) struct CompareArgs {
 pub(super) struct ScalingArgs {
     #[command(flatten)]
     pub(super) measure: MeasureArgs,
+    /// Adaptive experts beside the models; off measures each model by itself
+    #[arg(long, value_enum, default_value_t = Switch::On, hide_possible_values = true, value_name = "on|off")]
+    pub(super) experts: Switch,
     /// How to write the result
     #[arg(long, value_enum, default_value_t = ScalingFormat::Table)]
     pub(super) format: ScalingFormat,

@@ -10,6 +10,8 @@ use crate::{CompressOptions, Error, Model, Summary, compress};
 pub struct Rung {
     name: String,
     model: Option<Arc<Model>>,
+    /// Whether experts help the model.
+    experts: bool,
 }
 
 impl Rung {
@@ -18,14 +20,24 @@ impl Rung {
         Rung {
             name: "none".to_owned(),
             model: None,
+            experts: true,
         }
     }
 
-    /// The model that is called `name`.
+    /// The model that is called `name`, and the experts beside it.
     pub fn with_model(name: impl Into<String>, model: Arc<Model>) -> Rung {
         Rung {
             name: name.into(),
             model: Some(model),
+            experts: true,
+        }
+    }
+
+    /// The model by itself. Without a model the experts stay: there is nothing else.
+    pub fn without_experts(self) -> Rung {
+        Rung {
+            experts: self.model.is_none(),
+            ..self
         }
     }
 
@@ -46,7 +58,7 @@ impl Rung {
         model.map_or(0, |model| model.engine().model().size() as u64)
     }
 
-    /// Compresses `sample` as `llmzip compress` does unless told otherwise.
+    /// Compresses `sample` as `llmzip compress` does unless told more than the model and the experts.
     pub(super) fn compress(
         &self,
         sample: &Sample,
@@ -55,6 +67,7 @@ impl Rung {
     ) -> Result<(Vec<u8>, Summary), ReportError> {
         let options = CompressOptions {
             model: self.model.clone(),
+            experts: self.experts,
             count_cross_entropy,
             ..CompressOptions::default()
         };

@@ -40,6 +40,23 @@ fn sizes_are_those_of_files() {
 }
 
 #[test]
+fn a_model_by_itself_is_that_of_compress_without_experts() {
+    let dir = Dir::new();
+    dir.write("a", TEXT.repeat(4));
+    let report = json(&dir, "--experts off -m mini a");
+    for (i, options) in ["-m none", "-m mini --experts off"].into_iter().enumerate() {
+        dir.llmzip(&format!("compress -q -f {options} a"))
+            .succeeds();
+        let point = &report["files"][0]["points"][i];
+        assert_eq!(
+            point["compressed_bytes"],
+            dir.read("a.llmz").len(),
+            "{options}"
+        );
+    }
+}
+
+#[test]
 fn the_json_is_what_its_schema_says() {
     let dir = Dir::new();
     dir.write("a", TEXT);
