@@ -7,6 +7,7 @@
 pub mod float_environment;
 pub mod math;
 pub mod mixer;
+pub mod pages;
 mod plain;
 pub mod pool;
 pub mod prefetch;

@@ -2,6 +2,7 @@
 
 use super::counter::Counter;
 use super::logistic::squash;
+use crate::kernels::prefetch::prefetch;
 
 /// Knots of a curve: one every nat from -12 to 12.
 const KNOTS: usize = 25;
@@ -22,6 +23,13 @@ impl Apm {
             curves: Vec::from_iter(identity).repeat(contexts),
             selected: 0,
             limit,
+        }
+    }
+
+    /// Asks memory for the curve of a context.
+    pub fn prefetch(&self, context: usize) {
+        for knot in (0..KNOTS).step_by(64 / size_of::<Counter>()) {
+            prefetch(&self.curves, context * KNOTS + knot);
         }
     }
 

@@ -39,6 +39,9 @@ pub struct Experts {
     pixels: Pixels,
     matches: [MatchModel; MATCHES.len()],
     hashes: [u32; CONTEXTS],
+    /// The rows of the current nibble: their hashes, and themselves once they have been `found`.
+    row_hashes: [u32; CONTEXTS],
+    found: bool,
     rows: [Row; CONTEXTS],
     states: [u8; CONTEXTS],
     maps: Vec<[Counter; 256]>,
@@ -99,6 +102,8 @@ impl Experts {
             pixels: Pixels::new(),
             matches: MATCHES.map(|minimum| MatchModel::new(minimum, match_bits)),
             hashes: [0; CONTEXTS],
+            row_hashes: [0; CONTEXTS],
+            found: true,
             rows: [Row::default(); CONTEXTS],
             states: [0; CONTEXTS],
             maps: vec![prior; CONTEXTS],
@@ -206,7 +211,7 @@ impl Experts {
     /// A byte that was stored joins the history.
     pub fn skip(&mut self, byte: u8) {
         self.next_byte(byte);
-        self.select(0);
+        self.find_rows();
     }
 
     fn predict_end(&mut self, model: Option<u32>) -> u32 {
@@ -264,6 +269,7 @@ impl Experts {
 
     /// Every expert's opinion on the next bit becomes a pair of inputs.
     fn consult(&mut self) {
+        self.find_rows();
         let partial = self.partial;
         let node = node(partial);
         self.inputs[0] = 256;
@@ -319,6 +325,15 @@ impl Experts {
             self.contexts.kinds(),
             self.pixels.nearest().unwrap_or(column) * 8 + bits as usize,
         ];
+        let (c1, c2) = (u32::from(history.back(1)), u32::from(history.back(2)));
+        let pair = (c1 | c2 << 8).wrapping_mul(0x9e37_79b1) >> 16;
+        let refined = [
+            (c1 << 8 | partial) as usize,
+            ((pair ^ partial.wrapping_mul(0x0101)) & 0xffff) as usize,
+        ];
+        for (apm, &context) in self.apms.iter().zip(&refined) {
+            apm.prefetch(context);
+        }
         let mut sum = self.mixer.mix(&self.inputs, &contexts, partial as usize);
         self.with_opinion = model.is_some();
         if let Some(p) = model {
@@ -360,13 +375,8 @@ impl Experts {
         }
         let mixed = super::logistic::squash(sum);
         let logit = (sum >> 4).clamp(-LOGIT_MAX, LOGIT_MAX);
-        let c1 = u32::from(history.back(1));
-        let a = self.apms[0].refine(logit, (c1 << 8 | partial) as usize);
-        let pair = (c1 | u32::from(history.back(2)) << 8).wrapping_mul(0x9e37_79b1) >> 16;
-        let b = self.apms[1].refine(
-            logit,
-            ((pair ^ partial.wrapping_mul(0x0101)) & 0xffff) as usize,
-        );
+        let a = self.apms[0].refine(logit, refined[0]);
+        let b = self.apms[1].refine(logit, refined[1]);
         // The model's opinion is calibrated already: the maps count for less beside it.
         let weight = if self.with_opinion { 6 } else { 2 };
         (mixed * weight + a + b) / (weight + 2)
@@ -392,9 +402,8 @@ impl Experts {
         self.partial = partial << 1 | u32::from(bit);
         if self.partial >= 256 {
             self.next_byte(self.partial as u8);
-            self.select(0);
         } else if self.partial.ilog2() == 4 {
-            self.select(self.partial);
+            self.announce_rows(self.partial);
         }
     }
 
@@ -407,22 +416,35 @@ impl Experts {
         self.pixels.next_byte(&self.history, self.record.length());
         self.contexts
             .next_byte(&self.history, &self.record, &mut self.hashes);
+        self.announce_rows(0);
         for model in &mut self.matches {
             model.next_byte(&self.history);
         }
     }
 
-    /// Looks up the rows of the next nibble; `first`: the first nibble behind a one, or 0.
-    fn select(&mut self, first: u32) {
-        let mut hashes = [0; CONTEXTS];
-        for (hash, context) in hashes.iter_mut().zip(self.hashes) {
-            *hash = (context ^ first.wrapping_mul(0x3d4d_51cb)).wrapping_mul(0x9e37_79b1);
+    /// Asks memory for the rows of the next nibble, which are looked up when its first bit is predicted; `first`: the
+    /// first nibble behind a one, or 0.
+    fn announce_rows(&mut self, first: u32) {
+        let salt = first.wrapping_mul(0x3d4d_51cb);
+        for (hash, context) in self.row_hashes.iter_mut().zip(self.hashes) {
+            *hash = (context ^ salt).wrapping_mul(0x9e37_79b1);
             *hash = (*hash ^ *hash >> 14).wrapping_mul(0x85eb_ca6b);
-            self.table.prefetch(*hash);
         }
-        for (i, hash) in hashes.into_iter().enumerate() {
-            self.rows[i] = self.table.find(hash, (hash & 255) as u8);
+        for hash in self.row_hashes {
+            self.table.prefetch(hash);
         }
+        self.found = false;
+    }
+
+    /// Looks up the rows last announced, if that has not been done.
+    fn find_rows(&mut self) {
+        if self.found {
+            return;
+        }
+        for (row, hash) in self.rows.iter_mut().zip(self.row_hashes) {
+            *row = self.table.find(hash, (hash & 255) as u8);
+        }
+        self.found = true;
     }
 }
 

@@ -7,6 +7,7 @@
 use super::counter::Counter;
 use super::history::History;
 use super::logistic::stretch;
+use crate::kernels::pages::Pages;
 
 /// Longest match that is told apart.
 const LONGEST: u32 = 400;
@@ -18,7 +19,8 @@ const TOLERATED: u32 = 4;
 #[derive(Clone)]
 pub struct MatchModel {
     minimum: usize,
-    heads: Vec<u32>,
+    /// For each hash its latest position, four bytes.
+    heads: Pages,
     hash_bits: u32,
     /// Position of the byte predicted next, if there is a match.
     pointer: Option<usize>,
@@ -38,7 +40,7 @@ impl MatchModel {
     pub fn new(minimum: usize, hash_bits: u32) -> MatchModel {
         MatchModel {
             minimum,
-            heads: vec![0; 1 << hash_bits],
+            heads: Pages::zeroed(4 << hash_bits),
             hash_bits,
             pointer: None,
             length: 0,
@@ -145,7 +147,7 @@ impl MatchModel {
             let slot = (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.hash_bits)) as usize;
             // A match that has just missed competes with the latest occurrence; a running one is kept.
             if self.pointer.is_none() || (self.length < self.minimum as u32 && self.misses != 0) {
-                let candidate = self.heads[slot] as usize;
+                let candidate = u32::from_le_bytes(self.heads.as_chunks().0[slot]) as usize;
                 let length = agreement(history, candidate);
                 if length >= self.minimum as u32 && length > self.length {
                     self.pointer = Some(candidate);
@@ -153,7 +155,7 @@ impl MatchModel {
                     self.misses = 0;
                 }
             }
-            self.heads[slot] = position as u32;
+            self.heads.as_chunks_mut().0[slot] = (position as u32).to_le_bytes();
         }
         if let Some(pointer) = self.pointer {
             if position - pointer >= history.capacity() {

@@ -3,6 +3,7 @@
 //! A row holds the histories of the fifteen nodes of a nibble's binary tree, behind a check byte. Four rows
 //! share a cache line and compete for it: the row whose first history has seen least gives way.
 
+use crate::kernels::pages::Pages;
 use crate::kernels::prefetch::prefetch;
 
 /// A place in the table: which row.
@@ -12,20 +13,15 @@ pub struct Row(u32);
 /// Hashed rows of bit histories.
 #[derive(Clone)]
 pub struct Table {
-    rows: Vec<[u8; 16]>,
-    /// The first row that begins a cache line.
-    base: usize,
+    bytes: Pages,
     shift: u32,
 }
 
 impl Table {
     /// A table of `2^bits` bytes.
     pub fn new(bits: u32) -> Table {
-        // Zeroed by the system when first touched; the alignment only matters for speed.
-        let rows = vec![[0; 16]; (1 << (bits - 4)) + 3];
         Table {
-            base: rows.as_ptr().align_offset(64).min(3),
-            rows,
+            bytes: Pages::zeroed(1 << bits),
             shift: 32 - (bits - 6),
         }
     }
@@ -33,14 +29,14 @@ impl Table {
     /// Tells the memory system that a hash will be looked up.
     #[inline]
     pub fn prefetch(&self, hash: u32) {
-        prefetch(&self.rows, self.line(hash));
+        prefetch(self.rows(), self.line(hash));
     }
 
     /// The row of a hash, emptied if another context had it. `check` tells contexts of equal hash apart.
     #[inline]
     pub fn find(&mut self, hash: u32, check: u8) -> Row {
         let line = self.line(hash);
-        let rows = &mut self.rows[line..line + 4];
+        let rows = &mut self.rows_mut()[line..line + 4];
         let mut victim = 0;
         for slot in 0..4 {
             if rows[slot][0] == check {
@@ -57,18 +53,28 @@ impl Table {
 
     #[inline]
     fn line(&self, hash: u32) -> usize {
-        self.base + (hash >> self.shift) as usize * 4
+        (hash >> self.shift) as usize * 4
+    }
+
+    #[inline]
+    fn rows(&self) -> &[[u8; 16]] {
+        self.bytes.as_chunks().0
+    }
+
+    #[inline]
+    fn rows_mut(&mut self) -> &mut [[u8; 16]] {
+        self.bytes.as_chunks_mut().0
     }
 
     /// The history at a node (1..16) of a row's nibble.
     #[inline]
     pub fn state(&self, row: Row, node: usize) -> u8 {
-        self.rows[row.0 as usize][node & 15]
+        self.rows()[row.0 as usize][node & 15]
     }
 
     /// The same, to be changed.
     #[inline]
     pub fn state_mut(&mut self, row: Row, node: usize) -> &mut u8 {
-        &mut self.rows[row.0 as usize][node & 15]
+        &mut self.rows_mut()[row.0 as usize][node & 15]
     }
 }
