@@ -1,9 +1,10 @@
-//! Code length and speed of the experts alone: `cargo bench --bench experts -- FILE...`.
+//! Code length and speed of the experts alone: `cargo bench --bench experts -- [--light] FILE...`.
 
 use llmzip::predict::{Event, Predictor, Preset, Settings};
 use std::time::Instant;
 
 fn main() {
+    let light = std::env::args().any(|argument| argument == "--light");
     let mut total = (0, 0.0, 0.0);
     for path in std::env::args()
         .skip(1)
@@ -12,7 +13,7 @@ fn main() {
         let bytes = std::fs::read(&path).unwrap();
         let mut predictor = Predictor::new(Settings {
             experts: true,
-            preset: Preset::Normal,
+            preset: if light { Preset::Light } else { Preset::Normal },
             with_model: false,
         });
         let start = Instant::now();

@@ -75,10 +75,13 @@ pub fn compress(
             "this build compresses without language models only",
         ));
     }
+    let preset = options.settings().to_preset();
     let header = FrameHeader {
         model: options.model.as_ref().map(|model| model.reference()),
         predictor: PREDICTOR_VERSION,
-        preset: options.settings().to_preset(),
+        preset: preset.ok_or(Error::Unsupported(
+            "the light preset is of the experts alone, without a model",
+        ))?,
         independent_blocks: options.independent_blocks,
         checksum: options.checksum,
     };

@@ -72,11 +72,11 @@ fn good() -> Vec<(&'static str, Vec<u8>, CompressOptions)> {
         ),
         ("experts", text.clone(), CompressOptions::default()),
         (
-            "fast",
+            "light",
             text.clone(),
             CompressOptions {
-                preset: Preset::Fast,
-                ..with_model.clone()
+                preset: Preset::Light,
+                ..CompressOptions::default()
             },
         ),
         (

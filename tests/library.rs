@@ -2,7 +2,8 @@
 
 use std::io::Read;
 
-use llmzip::{CompressOptions, Summary, compress, decompress, no_models};
+use llmzip::predict::Preset;
+use llmzip::{CompressOptions, Error, Summary, compress, decompress, no_models};
 use proptest::prelude::*;
 
 fn round_trip(original: &[u8], options: &CompressOptions) -> (Vec<u8>, Summary) {
@@ -50,6 +51,17 @@ fn prose(len: usize) -> Vec<u8> {
     }
     text.truncate(len);
     text
+}
+
+#[test]
+fn the_light_preset_is_of_experts_alone() {
+    let options = CompressOptions {
+        preset: Preset::Light,
+        experts: false,
+        ..CompressOptions::default()
+    };
+    let refused = compress(&b"text"[..], &mut Vec::new(), &options, &mut |_| {}).unwrap_err();
+    assert!(matches!(refused, Error::Unsupported(_)), "{refused}");
 }
 
 #[test]

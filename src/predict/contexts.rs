@@ -77,7 +77,7 @@ impl Contexts {
     }
 
     /// Takes in the byte just pushed to the history and gives the hash of every context.
-    pub fn next_byte(&mut self, history: &History, record: &Record, hashes: &mut [u32; CONTEXTS]) {
+    pub fn next_byte(&mut self, history: &History, record: &Record) -> [u32; CONTEXTS] {
         let c1 = history.back(1);
         let (c2, c3) = (history.back(2), history.back(3));
         let pair = usize::from(c2) << 8 | usize::from(c3);
@@ -150,8 +150,8 @@ impl Contexts {
             combine(c1 | c2 << 8, at),
             combine(up(r), combine(c1 | c2 << 8 | c3 << 16, 0)),
         ];
-        for (i, (hash, context)) in hashes.iter_mut().zip(all).enumerate() {
-            *hash = combine(combine(i as u32 + 1, 0x51_7cc1), context).wrapping_mul(0x2545_f491);
-        }
+        std::array::from_fn(|i| {
+            combine(combine(i as u32 + 1, 0x51_7cc1), all[i]).wrapping_mul(0x2545_f491)
+        })
     }
 }

@@ -4,15 +4,14 @@ use super::apm::Apm;
 use super::contexts::{CONTEXTS, Contexts, combine};
 use super::counter::Counter;
 use super::events::{EventExperts, Situation};
+use super::histories::Histories;
 use super::history::History;
-use super::logistic::{LOGIT_MAX, stretch, stretch_quick};
+use super::logistic::{LOGIT_MAX, stretch};
 use super::match_model::MatchModel;
 use super::mixer::{Mixer, Rate, Set};
 use super::pixels::Pixels;
 use super::predictor::{Event, Settings, TokenFacts};
 use super::record::Record;
-use super::state::STATES;
-use super::table::{Row, Table};
 use crate::kernels::mixer::{LANES, MixerKernel};
 
 /// Match models: their minimum lengths.
@@ -33,18 +32,11 @@ const FAST: u32 = 8;
 #[derive(Clone)]
 pub struct Experts {
     history: History,
-    table: Table,
+    histories: Histories<CONTEXTS>,
     contexts: Contexts,
     record: Record,
     pixels: Pixels,
     matches: [MatchModel; MATCHES.len()],
-    hashes: [u32; CONTEXTS],
-    /// The rows of the current nibble: their hashes, and themselves once they have been `found`.
-    row_hashes: [u32; CONTEXTS],
-    found: bool,
-    rows: [Row; CONTEXTS],
-    states: [u8; CONTEXTS],
-    maps: Vec<[Counter; 256]>,
     order0: Vec<Counter>,
     inputs: [i32; INPUTS],
     mixer: Mixer,
@@ -81,11 +73,6 @@ impl Experts {
         } else {
             (27, 24, 22)
         };
-        let prior = std::array::from_fn(|state| {
-            let (zeros, ones) = STATES.seen(state as u8);
-            let p = ((2 * ones + 1) << 22) / (2 * (zeros + ones) + 2);
-            Counter::new(p.min((1 << 22) - 1), 0)
-        });
         let mut initial = [0; INPUTS];
         initial[..ACTIVE].fill((5 << 18) / ACTIVE as i32);
         let mut referee = [0; LANES];
@@ -96,17 +83,11 @@ impl Experts {
         referee[2] = 1 << 17;
         Experts {
             history: History::new(history_bits, settings.with_model),
-            table: Table::new(table_bits),
+            histories: Histories::new(table_bits),
             contexts: Contexts::new(),
             record: Record::new(),
             pixels: Pixels::new(),
             matches: MATCHES.map(|minimum| MatchModel::new(minimum, match_bits)),
-            hashes: [0; CONTEXTS],
-            row_hashes: [0; CONTEXTS],
-            found: true,
-            rows: [Row::default(); CONTEXTS],
-            states: [0; CONTEXTS],
-            maps: vec![prior; CONTEXTS],
             order0: vec![Counter::new(1 << 21, 0); 256],
             inputs: [0; INPUTS],
             mixer: Mixer::new(
@@ -211,7 +192,7 @@ impl Experts {
     /// A byte that was stored joins the history.
     pub fn skip(&mut self, byte: u8) {
         self.next_byte(byte);
-        self.find_rows();
+        self.histories.find();
     }
 
     fn predict_end(&mut self, model: Option<u32>) -> u32 {
@@ -269,19 +250,10 @@ impl Experts {
 
     /// Every expert's opinion on the next bit becomes a pair of inputs.
     fn consult(&mut self) {
-        self.find_rows();
         let partial = self.partial;
-        let node = node(partial);
         self.inputs[0] = 256;
         self.inputs[1] = stretch(self.order0[partial as usize].p());
-        let (pairs, _) = self.inputs[2..2 + 2 * CONTEXTS].as_chunks_mut::<2>();
-        let experts =
-            (pairs.iter_mut().zip(&mut self.states)).zip(self.rows.iter().zip(&self.maps));
-        for ((pair, state), (&row, map)) in experts {
-            *state = self.table.state(row, node);
-            let p22 = map[usize::from(*state)].p22();
-            *pair = [stretch_quick(p22), (p22 as i32 - (1 << 21)) >> 12];
-        }
+        self.histories.consult(partial, &mut self.inputs[2..]);
         let base = 2 + 2 * CONTEXTS;
         for (i, model) in self.matches.iter_mut().enumerate() {
             model.inputs(partial, &mut self.inputs[base + 2 * i..]);
@@ -295,7 +267,10 @@ impl Experts {
         let partial = self.partial;
         let bits = partial.ilog2();
         let model_logit = model.map_or(0, stretch);
-        let hits = self.states[..7].iter().filter(|&&state| state != 0).count();
+        let hits = self.histories.states()[..7]
+            .iter()
+            .filter(|&&state| state != 0)
+            .count();
         let depth = self.history.position() - self.token.start;
         let history = &self.history;
         // What the longest match expects of this bit: nothing, zero, one.
@@ -385,16 +360,8 @@ impl Experts {
     /// Every expert learns the bit, and the eighth completes a byte.
     fn learn(&mut self, bit: bool) {
         let partial = self.partial;
-        let node = node(partial);
         self.order0[partial as usize].update(bit, 255);
-        let next = STATES.after(bit);
-        let experts = (self.states.iter().zip(&self.rows)).zip(&mut self.maps);
-        for ((&state, &row), map) in experts {
-            map[usize::from(state)].update(bit, 255);
-            // A context that has seen nothing has no opinion.
-            map[0] = Counter::new(1 << 21, 0);
-            *self.table.state_mut(row, node) = next[usize::from(state)];
-        }
+        self.histories.learn(partial, bit);
         self.pixels.update(bit);
         for model in &mut self.matches {
             model.update(partial, bit);
@@ -403,7 +370,7 @@ impl Experts {
         if self.partial >= 256 {
             self.next_byte(self.partial as u8);
         } else if self.partial.ilog2() == 4 {
-            self.announce_rows(self.partial);
+            self.histories.next_nibble(self.partial);
         }
     }
 
@@ -414,42 +381,10 @@ impl Experts {
         self.token.hash = combine(self.token.hash, u32::from(byte) + 1);
         self.record.next_byte(&self.history);
         self.pixels.next_byte(&self.history, self.record.length());
-        self.contexts
-            .next_byte(&self.history, &self.record, &mut self.hashes);
-        self.announce_rows(0);
+        let hashes = self.contexts.next_byte(&self.history, &self.record);
+        self.histories.next_byte(hashes);
         for model in &mut self.matches {
             model.next_byte(&self.history);
         }
     }
-
-    /// Asks memory for the rows of the next nibble, which are looked up when its first bit is predicted; `first`: the
-    /// first nibble behind a one, or 0.
-    fn announce_rows(&mut self, first: u32) {
-        let salt = first.wrapping_mul(0x3d4d_51cb);
-        for (hash, context) in self.row_hashes.iter_mut().zip(self.hashes) {
-            *hash = (context ^ salt).wrapping_mul(0x9e37_79b1);
-            *hash = (*hash ^ *hash >> 14).wrapping_mul(0x85eb_ca6b);
-        }
-        for hash in self.row_hashes {
-            self.table.prefetch(hash);
-        }
-        self.found = false;
-    }
-
-    /// Looks up the rows last announced, if that has not been done.
-    fn find_rows(&mut self) {
-        if self.found {
-            return;
-        }
-        for (row, hash) in self.rows.iter_mut().zip(self.row_hashes) {
-            *row = self.table.find(hash, (hash & 255) as u8);
-        }
-        self.found = true;
-    }
-}
-
-/// Where the bits of a byte so far, behind a leading one, lie in the tree of their nibble.
-fn node(partial: u32) -> usize {
-    let bits = partial.ilog2() & 3;
-    (1 << bits | partial & ((1 << bits) - 1)) as usize
 }

@@ -5,25 +5,33 @@ use super::{Preset, Settings, TokenFacts};
 /// Version of the predictor: changes whenever any constant of any expert, mixer or bias changes a bit.
 pub const PREDICTOR_VERSION: u8 = 1;
 
-const FAST: u8 = 1;
+const NORMAL: u8 = 0;
+const LIGHT: u8 = 1;
 const NO_EXPERTS: u8 = 2;
 
 impl Settings {
-    /// The preset's number in a frame header: bit 0 for [`Preset::Fast`], bit 1 for no experts.
-    pub fn to_preset(self) -> u8 {
-        let fast = if self.preset == Preset::Fast { FAST } else { 0 };
-        fast | if self.experts { 0 } else { NO_EXPERTS }
+    /// The preset's number in a frame header; `None` if there is none for these settings, because the light experts
+    /// work alone.
+    pub fn to_preset(self) -> Option<u8> {
+        match (self.preset, self.experts, self.with_model) {
+            (Preset::Normal, true, _) => Some(NORMAL),
+            (Preset::Light, true, false) => Some(LIGHT),
+            (Preset::Normal, false, _) => Some(NO_EXPERTS),
+            (Preset::Light, ..) => None,
+        }
     }
 
     /// The settings that a frame header means; `None` if it has a preset this version does not know.
     pub fn from_preset(preset: u8, with_model: bool) -> Option<Settings> {
-        (preset & !(FAST | NO_EXPERTS) == 0).then_some(Settings {
-            experts: preset & NO_EXPERTS == 0,
-            preset: if preset & FAST == 0 {
-                Preset::Normal
-            } else {
-                Preset::Fast
-            },
+        let (experts, preset) = match (preset, with_model) {
+            (NORMAL, _) => (true, Preset::Normal),
+            (LIGHT, false) => (true, Preset::Light),
+            (NO_EXPERTS, _) => (false, Preset::Normal),
+            _ => return None,
+        };
+        Some(Settings {
+            experts,
+            preset,
             with_model,
         })
     }
@@ -45,12 +53,14 @@ mod tests {
 
     #[test]
     fn every_preset_means_what_it_was_made_from() {
-        for number in 0..=u8::MAX {
-            if let Some(settings) = Settings::from_preset(number, true) {
-                assert_eq!(settings.to_preset(), number);
+        for (with_model, known) in [(false, vec![0, 1, 2]), (true, vec![0, 2])] {
+            let settings = |number| Settings::from_preset(number, with_model);
+            let found = (0..=u8::MAX).filter(|&number| settings(number).is_some());
+            assert_eq!(found.collect::<Vec<_>>(), known);
+            for number in known {
+                assert_eq!(settings(number).unwrap().to_preset(), Some(number));
             }
         }
-        assert_eq!(Settings::from_preset(4, false), None);
     }
 
     #[test]

@@ -1,0 +1,177 @@
+//! The light preset: a few experts and a small mixer, for speed. It runs without a language model.
+
+use super::apm::Apm;
+use super::contexts::combine;
+use super::counter::Counter;
+use super::histories::Histories;
+use super::history::History;
+use super::logistic::{LOGIT_MAX, squash, stretch};
+use super::match_model::MatchModel;
+use super::mixer::{Mixer, Rate, Set};
+use super::predictor::Event;
+use crate::kernels::mixer::{LANES, MixerKernel};
+
+/// Orders 1 to 4 and 6, and the word.
+const CONTEXTS: usize = 6;
+
+/// Bytes of the table, bytes of history, slots of the match model, as powers of two.
+const TABLE_BITS: u32 = 24;
+const HISTORY_BITS: u32 = 22;
+const MATCH_BITS: u32 = 18;
+
+/// Shortest match that is looked for.
+const MATCH: usize = 7;
+
+/// A bias, order 0, the contexts, the match.
+const ACTIVE: usize = 2 + Histories::<CONTEXTS>::INPUTS + MatchModel::INPUTS;
+const INPUTS: usize = ACTIVE.next_multiple_of(LANES);
+
+/// Weights are chosen by the match and by the last byte.
+const SETS: [usize; 2] = [16 * 3, 256];
+
+/// The light experts, what they have seen, and their mixer.
+#[derive(Clone)]
+pub struct Light {
+    history: History,
+    histories: Histories<CONTEXTS>,
+    longest: MatchModel,
+    order0: Vec<Counter>,
+    events: [Counter; 2],
+    event: Event,
+    inputs: [i32; INPUTS],
+    mixer: Mixer,
+    apm: Apm,
+    /// Hash of the letters of the current word, 0 outside of words.
+    word: u32,
+    /// Bits of the current byte behind a leading one.
+    partial: u32,
+}
+
+impl Light {
+    pub fn new(kernel: MixerKernel) -> Light {
+        let mut initial = [0; INPUTS];
+        initial[..ACTIVE].fill((5 << 18) / ACTIVE as i32);
+        let rates = [(300, 1700), (100, 1000)].map(|(floor, extra)| Rate {
+            floor,
+            extra,
+            halving: 100,
+        });
+        let sets = SETS.map(|contexts| Set { contexts, pace: 1 });
+        Light {
+            history: History::new(HISTORY_BITS, false),
+            histories: Histories::new(TABLE_BITS),
+            longest: MatchModel::new(MATCH, MATCH_BITS),
+            order0: vec![Counter::new(1 << 21, 0); 256],
+            events: [Counter::new(1 << 21, 0); 2],
+            event: Event::Bit,
+            inputs: [0; INPUTS],
+            mixer: Mixer::new(kernel, &initial, &sets, 256, rates),
+            apm: Apm::new(1 << 16, 255),
+            word: 0,
+            partial: 1,
+        }
+    }
+
+    /// P(bit = 1) of the next decision.
+    pub fn predict(&mut self, event: Event) -> u32 {
+        self.event = event;
+        match event {
+            Event::Bit => {
+                self.consult();
+                self.mix()
+            }
+            Event::TokenEnd => self.events[0].p(),
+            Event::Escape => self.events[1].p(),
+        }
+    }
+
+    /// Learns the decision just predicted.
+    pub fn update(&mut self, bit: bool) {
+        match self.event {
+            Event::Bit => {
+                self.mixer.update(&self.inputs, bit);
+                self.apm.update(bit);
+                self.learn(bit);
+            }
+            Event::TokenEnd => self.events[0].update(bit, 255),
+            Event::Escape => self.events[1].update(bit, 255),
+        }
+    }
+
+    /// Learns a bit that was not coded.
+    pub fn learn_certain(&mut self, bit: bool) {
+        self.consult();
+        self.learn(bit);
+    }
+
+    /// A byte that was stored joins the history.
+    pub fn skip(&mut self, byte: u8) {
+        self.next_byte(byte);
+    }
+
+    fn consult(&mut self) {
+        self.inputs[0] = 256;
+        self.inputs[1] = stretch(self.order0[self.partial as usize].p());
+        let (contexts, longest) = self.inputs[2..].split_at_mut(Histories::<CONTEXTS>::INPUTS);
+        self.histories.consult(self.partial, contexts);
+        self.longest.inputs(self.partial, longest);
+    }
+
+    fn mix(&mut self) -> u32 {
+        let partial = self.partial;
+        let last = self.history.back(1);
+        let curve = usize::from(last) << 8 | partial as usize;
+        self.apm.prefetch(curve);
+        let expected = self.longest.expected(partial).map_or(0, |byte| {
+            1 + (usize::from(byte) >> (7 - partial.ilog2()) & 1)
+        });
+        let class = if expected == 0 {
+            0
+        } else {
+            self.longest.class()
+        };
+        let contexts = [class * 3 + expected, usize::from(last)];
+        let sum = self.mixer.mix(&self.inputs, &contexts, partial as usize);
+        let logit = (sum >> 4).clamp(-LOGIT_MAX, LOGIT_MAX);
+        (squash(sum) + self.apm.refine(logit, curve)) / 2
+    }
+
+    fn learn(&mut self, bit: bool) {
+        let partial = self.partial;
+        self.order0[partial as usize].update(bit, 255);
+        self.histories.learn(partial, bit);
+        self.longest.update(partial, bit);
+        self.partial = partial << 1 | u32::from(bit);
+        if self.partial >= 256 {
+            self.next_byte(self.partial as u8);
+        } else if self.partial.ilog2() == 4 {
+            self.histories.next_nibble(self.partial);
+        }
+    }
+
+    /// A byte is complete.
+    fn next_byte(&mut self, byte: u8) {
+        self.partial = 1;
+        self.history.push(byte);
+        self.word = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | 128.. => {
+                combine(self.word, u32::from(byte.to_ascii_lowercase()) + 1)
+            }
+            _ => 0,
+        };
+        let last = self.history.recent()[0];
+        let (last4, last6) = (last as u32, (last >> 32) as u32 & 0xffff);
+        let contexts = [
+            last4 & 0xff,
+            last4 & 0xffff,
+            last4 & 0xff_ffff,
+            last4,
+            combine(last4, last6),
+            combine(self.word, last4 & 0xff),
+        ];
+        self.histories.next_byte(std::array::from_fn(|i| {
+            combine(i as u32 + 1, contexts[i]).wrapping_mul(0x2545_f491)
+        }));
+        self.longest.next_byte(&self.history);
+    }
+}
