@@ -10,8 +10,8 @@ use llmzip::report::scaling::{self, Scaling};
 use super::failure::Failure;
 use super::text;
 use super::typed::{
-    CatArgs, CompressArgs, DecompressArgs, FileArgs, MeasureArgs, OutputArgs, PresetName,
-    ReadingArgs, RunArgs, ScalingArgs, ScalingFormat, Switch, TalkArgs, TestArgs,
+    CatArgs, CompressArgs, DecompressArgs, FileArgs, MeasureArgs, OutputArgs, ReadingArgs, RunArgs,
+    ScalingArgs, ScalingFormat, Switch, TalkArgs, TestArgs,
 };
 #[cfg(feature = "compare")]
 use super::typed::{CompareArgs, CompareFormat};
@@ -23,7 +23,7 @@ pub(super) const SUFFIX: &str = ".llmz";
 const DASH: &str = "-";
 
 /// The name of having no model.
-const NO_MODEL: &str = "none";
+pub(super) const NO_MODEL: &str = "none";
 
 /// Where bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +155,8 @@ pub(super) fn compress(args: CompressArgs) -> Result<Compress, Failure> {
                 args.block_size
             ))
         })?;
-    let model = match args.model.as_deref() {
+    let level = args.level.0;
+    let model = match args.model.as_deref().or(level.map(|level| level.model)) {
         None => ModelChoice::Default,
         Some(NO_MODEL) => ModelChoice::None,
         Some(name) => ModelChoice::Named(name.to_owned()),
@@ -165,10 +166,7 @@ pub(super) fn compress(args: CompressArgs) -> Result<Compress, Failure> {
         means: means(&args.run)?,
         model,
         experts: args.experts == Switch::On,
-        preset: match args.preset {
-            PresetName::Fast => Preset::Fast,
-            PresetName::Normal => Preset::Normal,
-        },
+        preset: level.map_or(Preset::Normal, |level| level.preset),
         checksum: !args.no_check,
         independent_blocks: args.independent_blocks,
         block_len,

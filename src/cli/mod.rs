@@ -16,6 +16,7 @@ mod files;
 mod info;
 mod input;
 mod interrupt;
+mod level;
 mod meant;
 mod model;
 mod models;

@@ -1,11 +1,13 @@
 //! `llmzip model`: add, list, verify, remove, fetch and check packed models.
 
 use clap::{Args, Subcommand};
-use llmzip::model::PackedModel;
 use llmzip::model::store::{Installed, Store, hex};
+use llmzip::model::{PackedModel, embedded};
 use llmzip::report::numbers::parameters;
 use std::io::{self, Write};
 use std::path::PathBuf;
+
+use super::level;
 
 /// Arguments of `llmzip model`.
 #[derive(Debug, Args)]
@@ -269,6 +271,7 @@ struct Line<'a> {
     name: &'a str,
     blake3: String,
     built_in: bool,
+    level: Option<u8>,
     parameters: Option<u64>,
     tokens: Option<usize>,
     window: Option<usize>,
@@ -288,6 +291,7 @@ fn list(store: &Store, json: bool, out: &mut dyn Write) -> Result<(), Said> {
                     name: &installed.name,
                     blake3: hex(&installed.identity),
                     built_in: installed.built_in,
+                    level: level::of_model(&installed.name),
                     parameters: config.map(|c| c.parameters),
                     tokens: config.map(|c| c.vocab),
                     window: config.map(|c| c.window),
@@ -307,7 +311,7 @@ fn list(store: &Store, json: bool, out: &mut dyn Write) -> Result<(), Said> {
         .max(4);
     writeln!(
         out,
-        "{:width$}  {:>10}  {:>7}  {:>11}  blake3",
+        "{:width$}  level  {:>10}  {:>7}  {:>11}  blake3",
         "name", "parameters", "tokens", "bytes"
     )?;
     for (installed, opened) in &models {
@@ -315,12 +319,22 @@ fn list(store: &Store, json: bool, out: &mut dyn Write) -> Result<(), Said> {
         match opened {
             Ok(model) => writeln!(
                 out,
-                "{:width$}  {:>10}  {:>7}  {:>11}  {start}{}",
+                "{:width$}  {:>5}  {:>10}  {:>7}  {:>11}  {start}{}",
                 installed.name,
+                level::of_model(&installed.name)
+                    .map(|number| format!("-{number}"))
+                    .unwrap_or_default(),
                 parameters(model.config().parameters),
                 model.config().vocab,
                 model.size(),
-                if installed.built_in { "  built in" } else { "" }
+                match (
+                    installed.built_in,
+                    installed.name == embedded::default().name
+                ) {
+                    (true, true) => "  built in, the default",
+                    (true, false) => "  built in",
+                    (false, _) => "",
+                }
             )?,
             Err(error) => writeln!(out, "{:width$}  {error}", installed.name)?,
         }

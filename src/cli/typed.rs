@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::level::LevelArg;
+
 /// Compress files with a language model.
 ///
 /// A language model predicts what comes next, an arithmetic coder writes down how far the file
@@ -62,6 +64,8 @@ pub(super) struct CompressArgs {
     /// The language model: the name of an installed one, a packed file, or "none"
     #[arg(short, long, value_name = "NAME|PATH")]
     pub(super) model: Option<String>,
+    #[command(flatten)]
+    pub(super) level: LevelArg,
     /// Store a check of the original bytes (the default)
     #[arg(long, overrides_with = "no_check")]
     pub(super) check: bool,
@@ -71,9 +75,6 @@ pub(super) struct CompressArgs {
     /// Adaptive experts beside the model; off is for measurement, and larger
     #[arg(long, value_enum, default_value_t = Switch::On, hide_possible_values = true, value_name = "on|off")]
     pub(super) experts: Switch,
-    /// How many experts. Hidden while the fast preset is no faster than the normal one
-    #[arg(long, hide = true, value_enum, default_value_t = PresetName::Normal)]
-    pub(super) preset: PresetName,
     /// Original bytes in a block, at most 16MiB: memory and the delay of a stream grow with it
     #[arg(long, value_name = "SIZE", default_value = "1MiB")]
     pub(super) block_size: String,
@@ -269,10 +270,4 @@ pub(super) enum CompareFormat {
 pub(super) enum ScalingFormat {
     Table,
     Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum PresetName {
-    Fast,
-    Normal,
 }

@@ -53,7 +53,7 @@ pub enum StoreError {
     )]
     Taken(String),
     /// No model has this name, identity or path.
-    #[error("no model {0}; llmzip model list shows those installed")]
+    #[error("no model {0}; {hint}", hint = how_to_find(.0))]
     Unknown(String),
     /// The packed file is broken.
     #[error("model {name}: {error}")]
@@ -457,6 +457,14 @@ pub fn missing_model(identity: &[u8; 8], name: Option<&str>) -> String {
             "needs model {name} (blake3 {digits}...); run: llmzip model add PATH --name {name}"
         ),
         None => format!("needs the model with blake3 {digits}...; run: llmzip model add PATH"),
+    }
+}
+
+/// What helps who asked for a model that is not there.
+fn how_to_find(name: &str) -> String {
+    match super::short_name(name) {
+        Some(_) => format!("llmzip model pull {name} fetches it"),
+        None => "llmzip model list shows those installed".to_owned(),
     }
 }
 
