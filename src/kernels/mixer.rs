@@ -60,7 +60,7 @@ impl MixerKernel {
         }
     }
 
-    /// For each `s` with a step: `weights[offsets[s] + i] += (inputs[i] * steps[s] + 2^11) >> 12`, wrapping.
+    /// For each `s`: `weights[offsets[s] + i] += (inputs[i] * steps[s] + 2^11) >> 12`, wrapping.
     ///
     /// # Panics
     /// As [`dot`](Self::dot).
@@ -77,29 +77,72 @@ impl MixerKernel {
     }
 }
 
+/// Sizes that mixers have: of known length the loops unroll and keep their sums in registers.
+const SIZES: [usize; 2] = [LANES, 4 * LANES];
+
 #[inline(always)]
 fn dot(inputs: &[i32], weights: &[i32], offsets: &[usize], sums: &mut [i32]) {
     assert!(inputs.len().is_multiple_of(LANES));
-    for (sum, &offset) in sums.iter_mut().zip(offsets) {
-        let weights = &weights[offset..offset + inputs.len()];
-        let products = (inputs.iter().zip(weights)).map(|(&x, &w)| x.wrapping_mul(w >> 8));
-        *sum = products.fold(0, i32::wrapping_add);
+    if let Ok(inputs) = inputs.try_into() {
+        dot_sized::<{ SIZES[0] }>(inputs, weights, offsets, sums);
+    } else if let Ok(inputs) = inputs.try_into() {
+        dot_sized::<{ SIZES[1] }>(inputs, weights, offsets, sums);
+    } else {
+        for (sum, &offset) in sums.iter_mut().zip(offsets) {
+            *sum = product(inputs, &weights[offset..offset + inputs.len()]);
+        }
     }
+}
+
+#[inline(always)]
+fn dot_sized<const N: usize>(
+    inputs: &[i32; N],
+    weights: &[i32],
+    offsets: &[usize],
+    sums: &mut [i32],
+) {
+    for (sum, &offset) in sums.iter_mut().zip(offsets) {
+        *sum = product(inputs, &weights[offset..offset + N]);
+    }
+}
+
+#[inline(always)]
+fn product(inputs: &[i32], weights: &[i32]) -> i32 {
+    let products = (inputs.iter().zip(weights)).map(|(&x, &w)| x.wrapping_mul(w >> 8));
+    products.fold(0, i32::wrapping_add)
 }
 
 #[inline(always)]
 fn train(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) {
     assert!(inputs.len().is_multiple_of(LANES));
+    if let Ok(inputs) = inputs.try_into() {
+        train_sized::<{ SIZES[0] }>(inputs, weights, offsets, steps);
+    } else if let Ok(inputs) = inputs.try_into() {
+        train_sized::<{ SIZES[1] }>(inputs, weights, offsets, steps);
+    } else {
+        for (&step, &offset) in steps.iter().zip(offsets) {
+            descend(inputs, &mut weights[offset..offset + inputs.len()], step);
+        }
+    }
+}
+
+#[inline(always)]
+fn train_sized<const N: usize>(
+    inputs: &[i32; N],
+    weights: &mut [i32],
+    offsets: &[usize],
+    steps: &[i32],
+) {
     for (&step, &offset) in steps.iter().zip(offsets) {
-        if step == 0 {
-            continue;
-        }
-        for (&x, w) in inputs
-            .iter()
-            .zip(&mut weights[offset..offset + inputs.len()])
-        {
-            *w = w.wrapping_add(x.wrapping_mul(step).wrapping_add(1 << 11) >> 12);
-        }
+        descend(inputs, &mut weights[offset..offset + N], step);
+    }
+}
+
+/// A step of zero changes nothing.
+#[inline(always)]
+fn descend(inputs: &[i32], weights: &mut [i32], step: i32) {
+    for (&x, w) in inputs.iter().zip(weights) {
+        *w = w.wrapping_add(x.wrapping_mul(step).wrapping_add(1 << 11) >> 12);
     }
 }
 

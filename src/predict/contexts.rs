@@ -6,6 +6,36 @@ use super::record::Record;
 /// Number of hashed contexts.
 pub const CONTEXTS: usize = 26;
 
+/// What each of them is, in their order.
+pub const NAMES: [&str; CONTEXTS] = [
+    "order 1",
+    "order 2",
+    "order 3",
+    "order 4",
+    "order 5",
+    "order 6",
+    "order 8",
+    "word so far, last byte",
+    "word so far and the word before",
+    "word so far and the one before that",
+    "word so far and both before",
+    "word so far and the third before",
+    "second and third last byte",
+    "third and fourth last byte",
+    "last and third last byte",
+    "second and fourth last byte",
+    "column and the byte above",
+    "byte above and the last two",
+    "head of the line, column, last byte",
+    "classes of the last sixteen bytes",
+    "what followed this byte",
+    "what followed these two bytes",
+    "record: the byte above and the place",
+    "record: the two bytes above, last byte",
+    "record: place and the last two bytes",
+    "record: the byte above, the last three",
+];
+
 /// The running features of the text: words, lines, classes of bytes, and what followed before.
 #[derive(Clone)]
 pub struct Contexts {

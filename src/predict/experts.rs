@@ -1,7 +1,7 @@
 //! The experts on the bits of a byte, and the mixing of their opinions with the model's.
 
 use super::apm::Apm;
-use super::contexts::{CONTEXTS, Contexts, combine};
+use super::contexts::{self, CONTEXTS, Contexts, combine};
 use super::counter::Counter;
 use super::events::{EventExperts, Situation};
 use super::histories::Histories;
@@ -13,6 +13,7 @@ use super::pixels::Pixels;
 use super::predictor::{Event, Settings, TokenFacts};
 use super::record::Record;
 use crate::kernels::mixer::{LANES, MixerKernel};
+use std::ops::Range;
 
 /// Match models: their minimum lengths.
 const MATCHES: [usize; 3] = [20, 10, 5];
@@ -20,6 +21,30 @@ const MATCHES: [usize; 3] = [20, 10, 5];
 /// Inputs that are used; the rest up to a multiple of the lanes stays zero.
 const ACTIVE: usize = 2 + 2 * CONTEXTS + MATCHES.len() * MatchModel::INPUTS + Pixels::INPUTS;
 const INPUTS: usize = ACTIVE.next_multiple_of(LANES);
+
+/// Where each expert's inputs begin and end, in the order of [`names`].
+fn inputs_of(expert: usize) -> Range<usize> {
+    const BASE: usize = 2 + Histories::<CONTEXTS>::INPUTS;
+    const PIXELS: usize = BASE + MATCHES.len() * MatchModel::INPUTS;
+    let pair = |start| start..start + 2;
+    match expert {
+        0 => 1..2,
+        context @ 1..=CONTEXTS => pair(2 * context),
+        matches if matches - 1 - CONTEXTS < MATCHES.len() => {
+            pair(BASE + (matches - 1 - CONTEXTS) * MatchModel::INPUTS)
+        }
+        _ => PIXELS..PIXELS + Pixels::INPUTS,
+    }
+}
+
+/// What the experts are called.
+pub fn names() -> Vec<String> {
+    let mut names = vec!["order 0".to_owned()];
+    names.extend(contexts::NAMES.map(str::to_owned));
+    names.extend(MATCHES.map(|minimum| format!("match of {minimum} bytes or more")));
+    names.push("pixels".to_owned());
+    names
+}
 
 /// Contexts of each weight set of the experts' mixer, and of the referee's between them and the model.
 const SETS: [usize; 6] = [16 * 3, 256, 256, 64, 512, 2048];
@@ -39,6 +64,8 @@ pub struct Experts {
     matches: [MatchModel; MATCHES.len()],
     order0: Vec<Counter>,
     inputs: [i32; INPUTS],
+    /// Inputs of experts that are not to be heard.
+    silenced: Range<usize>,
     mixer: Mixer,
     referee: Mixer,
     verdict: [i32; LANES],
@@ -90,6 +117,7 @@ impl Experts {
             matches: MATCHES.map(|minimum| MatchModel::new(minimum, match_bits)),
             order0: vec![Counter::new(1 << 21, 0); 256],
             inputs: [0; INPUTS],
+            silenced: 0..0,
             mixer: Mixer::new(
                 kernel,
                 &initial,
@@ -136,6 +164,11 @@ impl Experts {
             token: Token::default(),
             escaped: 0,
         }
+    }
+
+    /// Takes one expert's voice away.
+    pub fn silence(&mut self, expert: usize) {
+        self.silenced = inputs_of(expert);
     }
 
     /// A token begins, and the one before it ended.
@@ -260,6 +293,7 @@ impl Experts {
         }
         let base = base + MATCHES.len() * MatchModel::INPUTS;
         self.pixels.inputs(partial, &mut self.inputs[base..]);
+        self.inputs[self.silenced.clone()].fill(0);
     }
 
     /// P(bit = 1) of the next bit, from the experts' opinions and the model's.
@@ -353,8 +387,11 @@ impl Experts {
         let a = self.apms[0].refine(logit, refined[0]);
         let b = self.apms[1].refine(logit, refined[1]);
         // The model's opinion is calibrated already: the maps count for less beside it.
-        let weight = if self.with_opinion { 6 } else { 2 };
-        (mixed * weight + a + b) / (weight + 2)
+        if self.with_opinion {
+            (mixed * 6 + a + b) / 8
+        } else {
+            (mixed * 2 + a + b) / 4
+        }
     }
 
     /// Every expert learns the bit, and the eighth completes a byte.

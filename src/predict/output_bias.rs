@@ -36,9 +36,11 @@ impl OutputBias {
     pub fn update(&mut self, cumulative: &[u64], row: u32) {
         let total = cumulative[cumulative.len() - 1];
         // At most RATE * 2^8, because the largest weight alone is 2^24.
-        let per_weight = (RATE << 32) / total.max(1);
+        let per_weight = ((RATE << 32) / total.max(1 << 24)) as u32;
         for (value, sums) in self.values.iter_mut().zip(cumulative.windows(2)) {
-            let step = ((sums[1] - sums[0]) * per_weight) >> 32;
+            // Both factors fit 32 bits: said so, the product is one that vectors have.
+            let weight = u64::from((sums[1] - sums[0]) as u32);
+            let step = (weight * u64::from(per_weight)) >> 32;
             *value = (*value - step as i32).max(-LIMIT);
         }
         let value = &mut self.values[row as usize];

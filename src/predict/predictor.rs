@@ -1,6 +1,6 @@
 //! The predictor: from the next decision's context and the model's opinion to one probability.
 
-use super::experts::Experts;
+use super::experts::{self, Experts};
 use super::light::Light;
 use super::logistic::PROBABILITY_BITS;
 use super::plain::Plain;
@@ -81,6 +81,19 @@ impl Predictor {
         }
     }
 
+    /// What the experts of [`Preset::Normal`] are called.
+    pub fn experts() -> Vec<String> {
+        experts::names()
+    }
+
+    /// Takes away the voice of one of [`Predictor::experts`], by its number, to measure what it is worth. What is coded
+    /// afterwards is in no format. Without effect on other presets.
+    pub fn silence(&mut self, expert: usize) {
+        if let Kind::Mixed(experts) = &mut self.kind {
+            experts.silence(expert);
+        }
+    }
+
     /// Announces a token that will be coded with the language model. Not called in blocks without a model.
     pub fn begin_token(&mut self, facts: TokenFacts) {
         if let Kind::Mixed(experts) = &mut self.kind {
@@ -152,6 +165,30 @@ mod tests {
         preset: Preset::Normal,
         with_model: false,
     };
+
+    #[test]
+    fn every_expert_can_be_silenced_and_none_is_the_others() {
+        let text = b"one two three, four five six; seven eight nine\n".repeat(8);
+        let heard: Vec<u32> = (0..=Predictor::experts().len())
+            .map(|silent| {
+                let mut predictor = Predictor::new(ALONE);
+                if silent > 0 {
+                    predictor.silence(silent - 1);
+                }
+                for &byte in &text {
+                    for position in (0..8).rev() {
+                        predictor.predict(Event::Bit, None);
+                        predictor.update(byte >> position & 1 == 1);
+                    }
+                }
+                predictor.predict(Event::Bit, None)
+            })
+            .collect();
+        assert!(
+            heard[1..].iter().filter(|&&p| p != heard[0]).count() > 20,
+            "{heard:?}"
+        );
+    }
 
     #[test]
     fn experts_learn_what_repeats() {

@@ -36,19 +36,26 @@ impl Table {
     #[inline]
     pub fn find(&mut self, hash: u32, check: u8) -> Row {
         let line = self.line(hash);
-        let rows = &mut self.rows_mut()[line..line + 4];
-        let mut victim = 0;
-        for slot in 0..4 {
-            if rows[slot][0] == check {
-                return Row((line + slot) as u32);
-            }
-            if rows[slot][1] < rows[victim][1] {
-                victim = slot;
-            }
+        let (lines, _) = self.rows_mut().as_chunks_mut::<4>();
+        let rows = &mut lines[line / 4];
+        // Without branches: which slot it is follows no pattern.
+        let mut found = 4;
+        let mut victim = (u32::MAX, 0);
+        for slot in (0..4).rev() {
+            found = if rows[slot][0] == check { slot } else { found };
+            let seen = u32::from(rows[slot][1]);
+            victim = if seen <= victim.0 {
+                (seen, slot)
+            } else {
+                victim
+            };
         }
-        rows[victim] = [0; 16];
-        rows[victim][0] = check;
-        Row((line + victim) as u32)
+        if found == 4 {
+            found = victim.1;
+            rows[found] = [0; 16];
+            rows[found][0] = check;
+        }
+        Row((line + found) as u32)
     }
 
     #[inline]

@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+"""Measures what docs/SCALING.md tells and writes its tables and pictures (Python's standard library alone).
+
+    benches/story.py CORPUS [--models nano,micro,mini] [--larger smollm2] [--checkpoints FOLDER] [EXPERIMENT...]
+
+CORPUS is a folder with the files named below. Each experiment replaces one marked table in docs/SCALING.md and draws
+docs/scaling/EXPERIMENT.svg; the sentences around them are written by hand and are to be read again after a run. What llmzip
+reported is kept under --work, and measured anew only when a command or the binary has changed.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import pathlib
+import subprocess
+
+from chart import bars, lines
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LLMZIP = os.environ.get("LLMZIP", str(ROOT / "target/release/llmzip"))
+PROSE = [
+    "canterbury/alice29.txt",
+    "canterbury/asyoulik.txt",
+    "canterbury/lcet10.txt",
+    "canterbury/plrabn12.txt",
+    "calgary/book1",
+    "fresh2026/peps.rst",
+    "fresh2026/this-week-in-rust.md",
+]
+OTHERS = [
+    "enwik8-1mb",
+    "code/tensor.rs",
+    "code/python-2026.py",
+    "languages/deu.txt",
+    "logs/Linux.log",
+    "structured/iso_3166-2.json",
+]
+
+
+class Bench:
+    """Runs llmzip, and remembers what it said."""
+
+    def __init__(self, corpus, models, larger, checkpoints, work):
+        self.corpus, self.models, self.larger, self.checkpoints = corpus, models, larger, checkpoints
+        self.work = work
+        work.mkdir(parents=True, exist_ok=True)
+        self.binary = hashlib.sha256(pathlib.Path(LLMZIP).read_bytes()).digest()
+
+    def report(self, *arguments):
+        """The JSON that `llmzip ARGUMENTS` prints."""
+        key = hashlib.sha256(self.binary + "\0".join(map(str, arguments)).encode()).hexdigest()[:16]
+        kept = self.work / f"{key}.json"
+        if not kept.exists():
+            done = subprocess.run([LLMZIP, *map(str, arguments)], check=True, stdout=subprocess.PIPE)
+            kept.write_bytes(done.stdout)
+        return json.loads(kept.read_text())
+
+    def scaling(self, file, *options, models=None):
+        """The curve of one file: its points and its law."""
+        names = ",".join(models or self.models)
+        report = self.report("scaling", "-q", "--format", "json", "-m", names, *options, file)
+        return report["curves"][0]
+
+    def head(self, name, length):
+        """The first `length` bytes of a file of the corpus, as a file."""
+        head = self.work / f"{pathlib.Path(name).name}-{length}"
+        head.write_bytes((self.corpus / name).read_bytes()[:length])
+        return head
+
+
+def with_model(curve):
+    return [point for point in curve["points"] if point["parameters"] > 0]
+
+
+def at(fit, parameters):
+    return fit["c"] + fit["a"] * parameters ** -fit["b"]
+
+
+def table(head, rows):
+    ruled = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(map(str, row)) + " |\n" for row in ruled)
+
+
+def short(name):
+    return pathlib.Path(name).name
+
+
+def law(bench):
+    """Bits per byte against parameters, models by themselves, and what a fit to the smaller ones says of the largest."""
+    rows, series = [], []
+    for name in PROSE + OTHERS:
+        curve = bench.scaling(bench.corpus / name, "--experts", "off")
+        points = with_model(curve)
+        row = [short(name)] + [f"{point['bits_per_byte']:.3f}" for point in points]
+        fit = curve["fit"]
+        if fit:
+            error = fit["standard_error"]
+            row += [f"{fit['c']:.2f} + {fit['a']:.3g} N^-{fit['b']:.3f}", "" if error is None else f"{error:.4f}"]
+        else:
+            row += [curve["no_fit"], ""]
+        smaller = bench.scaling(bench.corpus / name, "--experts", "off", models=bench.models[:-1])["fit"]
+        if smaller:
+            measured = points[-1]["bits_per_byte"]
+            row.append(f"{100 * (at(smaller, points[-1]['parameters']) / measured - 1):+.1f} %")
+        else:
+            row.append("")
+        rows.append(row)
+        series.append((short(name), [(point["parameters"], point["bits_per_byte"]) for point in points]))
+    picture = lines(series, "parameters", "bits per byte, model alone", log_x=True)
+    head = ["file", *bench.models, "law", "standard error", "smaller rungs on the largest"]
+    return table(head, rows), picture
+
+
+def both(bench):
+    """The same with experts."""
+    rows, series = [], []
+    for name in PROSE + OTHERS:
+        points = bench.scaling(bench.corpus / name)["points"]
+        rows.append([short(name)] + [f"{point['bits_per_byte']:.3f}" for point in points])
+        series.append((short(name), [(point["parameters"], point["bits_per_byte"]) for point in with_model({"points": points})]))
+    picture = lines(series, "parameters", "bits per byte, model and experts", log_x=True)
+    return table(["file", "none", *bench.models], rows), picture
+
+
+def memory(bench):
+    """Text that models have read, and text of 2026, which none can have read."""
+    files = {
+        "Apache licence": ROOT / "LICENSE-APACHE",
+        "alice29.txt, 11,000 bytes": bench.head("canterbury/alice29.txt", 11_000),
+        "peps.rst, 11,000 bytes": bench.head("fresh2026/peps.rst", 11_000),
+        "til.md, 11,000 bytes": bench.head("fresh2026/til.md", 11_000),
+    }
+    return by_model(bench, files, "bits per byte, model alone")
+
+
+def by_model(bench, files, label):
+    rows, groups = [], []
+    for title, file in files.items():
+        points = with_model(bench.scaling(file, "--experts", "off", models=bench.models + bench.larger))
+        rows.append([title] + [f"{point['bits_per_byte']:.3f}" for point in points])
+        groups.append((title, [point["bits_per_byte"] for point in points]))
+    names = bench.models + bench.larger
+    return table(["text", *names], rows), bars(groups, names, label)
+
+
+def digits_of_pi(count):
+    """Machin's formula in integers."""
+    one = 10 ** (count + 10)
+
+    def arctan_of_inverse(n):
+        term = total = one // n
+        k, sign = 3, -1
+        while term:
+            term //= n * n
+            total += sign * (term // k)
+            k, sign = k + 2, -sign
+        return total
+
+    pi = 4 * (4 * arctan_of_inverse(5) - arctan_of_inverse(239))
+    return str(pi)[: count + 1]
+
+
+def pi(bench):
+    """A rule that no model derives."""
+    file = bench.work / "pi.txt"
+    file.write_text(digits_of_pi(20_000))
+    rows, bits = [], []
+    names = ["none", *bench.models, *bench.larger]
+    for point in bench.scaling(file, models=bench.models + bench.larger)["points"]:
+        bits.append(point["bits_per_byte"])
+        rows.append([point["model"], point["compressed_bytes"], f"{bits[-1]:.4f}"])
+    rows.append(["entropy of a fair digit", math.ceil(20_001 * math.log2(10) / 8), f"{math.log2(10):.4f}"])
+    groups = [(name, [value]) for name, value in zip(names, bits)]
+    return table(["model and experts", "bytes", "bits a digit"], rows), bars(groups, [""], "bits a digit of pi")
+
+
+def languages(bench):
+    """Chinese against English, by byte and by character."""
+    rows, groups = [], []
+    names = bench.models + bench.larger
+    for title, name in {"English": "canterbury/alice29.txt", "German": "languages/deu.txt", "Chinese": "languages/zho.txt"}.items():
+        head = bench.head(name, 30_000)
+        characters = len(head.read_bytes().decode("utf-8", "ignore"))
+        points = with_model(bench.scaling(head, "--experts", "off", models=names))
+        by_character = [8 * point["compressed_bytes"] / characters for point in points]
+        rows.append([title] + [f"{p['bits_per_byte']:.2f} / {c:.2f}" for p, c in zip(points, by_character)])
+        groups.append((title, by_character))
+    return table(["first 30,000 bytes of", *names], rows), bars(groups, names, "bits a character, model alone")
+
+
+def tokens(bench):
+    """One size after different numbers of training tokens: checkpoints packed as TOKENS.llmzmodel."""
+    packs = sorted(bench.checkpoints.glob("*.llmzmodel"), key=lambda pack: int(pack.stem))
+    seen = [int(pack.stem) for pack in packs]
+    rows, series = [], []
+    for name in PROSE + OTHERS:
+        curves = [bench.scaling(bench.corpus / name, "--experts", "off", models=[str(pack)]) for pack in packs]
+        bits = [with_model(curve)[0]["bits_per_byte"] for curve in curves]
+        rows.append([short(name)] + [f"{value:.3f}" for value in bits])
+        series.append((short(name), list(zip(seen, bits))))
+    picture = lines(series, "training tokens", "bits per byte, one size of model alone", log_x=True)
+    return table(["file", *(f"{count / 1e6:.2f} M tokens" for count in seen)], rows), picture
+
+
+def noise(bench):
+    """What cannot be predicted."""
+    points = bench.scaling(bench.corpus / "binary/random64k.bin")["points"]
+    rows = [[p["model"], p["original_bytes"], p["compressed_bytes"], f"{p['bits_per_byte']:.4f}"] for p in points]
+    groups = [(point["model"], [point["bits_per_byte"]]) for point in points]
+    return table(["model", "bytes", "compressed", "bits per byte"], rows), bars(groups, [""], "bits per byte of random bytes")
+
+
+EXPERIMENTS = {run.__name__: run for run in (law, both, tokens, memory, pi, languages, noise)}
+
+
+def replace(document, name, text):
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    before, rest = document.split(begin)
+    return before + begin + text + end + rest.split(end)[1]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpus", type=pathlib.Path)
+    parser.add_argument("experiments", nargs="*", choices=[[], *EXPERIMENTS], default=[])
+    parser.add_argument("--models", default="nano,micro,mini", help="of one family, the smallest first")
+    parser.add_argument("--larger", default="", help="installed models of another family")
+    parser.add_argument("--checkpoints", type=pathlib.Path, help="folder of one model's checkpoints, TOKENS.llmzmodel")
+    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "target/story")
+    args = parser.parse_args()
+    larger = args.larger.split(",") if args.larger else []
+    bench = Bench(args.corpus, args.models.split(","), larger, args.checkpoints, args.work)
+    page = ROOT / "docs/SCALING.md"
+    possible = [name for name in EXPERIMENTS if args.checkpoints or name != "tokens"]
+    for name in args.experiments or possible:
+        text, picture = EXPERIMENTS[name](bench)
+        (ROOT / "docs/scaling" / f"{name}.svg").write_text(picture)
+        page.write_text(replace(page.read_text(), name, text))
+        print(name, flush=True)
+
+
+if __name__ == "__main__":
+    main()
