@@ -1,9 +1,10 @@
 //! Bytes to a frame.
 
-use std::io::{Read, Write};
+use std::io::{Read, Write, sink};
 use std::sync::Arc;
 
 use crate::codec::encode::BlockEncoder;
+use crate::codec::ledger::{Entry, Ledger};
 use crate::codec::plan::{self, Class};
 use crate::container::{Block, ContainerError, FrameHeader, FrameWriter, MAX_BLOCK_LEN, Mode};
 use crate::predict::{PREDICTOR_VERSION, Preset, Settings};
@@ -62,9 +63,51 @@ impl CompressOptions {
 ///
 /// [`Error::Read`], [`Error::Write`], and [`Error::Unsupported`] for options out of range.
 pub fn compress(
+    input: impl Read,
+    output: impl Write,
+    options: &CompressOptions,
+    progress: OnProgress<'_>,
+) -> Result<Summary, Error> {
+    let ledger = options.count_cross_entropy.then(Ledger::sum);
+    write_frame(input, output, options, ledger, &mut |_| {}, progress)
+}
+
+/// What became of a stretch of input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracedBlock {
+    /// How it was coded.
+    pub mode: Mode,
+    /// Original bytes.
+    pub original_len: u64,
+    /// What each piece of it cost, in order; none if it is stored.
+    pub entries: Vec<Entry>,
+}
+
+/// Compresses as [`compress`] does, without writing anything, and gives what each piece of the input costs, block by
+/// block, and what it all amounts to, [`Summary::cross_entropy`] included. Some 60 bytes of memory a token.
+///
+/// # Errors
+///
+/// As [`compress`].
+pub fn trace(
+    input: impl Read,
+    options: &CompressOptions,
+    progress: OnProgress<'_>,
+) -> Result<(Summary, Vec<TracedBlock>), Error> {
+    let mut blocks = Vec::new();
+    let mut on_block = |block| blocks.push(block);
+    let ledger = Some(Ledger::detailed());
+    let summary = write_frame(input, sink(), options, ledger, &mut on_block, progress)?;
+    Ok((summary, blocks))
+}
+
+/// Reads `input` to its end and writes one frame; `ledger`, if there is one, is kept from block to block.
+fn write_frame(
     mut input: impl Read,
     output: impl Write,
     options: &CompressOptions,
+    ledger: Option<Ledger>,
+    on_block: &mut dyn FnMut(TracedBlock),
     progress: OnProgress<'_>,
 ) -> Result<Summary, Error> {
     if !(1..=MAX_BLOCK_LEN).contains(&options.block_len) {
@@ -85,14 +128,17 @@ pub fn compress(
         independent_blocks: options.independent_blocks,
         checksum: options.checksum,
     };
+    let keeps_ledger = ledger.is_some();
     let mut frame = FrameEncoder {
         writer: FrameWriter::new(output, &header).map_err(writing)?,
         options,
+        start: Start { options, ledger },
         blocks: None,
         summary: Summary {
-            cross_entropy: options.count_cross_entropy.then_some(0.0),
+            cross_entropy: keeps_ledger.then_some(0.0),
             ..Summary::default()
         },
+        on_block,
         progress,
     };
     loop {
@@ -115,9 +161,11 @@ pub fn compress(
 struct FrameEncoder<'a, W: Write> {
     writer: FrameWriter<W>,
     options: &'a CompressOptions,
+    start: Start<'a>,
     /// What the blocks so far have taught; `None` before the first.
     blocks: Option<BlockEncoder>,
     summary: Summary,
+    on_block: &'a mut dyn FnMut(TracedBlock),
     progress: OnProgress<'a>,
 }
 
@@ -146,7 +194,7 @@ impl<W: Write> FrameEncoder<'_, W> {
         };
         let mut encoder = match self.blocks.take() {
             Some(encoder) => encoder,
-            None => fresh(self.options),
+            None => self.start.encoder(),
         };
         let before =
             (bytes.len() < SHORT_RUN || plan::is_nearly_random(bytes)).then(|| encoder.clone());
@@ -173,10 +221,10 @@ impl<W: Write> FrameEncoder<'_, W> {
     /// Codes the first run of a frame in every mode and keeps the shortest result.
     fn try_all(&mut self, bytes: &[u8], use_model: bool) -> Result<(), Error> {
         let mut mode = Mode::Experts;
-        let (mut encoder, mut coded) = code_afresh(self.options, mode, bytes, &mut |_, _| {});
+        let (mut encoder, mut coded) = self.start.code(mode, bytes, &mut |_, _| {});
         if use_model {
             let (other, other_coded) =
-                code_afresh(self.options, Mode::Model, bytes, &mut |original, coded| {
+                self.start.code(Mode::Model, bytes, &mut |original, coded| {
                     (self.progress)(Progress {
                         original: original as u64,
                         compressed: coded as u64,
@@ -196,18 +244,14 @@ impl<W: Write> FrameEncoder<'_, W> {
     /// Whether a sample of `text` gets shorter with the model than without, both starting afresh.
     fn model_helps(&self, text: &[u8]) -> bool {
         let sample = plan::sample(text);
-        let len = |mode| {
-            code_afresh(self.options, mode, &sample, &mut |_, _| {})
-                .1
-                .len()
-        };
+        let len = |mode| self.start.code(mode, &sample, &mut |_, _| {}).1.len();
         !self.options.experts || len(Mode::Model) < len(Mode::Experts)
     }
 
     fn store(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut encoder = match self.blocks.take() {
             Some(encoder) => encoder,
-            None => fresh(self.options),
+            None => self.start.encoder(),
         };
         encoder.pass_raw(bytes);
         self.blocks = Some(encoder);
@@ -223,16 +267,18 @@ impl<W: Write> FrameEncoder<'_, W> {
         self.summary.original_len += original.len() as u64;
         self.summary.compressed_len += block.payload.len() as u64;
         self.summary.modes.add(mode, original.len() as u64);
-        if let Some(sum) = &mut self.summary.cross_entropy {
-            // Trials and what was taken back count elsewhere: this encoder coded what is written.
-            let coded = self
-                .blocks
-                .as_mut()
-                .and_then(BlockEncoder::take_cross_entropy);
+        // Trials and what was taken back count elsewhere: this encoder coded what is written.
+        let ledger = self.blocks.as_mut().and_then(BlockEncoder::take_ledger);
+        if let (Some(sum), Some(ledger)) = (&mut self.summary.cross_entropy, ledger) {
             *sum += match mode {
                 Mode::Raw => 8.0 * original.len() as f64,
-                _ => coded.unwrap_or(0.0),
+                _ => ledger.bits(),
             };
+            (self.on_block)(TracedBlock {
+                mode,
+                original_len: original.len() as u64,
+                entries: ledger.into_entries(),
+            });
         }
         self.writer.write_block(block, original).map_err(writing)?;
         (self.progress)(Progress {
@@ -250,28 +296,38 @@ impl<W: Write> FrameEncoder<'_, W> {
     }
 }
 
-/// An encoder that has seen nothing.
-fn fresh(options: &CompressOptions) -> BlockEncoder {
-    let mut encoder = match &options.model {
-        Some(model) => BlockEncoder::with_model(options.settings(), Arc::clone(model.engine())),
-        None => BlockEncoder::experts_only(options.settings()),
-    };
-    if options.count_cross_entropy {
-        encoder.count_cross_entropy();
-    }
-    encoder
+/// What an encoder is made of at the start of a frame.
+struct Start<'a> {
+    options: &'a CompressOptions,
+    /// An empty one, if costs are wanted.
+    ledger: Option<Ledger>,
 }
 
-/// Codes `bytes` with an encoder that has seen nothing, and gives the encoder too.
-fn code_afresh(
-    options: &CompressOptions,
-    mode: Mode,
-    bytes: &[u8],
-    progress: &mut dyn FnMut(usize, usize),
-) -> (BlockEncoder, Vec<u8>) {
-    let mut encoder = fresh(options);
-    let coded = code(options, &mut encoder, mode, bytes, progress);
-    (encoder, coded)
+impl Start<'_> {
+    /// An encoder that has seen nothing.
+    fn encoder(&self) -> BlockEncoder {
+        let settings = self.options.settings();
+        let mut encoder = match &self.options.model {
+            Some(model) => BlockEncoder::with_model(settings, Arc::clone(model.engine())),
+            None => BlockEncoder::experts_only(settings),
+        };
+        if let Some(ledger) = &self.ledger {
+            encoder.keep(ledger.clone());
+        }
+        encoder
+    }
+
+    /// Codes `bytes` with an encoder that has seen nothing, and gives the encoder too.
+    fn code(
+        &self,
+        mode: Mode,
+        bytes: &[u8],
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> (BlockEncoder, Vec<u8>) {
+        let mut encoder = self.encoder();
+        let coded = code(self.options, &mut encoder, mode, bytes, progress);
+        (encoder, coded)
+    }
 }
 
 /// Codes `bytes` with `encoder` in a mode it has a model for.

@@ -33,7 +33,7 @@ mod decompress;
 mod error;
 mod language;
 
-pub use compress::{CompressOptions, compress};
+pub use compress::{CompressOptions, TracedBlock, compress, trace};
 pub use decompress::{decompress, no_models};
 pub use error::Error;
 pub use language::Model;

@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use llmzip::predict::Preset;
 #[cfg(feature = "compare")]
 use llmzip::report::compare::{self, Comparison};
+#[cfg(feature = "encode")]
+use llmzip::report::explain::{self, Explanation};
 use llmzip::report::scaling::{self, Scaling};
 
 use super::failure::Failure;
 use super::text;
+#[cfg(feature = "encode")]
+use super::typed::ExplainArgs;
 use super::typed::{
     CatArgs, CompressArgs, DecompressArgs, FileArgs, MeasureArgs, OutputArgs, ReadingArgs, RunArgs,
-    ScalingArgs, ScalingFormat, Switch, TalkArgs, TestArgs,
+    ScalingArgs, ScalingFormat, Switch, TalkArgs, TestArgs, WatchArgs,
 };
 #[cfg(feature = "compare")]
 use super::typed::{CompareArgs, CompareFormat};
@@ -109,9 +113,15 @@ pub(super) struct Decompress {
 /// What a report is to measure, and with what.
 pub(super) struct Measure {
     pub(super) inputs: Vec<Input>,
+    pub(super) models: ModelList,
+    pub(super) watching: Watching,
+}
+
+/// How a report is made.
+#[derive(Clone, Copy)]
+pub(super) struct Watching {
     /// Overwrite, follow symbolic links.
     pub(super) force: bool,
-    pub(super) models: ModelList,
     pub(super) means: Means,
     pub(super) progress: bool,
 }
@@ -145,6 +155,18 @@ pub(super) struct Scale {
     pub(super) pictures: Vec<(PathBuf, Render)>,
 }
 
+/// A meant `explain`.
+#[cfg(feature = "encode")]
+pub(super) struct Explain {
+    pub(super) input: Input,
+    pub(super) model: ModelChoice,
+    pub(super) watching: Watching,
+    /// What is printed.
+    pub(super) render: fn(&Explanation) -> String,
+    /// Where the page goes, if one is wanted.
+    pub(super) page: Option<PathBuf>,
+}
+
 pub(super) fn compress(args: CompressArgs) -> Result<Compress, Failure> {
     let block_len = text::parse_size(&args.block_size)
         .and_then(|size| u32::try_from(size).ok())
@@ -156,11 +178,7 @@ pub(super) fn compress(args: CompressArgs) -> Result<Compress, Failure> {
             ))
         })?;
     let level = args.level.0;
-    let model = match args.model.as_deref().or(level.map(|level| level.model)) {
-        None => ModelChoice::Default,
-        Some(NO_MODEL) => ModelChoice::None,
-        Some(name) => ModelChoice::Named(name.to_owned()),
-    };
+    let model = choice(args.model.as_deref().or(level.map(|level| level.model)));
     Ok(Compress {
         files: files(args.files, args.output, args.talk)?,
         means: means(&args.run)?,
@@ -240,23 +258,51 @@ pub(super) fn scaling(args: ScalingArgs) -> Result<Scale, Failure> {
 }
 
 fn measure(args: MeasureArgs) -> Result<Measure, Failure> {
-    if args.quiet > 1 {
-        text::be_silent();
-    }
     let named = |models: Vec<String>| {
         let models = models.into_iter().filter(|name| name != NO_MODEL);
         ModelList::Named(models.collect())
     };
     Ok(Measure {
         inputs: inputs(FileArgs { files: args.files }),
-        force: args.force,
         models: match args.models.is_empty() {
             true => ModelList::All,
             false => named(args.models),
         },
+        watching: watching(&args.watching)?,
+    })
+}
+
+#[cfg(feature = "encode")]
+pub(super) fn explain(args: ExplainArgs) -> Result<Explain, Failure> {
+    Ok(Explain {
+        input: input(args.file),
+        model: choice(args.model.as_deref()),
+        watching: watching(&args.watching)?,
+        render: match args.json {
+            true => explain::render::json,
+            false => explain::render::table,
+        },
+        page: args.output,
+    })
+}
+
+fn watching(args: &WatchArgs) -> Result<Watching, Failure> {
+    if args.quiet > 1 {
+        text::be_silent();
+    }
+    Ok(Watching {
+        force: args.force,
         means: means(&args.run)?,
         progress: args.quiet == 0 && !args.no_progress,
     })
+}
+
+fn choice(model: Option<&str>) -> ModelChoice {
+    match model {
+        None => ModelChoice::Default,
+        Some(NO_MODEL) => ModelChoice::None,
+        Some(name) => ModelChoice::Named(name.to_owned()),
+    }
 }
 
 /// The model to try first; that a file needs none is for the file to say.
@@ -269,14 +315,14 @@ pub(super) fn inputs(args: FileArgs) -> Vec<Input> {
     if args.files.is_empty() {
         return vec![Input::Stdin];
     }
-    let input = |file: PathBuf| {
-        if file.as_os_str() == DASH {
-            Input::Stdin
-        } else {
-            Input::File(file)
-        }
-    };
     args.files.into_iter().map(input).collect()
+}
+
+fn input(file: PathBuf) -> Input {
+    match file.as_os_str() == DASH {
+        true => Input::Stdin,
+        false => Input::File(file),
+    }
 }
 
 fn files(files: FileArgs, output: OutputArgs, talk: TalkArgs) -> Result<Files, Failure> {

@@ -11,6 +11,8 @@ mod compare;
 mod compress;
 mod decompress;
 mod estimate;
+#[cfg(feature = "encode")]
+mod explain;
 mod failure;
 mod files;
 mod info;
@@ -21,6 +23,7 @@ mod meant;
 mod model;
 mod models;
 mod output;
+mod picture;
 mod progress;
 mod samples;
 mod scaling;
@@ -45,7 +48,7 @@ const USAGE: u8 = 2;
 pub fn main() -> ExitCode {
     let typed = match Typed::try_parse() {
         Ok(typed) => typed,
-        Err(error) => return explain(&error),
+        Err(error) => return usage(&error),
     };
     interrupt::install();
     let done = match typed.command {
@@ -54,6 +57,8 @@ pub fn main() -> ExitCode {
         Command::Cat(args) => meant::cat(args).and_then(decompress::run),
         Command::Test(args) => meant::test(args).and_then(decompress::run),
         Command::Info(args) => info::run(args),
+        #[cfg(feature = "encode")]
+        Command::Explain(args) => meant::explain(args).and_then(explain::run),
         Command::Scaling(args) => meant::scaling(args).and_then(scaling::run),
         #[cfg(feature = "compare")]
         Command::Compare(args) => meant::compare(args).and_then(compare::run),
@@ -76,7 +81,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Help and version as they are; a usage error in one line.
-fn explain(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         // A reader that has gone away has seen enough.
         let _ = error.print();

@@ -106,6 +106,23 @@ impl Models {
         Ok(rungs)
     }
 
+    /// The one that `choice` stands for.
+    #[cfg(feature = "encode")]
+    pub(super) fn chosen_rung(&self, choice: &ModelChoice) -> Result<Rung, Failure> {
+        let block_len = CompressOptions::default().block_len;
+        match choice {
+            ModelChoice::None => {
+                self.check_memory(None, block_len)?;
+                Ok(Rung::experts())
+            }
+            ModelChoice::Default => self.rung(
+                embedded::default().name.to_owned(),
+                find(embedded::default().name)?,
+            ),
+            ModelChoice::Named(name) => self.rung(name.clone(), find(name)?),
+        }
+    }
+
     fn rung(&self, name: String, found: Found) -> Result<Rung, Failure> {
         let model = self.make_ready(found.model, found.name)?;
         self.check_memory(Some(&model), CompressOptions::default().block_len)

@@ -3,31 +3,64 @@
 use std::io::Read;
 
 use llmzip::Progress;
-use llmzip::report::{Direction, Sample, Step};
+use llmzip::report::{Direction, Rung, Sample, Step};
 
 use super::failure::Failure;
 use super::input;
-use super::meant::Measure;
+use super::meant::{Input, Measure};
+use super::models::Models;
 use super::progress::Bar;
 use super::text;
 
+/// What a report measures, and with what.
+pub(super) struct Material {
+    pub(super) samples: Vec<Sample>,
+    pub(super) rungs: Vec<Rung>,
+    /// Whether nothing is missing. What is has been reported.
+    pub(super) complete: bool,
+}
+
+/// Reads all inputs and makes all models ready; `None` if no input could be read.
+pub(super) fn gather(measure: &Measure) -> Result<Option<Material>, Failure> {
+    let (samples, mut complete) = read(measure);
+    if samples.is_empty() {
+        return Ok(None);
+    }
+    let rungs = Models::new(measure.watching.means).ladder(&measure.models, &mut |failure| {
+        text::complain(&failure.to_string());
+        complete = false;
+    })?;
+    Ok(Some(Material {
+        samples,
+        rungs,
+        complete,
+    }))
+}
+
 /// Reads all inputs; whether all could be read. Those that could not have been reported.
-pub(super) fn read(measure: &Measure) -> (Vec<Sample>, bool) {
+fn read(measure: &Measure) -> (Vec<Sample>, bool) {
     let mut samples = Vec::new();
     for input in &measure.inputs {
-        let mut bytes = Vec::new();
-        let read = input::open(input, measure.force).and_then(|mut opened| {
-            let read = opened.reader.read_to_end(&mut bytes);
-            read.map_err(|error| Failure::Said(format!("cannot read: {error}")))
-        });
-        let name = input::name(input);
-        match read {
-            Ok(_) => samples.push(Sample { name, bytes }),
-            Err(failure) => text::complain(&format!("{name}: {failure}")),
+        match read_one(input, measure.watching.force) {
+            Ok(sample) => samples.push(sample),
+            Err(failure) => text::complain(&failure.to_string()),
         }
     }
     let all_well = samples.len() == measure.inputs.len();
     (samples, all_well)
+}
+
+/// Reads an input whole.
+pub(super) fn read_one(input: &Input, force: bool) -> Result<Sample, Failure> {
+    let name = input::name(input);
+    let mut bytes = Vec::new();
+    input::open(input, force)
+        .and_then(|mut opened| {
+            let read = opened.reader.read_to_end(&mut bytes);
+            read.map_err(|error| Failure::Said(format!("cannot read: {error}")))
+        })
+        .map_err(|failure| Failure::Said(format!("{name}: {failure}")))?;
+    Ok(Sample { name, bytes })
 }
 
 /// A bar that says which compressor works on which file.
@@ -51,6 +84,7 @@ impl Steps {
         let direction = match step.direction {
             Direction::Compress => "compressing",
             Direction::Decompress => "decompressing",
+            Direction::Measure => "measuring",
         };
         let name = format!("{}, {}, {direction}", step.file, step.compressor);
         if self.current.as_ref().is_none_or(|(now, _)| *now != name) {

@@ -42,6 +42,9 @@ pub(super) enum Command {
     Compare(CompareArgs),
     /// Say how small FILEs get as models grow, and the law behind it
     Scaling(ScalingArgs),
+    /// Show where the bits of FILE go, token by token
+    #[cfg(feature = "encode")]
+    Explain(ExplainArgs),
     /// Add, fetch, list, verify, remove and check models
     Model(super::model::ModelArgs),
     /// Write a completion script for a shell to standard output
@@ -167,6 +170,25 @@ pub(super) struct ScalingArgs {
     pub(super) html: Option<PathBuf>,
 }
 
+#[cfg(feature = "encode")]
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The file; - is standard input
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The language model: a name, a packed file, or "none" [default: the largest built-in one]
+    #[arg(short, long, value_name = "NAME|PATH")]
+    pub(super) model: Option<String>,
+    /// Write a page for a browser, which needs nothing else
+    #[arg(short, long, value_name = "FILE.html")]
+    pub(super) output: Option<PathBuf>,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) watching: WatchArgs,
+}
+
 /// What reports measure, and with what.
 #[derive(Debug, Args)]
 pub(super) struct MeasureArgs {
@@ -176,6 +198,13 @@ pub(super) struct MeasureArgs {
     /// The models: names or packed files, separated by commas [default: all there are]
     #[arg(short, long, value_name = "NAME|PATH,...", value_delimiter = ',')]
     pub(super) models: Vec<String>,
+    #[command(flatten)]
+    pub(super) watching: WatchArgs,
+}
+
+/// How reports are made.
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
     #[command(flatten)]
     pub(super) run: RunArgs,
     /// Overwrite outputs, follow symbolic links

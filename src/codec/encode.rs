@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use super::byte_path::{Odds, Question, Walk};
 use super::coder::Encoder;
 use super::language_model::LanguageModel;
+use super::ledger::{Ledger, Opinion};
 use crate::engine::{Engine, Logits};
 use crate::model::Piece;
 use crate::predict::{Event, OutputBias, PROBABILITY_BITS, Predictor, Settings, TokenFacts};
@@ -15,8 +16,8 @@ use crate::predict::{Event, OutputBias, PROBABILITY_BITS, Predictor, Settings, T
 pub struct BlockEncoder {
     predictor: Predictor,
     model: Option<ModelEncoder>,
-    /// Where the ideal code length is summed, if it is wanted.
-    cross_entropy: Option<f64>,
+    /// Where costs are noted, if they are wanted.
+    ledger: Option<Ledger>,
 }
 
 /// A language model and what goes with it.
@@ -37,7 +38,7 @@ impl BlockEncoder {
         BlockEncoder {
             predictor: Predictor::new(settings),
             model: None,
-            cross_entropy: None,
+            ledger: None,
         }
     }
 
@@ -53,19 +54,18 @@ impl BlockEncoder {
                 bias,
                 escapes,
             }),
-            cross_entropy: None,
+            ledger: None,
         }
     }
 
-    /// From now on sums the ideal code length of every decision.
-    pub fn count_cross_entropy(&mut self) {
-        self.cross_entropy = Some(0.0);
+    /// From now on notes what everything costs.
+    pub fn keep(&mut self, ledger: Ledger) {
+        self.ledger = Some(ledger);
     }
 
-    /// The ideal code length of what was coded since this was last asked, in bits: the sum of -log2
-    /// of the predicted probabilities. `None` if it is not counted.
-    pub fn take_cross_entropy(&mut self) -> Option<f64> {
-        self.cross_entropy.as_mut().map(std::mem::take)
+    /// What was noted since this was last asked; `None` if nothing is.
+    pub fn take_ledger(&mut self) -> Option<Ledger> {
+        self.ledger.as_mut().map(Ledger::take)
     }
 
     /// Notes a block that is stored as it is.
@@ -80,10 +80,11 @@ impl BlockEncoder {
         let mut decisions = Decisions {
             predictor: &mut self.predictor,
             coder: Encoder::new(),
-            cross_entropy: self.cross_entropy.as_mut(),
+            ledger: self.ledger.as_mut(),
         };
         for (i, &byte) in bytes.iter().enumerate() {
             decisions.byte(byte);
+            decisions.enter(1, || None);
             if i % 4096 == 4095 {
                 progress(i + 1, decisions.coder.len());
             }
@@ -116,7 +117,7 @@ impl BlockEncoder {
         let mut decisions = Decisions {
             predictor: &mut self.predictor,
             coder: Encoder::new(),
-            cross_entropy: self.cross_entropy.as_mut(),
+            ledger: self.ledger.as_mut(),
         };
         // The engine computes a chunk of predictions while the coder uses the one before; two
         // buffers travel between them.
@@ -146,6 +147,7 @@ impl BlockEncoder {
                 match piece {
                     Piece::Byte(byte) => {
                         decisions.byte(byte);
+                        decisions.enter(1, || None);
                         done += 1;
                     }
                     Piece::Token(row) => {
@@ -169,6 +171,9 @@ impl BlockEncoder {
                         row_in_chunk += 1;
                         let walk = Walk::new(tokens, &cumulative, len - done);
                         decisions.token(walk, &cumulative, tokens.bytes(row));
+                        decisions.enter(tokens.bytes(row).len(), || {
+                            Some(Opinion::new(&cumulative, row))
+                        });
                         if let Some(bias) = bias {
                             bias.update(&cumulative, row);
                         }
@@ -197,17 +202,25 @@ fn code_length(p: u32, bit: bool) -> f64 {
 struct Decisions<'a> {
     predictor: &'a mut Predictor,
     coder: Encoder,
-    cross_entropy: Option<&'a mut f64>,
+    ledger: Option<&'a mut Ledger>,
 }
 
 impl Decisions<'_> {
     fn settle(&mut self, event: Event, opinion: Option<u32>, bit: bool) {
         let p = self.predictor.predict(event, opinion);
-        if let Some(sum) = &mut self.cross_entropy {
-            **sum += code_length(p, bit);
+        if let Some(ledger) = &mut self.ledger {
+            ledger.add(code_length(p, bit));
         }
         self.coder.encode(p, bit);
         self.predictor.update(bit);
+    }
+
+    /// The decisions since the last entry were about a piece of `len` bytes.
+    fn enter(&mut self, len: usize, opinion: impl FnOnce() -> Option<Opinion>) {
+        if let Some(ledger) = &mut self.ledger {
+            let opinion = ledger.is_detailed().then(opinion).flatten();
+            ledger.enter(len, opinion);
+        }
     }
 
     fn byte(&mut self, byte: u8) {

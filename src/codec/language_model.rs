@@ -131,6 +131,25 @@ impl Foresight<'_> {
     }
 }
 
+/// What each of `rows` costs `engine` by itself in bits, when it has seen nothing before the first.
+pub fn costs(engine: &Arc<Engine>, rows: &[u32]) -> Vec<f64> {
+    let mut model = LanguageModel::new(Arc::clone(engine));
+    let mut foresight = model.foresee(rows);
+    let mut logits = Logits::default();
+    let mut cumulative = vec![0; engine.model().tokens().len() + 1];
+    let mut costs = Vec::with_capacity(rows.len());
+    while foresight.next_chunk(&mut logits) {
+        for row_logits in 0..logits.rows() {
+            LanguageModel::distribution(engine, logits.row(row_logits), None, &mut cumulative);
+            let row = rows[costs.len()] as usize;
+            let weight = cumulative[row + 1] - cumulative[row];
+            let total = cumulative.last().copied().unwrap_or(1);
+            costs.push((total as f64 / weight as f64).log2());
+        }
+    }
+    costs
+}
+
 fn start_row(engine: &Engine) -> u32 {
     engine.model().config().bos.unwrap_or(0)
 }

@@ -6,7 +6,7 @@
 //! Without one, the decisions are simply the bits of the bytes. [`encode`] and [`decode`] are mirror
 //! images: whatever one does between two decisions, the other does too. [`plan`] chooses the modes.
 //! The decoder, which would otherwise ask the language model about one token at a time, drafts the tokens to come
-//! (`draft`, `speculation`).
+//! (`draft`, `speculation`). [`ledger`] notes for reports what everything cost.
 //!
 //! This folder knows bytes, tokens and probabilities; how blocks lie in a file is
 //! [`crate::container`]'s affair, and how the model computes is [`crate::engine`]'s.
@@ -17,11 +17,13 @@ pub mod decode;
 mod draft;
 pub mod encode;
 mod language_model;
+pub mod ledger;
 pub mod plan;
 mod speculation;
 
 pub use coder::CODED_BITS;
 pub use draft::Drafts;
+pub use language_model::costs;
 
 /// Why coded bytes cannot be what an encoder wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

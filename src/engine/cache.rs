@@ -132,14 +132,14 @@ impl Plane {
 }
 
 impl Cache {
-    pub(super) fn new(config: &Config) -> Cache {
-        let slots = (config.window + SLACK).next_multiple_of(LANES);
+    pub(super) fn new(config: &Config, window: usize) -> Cache {
+        let slots = (window + SLACK).next_multiple_of(LANES);
         let plane = Plane {
             ring: Store::new(slots, config.head_dim),
             sinks: Store::new(LANES, config.head_dim),
         };
         Cache {
-            window: config.window,
+            window,
             sinks: config.sinks,
             slots,
             position: 0,

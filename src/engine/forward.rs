@@ -43,6 +43,8 @@ pub struct Engine {
     kernels: KernelSet,
     pool: Pool,
     weights: Weights,
+    /// Positions that attention sees; the model's own but for measurements.
+    window: usize,
     /// Workspaces not in use.
     idle: Mutex<Vec<Workspace>>,
 }
@@ -221,6 +223,7 @@ impl Engine {
         };
         let weights = Weights::new(&model)?;
         Ok(Engine {
+            window: model.config().window,
             model,
             kernels,
             pool: Pool::new(threads),
@@ -246,7 +249,15 @@ impl Engine {
 
     /// An empty stream.
     pub fn new_cache(&self) -> Cache {
-        Cache::new(self.model.config())
+        Cache::new(self.model.config(), self.window)
+    }
+
+    /// The same engine with a window of at most `window` positions, at least one. For measurements: what is coded with it
+    /// is in no format.
+    #[must_use]
+    pub fn with_window(self, window: usize) -> Engine {
+        let window = window.clamp(1, self.window);
+        Engine { window, ..self }
     }
 
     /// Runs the tokens of every segment and writes one row of logits for each token, segment after segment.
@@ -320,7 +331,7 @@ impl Engine {
             })
         };
         // A sink that the window has passed keeps the distance it had then.
-        let furthest = (config.window + config.sinks).saturating_sub(1) as u64;
+        let furthest = (self.window + config.sinks).saturating_sub(1) as u64;
         ws.angles.set(&self.weights.rope_steps, positions());
         ws.sink_angles.set(
             &self.weights.rope_steps,
@@ -740,6 +751,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_window_cut_is_that_of_a_model_with_a_shorter_one() {
+        let long = Config {
+            window: 96,
+            ..tiny()
+        };
+        let short = Config {
+            window: 20,
+            ..tiny()
+        };
+        let tokens = tokens(&long, 200, 5);
+        let kernels = KernelSet::choose().unwrap();
+        let cut = engine(&long, kernels, 1).with_window(20);
+        let want = run(&engine(&short, kernels, 1), &tokens, &[64]);
+        assert!(run(&cut, &tokens, &[64]) == want);
+        assert!(run(&cut.with_window(1000), &tokens, &[1]) == want);
+        assert!(run(&engine(&long, kernels, 1), &tokens, &[64]) != want);
     }
 
     #[test]

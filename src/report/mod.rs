@@ -1,6 +1,7 @@
 //! Reports on how compression behaves: everything is measured first, then rendered.
 //!
-//! `compare` sets llmzip beside the codecs that everybody has, [`scaling`] its models beside each other.
+//! `compare` sets llmzip beside the codecs that everybody has, [`scaling`] its models beside each other, `explain`
+//! shows where the bits of a file go.
 //! A measurement compresses files in memory, whole, exactly as `llmzip compress` does with its
 //! default options, so sizes equal those of the files it would write. Renderers are pure functions of
 //! what was measured. This folder may use all of the library; it knows no option and no terminal.
@@ -10,6 +11,8 @@ mod classical;
 #[cfg(feature = "compare")]
 pub mod compare;
 mod error;
+#[cfg(feature = "encode")]
+pub mod explain;
 pub mod numbers;
 mod rung;
 pub mod scaling;
@@ -49,6 +52,8 @@ pub enum Direction {
     Compress,
     /// Compressed to original.
     Decompress,
+    /// Neither: the model is asked about a file.
+    Measure,
 }
 
 /// Called as a measurement goes on.

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "encode")]
+use super::explain::window::{self, Window};
 use super::{Direction, OnStep, ReportError, Sample, Step};
 use crate::{CompressOptions, Error, Model, Summary, compress};
+#[cfg(feature = "encode")]
+use crate::{TracedBlock, trace};
 
 /// A step of the ladder of models. Without a model it is the adaptive experts alone.
 #[derive(Clone)]
@@ -66,10 +70,8 @@ impl Rung {
         on_step: OnStep<'_>,
     ) -> Result<(Vec<u8>, Summary), ReportError> {
         let options = CompressOptions {
-            model: self.model.clone(),
-            experts: self.experts,
             count_cross_entropy,
-            ..CompressOptions::default()
+            ..self.options()
         };
         let mut compressed = Vec::new();
         let summary = compress(
@@ -80,6 +82,45 @@ impl Rung {
         )
         .map_err(|error| self.failed(sample, error))?;
         Ok((compressed, summary))
+    }
+
+    /// Compresses `sample` into nothing and says what each piece of it cost.
+    #[cfg(feature = "encode")]
+    pub(super) fn trace(
+        &self,
+        sample: &Sample,
+        on_step: OnStep<'_>,
+    ) -> Result<(Summary, Vec<TracedBlock>), ReportError> {
+        trace(sample.bytes.as_slice(), &self.options(), &mut |progress| {
+            on_step(self.step(sample, Direction::Compress, progress.original));
+        })
+        .map_err(|error| self.failed(sample, error))
+    }
+
+    /// What the model's window is worth on `sample`; nothing without a model.
+    #[cfg(feature = "encode")]
+    pub(super) fn windows(
+        &self,
+        sample: &Sample,
+        on_step: OnStep<'_>,
+    ) -> Result<Vec<Window>, ReportError> {
+        let Some(model) = &self.model else {
+            return Ok(Vec::new());
+        };
+        window::measure(model, &sample.bytes, &mut |done, all| {
+            let done = sample.bytes.len() as u64 * done as u64 / all as u64;
+            on_step(self.step(sample, Direction::Measure, done));
+        })
+        .map_err(|error| self.failed(sample, error))
+    }
+
+    /// Bytes of a row of the model's vocabulary.
+    #[cfg(feature = "encode")]
+    pub(super) fn token(&self, row: u32) -> Vec<u8> {
+        let model = self.model.as_ref();
+        model.map_or_else(Vec::new, |model| {
+            model.engine().model().tokens().bytes(row).to_vec()
+        })
     }
 
     /// Decompresses what [`Rung::compress`] made of `sample`.
@@ -102,6 +143,14 @@ impl Rung {
         )
         .map_err(|error| self.failed(sample, error))?;
         Ok(restored)
+    }
+
+    fn options(&self) -> CompressOptions {
+        CompressOptions {
+            model: self.model.clone(),
+            experts: self.experts,
+            ..CompressOptions::default()
+        }
     }
 
     fn step<'a>(&'a self, sample: &'a Sample, direction: Direction, done: u64) -> Step<'a> {
