@@ -28,7 +28,7 @@ fn fixture() -> Model {
 }
 
 fn built_in() -> Model {
-    Model::new(embedded::ALL[0].open(), EngineOptions::default(), None).unwrap()
+    Model::new(embedded::default().open(), EngineOptions::default(), None).unwrap()
 }
 
 fn settings(experts: bool) -> Settings {

@@ -58,7 +58,14 @@ fn installed_models_are_measured_and_named_ones_alone() {
     };
     assert_eq!(
         names(&report),
-        ["llmzip none", "llmzip tiny", "llmzip mini"]
+        [
+            "llmzip none",
+            "llmzip tiny",
+            "llmzip nano",
+            "llmzip micro",
+            "llmzip mini",
+            "llmzip small"
+        ]
     );
     assert_eq!(
         names(&json(&dir, "-m tiny,none a")),

@@ -28,7 +28,7 @@ fn sizes_are_those_of_files() {
             .iter()
             .map(|one| one["model"].as_str().unwrap())
             .collect();
-        assert_eq!(names, ["none", "tiny", "mini"]);
+        assert_eq!(names, ["none", "tiny", "nano", "micro", "mini", "small"]);
         for point in points {
             let model = point["model"].as_str().unwrap();
             dir.llmzip(&format!("compress -q -f -m {model} {file}"))
@@ -106,13 +106,10 @@ fn plot_picture_and_page_are_written() {
     dir.write("a", TEXT);
     let shown = dir.llmzip("scaling a --svg a.svg --html a.html").succeeds();
     let shown = text(&shown);
-    assert!(
-        shown.contains("no law fitted") && shown.contains("└──"),
-        "{shown}"
-    );
+    assert!(shown.contains("bpb(N)") && shown.contains("└──"), "{shown}");
     let svg = text(&dir.read("a.svg"));
     assert!(
-        svg.starts_with("<svg ") && svg.matches("<circle").count() == 2,
+        svg.starts_with("<svg ") && svg.matches("<circle").count() == 5,
         "{svg}"
     );
     assert!(text(&dir.read("a.html")).contains(&svg));
