@@ -90,6 +90,7 @@ def short(name):
 def law(bench):
     """Bits per byte against parameters, models by themselves, and what a fit to the smaller ones says of the largest."""
     rows, series = [], []
+    enough = len(bench.models) > 3  # a law has three numbers
     for name in PROSE + OTHERS:
         curve = bench.scaling(bench.corpus / name, "--experts", "off")
         points = with_model(curve)
@@ -100,16 +101,15 @@ def law(bench):
             row += [f"{fit['c']:.2f} + {fit['a']:.3g} N^-{fit['b']:.3f}", "" if error is None else f"{error:.4f}"]
         else:
             row += [curve["no_fit"], ""]
-        smaller = bench.scaling(bench.corpus / name, "--experts", "off", models=bench.models[:-1])["fit"]
-        if smaller:
+        if enough:
+            smaller = bench.scaling(bench.corpus / name, "--experts", "off", models=bench.models[:-1])["fit"]
             measured = points[-1]["bits_per_byte"]
-            row.append(f"{100 * (at(smaller, points[-1]['parameters']) / measured - 1):+.1f} %")
-        else:
-            row.append("")
+            foretold = smaller and at(smaller, points[-1]["parameters"]) / measured - 1
+            row.append("" if foretold is None else f"{100 * foretold:+.1f} %")
         rows.append(row)
         series.append((short(name), [(point["parameters"], point["bits_per_byte"]) for point in points]))
     picture = lines(series, "parameters", "bits per byte, model alone", log_x=True)
-    head = ["file", *bench.models, "law", "standard error", "smaller rungs on the largest"]
+    head = ["file", *bench.models, "law", "standard error"] + ["smaller rungs on the largest"] * enough
     return table(head, rows), picture
 
 
