@@ -7,6 +7,7 @@
 mod compare;
 mod conventions;
 mod damage;
+mod explain;
 mod harness;
 mod info;
 mod roundtrip;

@@ -54,6 +54,9 @@ pub(in crate::report) fn measure(
 ) -> Result<Vec<Window>, Error> {
     let engine = model.engine();
     let stretches = stretches(model, bytes);
+    if stretches.is_empty() {
+        return Ok(Vec::new());
+    }
     let windows: Vec<usize> = WINDOWS
         .into_iter()
         .filter(|&window| window <= engine.model().config().window)
