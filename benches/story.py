@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what docs/SCALING.md tells and writes its tables and pictures (Python's standard library alone).
 
-    benches/story.py CORPUS [--models nano,micro,mini] [--larger smollm2] [--checkpoints FOLDER] [EXPERIMENT...]
+    benches/story.py [--models nano,micro,mini,small] [--larger smollm2] [--checkpoints FOLDER] CORPUS [EXPERIMENT...]
 
 CORPUS is a folder with the files named below. Each experiment replaces one marked table in docs/SCALING.md and draws
 docs/scaling/EXPERIMENT.svg; the sentences around them are written by hand and are to be read again after a run. What llmzip
@@ -15,6 +15,7 @@ import math
 import os
 import pathlib
 import subprocess
+import sys
 
 from chart import bars, lines
 
@@ -159,6 +160,7 @@ def digits_of_pi(count):
         return total
 
     pi = 4 * (4 * arctan_of_inverse(5) - arctan_of_inverse(239))
+    sys.set_int_max_str_digits(0)
     return str(pi)[: count + 1]
 
 
@@ -225,7 +227,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=pathlib.Path)
     parser.add_argument("experiments", nargs="*", choices=[[], *EXPERIMENTS], default=[])
-    parser.add_argument("--models", default="nano,micro,mini", help="of one family, the smallest first")
+    parser.add_argument("--models", default="nano,micro,mini,small", help="of one family, the smallest first")
     parser.add_argument("--larger", default="", help="installed models of another family")
     parser.add_argument("--checkpoints", type=pathlib.Path, help="folder of one model's checkpoints, TOKENS.llmzmodel")
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "target/story")
