@@ -4,12 +4,12 @@ use super::apm::Apm;
 use super::contexts::{self, CONTEXTS, Contexts, combine};
 use super::counter::Counter;
 use super::events::{EventExperts, Situation};
-use super::histories::Histories;
-use super::history::History;
+use super::histories::{self, Histories};
+use super::history::{self, History};
 use super::logistic::{LOGIT_MAX, stretch};
-use super::match_model::MatchModel;
+use super::match_model::{self, MatchModel};
 use super::mixer::{Mixer, Rate, Set};
-use super::pixels::Pixels;
+use super::pixels::{self, Pixels};
 use super::predictor::{Event, Settings, TokenFacts};
 use super::record::Record;
 use crate::kernels::mixer::{LANES, MixerKernel};
@@ -76,6 +76,40 @@ pub struct Experts {
     event: Event,
     /// Bits of the current byte behind a leading one.
     partial: u32,
+    tokens: Tokens,
+}
+
+/// Where in the file the next byte goes, and what its surroundings say: everything that another stream of the block has
+/// a different one of. Kept between bytes only.
+#[derive(Clone)]
+pub struct Place {
+    history: history::Place,
+    histories: histories::Place<CONTEXTS>,
+    contexts: contexts::Place,
+    record: Record,
+    pixels: pixels::Place,
+    matches: [match_model::Place; MATCHES.len()],
+    tokens: Tokens,
+}
+
+impl Place {
+    /// A place with nothing before it; `position` counts from the beginning of the frame.
+    pub fn new(position: usize) -> Place {
+        Place {
+            history: history::Place::new(position),
+            histories: histories::Place::new(),
+            contexts: contexts::Place::new(position),
+            record: Record::new(),
+            pixels: pixels::Place::default(),
+            matches: Default::default(),
+            tokens: Tokens::default(),
+        }
+    }
+}
+
+/// What the model's tokens have been.
+#[derive(Clone, Default)]
+struct Tokens {
     token: Token,
     /// Whether the last eight tokens escaped, the latest lowest.
     escaped: u8,
@@ -161,8 +195,7 @@ impl Experts {
             escapes: EventExperts::new(kernel),
             event: Event::Bit,
             partial: 1,
-            token: Token::default(),
-            escaped: 0,
+            tokens: Tokens::default(),
         }
     }
 
@@ -171,14 +204,33 @@ impl Experts {
         self.silenced = inputs_of(expert);
     }
 
+    /// How many bytes have been seen.
+    pub fn position(&self) -> usize {
+        self.history.position()
+    }
+
+    /// Goes on at `place`, and leaves there where it was. Called between bytes.
+    pub fn exchange(&mut self, place: &mut Place) {
+        debug_assert_eq!(self.partial, 1);
+        self.history.exchange(&mut place.history);
+        self.histories.exchange(&mut place.histories);
+        self.contexts.exchange(&mut place.contexts);
+        std::mem::swap(&mut self.record, &mut place.record);
+        self.pixels.exchange(&mut place.pixels);
+        for (model, place) in self.matches.iter_mut().zip(&mut place.matches) {
+            model.exchange(place);
+        }
+        std::mem::swap(&mut self.tokens, &mut place.tokens);
+    }
+
     /// A token begins, and the one before it ended.
     pub fn begin_token(&mut self, facts: TokenFacts) {
         self.history.mark_end();
-        self.token = Token {
+        self.tokens.token = Token {
             facts,
             start: self.history.position(),
             hash: 0,
-            previous: self.token.hash,
+            previous: self.tokens.token.hash,
         };
     }
 
@@ -211,7 +263,7 @@ impl Experts {
             Event::TokenEnd => self.ends.update(bit),
             Event::Escape => {
                 self.escapes.update(bit);
-                self.escaped = self.escaped << 1 | u8::from(bit);
+                self.tokens.escaped = self.tokens.escaped << 1 | u8::from(bit);
             }
         }
     }
@@ -229,7 +281,7 @@ impl Experts {
     }
 
     fn predict_end(&mut self, model: Option<u32>) -> u32 {
-        let depth = self.history.position() - self.token.start;
+        let depth = self.history.position() - self.tokens.token.start;
         // Where the longest match comes from, did a token end there too?
         let longest = self
             .matches
@@ -245,11 +297,11 @@ impl Experts {
         });
         let opinion = model.map_or(0, stretch);
         let bucket = ((opinion >> 7) + 32) as u32;
-        let (token, last) = (self.token.hash, self.history.recent()[0] as u32);
+        let (token, last) = (self.tokens.token.hash, self.history.recent()[0] as u32);
         let situation = Situation {
             hashes: [
                 token,
-                combine(token, self.token.previous),
+                combine(token, self.tokens.token.previous),
                 combine(last & 0xff_ffff, depth as u32),
                 combine(bucket, depth.min(15) as u32),
                 combine(there << 8 | class, bucket >> 3),
@@ -263,7 +315,7 @@ impl Experts {
 
     fn predict_escape(&mut self, model: Option<u32>) -> u32 {
         let last = self.history.recent()[0] as u32;
-        let escaped = u32::from(self.escaped);
+        let escaped = u32::from(self.tokens.escaped);
         let longest = self.matches.iter().find_map(|model| model.pointer());
         let next = longest.map_or(256, |pointer| u32::from(self.history.at(pointer)));
         let situation = Situation {
@@ -305,7 +357,7 @@ impl Experts {
             .iter()
             .filter(|&&state| state != 0)
             .count();
-        let depth = self.history.position() - self.token.start;
+        let depth = self.history.position() - self.tokens.token.start;
         let history = &self.history;
         // What the longest match expects of this bit: nothing, zero, one.
         let longest = self
@@ -360,8 +412,9 @@ impl Experts {
             let signed = |logit: i32, step: i32, half: i32| {
                 ((logit / step).clamp(-half, half - 1) + half) as usize
             };
-            let top =
-                (stretch(self.token.facts.top_probability) + 2048).clamp(0, 4095) as usize / 256;
+            let top = (stretch(self.tokens.token.facts.top_probability) + 2048).clamp(0, 4095)
+                as usize
+                / 256;
             let contexts = [
                 (confidence * 4 + agreement) * 4 + depth.min(3),
                 top * 4 + depth.min(3),
@@ -415,7 +468,7 @@ impl Experts {
     fn next_byte(&mut self, byte: u8) {
         self.partial = 1;
         self.history.push(byte);
-        self.token.hash = combine(self.token.hash, u32::from(byte) + 1);
+        self.tokens.token.hash = combine(self.tokens.token.hash, u32::from(byte) + 1);
         self.record.next_byte(&self.history);
         self.pixels.next_byte(&self.history, self.record.length());
         let hashes = self.contexts.next_byte(&self.history, &self.record);

@@ -10,14 +10,32 @@ use super::table::{Row, Table};
 #[derive(Clone)]
 pub struct Histories<const N: usize> {
     table: Table,
+    place: Place<N>,
+    states: [u8; N],
+    maps: Vec<[Counter; 256]>,
+}
+
+/// Which histories come next.
+#[derive(Clone)]
+pub struct Place<const N: usize> {
     /// Hashes of the contexts of this byte, and of their rows of this nibble.
     contexts: [u32; N],
     hashes: [u32; N],
     /// The rows of this nibble once they have been found.
     rows: [Row; N],
     found: bool,
-    states: [u8; N],
-    maps: Vec<[Counter; 256]>,
+}
+
+impl<const N: usize> Place<N> {
+    /// Before the first byte, where all contexts are one.
+    pub fn new() -> Place<N> {
+        Place {
+            contexts: [0; N],
+            hashes: [0; N],
+            rows: [Row::default(); N],
+            found: true,
+        }
+    }
 }
 
 impl<const N: usize> Histories<N> {
@@ -33,13 +51,15 @@ impl<const N: usize> Histories<N> {
         });
         Histories {
             table: Table::new(table_bits),
-            contexts: [0; N],
-            hashes: [0; N],
-            rows: [Row::default(); N],
-            found: true,
+            place: Place::new(),
             states: [0; N],
             maps: vec![prior; N],
         }
+    }
+
+    /// Goes on with other histories, and leaves those that came next.
+    pub fn exchange(&mut self, place: &mut Place<N>) {
+        std::mem::swap(&mut self.place, place);
     }
 
     /// What each context has seen before the next bit, 0 for nothing.
@@ -50,32 +70,32 @@ impl<const N: usize> Histories<N> {
     /// A byte begins, and these are the hashes of its contexts. Memory is asked for its rows, which are looked up when
     /// its first bit is predicted.
     pub fn next_byte(&mut self, contexts: [u32; N]) {
-        self.contexts = contexts;
+        self.place.contexts = contexts;
         self.next_nibble(0);
     }
 
     /// A nibble begins; `first`: the first nibble behind a one, or 0.
     pub fn next_nibble(&mut self, first: u32) {
         let salt = first.wrapping_mul(0x3d4d_51cb);
-        for (hash, context) in self.hashes.iter_mut().zip(self.contexts) {
+        for (hash, context) in self.place.hashes.iter_mut().zip(self.place.contexts) {
             *hash = (context ^ salt).wrapping_mul(0x9e37_79b1);
             *hash = (*hash ^ *hash >> 14).wrapping_mul(0x85eb_ca6b);
         }
-        for hash in self.hashes {
+        for hash in self.place.hashes {
             self.table.prefetch(hash);
         }
-        self.found = false;
+        self.place.found = false;
     }
 
     /// Looks up the rows of this nibble, if that has not been done.
     pub fn find(&mut self) {
-        if self.found {
+        if self.place.found {
             return;
         }
-        for (row, hash) in self.rows.iter_mut().zip(self.hashes) {
+        for (row, hash) in self.place.rows.iter_mut().zip(self.place.hashes) {
             *row = self.table.find(hash, (hash & 255) as u8);
         }
-        self.found = true;
+        self.place.found = true;
     }
 
     /// Two logits from each context on the next bit, [`Self::INPUTS`] in all; `partial`: the bits of the byte so far,
@@ -85,7 +105,7 @@ impl<const N: usize> Histories<N> {
         let node = node(partial);
         let (pairs, _) = inputs[..Self::INPUTS].as_chunks_mut::<2>();
         let contexts =
-            (pairs.iter_mut().zip(&mut self.states)).zip(self.rows.iter().zip(&self.maps));
+            (pairs.iter_mut().zip(&mut self.states)).zip(self.place.rows.iter().zip(&self.maps));
         for ((pair, state), (&row, map)) in contexts {
             *state = self.table.state(row, node);
             let p22 = map[usize::from(*state)].p22();
@@ -97,7 +117,7 @@ impl<const N: usize> Histories<N> {
     pub fn learn(&mut self, partial: u32, bit: bool) {
         let node = node(partial);
         let next = STATES.after(bit);
-        let contexts = (self.states.iter().zip(&self.rows)).zip(&mut self.maps);
+        let contexts = (self.states.iter().zip(&self.place.rows)).zip(&mut self.maps);
         for ((&state, &row), map) in contexts {
             map[usize::from(state)].update(bit, 255);
             // A context that has seen nothing has no opinion.

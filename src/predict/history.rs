@@ -6,9 +6,25 @@ pub struct History {
     bytes: Vec<u8>,
     /// One flag a byte: a token ended after it.
     ends: Vec<bool>,
+    place: Place,
+}
+
+/// Where the next byte goes, and what came before it.
+#[derive(Clone, Default)]
+pub struct Place {
     position: usize,
     /// The last 24 bytes, the latest lowest.
     recent: [u64; 3],
+}
+
+impl Place {
+    /// A place with nothing before it.
+    pub fn new(position: usize) -> Place {
+        Place {
+            position,
+            recent: [0; 3],
+        }
+    }
 }
 
 impl History {
@@ -17,14 +33,18 @@ impl History {
         History {
             bytes: vec![0; 1 << bits],
             ends: vec![false; if tokens { 1 << bits } else { 1 }],
-            position: 0,
-            recent: [0; 3],
+            place: Place::default(),
         }
     }
 
-    /// How many bytes have been seen.
+    /// Goes on at `place`, and leaves there where it was.
+    pub fn exchange(&mut self, place: &mut Place) {
+        std::mem::swap(&mut self.place, place);
+    }
+
+    /// Where the next byte goes, counted from the beginning of the frame.
     pub fn position(&self) -> usize {
-        self.position
+        self.place.position
     }
 
     /// How many bytes are remembered at most.
@@ -34,24 +54,24 @@ impl History {
 
     /// Appends a byte.
     pub fn push(&mut self, byte: u8) {
-        let slot = self.slot(self.position);
+        let slot = self.slot(self.place.position);
         self.bytes[slot] = byte;
-        let end = self.position & (self.ends.len() - 1);
+        let end = self.place.position & (self.ends.len() - 1);
         self.ends[end] = false;
-        self.position += 1;
-        let [a, b, c] = self.recent;
-        self.recent = [a << 8 | u64::from(byte), b << 8 | a >> 56, c << 8 | b >> 56];
+        self.place.position += 1;
+        let [a, b, c] = self.place.recent;
+        self.place.recent = [a << 8 | u64::from(byte), b << 8 | a >> 56, c << 8 | b >> 56];
     }
 
     /// The last 24 bytes, eight a word, the latest lowest.
     #[inline]
     pub fn recent(&self) -> [u64; 3] {
-        self.recent
+        self.place.recent
     }
 
     /// Notes that a token ended after the last byte.
     pub fn mark_end(&mut self) {
-        let end = self.position.wrapping_sub(1) & (self.ends.len() - 1);
+        let end = self.place.position.wrapping_sub(1) & (self.ends.len() - 1);
         self.ends[end] = true;
     }
 
@@ -69,7 +89,7 @@ impl History {
     /// The byte `distance` back: 1 is the last one. Zero before the beginning.
     #[inline]
     pub fn back(&self, distance: usize) -> u8 {
-        self.at(self.position.wrapping_sub(distance))
+        self.at(self.place.position.wrapping_sub(distance))
     }
 
     #[inline]

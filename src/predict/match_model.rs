@@ -22,6 +22,14 @@ pub struct MatchModel {
     /// For each hash its latest position, four bytes.
     heads: Pages,
     hash_bits: u32,
+    place: Place,
+    counters: Vec<Counter>,
+    selected: Option<usize>,
+}
+
+/// The match being followed, if there is one.
+#[derive(Clone, Default)]
+pub struct Place {
     /// Position of the byte predicted next, if there is a match.
     pointer: Option<usize>,
     /// Bytes that agreed since the last miss, and verified ones before the match was found.
@@ -29,8 +37,6 @@ pub struct MatchModel {
     /// The last eight predicted bytes: ones are misses.
     misses: u8,
     expected: u8,
-    counters: Vec<Counter>,
-    selected: Option<usize>,
 }
 
 impl MatchModel {
@@ -42,29 +48,32 @@ impl MatchModel {
             minimum,
             heads: Pages::zeroed(4 << hash_bits),
             hash_bits,
-            pointer: None,
-            length: 0,
-            misses: 0,
-            expected: 0,
+            place: Place::default(),
             counters: vec![Counter::new(3 << 20, 0); 16 * 16 * 8],
             selected: None,
         }
+    }
+
+    /// Follows another match, and leaves the one followed so far.
+    pub fn exchange(&mut self, place: &mut Place) {
+        std::mem::swap(&mut self.place, place);
     }
 
     /// The byte that followed there, while the bits of this byte agree with it.
     #[inline]
     pub fn expected(&self, partial: u32) -> Option<u8> {
         let bits = partial.ilog2();
-        (self.pointer.is_some() && (u32::from(self.expected) | 256) >> (8 - bits) == partial)
-            .then_some(self.expected)
+        (self.place.pointer.is_some()
+            && (u32::from(self.place.expected) | 256) >> (8 - bits) == partial)
+            .then_some(self.place.expected)
     }
 
     /// Length class of the current match, 0 without one, at most 15.
     pub fn class(&self) -> usize {
-        if self.pointer.is_none() {
+        if self.place.pointer.is_none() {
             return 0;
         }
-        match self.length {
+        match self.place.length {
             0 => 1,
             1..=3 => 2,
             4..=7 => 3,
@@ -85,7 +94,7 @@ impl MatchModel {
 
     /// Position of the byte that is predicted next.
     pub fn pointer(&self) -> Option<usize> {
-        self.pointer
+        self.place.pointer
     }
 
     /// Two logits on the next bit, zero without an opinion.
@@ -96,9 +105,9 @@ impl MatchModel {
             return;
         };
         let position = partial.ilog2();
-        let recent = (self.misses.count_ones().min(3) * 4
-            + u32::from(self.misses & 1) * 2
-            + u32::from(self.misses & 2 != 0)) as usize;
+        let recent = (self.place.misses.count_ones().min(3) * 4
+            + u32::from(self.place.misses & 1) * 2
+            + u32::from(self.place.misses & 2 != 0)) as usize;
         let context = (self.class() * 16 + recent) * 8 + position as usize;
         self.selected = Some(context);
         let counter = self.counters[context];
@@ -114,7 +123,7 @@ impl MatchModel {
     /// Learns a bit of the current byte.
     pub fn update(&mut self, partial: u32, bit: bool) {
         if let Some(context) = self.selected.take() {
-            let expected = (self.expected >> (7 - partial.ilog2())) & 1 == 1;
+            let expected = (self.place.expected >> (7 - partial.ilog2())) & 1 == 1;
             self.counters[context].update(expected == bit, 1023);
         }
     }
@@ -122,17 +131,17 @@ impl MatchModel {
     /// The byte just pushed to the history completes: follow the match or look for another.
     pub fn next_byte(&mut self, history: &History) {
         let position = history.position();
-        if let Some(pointer) = self.pointer {
-            let hit = history.back(1) == self.expected;
-            self.misses = (self.misses << 1) | u8::from(!hit);
-            self.length = if hit {
-                (self.length + 1).min(LONGEST)
+        if let Some(pointer) = self.place.pointer {
+            let hit = history.back(1) == self.place.expected;
+            self.place.misses = (self.place.misses << 1) | u8::from(!hit);
+            self.place.length = if hit {
+                (self.place.length + 1).min(LONGEST)
             } else {
                 0
             };
-            self.pointer = Some(pointer + 1);
-            if self.misses.count_ones() > TOLERATED {
-                self.pointer = None;
+            self.place.pointer = Some(pointer + 1);
+            if self.place.misses.count_ones() > TOLERATED {
+                self.place.pointer = None;
             }
         }
         if position >= self.minimum {
@@ -146,22 +155,24 @@ impl MatchModel {
             }
             let slot = (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.hash_bits)) as usize;
             // A match that has just missed competes with the latest occurrence; a running one is kept.
-            if self.pointer.is_none() || (self.length < self.minimum as u32 && self.misses != 0) {
+            if self.place.pointer.is_none()
+                || (self.place.length < self.minimum as u32 && self.place.misses != 0)
+            {
                 let candidate = u32::from_le_bytes(self.heads.as_chunks().0[slot]) as usize;
                 let length = agreement(history, candidate);
-                if length >= self.minimum as u32 && length > self.length {
-                    self.pointer = Some(candidate);
-                    self.length = length;
-                    self.misses = 0;
+                if length >= self.minimum as u32 && length > self.place.length {
+                    self.place.pointer = Some(candidate);
+                    self.place.length = length;
+                    self.place.misses = 0;
                 }
             }
             self.heads.as_chunks_mut().0[slot] = (position as u32).to_le_bytes();
         }
-        if let Some(pointer) = self.pointer {
-            if position - pointer >= history.capacity() {
-                self.pointer = None;
+        if let Some(pointer) = self.place.pointer {
+            if position.abs_diff(pointer) >= history.capacity() {
+                self.place.pointer = None;
             }
-            self.expected = history.at(pointer);
+            self.place.expected = history.at(pointer);
         }
     }
 }
@@ -169,7 +180,9 @@ impl MatchModel {
 /// How many bytes before `candidate` equal the last ones.
 fn agreement(history: &History, candidate: usize) -> u32 {
     let position = history.position();
-    if candidate == 0 || candidate >= position || position - candidate + 64 >= history.capacity() {
+    // Another stream of the block may have come by at a later place of the file.
+    let distance = position.abs_diff(candidate);
+    if candidate == 0 || distance == 0 || distance + 64 >= history.capacity() {
         return 0;
     }
     let mut length = 0;

@@ -25,6 +25,7 @@ mod record;
 mod state;
 mod table;
 
+pub use experts::Place;
 pub use logistic::PROBABILITY_BITS;
 pub use output_bias::OutputBias;
 pub use predictor::{Event, Predictor, Preset, Settings, TokenFacts};

@@ -17,6 +17,12 @@ const BITS: [u32; 2] = [17, 18];
 pub struct Pixels {
     counters: [Vec<Counter>; 2],
     selected: [usize; 2],
+    place: Place,
+}
+
+/// The pixels around the next one.
+#[derive(Clone, Default)]
+pub struct Place {
     active: bool,
     /// Share of blank bytes of late, 16 bits.
     blank: u32,
@@ -33,27 +39,29 @@ impl Pixels {
         Pixels {
             counters: BITS.map(|bits| vec![Counter::new(1 << 21, 0); 1 << bits]),
             selected: [0; 2],
-            active: false,
-            blank: 0,
-            row: 0,
-            above: [0; 3],
+            place: Place::default(),
         }
+    }
+
+    /// Goes on at `place`, and leaves there where it was.
+    pub fn exchange(&mut self, place: &mut Place) {
+        std::mem::swap(&mut self.place, place);
     }
 
     /// A small context (below 256) while active: the nearest pixels.
     pub fn nearest(&self) -> Option<usize> {
-        self.active.then_some(self.selected[0] & 255)
+        self.place.active.then_some(self.selected[0] & 255)
     }
 
     /// Takes in the byte just pushed to the history; `length`: bytes of a row.
     pub fn next_byte(&mut self, history: &History, length: usize) {
         let byte = history.back(1);
         let blank = u32::from(byte == 0 || byte == 255) << 16;
-        self.blank = self.blank - (self.blank >> 7) + (blank >> 7);
-        self.active = length >= SHORTEST && self.blank > 1 << 14;
-        if self.active {
-            self.row = history.recent()[0] as u32;
-            for (i, above) in self.above.iter_mut().enumerate() {
+        self.place.blank = self.place.blank - (self.place.blank >> 7) + (blank >> 7);
+        self.place.active = length >= SHORTEST && self.place.blank > 1 << 14;
+        if self.place.active {
+            self.place.row = history.recent()[0] as u32;
+            for (i, above) in self.place.above.iter_mut().enumerate() {
                 let distance = (i + 1) * length;
                 *above = u32::from(history.back(distance + 1)) << 16
                     | u32::from(history.back(distance)) << 8
@@ -65,15 +73,15 @@ impl Pixels {
     /// Two logits on the next bit, zero when inactive. `partial`: bits of this byte behind a leading one.
     #[inline]
     pub fn inputs(&mut self, partial: u32, inputs: &mut [i32]) {
-        if !self.active {
+        if !self.place.active {
             inputs[..Self::INPUTS].fill(0);
             return;
         }
         let bits = partial.ilog2();
-        let row = self.row << bits | partial & ((1 << bits) - 1);
+        let row = self.place.row << bits | partial & ((1 << bits) - 1);
         // `width` pixels of a row above, `right` of them to the right of the next one.
         let above = |i: usize, width: u32, right: u32| {
-            self.above[i] >> (15 - bits - right) & ((1 << width) - 1)
+            self.place.above[i] >> (15 - bits - right) & ((1 << width) - 1)
         };
         let nearest = row & 7 | above(0, 5, 2) << 3;
         self.selected = [
@@ -92,7 +100,7 @@ impl Pixels {
     /// Learns the bit.
     #[inline]
     pub fn update(&mut self, bit: bool) {
-        if self.active {
+        if self.place.active {
             for (counters, &selected) in self.counters.iter_mut().zip(&self.selected) {
                 counters[selected].update(bit, 255);
             }

@@ -1,6 +1,6 @@
 //! The predictor: from the next decision's context and the model's opinion to one probability.
 
-use super::experts::{self, Experts};
+use super::experts::{self, Experts, Place};
 use super::light::Light;
 use super::logistic::PROBABILITY_BITS;
 use super::plain::Plain;
@@ -91,6 +91,22 @@ impl Predictor {
     pub fn silence(&mut self, expert: usize) {
         if let Kind::Mixed(experts) = &mut self.kind {
             experts.silence(expert);
+        }
+    }
+
+    /// Where the next byte goes, counted from the beginning of the frame; 0 where nothing depends on it.
+    pub fn position(&self) -> usize {
+        match &self.kind {
+            Kind::Mixed(experts) => experts.position(),
+            _ => 0,
+        }
+    }
+
+    /// Goes on at `place`, where another stream of the block was left, and leaves there what this one needs to go on.
+    /// Called between tokens.
+    pub fn exchange(&mut self, place: &mut Place) {
+        if let Kind::Mixed(experts) = &mut self.kind {
+            experts.exchange(place);
         }
     }
 
