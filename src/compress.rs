@@ -3,10 +3,13 @@
 use std::io::{Read, Write, sink};
 use std::sync::Arc;
 
-use crate::codec::encode::BlockEncoder;
+use crate::codec::encode::{BlockEncoder, Stream};
 use crate::codec::ledger::{Entry, Ledger};
 use crate::codec::plan::{self, Class};
-use crate::container::{Block, ContainerError, FrameHeader, FrameWriter, MAX_BLOCK_LEN, Mode};
+use crate::container::{
+    Block, ContainerError, FrameHeader, FrameWriter, MAX_BLOCK_LEN, MAX_STREAMS, Mode,
+};
+use crate::model::Piece;
 use crate::predict::{PREDICTOR_VERSION, Preset, Settings};
 use crate::{Error, Model, OnProgress, Progress, Summary};
 
@@ -25,6 +28,9 @@ pub struct CompressOptions {
     pub independent_blocks: bool,
     /// The most original bytes in a block, 1..=16 MiB; memory and the delay of streams grow with it.
     pub block_len: u32,
+    /// Streams in each block that a model codes, 1..=[`MAX_STREAMS`]; fewer in blocks of few bytes. More are faster to
+    /// decompress, and larger. By default a rule on the block's bytes and the model's size.
+    pub streams: Option<usize>,
     /// Whether [`Summary::cross_entropy`] is wanted. The bytes written do not depend on it.
     pub count_cross_entropy: bool,
 }
@@ -38,6 +44,7 @@ impl Default for CompressOptions {
             checksum: true,
             independent_blocks: false,
             block_len: 1 << 20,
+            streams: None,
             count_cross_entropy: false,
         }
     }
@@ -50,6 +57,12 @@ impl CompressOptions {
             preset: self.preset,
             with_model: self.model.is_some(),
         }
+    }
+
+    /// The most streams a block will have.
+    #[must_use]
+    pub fn most_streams(&self) -> usize {
+        self.streams.unwrap_or(plan::MOST_STREAMS as usize)
     }
 }
 
@@ -112,6 +125,9 @@ fn write_frame(
 ) -> Result<Summary, Error> {
     if !(1..=MAX_BLOCK_LEN).contains(&options.block_len) {
         return Err(Error::Unsupported("a block has 1 byte to 16 MiB"));
+    }
+    if !(1..=MAX_STREAMS).contains(&options.streams.unwrap_or(1)) {
+        return Err(Error::Unsupported("a block has 1 to 16 streams"));
     }
     if options.model.is_some() && !cfg!(feature = "encode") {
         return Err(Error::Unsupported(
@@ -187,10 +203,9 @@ impl<W: Write> FrameEncoder<'_, W> {
         if self.blocks.is_none() && bytes.len() <= TRY_ALL {
             return self.try_all(bytes, use_model);
         }
-        let mode = if use_model && self.model_helps(bytes) {
-            Mode::Model
-        } else {
-            Mode::Experts
+        let way = match use_model {
+            true => self.better_mode(bytes),
+            false => Way::Experts,
         };
         let mut encoder = match self.blocks.take() {
             Some(encoder) => encoder,
@@ -201,7 +216,7 @@ impl<W: Write> FrameEncoder<'_, W> {
         let coded = code(
             self.options,
             &mut encoder,
-            mode,
+            way,
             bytes,
             &mut |original, coded| {
                 (self.progress)(Progress {
@@ -215,37 +230,52 @@ impl<W: Write> FrameEncoder<'_, W> {
             return self.store(bytes);
         }
         self.blocks = Some(encoder);
-        self.write(mode, bytes, coded)
+        self.write(coded.into_block(way), bytes)
     }
 
     /// Codes the first run of a frame in every mode and keeps the shortest result.
     fn try_all(&mut self, bytes: &[u8], use_model: bool) -> Result<(), Error> {
-        let mut mode = Mode::Experts;
-        let (mut encoder, mut coded) = self.start.code(mode, bytes, &mut |_, _| {});
+        let mut way = Way::Experts;
+        let (mut encoder, mut coded) = self.start.code(way, bytes, &mut |_, _| {});
         if use_model {
-            let (other, other_coded) =
-                self.start.code(Mode::Model, bytes, &mut |original, coded| {
-                    (self.progress)(Progress {
-                        original: original as u64,
-                        compressed: coded as u64,
-                    });
+            let other_way = self.model_way(coded.len() as u64);
+            let (other, other_coded) = self.start.code(other_way, bytes, &mut |original, coded| {
+                (self.progress)(Progress {
+                    original: original as u64,
+                    compressed: coded as u64,
                 });
+            });
             if other_coded.len() < coded.len() || !self.options.experts {
-                (encoder, mode, coded) = (other, Mode::Model, other_coded);
+                (encoder, way, coded) = (other, other_way, other_coded);
             }
         }
         if coded.len() >= bytes.len() {
             return self.store(bytes);
         }
         self.blocks = Some(encoder);
-        self.write(mode, bytes, coded)
+        self.write(coded.into_block(way), bytes)
     }
 
-    /// Whether a sample of `text` gets shorter with the model than without, both starting afresh.
-    fn model_helps(&self, text: &[u8]) -> bool {
+    /// The model if a sample of `text` gets shorter with it than without, both starting afresh.
+    fn better_mode(&self, text: &[u8]) -> Way {
         let sample = plan::sample(text);
-        let len = |mode| self.start.code(mode, &sample, &mut |_, _| {}).1.len();
-        !self.options.experts || len(Mode::Model) < len(Mode::Experts)
+        let len = |way| self.start.code(way, &sample, &mut |_, _| {}).1.len();
+        let experts = len(Way::Experts);
+        if self.options.experts && experts <= len(Way::Model { streams: 1 }) {
+            return Way::Experts;
+        }
+        let text_len = experts as u64 * text.len() as u64 / sample.len() as u64;
+        self.model_way(text_len)
+    }
+
+    /// With the model, what the experts alone would make `experts_len` bytes of.
+    fn model_way(&self, experts_len: u64) -> Way {
+        let model = self.options.model.as_ref();
+        let model_bytes = model.map_or(0, |model| model.engine().model().size());
+        let streams = self.options.streams;
+        Way::Model {
+            streams: streams.unwrap_or_else(|| plan::streams(model_bytes, experts_len)),
+        }
     }
 
     fn store(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -255,15 +285,11 @@ impl<W: Write> FrameEncoder<'_, W> {
         };
         encoder.pass_raw(bytes);
         self.blocks = Some(encoder);
-        self.write(Mode::Raw, bytes, bytes.to_vec())
+        self.write(Block::raw(bytes.to_vec()), bytes)
     }
 
-    fn write(&mut self, mode: Mode, original: &[u8], payload: Vec<u8>) -> Result<(), Error> {
-        let block = match mode {
-            Mode::Raw => Block::raw(payload),
-            // No longer than MAX_BLOCK_LEN, which a u32 holds.
-            _ => Block::coded(mode, original.len() as u32, payload),
-        };
+    fn write(&mut self, block: Block, original: &[u8]) -> Result<(), Error> {
+        let mode = block.mode;
         self.summary.original_len += original.len() as u64;
         self.summary.compressed_len += block.payload.len() as u64;
         self.summary.modes.add(mode, original.len() as u64);
@@ -320,33 +346,87 @@ impl Start<'_> {
     /// Codes `bytes` with an encoder that has seen nothing, and gives the encoder too.
     fn code(
         &self,
-        mode: Mode,
+        way: Way,
         bytes: &[u8],
         progress: &mut dyn FnMut(usize, usize),
-    ) -> (BlockEncoder, Vec<u8>) {
+    ) -> (BlockEncoder, Coded) {
         let mut encoder = self.encoder();
-        let coded = code(self.options, &mut encoder, mode, bytes, progress);
+        let coded = code(self.options, &mut encoder, way, bytes, progress);
         (encoder, coded)
     }
 }
 
-/// Codes `bytes` with `encoder` in a mode it has a model for.
+/// How a block is coded that is not stored.
+#[derive(Clone, Copy)]
+enum Way {
+    Experts,
+    /// With the model and in at most this many streams.
+    Model {
+        streams: usize,
+    },
+}
+
+/// What a block becomes: for each stream its length and its coded bytes.
+struct Coded {
+    lens: Vec<u32>,
+    payloads: Vec<Vec<u8>>,
+}
+
+impl Coded {
+    /// All coded bytes.
+    fn len(&self) -> usize {
+        self.payloads.iter().map(Vec::len).sum()
+    }
+
+    fn into_block(self, way: Way) -> Block {
+        let mode = match way {
+            Way::Experts => Mode::Experts,
+            Way::Model { .. } => Mode::Model,
+        };
+        Block::in_streams(mode, &self.lens, self.payloads)
+    }
+}
+
+/// Codes `bytes` with `encoder` in a way it has a model for.
 fn code(
     options: &CompressOptions,
     encoder: &mut BlockEncoder,
-    mode: Mode,
+    way: Way,
     bytes: &[u8],
     progress: &mut dyn FnMut(usize, usize),
-) -> Vec<u8> {
-    #[cfg(feature = "encode")]
-    if let (Mode::Model, Some(model)) = (mode, &options.model) {
-        let pieces = model.tokenizer().encode(bytes);
-        if let Some(coded) = encoder.model(&pieces, bytes.len(), progress) {
-            return coded;
+) -> Coded {
+    if let (Way::Model { streams }, Some(model)) = (way, &options.model) {
+        let streams: Vec<Stream> = plan::cut(bytes, streams)
+            .into_iter()
+            .map(|part| Stream {
+                len: part.len(),
+                pieces: pieces(model, &bytes[part]),
+            })
+            .collect();
+        if let Some(payloads) = encoder.model(&streams, progress) {
+            return Coded {
+                // No block is longer than MAX_BLOCK_LEN, which a u32 holds.
+                lens: streams.iter().map(|stream| stream.len as u32).collect(),
+                payloads,
+            };
         }
     }
-    debug_assert!(mode == Mode::Experts && (options.model.is_none() || cfg!(feature = "encode")));
-    encoder.experts(bytes, progress)
+    Coded {
+        lens: vec![bytes.len() as u32],
+        payloads: vec![encoder.experts(bytes, progress)],
+    }
+}
+
+/// The tokens of `bytes`.
+#[cfg(feature = "encode")]
+fn pieces(model: &Model, bytes: &[u8]) -> Vec<Piece> {
+    model.tokenizer().encode(bytes)
+}
+
+/// Not called: [`write_frame`] has refused.
+#[cfg(not(feature = "encode"))]
+fn pieces(_: &Model, _: &[u8]) -> Vec<Piece> {
+    Vec::new()
 }
 
 fn writing(error: ContainerError) -> Error {

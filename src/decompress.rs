@@ -106,12 +106,6 @@ impl FrameDecoder {
         if self.header.independent_blocks {
             self.blocks = block_decoder(self.settings, self.model.as_deref());
         }
-        if block.streams.len() > 1 {
-            return Err(CorruptStream::Streams {
-                got: block.streams.len(),
-            }
-            .into());
-        }
         let len = block.original_len as usize;
         Ok(match block.mode {
             Mode::Raw => {
@@ -119,7 +113,12 @@ impl FrameDecoder {
                 block.payload
             }
             Mode::Experts => self.blocks.experts(&block.payload, len, progress)?,
-            Mode::Model => self.blocks.model(&block.payload, len, progress)?,
+            Mode::Model => {
+                let streams: Vec<_> = (block.stream_parts())
+                    .map(|(original, coded)| (original.len(), coded))
+                    .collect();
+                self.blocks.model(&streams, progress)?
+            }
         })
     }
 }

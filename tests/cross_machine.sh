@@ -101,19 +101,21 @@ check() {
     fi
 }
 compresses() {
-    ${run[$1]} compress -q -f -o "$work/$1.llmz" "$2" && cmp "$work/native.llmz" "$work/$1.llmz"
+    ${run[$1]} compress -q -f --streams "$streams" -o "$work/$1.llmz" "$2" && cmp "$work/native.llmz" "$work/$1.llmz"
 }
 decompresses() {
     ${run[$2]} decompress -q -f -o "$work/out" "$work/$1.llmz" && cmp "$work/out" "$3"
 }
 
 for file in "$@"; do
-    echo "$file: $(wc -c <"$file") bytes"
-    for name in "${names[@]}"; do
-        check "$name writes what native writes" compresses "$name" "$file"
-        check "native -> $name" decompresses native "$name" "$file"
-        check "$name -> native" decompresses "$name" native "$file"
+    for streams in 1 3; do
+        echo "$file: $(wc -c <"$file") bytes in $streams streams"
+        for name in "${names[@]}"; do
+            check "$name writes what native writes" compresses "$name" "$file"
+            check "native -> $name" decompresses native "$name" "$file"
+            check "$name -> native" decompresses "$name" native "$file"
+        done
+        echo "  $(wc -c <"$work/native.llmz") bytes compressed"
     done
-    echo "  $(wc -c <"$work/native.llmz") bytes compressed"
 done
 exit $failed

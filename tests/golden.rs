@@ -47,6 +47,22 @@ fn write(original: &[u8], options: &CompressOptions) -> Vec<u8> {
     file
 }
 
+/// `text`, its words in the reverse order, and its words sorted: what follows is not what came before, and a stream is
+/// longer than what is coded before the others begin.
+fn long_text(text: &[u8]) -> Vec<u8> {
+    let words: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
+    let mut backwards = words.clone();
+    backwards.reverse();
+    let mut sorted = words.clone();
+    sorted.sort_unstable();
+    let by_end = {
+        let mut words = words.clone();
+        words.sort_by_key(|word| word.iter().rev().copied().collect::<Vec<u8>>());
+        words
+    };
+    [words, backwards, sorted, by_end].concat().join(&b' ')
+}
+
 /// The good files: name, original, how it was compressed.
 fn good() -> Vec<(&'static str, Vec<u8>, CompressOptions)> {
     let text = include_str!("golden/text.txt").as_bytes().to_vec();
@@ -93,6 +109,15 @@ fn good() -> Vec<(&'static str, Vec<u8>, CompressOptions)> {
             mixed.clone(),
             CompressOptions {
                 block_len: 1000,
+                ..with_model.clone()
+            },
+        ),
+        (
+            "streams",
+            long_text(&text),
+            CompressOptions {
+                streams: Some(2),
+                block_len: 2000,
                 ..with_model.clone()
             },
         ),

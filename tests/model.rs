@@ -87,9 +87,10 @@ fn what_no_tokenizer_expects_comes_back() {
         b"\xff\xfe\xc0\x80 cut short \xe2\x82".to_vec(),
         every_byte,
     ] {
-        for experts in [true, false] {
+        for (experts, streams) in [(true, 1), (false, 1), (true, 3), (false, 16)] {
             let options = CompressOptions {
                 experts,
+                streams: Some(streams),
                 ..with(&model)
             };
             let (compressed, _) = squeeze(&original, &options);
@@ -101,17 +102,45 @@ fn what_no_tokenizer_expects_comes_back() {
 #[test]
 fn the_bytes_do_not_depend_on_kernels_or_threads() {
     let text = &text().into_bytes()[..6000];
-    let (expected, summary) = squeeze(text, &with(&fixture(single_thread())));
-    assert_eq!(summary.modes.model, 6000);
-    for kernels in KernelSet::available() {
-        for threads in [1, 3] {
-            let model = fixture(EngineOptions {
-                threads,
-                kernels: Some(kernels),
-            });
-            let (compressed, _) = squeeze(text, &with(&model));
-            assert!(compressed == expected, "{} x{threads}", kernels.name());
-            assert!(restore(&expected, &model).unwrap() == text);
+    let with = |model: &Arc<Model>, streams| CompressOptions {
+        streams: Some(streams),
+        ..with(model)
+    };
+    for streams in [1, 5] {
+        let (expected, summary) = squeeze(text, &with(&fixture(single_thread()), streams));
+        assert_eq!(summary.modes.model, 6000);
+        for kernels in KernelSet::available() {
+            for threads in [1, 3] {
+                let model = fixture(EngineOptions {
+                    threads,
+                    kernels: Some(kernels),
+                });
+                let (compressed, _) = squeeze(text, &with(&model, streams));
+                assert!(compressed == expected, "{} x{threads}", kernels.name());
+                assert!(restore(&expected, &model).unwrap() == text);
+            }
+        }
+    }
+}
+
+/// Blocks that go on where a last stream ended, which may have been with bytes that no token spells, before the first
+/// stream had what the others begin with, or before the others did.
+#[test]
+fn blocks_of_several_streams_follow_one_another() {
+    let model = fixture(single_thread());
+    let text = &text().into_bytes()[..5000];
+    let escaped = [&text[..2900], &[0xf8; 100], &text[2900..]].concat();
+    for (original, block_len) in [(text, 5000), (text, 3000), (&escaped, 3000), (text, 90)] {
+        for (streams, experts) in [(2, true), (5, false), (16, true)] {
+            let options = CompressOptions {
+                block_len,
+                streams: Some(streams),
+                experts,
+                ..with(&model)
+            };
+            let (compressed, summary) = squeeze(original, &options);
+            assert!(summary.modes.model > 0, "{summary:?}");
+            assert!(restore(&compressed, &model).unwrap() == original);
         }
     }
 }
@@ -164,11 +193,14 @@ proptest! {
         text in "(\\PC|[ \\t\\n]){0,300}",
         bytes in prop::collection::vec(any::<u8>(), 0..40),
         experts in any::<bool>(),
+        streams in 1..=16usize,
+        block_len in 20..400u32,
     ) {
         let model = fixture(single_thread());
         let mut original = text.into_bytes();
         original.extend(bytes);
-        let options = CompressOptions { experts, ..with(&model) };
+        let streams = Some(streams);
+        let options = CompressOptions { experts, streams, block_len, ..with(&model) };
         let (compressed, _) = squeeze(&original, &options);
         prop_assert_eq!(restore(&compressed, &model).unwrap(), original);
     }

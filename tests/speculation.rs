@@ -1,11 +1,11 @@
-//! Drafts change how long decoding takes and nothing else: not a byte of this block, nor of those after it.
+//! Drafts, in blocks of one stream and of several, change how long decoding takes and nothing else: not a byte of this block, nor of those after it.
 
 use std::sync::Arc;
 
 use llmzip::Model;
 use llmzip::codec::Drafts;
 use llmzip::codec::decode::BlockDecoder;
-use llmzip::codec::encode::BlockEncoder;
+use llmzip::codec::encode::{BlockEncoder, Stream};
 use llmzip::engine::EngineOptions;
 use llmzip::model::PackedModel;
 use llmzip::model::embedded;
@@ -39,22 +39,32 @@ fn settings(experts: bool) -> Settings {
     }
 }
 
-/// Codes the blocks one after the other; an empty one stands for a stored block.
-fn encode(model: &Model, experts: bool, blocks: &[Vec<u8>]) -> Vec<Vec<u8>> {
+/// What a stream has of a block, and its coded bytes.
+type Coded = (usize, Vec<u8>);
+
+/// Codes the blocks one after the other, in at most `streams` each; an empty one stands for a stored block.
+fn encode(model: &Model, experts: bool, streams: usize, blocks: &[Vec<u8>]) -> Vec<Vec<Coded>> {
     let mut encoder = BlockEncoder::with_model(settings(experts), Arc::clone(model.engine()));
     let code = |block: &Vec<u8>| {
         if block.is_empty() {
             encoder.pass_raw(b"stored");
             return Vec::new();
         }
-        let pieces = model.tokenizer().encode(block);
-        encoder.model(&pieces, block.len(), &mut |_, _| {}).unwrap()
+        let parts: Vec<Stream> = block
+            .chunks(block.len().div_ceil(streams))
+            .map(|part| Stream {
+                pieces: model.tokenizer().encode(part),
+                len: part.len(),
+            })
+            .collect();
+        let coded = encoder.model(&parts, &mut |_, _| {}).unwrap();
+        parts.iter().map(|part| part.len).zip(coded).collect()
     };
     blocks.iter().map(code).collect()
 }
 
 /// Decodes what [`encode`] gave, block after block with one decoder, and compares.
-fn check(model: &Model, experts: bool, drafts: Drafts, blocks: &[Vec<u8>], coded: &[Vec<u8>]) {
+fn check(model: &Model, experts: bool, drafts: Drafts, blocks: &[Vec<u8>], coded: &[Vec<Coded>]) {
     let engine = Arc::clone(model.engine());
     let mut decoder = BlockDecoder::with_model(settings(experts), engine, drafts);
     for (index, (block, coded)) in blocks.iter().zip(coded).enumerate() {
@@ -62,7 +72,9 @@ fn check(model: &Model, experts: bool, drafts: Drafts, blocks: &[Vec<u8>], coded
             decoder.pass_raw(b"stored");
             continue;
         }
-        let decoded = decoder.model(coded, block.len(), &mut |_| {});
+        let streams: Vec<(usize, &[u8])> =
+            coded.iter().map(|(len, coded)| (*len, &**coded)).collect();
+        let decoded = decoder.model(&streams, &mut |_| {});
         assert!(
             decoded.as_deref() == Ok(block.as_slice()),
             "{drafts:?}, block {index}"
@@ -71,9 +83,11 @@ fn check(model: &Model, experts: bool, drafts: Drafts, blocks: &[Vec<u8>], coded
 }
 
 fn check_all(model: &Model, experts: bool, blocks: &[Vec<u8>]) {
-    let coded = encode(model, experts, blocks);
-    for drafts in ALL {
-        check(model, experts, drafts, blocks, &coded);
+    for streams in [1, 3] {
+        let coded = encode(model, experts, streams, blocks);
+        for drafts in ALL {
+            check(model, experts, drafts, blocks, &coded);
+        }
     }
 }
 
@@ -120,13 +134,14 @@ proptest! {
         order in prop::collection::vec(any::<prop::sample::Index>(), 1..200),
         cut in any::<prop::sample::Index>(),
         draft in 0..=Drafts::MOST,
+        streams in 1..6usize,
     ) {
         let text = order.iter().map(|index| index.get(&words).as_str());
         let text = text.collect::<String>().into_bytes();
         let (first, second) = text.split_at(cut.index(text.len()));
         let blocks = [first.to_vec(), second.to_vec(), text.clone()];
         let model = fixture();
-        let coded = encode(&model, true, &blocks);
+        let coded = encode(&model, true, streams, &blocks);
         for drafts in [Drafts::Adaptive, Drafts::Fixed(draft)] {
             check(&model, true, drafts, &blocks, &coded);
         }

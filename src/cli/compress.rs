@@ -23,9 +23,14 @@ pub(super) fn run(meant: Compress) -> Result<bool, Failure> {
         checksum: meant.checksum,
         independent_blocks: meant.independent_blocks,
         block_len: meant.block_len,
+        streams: meant.streams,
         count_cross_entropy: false,
     };
-    models.check_memory(options.model.as_deref(), options.block_len)?;
+    models.check_memory(
+        options.model.as_deref(),
+        options.block_len,
+        options.most_streams(),
+    )?;
     let mut work = Compressing {
         estimate: meant.files.talk.progress,
         options,

@@ -62,12 +62,13 @@ impl Work for Decompressing {
         else {
             return Ok(Forecast::default());
         };
+        self.models.expect_streams(contents.streams());
         if contents
             .frames
             .iter()
             .any(|frame| frame.header.model.is_none())
         {
-            self.models.check_memory(None, 0)?;
+            self.models.check_memory(None, 0, 1)?;
         }
         let time = if self.look_ahead {
             estimate::decompression(&contents, &mut self.models)

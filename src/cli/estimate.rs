@@ -50,6 +50,7 @@ pub(super) fn decompression(contents: &Contents, models: &mut Models) -> Option<
     let model = models.resolve(frame.header.model.as_ref()?).ok()?;
     let options = CompressOptions {
         model: Some(Arc::clone(&model)),
+        streams: Some(contents.streams()),
         ..CompressOptions::default()
     };
     // Any text will do.

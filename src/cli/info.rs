@@ -65,6 +65,12 @@ impl Contents {
         totals.frame_len = reader.offset();
         Ok(Contents { frames, totals })
     }
+
+    /// The most streams in a block.
+    pub(super) fn streams(&self) -> usize {
+        let streams = self.frames.iter().map(|frame| frame.streams);
+        streams.max().unwrap_or(0)
+    }
 }
 
 impl Frame {
@@ -182,7 +188,12 @@ fn to_text(name: &str, contents: &Contents) -> String {
         } else {
             ""
         };
-        text += &format!("  blocks     {blocks}{independent}; {overhead} bytes of overhead\n");
+        let streams = match frame.streams {
+            0 | 1 => String::new(),
+            streams => format!(", up to {streams} streams each"),
+        };
+        text +=
+            &format!("  blocks     {blocks}{independent}{streams}; {overhead} bytes of overhead\n");
         for (mode, share) in frame.shares() {
             text += &format!(
                 "    {mode:<8} {} blocks, {} -> {} bytes\n",

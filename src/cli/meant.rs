@@ -99,6 +99,7 @@ pub(super) struct Compress {
     pub(super) preset: Preset,
     pub(super) checksum: bool,
     pub(super) independent_blocks: bool,
+    pub(super) streams: Option<usize>,
     pub(super) block_len: u32,
 }
 
@@ -187,6 +188,7 @@ pub(super) fn compress(args: CompressArgs) -> Result<Compress, Failure> {
         preset: level.map_or(Preset::Normal, |level| level.preset),
         checksum: !args.no_check,
         independent_blocks: args.independent_blocks,
+        streams: args.streams.map(usize::from),
         block_len,
     })
 }

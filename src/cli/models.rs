@@ -31,6 +31,8 @@ pub(super) struct Models {
     ready: Vec<Arc<Model>>,
     /// Why the model last asked for is not to be had, in words the library has no error for.
     pub(super) refusal: Option<String>,
+    /// The most streams in a block of the file that is read.
+    streams: usize,
 }
 
 impl Models {
@@ -39,7 +41,13 @@ impl Models {
             means,
             ready: Vec::new(),
             refusal: None,
+            streams: llmzip::container::MAX_STREAMS,
         }
+    }
+
+    /// From now on files have at most `streams` streams in a block.
+    pub(super) fn expect_streams(&mut self, streams: usize) {
+        self.streams = streams;
     }
 
     /// The model to compress with.
@@ -66,7 +74,7 @@ impl Models {
         unusable: &mut dyn FnMut(Failure),
     ) -> Result<Vec<Rung>, Failure> {
         let said = |error: StoreError| Failure::Said(error.to_string());
-        self.check_memory(None, CompressOptions::default().block_len)?;
+        self.check_memory(None, CompressOptions::default().block_len, 1)?;
         let mut identities = Vec::new();
         let mut rungs = vec![Rung::experts()];
         let mut add = |name: String, found: Result<Found, Failure>| -> Result<(), Failure> {
@@ -112,7 +120,7 @@ impl Models {
         let block_len = CompressOptions::default().block_len;
         match choice {
             ModelChoice::None => {
-                self.check_memory(None, block_len)?;
+                self.check_memory(None, block_len, 1)?;
                 Ok(Rung::experts())
             }
             ModelChoice::Default => self.rung(
@@ -125,7 +133,8 @@ impl Models {
 
     fn rung(&self, name: String, found: Found) -> Result<Rung, Failure> {
         let model = self.make_ready(found.model, found.name)?;
-        self.check_memory(Some(&model), CompressOptions::default().block_len)
+        let options = CompressOptions::default();
+        self.check_memory(Some(&model), options.block_len, options.most_streams())
             .map_err(|failure| Failure::Said(format!("{name}: {failure}")))?;
         Ok(Rung::with_model(name, model))
     }
@@ -140,16 +149,24 @@ impl Models {
 
     /// The model a frame was written with.
     pub(super) fn resolve(&mut self, wanted: &ModelRef) -> Result<Arc<Model>, Error> {
-        if let Some(model) = self
+        let ready = self
             .ready
             .iter()
-            .find(|model| identity(model) == wanted.identity)
-        {
-            return Ok(Arc::clone(model));
-        }
-        match self.look_for(wanted) {
+            .find(|model| identity(model) == wanted.identity);
+        let found = match ready {
+            Some(model) => Ok(Arc::clone(model)),
+            None => self.look_for(wanted),
+        };
+        let allowed = found.and_then(|model| {
+            self.check_memory(Some(&model), llmzip::container::MAX_BLOCK_LEN, self.streams)
+                .map_err(|failure| failure.to_string())?;
+            Ok(model)
+        });
+        match allowed {
             Ok(model) => {
-                self.ready.push(Arc::clone(&model));
+                if !self.ready.iter().any(|ready| Arc::ptr_eq(ready, &model)) {
+                    self.ready.push(Arc::clone(&model));
+                }
                 Ok(model)
             }
             Err(refusal) => {
@@ -177,12 +194,8 @@ impl Models {
         };
         let Found { name, model } =
             found.ok_or_else(|| store::missing_model(&wanted.identity, wanted.name.as_deref()))?;
-        let ready = self.make_ready(model, name);
-        let ready = ready.and_then(|model| {
-            self.check_memory(Some(&model), llmzip::container::MAX_BLOCK_LEN)
-                .map(|()| model)
-        });
-        ready.map_err(|failure| failure.to_string())
+        self.make_ready(model, name)
+            .map_err(|failure| failure.to_string())
     }
 
     fn make_ready(
@@ -212,8 +225,9 @@ impl Models {
         &self,
         model: Option<&Model>,
         block_len: u32,
+        streams: usize,
     ) -> Result<(), Failure> {
-        self.allow(memory(model, block_len), model.is_some())
+        self.allow(memory(model, block_len, streams), model.is_some())
     }
 
     /// Refuses limits that nothing can be decompressed with.
@@ -239,7 +253,7 @@ impl Models {
 }
 
 /// Bytes of memory that a run takes at most.
-fn memory(model: Option<&Model>, block_len: u32) -> u64 {
+fn memory(model: Option<&Model>, block_len: u32, streams: usize) -> u64 {
     let blocks = COPIES_OF_A_BLOCK * u64::from(block_len);
     let Some(model) = model else {
         return EXPERTS_ALONE + blocks + REST;
@@ -247,8 +261,9 @@ fn memory(model: Option<&Model>, block_len: u32) -> u64 {
     let packed = model.engine().model();
     let config = packed.config();
     let positions = (config.window + config.sinks + llmzip::engine::SLACK) as u64;
-    // Keys and values are of 8 bits, and room for as much again is left for what goes through the layers.
-    let cache = 4 * positions * (config.layers * config.kv_heads * config.head_dim) as u64;
+    // Keys and values are of 8 bits, and room for as much again as a stream has is left for what goes through the layers.
+    let stream = 2 * positions * (config.layers * config.kv_heads * config.head_dim) as u64;
+    let cache = (streams as u64 + 1) * stream;
     // A trial of a block without the model needs experts of its own.
     packed.size() as u64 + cache + LOGITS + 2 * EXPERTS + blocks + REST
 }

@@ -81,6 +81,9 @@ pub(super) struct CompressArgs {
     /// Original bytes in a block, at most 16MiB: memory and the delay of a stream grow with it
     #[arg(long, value_name = "SIZE", default_value = "1MiB")]
     pub(super) block_size: String,
+    /// Streams in a block, 1 to 16: more are faster to decompress, and larger [default: by model and size]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=llmzip::container::MAX_STREAMS as i64))]
+    pub(super) streams: Option<u8>,
     /// Blocks that can each be read without those before: larger
     #[arg(long)]
     pub(super) independent_blocks: bool,

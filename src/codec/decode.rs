@@ -6,9 +6,10 @@ use super::CorruptStream;
 use super::byte_path::{Odds, Question, Walk};
 use super::coder::Decoder;
 use super::draft::Drafts;
-use super::language_model::LanguageModel;
+use super::language_model::{LanguageModel, Round, rounds};
 use super::speculation::Speculation;
-use crate::engine::Engine;
+use super::streams::{HEAD, Places};
+use crate::engine::{Engine, Logits};
 use crate::predict::{Event, OutputBias, Predictor, Settings, TokenFacts};
 
 /// What a decoder carries from block to block of a frame.
@@ -66,9 +67,10 @@ impl BlockDecoder {
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<u8>, CorruptStream> {
         self.reset_model();
+        let mut coder = Decoder::new(coded)?;
         let mut decisions = Decisions {
             predictor: &mut self.predictor,
-            coder: Decoder::new(coded)?,
+            coder: &mut coder,
         };
         let mut bytes = Vec::new();
         while bytes.len() < len {
@@ -77,48 +79,63 @@ impl BlockDecoder {
                 progress(bytes.len());
             }
         }
-        decisions.coder.finish()?;
+        coder.finish()?;
         Ok(bytes)
     }
 
-    /// Decodes a block of `len` bytes that the language model and the experts coded.
+    /// Decodes a block that the language model and the experts coded, from each stream's length and coded bytes: at least
+    /// one stream. `progress` is told the bytes decoded so far.
     pub fn model(
         &mut self,
-        coded: &[u8],
-        len: usize,
+        streams: &[(usize, &[u8])],
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<u8>, CorruptStream> {
-        let ModelDecoder {
-            language_model,
-            bias,
-            escapes,
-            cumulative,
-        } = self.model.as_mut().ok_or(CorruptStream::NoModel)?;
-        let engine = Arc::clone(language_model.engine());
-        let tokens = engine.model().tokens();
-        let mut decisions = Decisions {
-            predictor: &mut self.predictor,
-            coder: Decoder::new(coded)?,
+        let model = self.model.as_mut().ok_or(CorruptStream::NoModel)?;
+        let engine = Arc::clone(model.language_model.engine());
+        let mut coding = TokenCoding {
+            engine: &engine,
+            bias: model.bias.as_mut(),
+            escapes: model.escapes,
+            cumulative: &mut model.cumulative,
         };
-        let mut bytes = Vec::new();
-        while bytes.len() < len {
-            if *escapes && decisions.settle(Event::Escape, None)? {
-                bytes.push(decisions.byte()?);
-                continue;
-            }
-            let logits = language_model.predict();
-            LanguageModel::distribution(&engine, logits, bias.as_ref(), cumulative);
-            let walk = Walk::new(tokens, cumulative, len - bytes.len());
-            let row = decisions.token(walk, cumulative)?;
-            if let Some(bias) = bias {
-                bias.update(cumulative, row);
-            }
-            language_model.accept(row);
-            bytes.extend_from_slice(tokens.bytes(row));
-            progress(bytes.len());
+        let mut inputs = Vec::new();
+        for &(len, coded) in streams {
+            inputs.push(Input {
+                coder: Decoder::new(coded)?,
+                bytes: Vec::new(),
+                len,
+            });
         }
-        language_model.withdraw();
-        decisions.coder.finish()?;
+        let (predictor, ahead) = (&mut self.predictor, &mut model.language_model);
+        let mut places = Places::new(predictor.position(), streams.iter().map(|(len, _)| *len));
+        let alone = match streams {
+            [_] => usize::MAX,
+            _ => HEAD.saturating_sub(ahead.model().seen()) as usize,
+        };
+        alone_first(
+            &mut coding,
+            ahead,
+            predictor,
+            &mut inputs[0],
+            alone,
+            progress,
+        )?;
+        if streams.len() > 1 {
+            several_streams(
+                &mut coding,
+                ahead,
+                predictor,
+                &mut places,
+                &mut inputs,
+                progress,
+            )?;
+        }
+        places.finish(predictor);
+        let mut bytes = Vec::new();
+        for input in inputs {
+            input.coder.finish()?;
+            bytes.extend(input.bytes);
+        }
         Ok(bytes)
     }
 
@@ -129,13 +146,152 @@ impl BlockDecoder {
     }
 }
 
-/// The one place where a decision meets predictor and coder.
-struct Decisions<'a> {
-    predictor: &'a mut Predictor,
+/// A stream of a block while it is decoded.
+struct Input<'a> {
     coder: Decoder<'a>,
+    bytes: Vec<u8>,
+    /// Bytes it will have.
+    len: usize,
 }
 
-impl Decisions<'_> {
+impl Input<'_> {
+    fn is_complete(&self) -> bool {
+        self.bytes.len() == self.len
+    }
+}
+
+/// Decodes the first stream alone until it is complete or has `most` tokens more: its model guesses ahead.
+fn alone_first(
+    coding: &mut TokenCoding<'_>,
+    model: &mut Speculation,
+    predictor: &mut Predictor,
+    input: &mut Input<'_>,
+    most: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Result<(), CorruptStream> {
+    let mut tokens = 0;
+    while tokens < most && !input.is_complete() {
+        if let Some(row) = coding.turn(predictor, input, || model.predict())? {
+            model.accept(row);
+            tokens += 1;
+        }
+        progress(input.bytes.len());
+    }
+    model.withdraw();
+    Ok(())
+}
+
+/// Decodes the streams of a block together. The language model is asked about many of them at once; while it computes one
+/// half's predictions, the other half's tokens are decoded.
+fn several_streams(
+    coding: &mut TokenCoding<'_>,
+    model: &mut Speculation,
+    predictor: &mut Predictor,
+    places: &mut Places,
+    inputs: &mut [Input<'_>],
+    progress: &mut dyn FnMut(usize),
+) -> Result<(), CorruptStream> {
+    let mut others = vec![model.model().clone(); inputs.len() - 1];
+    let models: Vec<_> = std::iter::once(model.model()).chain(&mut others).collect();
+    let mut pending: Vec<u32> = models.iter().map(|model| model.pending()).collect();
+    let mut done = inputs[0].bytes.len();
+    // Whether the last stream ended before its last prediction was used.
+    let mut unused = false;
+    let last = inputs.len() - 1;
+    std::thread::scope(|scope| {
+        let (asks, answers) = rounds(scope, models);
+        let half = inputs.len() / 2;
+        for streams in [0..half, half..inputs.len()] {
+            // Fails, as below, only if the thread panicked, which the scope passes on.
+            let _ = asks.send(Round {
+                rows: streams
+                    .filter(|&stream| !inputs[stream].is_complete())
+                    .map(|stream| (stream, pending[stream]))
+                    .collect(),
+                logits: Logits::new(),
+            });
+        }
+        let mut asked = 2;
+        while asked > 0 {
+            let Ok(mut round) = answers.recv() else { break };
+            let rows = std::mem::take(&mut round.rows);
+            for (index, (stream, _)) in rows.into_iter().enumerate() {
+                let input = &mut inputs[stream];
+                let before = input.bytes.len();
+                places.exchange(stream, predictor);
+                let row = coding.turn(predictor, input, || round.logits.row(index))?;
+                places.exchange(stream, predictor);
+                done += input.bytes.len() - before;
+                pending[stream] = row.unwrap_or(pending[stream]);
+                unused |= row.is_none() && stream == last;
+                if !input.is_complete() {
+                    round.rows.push((stream, pending[stream]));
+                }
+            }
+            progress(done);
+            if round.rows.is_empty() {
+                asked -= 1;
+            } else {
+                let _ = asks.send(round);
+            }
+        }
+        Ok(())
+    })?;
+    let mut on = others.pop().expect("at least two streams");
+    on.take_back(usize::from(unused));
+    on.accept(pending[last]);
+    model.replace(on);
+    Ok(())
+}
+
+/// How the tokens of a block with a language model are decoded.
+struct TokenCoding<'a> {
+    engine: &'a Engine,
+    bias: Option<&'a mut OutputBias>,
+    escapes: bool,
+    /// The distribution of the token being decoded.
+    cumulative: &'a mut [u64],
+}
+
+impl TokenCoding<'_> {
+    /// Decodes one turn of a stream: its next token, which is given, and the escaped bytes before it; or the escaped bytes
+    /// at its end. `logits` are asked for if there is a token.
+    fn turn<'a>(
+        &mut self,
+        predictor: &mut Predictor,
+        input: &mut Input<'_>,
+        logits: impl FnOnce() -> &'a [i32],
+    ) -> Result<Option<u32>, CorruptStream> {
+        let tokens = self.engine.model().tokens();
+        let mut decisions = Decisions {
+            predictor,
+            coder: &mut input.coder,
+        };
+        while self.escapes && decisions.settle(Event::Escape, None)? {
+            input.bytes.push(decisions.byte()?);
+            if input.bytes.len() == input.len {
+                return Ok(None);
+            }
+        }
+        let bias = self.bias.as_deref();
+        LanguageModel::distribution(self.engine, logits(), bias, self.cumulative);
+        let walk = Walk::new(tokens, self.cumulative, input.len - input.bytes.len());
+        let row = decisions.token(walk, self.cumulative)?;
+        if let Some(bias) = &mut self.bias {
+            bias.update(self.cumulative, row);
+        }
+        input.bytes.extend_from_slice(tokens.bytes(row));
+        Ok(Some(row))
+    }
+}
+
+/// The one place where a decision meets predictor and coder.
+struct Decisions<'a, 'b> {
+    predictor: &'a mut Predictor,
+    coder: &'a mut Decoder<'b>,
+}
+
+impl Decisions<'_, '_> {
     fn settle(&mut self, event: Event, opinion: Option<u32>) -> Result<bool, CorruptStream> {
         let p = self.predictor.predict(event, opinion);
         let bit = self.coder.decode(p)?;

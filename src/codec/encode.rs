@@ -1,13 +1,13 @@
 //! Blocks to coded bytes. The mirror image of [`super::decode`].
 
 use std::sync::Arc;
-use std::sync::mpsc;
 
 use super::byte_path::{Odds, Question, Walk};
 use super::coder::Encoder;
-use super::language_model::LanguageModel;
+use super::language_model::{Foresight, LanguageModel, Predictions};
 use super::ledger::{Ledger, Opinion};
-use crate::engine::{Engine, Logits};
+use super::streams::{Places, Turns, split_head};
+use crate::engine::Engine;
 use crate::model::Piece;
 use crate::predict::{Event, OutputBias, PROBABILITY_BITS, Predictor, Settings, TokenFacts};
 
@@ -28,6 +28,9 @@ struct ModelEncoder {
     bias: Option<OutputBias>,
     escapes: bool,
 }
+
+/// Turns between two reports of progress.
+const PROGRESS_TURNS: usize = 64;
 
 /// Bytes of the block coded so far, and the coded bytes they took.
 pub type OnProgress<'a> = &'a mut dyn FnMut(usize, usize);
@@ -77,9 +80,10 @@ impl BlockEncoder {
     /// Codes a block with the experts alone.
     pub fn experts(&mut self, bytes: &[u8], progress: OnProgress<'_>) -> Vec<u8> {
         self.reset_model();
+        let mut coder = Encoder::new();
         let mut decisions = Decisions {
             predictor: &mut self.predictor,
-            coder: Encoder::new(),
+            coder: &mut coder,
             ledger: self.ledger.as_mut(),
         };
         for (i, &byte) in bytes.iter().enumerate() {
@@ -89,106 +93,175 @@ impl BlockEncoder {
                 progress(i + 1, decisions.coder.len());
             }
         }
-        decisions.coder.finish()
+        coder.finish()
     }
 
-    /// Codes a block with the language model and the experts; `None` if the frame has no model.
-    /// The bytes of `pieces` make up the block of `len` bytes.
-    pub fn model(
-        &mut self,
-        pieces: &[Piece],
-        len: usize,
-        progress: OnProgress<'_>,
-    ) -> Option<Vec<u8>> {
-        let ModelEncoder {
-            language_model,
-            bias,
-            escapes,
-        } = self.model.as_mut()?;
-        let rows: Vec<u32> = pieces
-            .iter()
-            .filter_map(|piece| match piece {
-                Piece::Token(row) => Some(*row),
-                Piece::Byte(_) => None,
-            })
-            .collect();
-        let engine = Arc::clone(language_model.engine());
-        let mut foresight = language_model.foresee(&rows);
-        let mut decisions = Decisions {
+    /// Codes a block with the language model and the experts; gives each stream's coded bytes, or `None` if the frame has
+    /// no model. The `streams`, at least one, make up the block.
+    pub fn model(&mut self, streams: &[Stream], progress: OnProgress<'_>) -> Option<Vec<Vec<u8>>> {
+        let model = self.model.as_mut()?;
+        let engine = Arc::clone(model.language_model.engine());
+        let lens = || streams.iter().map(|stream| stream.len);
+        let position = self.predictor.position();
+        let mut block = BlockCoding {
+            places: Places::new(position, lens()),
             predictor: &mut self.predictor,
-            coder: Encoder::new(),
-            ledger: self.ledger.as_mut(),
+            outputs: lens()
+                .map(|len| Output::new(len, self.ledger.as_ref()))
+                .collect(),
+            bias: model.bias.as_mut(),
+            escapes: model.escapes,
+            cumulative: vec![0; engine.model().tokens().len() + 1],
+            engine: &engine,
+            progress,
         };
-        // The engine computes a chunk of predictions while the coder uses the one before; two
-        // buffers travel between them.
-        let (full_in, full_out) = mpsc::sync_channel::<Logits>(1);
-        let (empty_in, empty_out) = mpsc::channel::<Logits>();
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                // Cannot fail: the receiver lives until the engine's thread has it.
-                let _ = empty_in.send(Logits::default());
+        let first = &mut model.language_model;
+        let mut pieces: Vec<&[Piece]> = streams.iter().map(|stream| &*stream.pieces).collect();
+        let mut others = Vec::new();
+        if streams.len() > 1 {
+            let (head, rest) = split_head(pieces[0], first.seen());
+            block.code(vec![first], &[head])?;
+            pieces[0] = rest;
+            others = vec![first.clone(); streams.len() - 1];
+        }
+        let models = std::iter::once(&mut *first).chain(&mut others).collect();
+        block.code(models, &pieces)?;
+        let outputs = block.finish();
+        if let Some(last) = others.pop() {
+            *first = last;
+        }
+        let finish = |output: Output| {
+            if let (Some(ledger), Some(part)) = (&mut self.ledger, output.ledger) {
+                ledger.append(part);
             }
-            scope.spawn(move || {
-                while let Ok(mut logits) = empty_out.recv() {
-                    if !foresight.next_chunk(&mut logits) || full_in.send(logits).is_err() {
-                        break;
-                    }
-                }
-            });
-            let tokens = engine.model().tokens();
-            let mut cumulative = vec![0; tokens.len() + 1];
-            let mut logits = Logits::default();
-            let mut row_in_chunk = 0;
-            let mut done = 0;
-            for &piece in pieces {
-                if *escapes {
-                    decisions.settle(Event::Escape, None, matches!(piece, Piece::Byte(_)));
-                }
-                match piece {
-                    Piece::Byte(byte) => {
-                        decisions.byte(byte);
-                        decisions.enter(1, || None);
-                        done += 1;
-                    }
-                    Piece::Token(row) => {
-                        if row_in_chunk == logits.rows() {
-                            progress(done, decisions.coder.len());
-                            let Ok(next) = full_out.recv() else {
-                                // The engine's thread ended early, which only a panic there does;
-                                // the scope passes it on.
-                                return;
-                            };
-                            let _ = empty_in.send(std::mem::replace(&mut logits, next));
-                            row_in_chunk = 0;
-                        }
-                        let row_logits = logits.row(row_in_chunk);
-                        LanguageModel::distribution(
-                            &engine,
-                            row_logits,
-                            bias.as_ref(),
-                            &mut cumulative,
-                        );
-                        row_in_chunk += 1;
-                        let walk = Walk::new(tokens, &cumulative, len - done);
-                        decisions.token(walk, &cumulative, tokens.bytes(row));
-                        decisions.enter(tokens.bytes(row).len(), || {
-                            Some(Opinion::new(&cumulative, row))
-                        });
-                        if let Some(bias) = bias {
-                            bias.update(&cumulative, row);
-                        }
-                        done += tokens.bytes(row).len();
-                    }
-                }
-            }
-        });
-        Some(decisions.coder.finish())
+            output.coder.finish()
+        };
+        Some(outputs.into_iter().map(finish).collect())
     }
 
     fn reset_model(&mut self) {
         if let Some(model) = &mut self.model {
             model.language_model.reset();
         }
+    }
+}
+
+/// A stream of a block on its way in.
+pub struct Stream {
+    /// Its tokens and escaped bytes.
+    pub pieces: Vec<Piece>,
+    /// Their bytes.
+    pub len: usize,
+}
+
+/// A stream of a block on its way out.
+struct Output {
+    coder: Encoder,
+    ledger: Option<Ledger>,
+    /// Bytes of the stream, and those of them yet to be coded.
+    len: usize,
+    left: usize,
+}
+
+impl Output {
+    /// Nothing of `len` bytes.
+    fn new(len: usize, ledger: Option<&Ledger>) -> Output {
+        Output {
+            coder: Encoder::new(),
+            ledger: ledger.map(Ledger::emptied),
+            len,
+            left: len,
+        }
+    }
+}
+
+/// A block while it is coded with a language model.
+struct BlockCoding<'a> {
+    engine: &'a Engine,
+    predictor: &'a mut Predictor,
+    places: Places,
+    /// Of each stream.
+    outputs: Vec<Output>,
+    bias: Option<&'a mut OutputBias>,
+    escapes: bool,
+    /// The distribution of the token being coded.
+    cumulative: Vec<u64>,
+    progress: OnProgress<'a>,
+}
+
+impl BlockCoding<'_> {
+    /// Codes what each stream has left, or the first streams have. `None` if the engine's thread ended early, which only a
+    /// panic there does: the scope passes it on.
+    fn code(&mut self, models: Vec<&mut LanguageModel>, streams: &[&[Piece]]) -> Option<()> {
+        let turns = Turns::new(streams);
+        let tokens = turns
+            .clone()
+            .filter_map(|(stream, turn)| match turn.last() {
+                Some(Piece::Token(row)) => Some((stream, *row)),
+                _ => None,
+            });
+        let foresight = Foresight::new(models, tokens);
+        std::thread::scope(|scope| {
+            let mut predictions = foresight.ahead(scope);
+            for (number, (stream, turn)) in turns.enumerate() {
+                self.places.exchange(stream, self.predictor);
+                self.turn(stream, turn, &mut predictions)?;
+                self.places.exchange(stream, self.predictor);
+                if number % PROGRESS_TURNS == PROGRESS_TURNS - 1 {
+                    self.tell();
+                }
+            }
+            Some(())
+        })
+    }
+
+    fn tell(&mut self) {
+        let done = self.outputs.iter().map(|output| output.len - output.left);
+        let coded = self.outputs.iter().map(|output| output.coder.len());
+        (self.progress)(done.sum(), coded.sum());
+    }
+
+    /// Ends the block.
+    fn finish(self) -> Vec<Output> {
+        self.places.finish(self.predictor);
+        self.outputs
+    }
+
+    /// Codes one turn of a stream.
+    fn turn(&mut self, stream: usize, turn: &[Piece], predictions: &mut Predictions) -> Option<()> {
+        let tokens = self.engine.model().tokens();
+        let output = &mut self.outputs[stream];
+        let mut decisions = Decisions {
+            predictor: self.predictor,
+            coder: &mut output.coder,
+            ledger: output.ledger.as_mut(),
+        };
+        for &piece in turn {
+            if self.escapes {
+                decisions.settle(Event::Escape, None, matches!(piece, Piece::Byte(_)));
+            }
+            match piece {
+                Piece::Byte(byte) => {
+                    decisions.byte(byte);
+                    decisions.enter(1, || None);
+                    output.left -= 1;
+                }
+                Piece::Token(row) => {
+                    let logits = predictions.next()?;
+                    let (bias, cumulative) = (self.bias.as_deref(), &mut self.cumulative);
+                    LanguageModel::distribution(self.engine, logits, bias, cumulative);
+                    let bytes = tokens.bytes(row);
+                    let walk = Walk::new(tokens, cumulative, output.left);
+                    decisions.token(walk, cumulative, bytes);
+                    decisions.enter(bytes.len(), || Some(Opinion::new(cumulative, row)));
+                    if let Some(bias) = &mut self.bias {
+                        bias.update(cumulative, row);
+                    }
+                    output.left -= bytes.len();
+                }
+            }
+        }
+        Some(())
     }
 }
 
@@ -201,7 +274,7 @@ fn code_length(p: u32, bit: bool) -> f64 {
 /// The one place where a decision meets predictor and coder.
 struct Decisions<'a> {
     predictor: &'a mut Predictor,
-    coder: Encoder,
+    coder: &'a mut Encoder,
     ledger: Option<&'a mut Ledger>,
 }
 

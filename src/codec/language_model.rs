@@ -6,6 +6,8 @@
 //! costs no forward pass. Any other block in between resets it.
 
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::Scope;
 
 use crate::engine::{Cache, Engine, Logits, Segment};
 use crate::kernels;
@@ -63,6 +65,11 @@ impl LanguageModel {
         );
     }
 
+    /// Tokens seen, the pending one among them.
+    pub fn seen(&self) -> u64 {
+        self.cache.position() + 1
+    }
+
     /// Forgets the last `rows` rows that were run.
     pub fn take_back(&mut self, rows: usize) {
         self.cache.truncate(self.cache.position() - rows as u64);
@@ -85,23 +92,6 @@ impl LanguageModel {
         self.pending = row;
     }
 
-    /// For an encoder that knows the tokens to come: computes the predictions of all of `rows`, in
-    /// order, some at a time. Afterwards the last of them is pending.
-    pub fn foresee<'a>(&'a mut self, rows: &[u32]) -> Foresight<'a> {
-        let mut inputs = Vec::with_capacity(rows.len() + 1);
-        inputs.push(self.pending);
-        inputs.extend_from_slice(rows);
-        if let Some(last) = inputs.pop() {
-            self.pending = last;
-        }
-        Foresight {
-            chunk: self.chunk_rows(),
-            model: self,
-            inputs,
-            done: 0,
-        }
-    }
-
     /// Predictions computed at once when encoding.
     fn chunk_rows(&self) -> usize {
         let vocabulary = self.engine.model().config().vocab;
@@ -110,37 +100,179 @@ impl LanguageModel {
 }
 
 /// The predictions of tokens that are known already, a chunk at a time.
-pub struct Foresight<'a> {
-    model: &'a mut LanguageModel,
-    inputs: Vec<u32>,
-    done: usize,
+pub struct Foresight<'a, T> {
+    engine: Arc<Engine>,
+    /// A model for each stream.
+    models: Vec<&'a mut LanguageModel>,
+    /// The tokens to be predicted, each behind its stream's number.
+    tokens: T,
     chunk: usize,
 }
 
-impl Foresight<'_> {
-    /// Computes the next chunk's predictions into `logits`; false when there are none left.
-    pub fn next_chunk(&mut self, logits: &mut Logits) -> bool {
-        let end = (self.done + self.chunk).min(self.inputs.len());
-        let tokens = &self.inputs[self.done..end];
-        if tokens.is_empty() {
+/// Predictions of tokens that follow one another in the order of coding.
+#[derive(Default)]
+pub struct Chunk {
+    logits: Logits,
+    /// The row of `logits` of each.
+    rows: Vec<usize>,
+}
+
+impl Chunk {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The logits of the `index`th.
+    pub fn logits(&self, index: usize) -> &[i32] {
+        self.logits.row(self.rows[index])
+    }
+}
+
+impl<'a, T: Iterator<Item = (usize, u32)>> Foresight<'a, T> {
+    /// The predictions of `tokens`, each (stream, row), by at least one model: one for each stream. Afterwards each stream's
+    /// last token is pending.
+    pub fn new(models: Vec<&'a mut LanguageModel>, tokens: T) -> Foresight<'a, T> {
+        Foresight {
+            engine: Arc::clone(&models[0].engine),
+            chunk: models[0].chunk_rows(),
+            models,
+            tokens,
+        }
+    }
+
+    /// The predictions one by one, computed by a thread of `scope` while others are used.
+    pub fn ahead<'scope>(mut self, scope: &'scope Scope<'scope, '_>) -> Predictions
+    where
+        'a: 'scope,
+        T: Send + 'scope,
+    {
+        let (full_in, full_out) = mpsc::sync_channel::<Chunk>(1);
+        let (empty_in, empty_out) = mpsc::channel::<Chunk>();
+        scope.spawn(move || {
+            while let Ok(mut chunk) = empty_out.recv() {
+                if !self.next_chunk(&mut chunk) || full_in.send(chunk).is_err() {
+                    break;
+                }
+            }
+        });
+        // Cannot fail: the thread ends when it has seen the last token, or this end is gone. Of the two buffers, one is
+        // filled while the other is used.
+        let _ = empty_in.send(Chunk::default());
+        Predictions {
+            full: full_out,
+            empty: empty_in,
+            chunk: Chunk::default(),
+            used: 0,
+        }
+    }
+
+    /// Computes the next chunk's predictions; false when there are none left.
+    pub fn next_chunk(&mut self, chunk: &mut Chunk) -> bool {
+        let mut fed = vec![Vec::new(); self.models.len()];
+        let mut order = Vec::with_capacity(self.chunk);
+        for (stream, row) in self.tokens.by_ref().take(self.chunk) {
+            order.push((stream, fed[stream].len()));
+            fed[stream].push(std::mem::replace(&mut self.models[stream].pending, row));
+        }
+        if order.is_empty() {
             return false;
         }
-        self.model.run(tokens, logits);
-        self.done = end;
+        let mut segments: Vec<Segment<'_>> = (self.models.iter_mut().zip(&fed))
+            .map(|(model, tokens)| Segment {
+                cache: &mut model.cache,
+                tokens,
+            })
+            .collect();
+        self.engine.forward(&mut segments, &mut chunk.logits);
+        let starts: Vec<usize> = (fed.iter())
+            .scan(0, |start, tokens| {
+                Some(std::mem::replace(start, *start + tokens.len()))
+            })
+            .collect();
+        chunk.rows.clear();
+        (chunk.rows).extend(order.iter().map(|&(stream, index)| starts[stream] + index));
         true
+    }
+}
+
+/// A question about the next token of several streams, and its answer.
+pub struct Round {
+    /// Each stream and its pending token.
+    pub rows: Vec<(usize, u32)>,
+    /// The answer: what comes next in each of them, a row for each.
+    pub logits: Logits,
+}
+
+/// Starts a thread of `scope` that answers rounds in the order in which they are asked; `models`: one for each stream.
+pub fn rounds<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    models: Vec<&'scope mut LanguageModel>,
+) -> (Sender<Round>, Receiver<Round>) {
+    let (asks, asked) = mpsc::channel::<Round>();
+    let (answers, answered) = mpsc::channel();
+    scope.spawn(move || {
+        let engine = Arc::clone(&models[0].engine);
+        let mut models = models;
+        while let Ok(mut round) = asked.recv() {
+            round.answer(&engine, &mut models);
+            if answers.send(round).is_err() {
+                break;
+            }
+        }
+    });
+    (asks, answered)
+}
+
+impl Round {
+    fn answer(&mut self, engine: &Engine, models: &mut [&mut LanguageModel]) {
+        let mut tokens = vec![None; models.len()];
+        for &(stream, row) in &self.rows {
+            tokens[stream] = Some(row);
+        }
+        // Streams are in order: so are the rows of the answer.
+        let mut segments: Vec<Segment<'_>> = (models.iter_mut().zip(&tokens))
+            .map(|(model, token)| Segment {
+                cache: &mut model.cache,
+                tokens: token.as_slice(),
+            })
+            .collect();
+        engine.forward(&mut segments, &mut self.logits);
+    }
+}
+
+/// The receiving end of [`Foresight::ahead`].
+pub struct Predictions {
+    full: Receiver<Chunk>,
+    empty: Sender<Chunk>,
+    chunk: Chunk,
+    used: usize,
+}
+
+impl Predictions {
+    /// The next token's logits; `None` when there are none left.
+    pub fn next(&mut self) -> Option<&[i32]> {
+        if self.used == self.chunk.len() {
+            let next = self.full.recv().ok()?;
+            // Fails if there are none left to compute.
+            let _ = self.empty.send(std::mem::replace(&mut self.chunk, next));
+            self.used = 0;
+        }
+        self.used += 1;
+        Some(self.chunk.logits(self.used - 1))
     }
 }
 
 /// What each of `rows` costs `engine` by itself in bits, when it has seen nothing before the first.
 pub fn costs(engine: &Arc<Engine>, rows: &[u32]) -> Vec<f64> {
     let mut model = LanguageModel::new(Arc::clone(engine));
-    let mut foresight = model.foresee(rows);
-    let mut logits = Logits::default();
+    let mut foresight = Foresight::new(vec![&mut model], rows.iter().map(|&row| (0, row)));
+    let mut chunk = Chunk::default();
     let mut cumulative = vec![0; engine.model().tokens().len() + 1];
     let mut costs = Vec::with_capacity(rows.len());
-    while foresight.next_chunk(&mut logits) {
-        for row_logits in 0..logits.rows() {
-            LanguageModel::distribution(engine, logits.row(row_logits), None, &mut cumulative);
+    while foresight.next_chunk(&mut chunk) {
+        for index in 0..chunk.len() {
+            LanguageModel::distribution(engine, chunk.logits(index), None, &mut cumulative);
             let row = rows[costs.len()] as usize;
             let weight = cumulative[row + 1] - cumulative[row];
             let total = cumulative.last().copied().unwrap_or(1);

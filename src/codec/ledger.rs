@@ -71,13 +71,27 @@ impl Ledger {
         self.entries.unwrap_or_default()
     }
 
-    /// What has been noted so far; afterwards it is as empty as it was.
-    pub(super) fn take(&mut self) -> Ledger {
-        let empty = match self.entries {
+    /// An empty one that notes as much.
+    pub(super) fn emptied(&self) -> Ledger {
+        match self.entries {
             Some(_) => Ledger::detailed(),
             None => Ledger::sum(),
-        };
+        }
+    }
+
+    /// What has been noted so far; afterwards it is as empty as it was.
+    pub(super) fn take(&mut self) -> Ledger {
+        let empty = self.emptied();
         std::mem::replace(self, empty)
+    }
+
+    /// Adds what was noted of the part of a block that follows.
+    pub(super) fn append(&mut self, part: Ledger) {
+        self.bits += part.bits;
+        self.entered = self.bits;
+        if let (Some(entries), Some(part)) = (&mut self.entries, part.entries) {
+            entries.extend(part);
+        }
     }
 
     /// Adds a decision's code length.

@@ -6,7 +6,8 @@
 //! Without one, the decisions are simply the bits of the bytes. [`encode`] and [`decode`] are mirror
 //! images: whatever one does between two decisions, the other does too. [`plan`] chooses the modes.
 //! The decoder, which would otherwise ask the language model about one token at a time, drafts the tokens to come
-//! (`draft`, `speculation`). [`ledger`] notes for reports what everything cost.
+//! (`draft`, `speculation`), or asks about several streams of a block at once (`streams`). [`ledger`] notes for reports
+//! what everything cost.
 //!
 //! This folder knows bytes, tokens and probabilities; how blocks lie in a file is
 //! [`crate::container`]'s affair, and how the model computes is [`crate::engine`]'s.
@@ -20,6 +21,7 @@ mod language_model;
 pub mod ledger;
 pub mod plan;
 mod speculation;
+mod streams;
 
 pub use coder::CODED_BITS;
 pub use draft::Drafts;
@@ -47,10 +49,4 @@ pub enum CorruptStream {
     /// The block needs something this decoder was not given.
     #[error("the block was coded with a language model, and its frame names none")]
     NoModel,
-    /// More streams than this version decodes.
-    #[error("the block has {got} streams; this version decodes one")]
-    Streams {
-        /// Streams in the block.
-        got: usize,
-    },
 }

@@ -27,6 +27,9 @@ const SAMPLE: usize = 8 << 10;
 /// The sample is taken from this many places.
 const SAMPLE_PLACES: usize = 4;
 
+/// A stream begins at most this many bytes after where it would by length alone.
+const SEAM: usize = 256;
+
 /// Cuts `window` into runs of one class, in order and without gaps.
 pub fn runs(window: &[u8]) -> Vec<(Range<usize>, Class)> {
     let mut runs: Vec<(Range<usize>, Class)> = Vec::new();
@@ -74,6 +77,49 @@ pub fn sample(text: &[u8]) -> Vec<u8> {
     (0..SAMPLE_PLACES)
         .flat_map(|place| text[place * stride..][..piece].iter().copied())
         .collect()
+}
+
+/// The most streams a block is cut into without being told.
+pub const MOST_STREAMS: u64 = 8;
+/// Bytes that the experts alone need for what is worth a stream: each costs some dozens of bytes.
+const STREAM_LEN: u64 = 6000;
+/// Packed models of fewer bytes stay in the processor's caches, and are hardly faster for several streams than for one.
+const MEMORY_BOUND: usize = 16 << 20;
+
+/// How many streams a block is cut into for a packed model of `model_bytes`, if the experts alone would make `experts_len`
+/// bytes of the block.
+pub fn streams(model_bytes: usize, experts_len: u64) -> usize {
+    if model_bytes < MEMORY_BOUND {
+        return 1;
+    }
+    (experts_len / STREAM_LEN).clamp(1, MOST_STREAMS) as usize
+}
+
+/// Cuts `bytes`, at least one, into at most `count` parts of about the same length, where a line, a word or at least a
+/// character ends.
+pub fn cut(bytes: &[u8], count: usize) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for part in 1..count {
+        let end = bytes.len() * part / count;
+        let end = end + seam(&bytes[end..bytes.len().min(end + SEAM)]);
+        if end > start && end < bytes.len() {
+            parts.push(start..end);
+            start = end;
+        }
+    }
+    parts.push(start..bytes.len());
+    parts
+}
+
+/// How many of `bytes` it is better to leave to the part before.
+fn seam(bytes: &[u8]) -> usize {
+    let after = |found: Option<usize>| found.map(|at| at + 1);
+    let line = after(bytes.iter().position(|&byte| byte == b'\n'));
+    // A space belongs to the word behind it, as tokenizers have it.
+    let word = || bytes.iter().position(|&byte| byte == b' ');
+    let character = || bytes.iter().position(|&byte| byte & 0xc0 != 0x80);
+    line.or_else(word).or_else(character).unwrap_or(0)
 }
 
 fn classify(segment: &[u8]) -> Class {

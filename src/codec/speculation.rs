@@ -68,6 +68,18 @@ impl Speculation {
         self.next = 0;
     }
 
+    /// The model itself, between predictions: it has seen the tokens accepted, the last of them pending.
+    pub fn model(&mut self) -> &mut LanguageModel {
+        self.withdraw();
+        &mut self.model
+    }
+
+    /// Goes on with another model. What was learned of how tokens follow one another stays.
+    pub fn replace(&mut self, model: LanguageModel) {
+        self.withdraw();
+        self.model = model;
+    }
+
     /// The model forgets everything.
     pub fn reset(&mut self) {
         self.withdraw();

@@ -63,15 +63,22 @@ impl Block {
 
     /// A block coded as one stream.
     pub fn coded(mode: Mode, original_len: u32, payload: Vec<u8>) -> Block {
-        let stream = StreamPart {
-            original_len,
-            payload_len: payload.len() as u32,
-        };
+        Block::in_streams(mode, &[original_len], vec![payload])
+    }
+
+    /// A block whose streams have these parts of the original and these coded bytes.
+    pub fn in_streams(mode: Mode, original_lens: &[u32], payloads: Vec<Vec<u8>>) -> Block {
+        let streams = (original_lens.iter().zip(&payloads))
+            .map(|(&original_len, payload)| StreamPart {
+                original_len,
+                payload_len: payload.len() as u32,
+            })
+            .collect();
         Block {
             mode,
-            original_len,
-            streams: vec![stream],
-            payload,
+            original_len: original_lens.iter().sum(),
+            streams,
+            payload: payloads.concat(),
         }
     }
 
@@ -106,8 +113,12 @@ impl Block {
         if self.payload.len() > max_payload(self.original_len) as usize {
             return Err("a coded block is hardly longer than its original");
         }
-        if !(1..=MAX_STREAMS).contains(&self.streams.len()) {
-            return Err("a coded block has 1 to 256 streams");
+        let most = match self.mode {
+            Mode::Model => MAX_STREAMS,
+            _ => 1,
+        };
+        if !(1..=most).contains(&self.streams.len()) {
+            return Err("a block has 1 to 16 streams if a model coded it, otherwise one");
         }
         if self.streams.iter().any(|stream| stream.original_len == 0) {
             return Err("a stream codes at least one byte");
@@ -175,7 +186,7 @@ impl BlockHeader {
             2 => Mode::Model,
             _ => return Err(reserved(kind)),
         };
-        if kind & RESERVED != 0 || (kind & FLAG_STREAMS != 0 && mode == Mode::Raw) {
+        if kind & RESERVED != 0 || (kind & FLAG_STREAMS != 0 && mode != Mode::Model) {
             return Err(reserved(kind));
         }
         if mode == Mode::Model && frame.model.is_none() {
@@ -213,14 +224,15 @@ impl BlockHeader {
             1
         } else {
             let [count] = source.array("the number of streams", bytes)?;
-            if count == 0 {
+            let count = usize::from(count) + 1;
+            if !(2..=MAX_STREAMS).contains(&count) {
                 return Err(ContainerError::Field {
                     place: "the number of streams",
-                    got: 1,
-                    expected: "2 to 256",
+                    got: count as u64,
+                    expected: "2 to 16",
                 });
             }
-            usize::from(count) + 1
+            count
         };
         let mut streams = Vec::new();
         let mut left = StreamPart {

@@ -61,7 +61,7 @@ pub const FORMAT_VERSION: u8 = 1;
 pub const MAX_BLOCK_LEN: u32 = 1 << 24;
 
 /// The most streams one block may be cut into.
-pub const MAX_STREAMS: usize = 256;
+pub const MAX_STREAMS: usize = 16;
 
 /// The most bytes a model's name may have in a frame header.
 pub const MAX_NAME_LEN: usize = 64;

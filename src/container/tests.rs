@@ -64,15 +64,15 @@ fn block(with_model: bool) -> impl Strategy<Value = (Block, Vec<u8>)> {
         if mode == 0 {
             return (Block::raw(original.clone()), original);
         }
-        let block = Block {
-            mode: if mode == 1 {
-                Mode::Experts
-            } else {
-                Mode::Model
+        let payload = vec![fill; payload_len as usize];
+        let block = match mode {
+            1 => Block::coded(Mode::Experts, original_len, payload),
+            _ => Block {
+                mode: Mode::Model,
+                original_len,
+                streams,
+                payload,
             },
-            original_len,
-            streams,
-            payload: vec![fill; payload_len as usize],
         };
         (block, original)
     })
@@ -417,6 +417,23 @@ fn the_writer_refuses_what_no_reader_would_accept() {
     let mut streams = Block::coded(Mode::Experts, 2, vec![1]);
     streams.streams[0].payload_len = 2;
     assert!(refused(&plain, streams, b"ab"));
+    let modelled = sample(&[], true).header;
+    let several = |mode, count| {
+        let payloads = vec![vec![1]; count];
+        Block::in_streams(mode, &vec![1; count], payloads)
+    };
+    let original = [b'a'; MAX_STREAMS + 1];
+    assert!(refused(&plain, several(Mode::Experts, 2), b"ab"));
+    assert!(refused(
+        &modelled,
+        several(Mode::Model, MAX_STREAMS + 1),
+        &original
+    ));
+    assert!(!refused(
+        &modelled,
+        several(Mode::Model, MAX_STREAMS),
+        &original[1..]
+    ));
     let long = FrameHeader {
         preset: 8,
         ..FrameHeader::default()

@@ -1,0 +1,130 @@
+//! Several streams in one block.
+//!
+//! A block may be cut into streams, parts of the original one after the other, each with coded bytes of its own. They
+//! are coded *together*: in rounds, and in each round every stream that is not complete has one turn, in their order. A
+//! turn is the next token and the escaped bytes before it. So a decoder knows a token of every stream before it must
+//! know the next one of any, and can ask the language model about all of them at once.
+//!
+//! The first stream goes on where the block before ended. The others begin once its language model has seen [`HEAD`]
+//! tokens, or when it is complete, as copies of it: what the model reads at the beginning of each is the beginning of the
+//! file, which tells it more than nothing would. From there on each stream has a model of its own. The experts are shared:
+//! whatever one stream teaches them, the others use from the next turn on; only where in the file they are changes with
+//! the stream. The block after goes on where the last stream ends.
+
+use crate::model::Piece;
+use crate::predict::{Place, Predictor};
+
+/// Tokens that a language model has seen before it is copied for other streams.
+pub const HEAD: u64 = 256;
+
+/// The places of a block's streams while the predictor is at one of them.
+pub struct Places {
+    /// Of each stream but the first: where it is, or, during its turn, where the first one is.
+    others: Vec<Place>,
+}
+
+impl Places {
+    /// The places at which streams of these lengths begin, in a block that begins at `position`.
+    pub fn new(mut position: usize, lens: impl Iterator<Item = usize>) -> Places {
+        let mut others = Vec::new();
+        for len in lens {
+            others.push(Place::new(position));
+            position += len;
+        }
+        others.remove(0);
+        Places { others }
+    }
+
+    /// Before and after a stream's turn: to its place, and back.
+    pub fn exchange(&mut self, stream: usize, predictor: &mut Predictor) {
+        if stream > 0 {
+            predictor.exchange(&mut self.others[stream - 1]);
+        }
+    }
+
+    /// The block is complete: on from where the last stream ended.
+    pub fn finish(mut self, predictor: &mut Predictor) {
+        self.exchange(self.others.len(), predictor);
+    }
+}
+
+/// Divides the first stream of several where the others begin; its model has `seen` tokens.
+pub fn split_head(pieces: &[Piece], seen: u64) -> (&[Piece], &[Piece]) {
+    let mut left = HEAD.saturating_sub(seen);
+    let ends_head = |piece: &Piece| {
+        if left == 0 {
+            return true;
+        }
+        left -= u64::from(is_token(piece));
+        false
+    };
+    let head = pieces.iter().position(ends_head);
+    pieces.split_at(head.unwrap_or(pieces.len()))
+}
+
+fn is_token(piece: &Piece) -> bool {
+    matches!(piece, Piece::Token(_))
+}
+
+/// The turns of streams that are known: each with its stream's number.
+#[derive(Clone)]
+pub struct Turns<'a> {
+    /// What each stream has left.
+    rest: Vec<&'a [Piece]>,
+    stream: usize,
+}
+
+impl<'a> Turns<'a> {
+    /// All turns of a block.
+    pub fn new(streams: &[&'a [Piece]]) -> Turns<'a> {
+        Turns {
+            rest: streams.to_vec(),
+            stream: 0,
+        }
+    }
+}
+
+impl<'a> Iterator for Turns<'a> {
+    type Item = (usize, &'a [Piece]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        for _ in 0..self.rest.len() {
+            let stream = self.stream;
+            self.stream = (stream + 1) % self.rest.len();
+            let rest = &mut self.rest[stream];
+            if !rest.is_empty() {
+                let len = rest.iter().position(is_token);
+                let (turn, after) = rest.split_at(len.map_or(rest.len(), |token| token + 1));
+                *rest = after;
+                return Some((stream, turn));
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stream_has_one_turn_a_round_until_it_is_complete() {
+        use Piece::{Byte, Token};
+        let streams: [&[Piece]; 3] = [
+            &[Token(1), Byte(2), Byte(3), Token(4), Byte(5)],
+            &[],
+            &[Byte(6), Token(7), Token(8), Token(9), Token(10)],
+        ];
+        let turns: Vec<_> = Turns::new(&streams).collect();
+        let expected: [(usize, &[Piece]); 7] = [
+            (0, &[Token(1)]),
+            (2, &[Byte(6), Token(7)]),
+            (0, &[Byte(2), Byte(3), Token(4)]),
+            (2, &[Token(8)]),
+            (0, &[Byte(5)]),
+            (2, &[Token(9)]),
+            (2, &[Token(10)]),
+        ];
+        assert_eq!(turns, expected);
+    }
+}
