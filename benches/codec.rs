@@ -1,9 +1,10 @@
 //! Speed and ratio of the whole way from bytes to a frame and back, through the library.
 //!
-//!     cargo bench --bench codec -- [--no-experts] [--encode-only] [--compare-drafts] [--threads N] [--head BYTES] MODEL|none FILE...
+//!     cargo bench --bench codec -- [--no-experts] [--encode-only] [--compare-drafts] [--threads N]
+//!         [--streams N,...] [--head BYTES] MODEL|none FILE...
 //!
-//! MODEL is the path of a packed model. Prints one line a file; every file is decompressed and
-//! compared, unless only the encoder is to be measured. With `--compare-drafts` every file is decompressed twice more,
+//! MODEL is the path of a packed model or the name of a built-in one. Prints one line a file, or one for each number of
+//! streams; every file is decompressed and compared, unless only the encoder is to be measured. With `--compare-drafts` every file is decompressed twice more,
 //! before and after, a token at a time, and a last column says how many times as fast drafts make it.
 
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 use llmzip::codec::Drafts;
 use llmzip::engine::EngineOptions;
-use llmzip::model::PackedModel;
+use llmzip::model::{PackedModel, embedded};
 use llmzip::{CompressOptions, Error, Model, compress, decompress};
 
 struct Arguments {
@@ -20,6 +21,8 @@ struct Arguments {
     decode: bool,
     compare_drafts: bool,
     threads: usize,
+    /// 0: by the rule.
+    streams: Vec<usize>,
     head: usize,
     rest: Vec<String>,
 }
@@ -30,19 +33,26 @@ fn arguments() -> Arguments {
         decode: true,
         compare_drafts: false,
         threads: 0,
+        streams: vec![0],
         head: usize::MAX,
         rest: Vec::new(),
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        let mut number = || words.next().and_then(|n| n.parse().ok()).expect("a number");
+        let mut numbers = || -> Vec<usize> {
+            let list = words.next().unwrap_or_default();
+            list.split(',')
+                .map(|n| n.parse().expect("a number"))
+                .collect()
+        };
         match word.as_str() {
             "--bench" => {}
             "--no-experts" => arguments.experts = false,
             "--encode-only" => arguments.decode = false,
             "--compare-drafts" => arguments.compare_drafts = true,
-            "--threads" => arguments.threads = number(),
-            "--head" => arguments.head = number(),
+            "--threads" => arguments.threads = numbers()[0],
+            "--streams" => arguments.streams = numbers(),
+            "--head" => arguments.head = numbers()[0],
             _ => arguments.rest.push(word),
         }
     }
@@ -58,7 +68,10 @@ fn main() -> Result<(), Error> {
     let open = |drafts| match model.as_str() {
         "none" => Ok(None),
         path => {
-            let packed = Arc::new(PackedModel::open(path)?);
+            let packed = match embedded::ALL.iter().find(|one| one.name == path) {
+                Some(one) => one.open(),
+                None => Arc::new(PackedModel::open(path)?),
+            };
             let options = EngineOptions {
                 threads: arguments.threads,
                 ..EngineOptions::default()
@@ -72,20 +85,23 @@ fn main() -> Result<(), Error> {
         true => open(Drafts::Fixed(0))?,
         false => None,
     };
-    let options = CompressOptions {
-        model: model.clone(),
-        experts: arguments.experts,
-        ..CompressOptions::default()
-    };
     println!(
-        "| file | bytes | compressed | bpb | tokens | encode tok/s | KB/s | decode tok/s | KB/s | drafts |"
+        "| file | streams | bytes | compressed | bpb | tokens | encode tok/s | KB/s | decode tok/s | KB/s | drafts |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for file in files {
         let mut original = std::fs::read(file).map_err(Error::Read)?;
         original.truncate(arguments.head);
         let steps = stepping.as_ref();
-        measure(file, &original, &options, steps, arguments.decode)?;
+        for &streams in &arguments.streams {
+            let options = CompressOptions {
+                model: model.clone(),
+                experts: arguments.experts,
+                streams: (streams > 0).then_some(streams),
+                ..CompressOptions::default()
+            };
+            measure(file, &original, &options, steps, arguments.decode)?;
+        }
     }
     Ok(())
 }
@@ -121,8 +137,11 @@ fn measure(
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
+    let streams = options
+        .streams
+        .map_or("by rule".to_owned(), |streams| streams.to_string());
     println!(
-        "| {name} | {} | {} | {:.4} | {tokens} | {:.0} | {:.1} | {:.0} | {:.1} | {gain} |",
+        "| {name} | {streams} | {} | {} | {:.4} | {tokens} | {:.0} | {:.1} | {:.0} | {:.1} | {gain} |",
         original.len(),
         compressed.len(),
         compressed.len() as f64 * 8.0 / original.len() as f64,

@@ -293,6 +293,9 @@ impl<W: Write> FrameEncoder<'_, W> {
         self.summary.original_len += original.len() as u64;
         self.summary.compressed_len += block.payload.len() as u64;
         self.summary.modes.add(mode, original.len() as u64);
+        if let Some(encoder) = &mut self.blocks {
+            self.summary.times += encoder.take_times();
+        }
         // Trials and what was taken back count elsewhere: this encoder coded what is written.
         let ledger = self.blocks.as_mut().and_then(BlockEncoder::take_ledger);
         if let (Some(sum), Some(ledger)) = (&mut self.summary.cross_entropy, ledger) {

@@ -41,6 +41,7 @@ pub fn decompress(
                         compressed,
                     });
                 })?;
+                summary.times += frame.blocks.take_times();
                 reader.verify_block(&original)?;
                 output.write_all(&original).map_err(Error::Write)?;
                 summary.original_len += original.len() as u64;

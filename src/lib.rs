@@ -33,6 +33,7 @@ mod decompress;
 mod error;
 mod language;
 
+pub use codec::Times;
 pub use compress::{CompressOptions, TracedBlock, compress, trace};
 pub use decompress::{decompress, no_models};
 pub use error::Error;
@@ -62,6 +63,8 @@ pub struct Summary {
     /// The ideal code length in bits: the sum of -log2 of the probabilities that what happened was
     /// given, and 8 a stored byte. Only where [`CompressOptions::count_cross_entropy`] asks for it.
     pub cross_entropy: Option<f64>,
+    /// What coding waited for: not trials, reading and writing.
+    pub times: Times,
 }
 
 /// How many original bytes went which way.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use llmzip::{OnProgress, Summary};
+use llmzip::{OnProgress, Summary, Times};
 
 use super::failure::Failure;
 use super::input::{self, Opened};
@@ -98,6 +98,12 @@ fn one<W: Work>(files: &Files, input: &Input, work: &mut W) -> Result<(), Failur
         text::say(&format!(
             "  original bytes by mode: model {}, experts {}, raw {}",
             modes.model, modes.experts, modes.raw
+        ));
+        let Times { engine, coder } = summary.times;
+        let rest = elapsed.saturating_sub(engine + coder);
+        let [engine, coder, rest] = [engine, coder, rest].map(text::duration);
+        text::say(&format!(
+            "  time: waiting for the model {engine}, experts and coder {coder}, trials, reading and writing {rest}"
         ));
     }
     Ok(())

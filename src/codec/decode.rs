@@ -1,6 +1,7 @@
 //! Coded bytes to blocks. The mirror image of [`super::encode`].
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::CorruptStream;
 use super::byte_path::{Odds, Question, Walk};
@@ -9,6 +10,7 @@ use super::draft::Drafts;
 use super::language_model::{LanguageModel, Round, rounds};
 use super::speculation::Speculation;
 use super::streams::{HEAD, Places};
+use super::times::{Times, timed};
 use crate::engine::{Engine, Logits};
 use crate::predict::{Event, OutputBias, Predictor, Settings, TokenFacts};
 
@@ -16,6 +18,7 @@ use crate::predict::{Event, OutputBias, Predictor, Settings, TokenFacts};
 pub struct BlockDecoder {
     predictor: Predictor,
     model: Option<ModelDecoder>,
+    times: Times,
 }
 
 struct ModelDecoder {
@@ -32,6 +35,7 @@ impl BlockDecoder {
         BlockDecoder {
             predictor: Predictor::new(settings),
             model: None,
+            times: Times::default(),
         }
     }
 
@@ -49,7 +53,13 @@ impl BlockDecoder {
                 escapes,
                 cumulative,
             }),
+            times: Times::default(),
         }
+    }
+
+    /// How long decoding has taken since this was last asked.
+    pub fn take_times(&mut self) -> Times {
+        self.times.take()
     }
 
     /// Notes a block that was stored as it is.
@@ -66,6 +76,7 @@ impl BlockDecoder {
         len: usize,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<u8>, CorruptStream> {
+        let start = Instant::now();
         self.reset_model();
         let mut coder = Decoder::new(coded)?;
         let mut decisions = Decisions {
@@ -80,6 +91,7 @@ impl BlockDecoder {
             }
         }
         coder.finish()?;
+        self.times.add(start, Duration::ZERO);
         Ok(bytes)
     }
 
@@ -90,6 +102,7 @@ impl BlockDecoder {
         streams: &[(usize, &[u8])],
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<u8>, CorruptStream> {
+        let start = Instant::now();
         let model = self.model.as_mut().ok_or(CorruptStream::NoModel)?;
         let engine = Arc::clone(model.language_model.engine());
         let mut coding = TokenCoding {
@@ -97,6 +110,7 @@ impl BlockDecoder {
             bias: model.bias.as_mut(),
             escapes: model.escapes,
             cumulative: &mut model.cumulative,
+            waited: Duration::ZERO,
         };
         let mut inputs = Vec::new();
         for &(len, coded) in streams {
@@ -136,6 +150,7 @@ impl BlockDecoder {
             input.coder.finish()?;
             bytes.extend(input.bytes);
         }
+        self.times.add(start, coding.waited);
         Ok(bytes)
     }
 
@@ -213,7 +228,9 @@ fn several_streams(
         }
         let mut asked = 2;
         while asked > 0 {
-            let Ok(mut round) = answers.recv() else { break };
+            let Ok(mut round) = timed(&mut coding.waited, || answers.recv()) else {
+                break;
+            };
             let rows = std::mem::take(&mut round.rows);
             for (index, (stream, _)) in rows.into_iter().enumerate() {
                 let input = &mut inputs[stream];
@@ -251,6 +268,8 @@ struct TokenCoding<'a> {
     escapes: bool,
     /// The distribution of the token being decoded.
     cumulative: &'a mut [u64],
+    /// For how long the engine has been waited for.
+    waited: Duration,
 }
 
 impl TokenCoding<'_> {
@@ -274,7 +293,8 @@ impl TokenCoding<'_> {
             }
         }
         let bias = self.bias.as_deref();
-        LanguageModel::distribution(self.engine, logits(), bias, self.cumulative);
+        let logits = timed(&mut self.waited, logits);
+        LanguageModel::distribution(self.engine, logits, bias, self.cumulative);
         let walk = Walk::new(tokens, self.cumulative, input.len - input.bytes.len());
         let row = decisions.token(walk, self.cumulative)?;
         if let Some(bias) = &mut self.bias {

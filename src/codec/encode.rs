@@ -1,12 +1,14 @@
 //! Blocks to coded bytes. The mirror image of [`super::decode`].
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::byte_path::{Odds, Question, Walk};
 use super::coder::Encoder;
 use super::language_model::{Foresight, LanguageModel, Predictions};
 use super::ledger::{Ledger, Opinion};
 use super::streams::{Places, Turns, split_head};
+use super::times::Times;
 use crate::engine::Engine;
 use crate::model::Piece;
 use crate::predict::{Event, OutputBias, PROBABILITY_BITS, Predictor, Settings, TokenFacts};
@@ -18,6 +20,7 @@ pub struct BlockEncoder {
     model: Option<ModelEncoder>,
     /// Where costs are noted, if they are wanted.
     ledger: Option<Ledger>,
+    times: Times,
 }
 
 /// A language model and what goes with it.
@@ -42,6 +45,7 @@ impl BlockEncoder {
             predictor: Predictor::new(settings),
             model: None,
             ledger: None,
+            times: Times::default(),
         }
     }
 
@@ -58,6 +62,7 @@ impl BlockEncoder {
                 escapes,
             }),
             ledger: None,
+            times: Times::default(),
         }
     }
 
@@ -71,6 +76,11 @@ impl BlockEncoder {
         self.ledger.as_mut().map(Ledger::take)
     }
 
+    /// How long coding has taken since this was last asked.
+    pub fn take_times(&mut self) -> Times {
+        self.times.take()
+    }
+
     /// Notes a block that is stored as it is.
     pub fn pass_raw(&mut self, bytes: &[u8]) {
         self.predictor.skip_bytes(bytes);
@@ -79,6 +89,7 @@ impl BlockEncoder {
 
     /// Codes a block with the experts alone.
     pub fn experts(&mut self, bytes: &[u8], progress: OnProgress<'_>) -> Vec<u8> {
+        let start = Instant::now();
         self.reset_model();
         let mut coder = Encoder::new();
         let mut decisions = Decisions {
@@ -93,12 +104,14 @@ impl BlockEncoder {
                 progress(i + 1, decisions.coder.len());
             }
         }
+        self.times.add(start, Duration::ZERO);
         coder.finish()
     }
 
     /// Codes a block with the language model and the experts; gives each stream's coded bytes, or `None` if the frame has
     /// no model. The `streams`, at least one, make up the block.
     pub fn model(&mut self, streams: &[Stream], progress: OnProgress<'_>) -> Option<Vec<Vec<u8>>> {
+        let start = Instant::now();
         let model = self.model.as_mut()?;
         let engine = Arc::clone(model.language_model.engine());
         let lens = || streams.iter().map(|stream| stream.len);
@@ -113,6 +126,7 @@ impl BlockEncoder {
             escapes: model.escapes,
             cumulative: vec![0; engine.model().tokens().len() + 1],
             engine: &engine,
+            waited: Duration::ZERO,
             progress,
         };
         let first = &mut model.language_model;
@@ -126,7 +140,7 @@ impl BlockEncoder {
         }
         let models = std::iter::once(&mut *first).chain(&mut others).collect();
         block.code(models, &pieces)?;
-        let outputs = block.finish();
+        let (outputs, waited) = block.finish();
         if let Some(last) = others.pop() {
             *first = last;
         }
@@ -136,6 +150,7 @@ impl BlockEncoder {
             }
             output.coder.finish()
         };
+        self.times.add(start, waited);
         Some(outputs.into_iter().map(finish).collect())
     }
 
@@ -186,6 +201,8 @@ struct BlockCoding<'a> {
     escapes: bool,
     /// The distribution of the token being coded.
     cumulative: Vec<u64>,
+    /// For how long the engine has been waited for.
+    waited: Duration,
     progress: OnProgress<'a>,
 }
 
@@ -211,6 +228,7 @@ impl BlockCoding<'_> {
                     self.tell();
                 }
             }
+            self.waited += predictions.waited();
             Some(())
         })
     }
@@ -221,10 +239,10 @@ impl BlockCoding<'_> {
         (self.progress)(done.sum(), coded.sum());
     }
 
-    /// Ends the block.
-    fn finish(self) -> Vec<Output> {
+    /// Ends the block; gives for how long the engine has been waited for, too.
+    fn finish(self) -> (Vec<Output>, Duration) {
         self.places.finish(self.predictor);
-        self.outputs
+        (self.outputs, self.waited)
     }
 
     /// Codes one turn of a stream.

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::Scope;
+use std::time::Duration;
 
+use super::times::timed;
 use crate::engine::{Cache, Engine, Logits, Segment};
 use crate::kernels;
 use crate::kernels::float_environment::FloatEnvironment;
@@ -164,6 +166,7 @@ impl<'a, T: Iterator<Item = (usize, u32)>> Foresight<'a, T> {
             empty: empty_in,
             chunk: Chunk::default(),
             used: 0,
+            waited: Duration::ZERO,
         }
     }
 
@@ -247,13 +250,19 @@ pub struct Predictions {
     empty: Sender<Chunk>,
     chunk: Chunk,
     used: usize,
+    waited: Duration,
 }
 
 impl Predictions {
+    /// For how long [`Predictions::next`] has waited.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
     /// The next token's logits; `None` when there are none left.
     pub fn next(&mut self) -> Option<&[i32]> {
         if self.used == self.chunk.len() {
-            let next = self.full.recv().ok()?;
+            let next = timed(&mut self.waited, || self.full.recv()).ok()?;
             // Fails if there are none left to compute.
             let _ = self.empty.send(std::mem::replace(&mut self.chunk, next));
             self.used = 0;

@@ -22,10 +22,12 @@ pub mod ledger;
 pub mod plan;
 mod speculation;
 mod streams;
+mod times;
 
 pub use coder::CODED_BITS;
 pub use draft::Drafts;
 pub use language_model::costs;
+pub use times::Times;
 
 /// Why coded bytes cannot be what an encoder wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

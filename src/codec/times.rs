@@ -1,0 +1,40 @@
+//! Where the time of coding goes.
+
+use std::time::{Duration, Instant};
+
+/// What coding waited for. The engine computes ahead where it can: only what the coder has to wait for counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// The language model.
+    pub engine: Duration,
+    /// Experts, mixing and the range coder.
+    pub coder: Duration,
+}
+
+impl Times {
+    /// Adds a stretch that began at `start`, of which `engine` was waiting for the engine.
+    pub(super) fn add(&mut self, start: Instant, engine: Duration) {
+        self.engine += engine;
+        self.coder += start.elapsed().saturating_sub(engine);
+    }
+
+    /// What has been added; afterwards nothing has been.
+    pub(super) fn take(&mut self) -> Times {
+        std::mem::take(self)
+    }
+}
+
+impl std::ops::AddAssign for Times {
+    fn add_assign(&mut self, other: Times) {
+        self.engine += other.engine;
+        self.coder += other.coder;
+    }
+}
+
+/// Runs `wait` and adds the time it takes to `waited`.
+pub(super) fn timed<T>(waited: &mut Duration, wait: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = wait();
+    *waited += start.elapsed();
+    result
+}
