@@ -36,17 +36,17 @@ pub const NAMES: [&str; CONTEXTS] = [
     "record: the byte above, the last three",
 ];
 
+/// Those that each stream of a block has for itself: what they say holds nearby. The others hold everywhere.
+const OF_A_STREAM: [usize; 2] = [1, 7];
+
 /// The running features of the text: words, lines, classes of bytes, and what followed before.
 #[derive(Clone)]
 pub struct Contexts {
     place: Place,
-    /// For each byte, and each pair (hashed), the bytes that followed it last.
-    after_byte: Vec<u32>,
-    after_pair: Vec<u32>,
 }
 
-/// What words and lines there are just before the next byte.
-#[derive(Clone, Default)]
+/// What there is before the next byte.
+#[derive(Clone)]
 pub struct Place {
     /// Hash of the letters of the current word, 0 outside of words, and of the words before it.
     words: [u32; 4],
@@ -58,15 +58,23 @@ pub struct Place {
     /// Hash of the first bytes of this line.
     first_of_line: u32,
     number: u32,
+    /// For each byte, and each pair, the bytes that followed it last.
+    after_byte: Vec<u32>,
+    after_pair: Vec<u32>,
 }
 
 impl Place {
     /// A place with nothing before it.
     pub fn new(position: usize) -> Place {
         Place {
+            words: [0; 4],
             line: position,
             previous_line: position,
-            ..Place::default()
+            classes: 0,
+            first_of_line: 0,
+            number: 0,
+            after_byte: vec![0; 256],
+            after_pair: vec![0; 1 << 16],
         }
     }
 }
@@ -95,9 +103,7 @@ pub fn class(byte: u8) -> u32 {
 impl Contexts {
     pub fn new() -> Contexts {
         Contexts {
-            place: Place::default(),
-            after_byte: vec![0; 256],
-            after_pair: vec![0; 1 << 16],
+            place: Place::new(0),
         }
     }
 
@@ -130,8 +136,9 @@ impl Contexts {
         let c1 = history.back(1);
         let (c2, c3) = (history.back(2), history.back(3));
         let pair = usize::from(c2) << 8 | usize::from(c3);
-        self.after_byte[usize::from(c2)] = self.after_byte[usize::from(c2)] << 8 | u32::from(c1);
-        self.after_pair[pair] = self.after_pair[pair] << 8 | u32::from(c1);
+        self.place.after_byte[usize::from(c2)] =
+            self.place.after_byte[usize::from(c2)] << 8 | u32::from(c1);
+        self.place.after_pair[pair] = self.place.after_pair[pair] << 8 | u32::from(c1);
 
         self.place.classes = self.place.classes << 4 | u64::from(class(c1));
         if c1.is_ascii_alphabetic() || c1 >= 128 {
@@ -162,8 +169,8 @@ impl Contexts {
         let byte = |distance: u32| (last >> (8 * distance - 8)) as u32 & 255;
         let (c1, c2, c3, above) = (byte(1), byte(2), byte(3), u32::from(above));
         let [word, word1, word2, word3] = self.place.words;
-        let after1 = self.after_byte[c1 as usize];
-        let after2 = self.after_pair[(c1 << 8 | c2) as usize];
+        let after1 = self.place.after_byte[c1 as usize];
+        let after2 = self.place.after_pair[(c1 << 8 | c2) as usize];
         let column = column as u32;
         let (r, at) = (record.length(), record.column(history.position()));
         let up = |distance: usize| u32::from(history.back(distance));
@@ -200,8 +207,11 @@ impl Contexts {
             combine(c1 | c2 << 8, at),
             combine(up(r), combine(c1 | c2 << 8 | c3 << 16, 0)),
         ];
+        let origin = history.origin() as u32;
         std::array::from_fn(|i| {
-            combine(combine(i as u32 + 1, 0x51_7cc1), all[i]).wrapping_mul(0x2545_f491)
+            let own = if OF_A_STREAM.contains(&i) { origin } else { 0 };
+            let salt = (i as u32 + 1).wrapping_add(own);
+            combine(combine(salt, 0x51_7cc1), all[i]).wrapping_mul(0x2545_f491)
         })
     }
 }

@@ -7,7 +7,7 @@ use super::events::{EventExperts, Situation};
 use super::histories::{self, Histories};
 use super::history::{self, History};
 use super::logistic::{LOGIT_MAX, stretch};
-use super::match_model::{self, MatchModel};
+use super::match_model::{self, MatchModel, Scope};
 use super::mixer::{Mixer, Rate, Set};
 use super::pixels::{self, Pixels};
 use super::predictor::{Event, Settings, TokenFacts};
@@ -15,8 +15,8 @@ use super::record::Record;
 use crate::kernels::mixer::{LANES, MixerKernel};
 use std::ops::Range;
 
-/// Match models: their minimum lengths.
-const MATCHES: [usize; 3] = [20, 10, 5];
+/// Match models: their minimum lengths, and where they look.
+const MATCHES: [(usize, Scope); 3] = [(20, Scope::File), (10, Scope::File), (5, Scope::Stream)];
 
 /// Inputs that are used; the rest up to a multiple of the lanes stays zero.
 const ACTIVE: usize = 2 + 2 * CONTEXTS + MATCHES.len() * MatchModel::INPUTS + Pixels::INPUTS;
@@ -41,7 +41,7 @@ fn inputs_of(expert: usize) -> Range<usize> {
 pub fn names() -> Vec<String> {
     let mut names = vec!["order 0".to_owned()];
     names.extend(contexts::NAMES.map(str::to_owned));
-    names.extend(MATCHES.map(|minimum| format!("match of {minimum} bytes or more")));
+    names.extend(MATCHES.map(|(minimum, _)| format!("match of {minimum} bytes or more")));
     names.push("pixels".to_owned());
     names
 }
@@ -148,7 +148,7 @@ impl Experts {
             contexts: Contexts::new(),
             record: Record::new(),
             pixels: Pixels::new(),
-            matches: MATCHES.map(|minimum| MatchModel::new(minimum, match_bits)),
+            matches: MATCHES.map(|(minimum, scope)| MatchModel::new(minimum, scope, match_bits)),
             order0: vec![Counter::new(1 << 21, 0); 256],
             inputs: [0; INPUTS],
             silenced: 0..0,

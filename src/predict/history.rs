@@ -12,6 +12,8 @@ pub struct History {
 /// Where the next byte goes, and what came before it.
 #[derive(Clone, Default)]
 pub struct Place {
+    /// Where its stream began.
+    origin: usize,
     position: usize,
     /// The last 24 bytes, the latest lowest.
     recent: [u64; 3],
@@ -21,6 +23,7 @@ impl Place {
     /// A place with nothing before it.
     pub fn new(position: usize) -> Place {
         Place {
+            origin: position,
             position,
             recent: [0; 3],
         }
@@ -45,6 +48,11 @@ impl History {
     /// Where the next byte goes, counted from the beginning of the frame.
     pub fn position(&self) -> usize {
         self.place.position
+    }
+
+    /// Where the bytes began that have led here without a gap.
+    pub fn origin(&self) -> usize {
+        self.place.origin
     }
 
     /// How many bytes are remembered at most.

@@ -6,7 +6,7 @@ use super::counter::Counter;
 use super::histories::Histories;
 use super::history::History;
 use super::logistic::{LOGIT_MAX, squash, stretch};
-use super::match_model::MatchModel;
+use super::match_model::{MatchModel, Scope};
 use super::mixer::{Mixer, Rate, Set};
 use super::predictor::Event;
 use crate::kernels::mixer::{LANES, MixerKernel};
@@ -60,7 +60,7 @@ impl Light {
         Light {
             history: History::new(HISTORY_BITS, false),
             histories: Histories::new(TABLE_BITS),
-            longest: MatchModel::new(MATCH, MATCH_BITS),
+            longest: MatchModel::new(MATCH, Scope::File, MATCH_BITS),
             order0: vec![Counter::new(1 << 21, 0); 256],
             events: [Counter::new(1 << 21, 0); 2],
             event: Event::Bit,

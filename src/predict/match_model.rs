@@ -15,10 +15,21 @@ const LONGEST: u32 = 400;
 /// Misses in the last eight predicted bytes after which a match is given up.
 const TOLERATED: u32 = 4;
 
+/// Where a match is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In everything seen.
+    File,
+    /// In what came before in the same stream. A short match tells most about what is near.
+    Stream,
+}
+
 /// One pointer into the history.
 #[derive(Clone)]
 pub struct MatchModel {
     minimum: usize,
+    /// Whose past it looks at.
+    scope: Scope,
     /// For each hash its latest position, four bytes.
     heads: Pages,
     hash_bits: u32,
@@ -43,9 +54,10 @@ impl MatchModel {
     /// Inputs it gives for a bit.
     pub const INPUTS: usize = 2;
 
-    pub fn new(minimum: usize, hash_bits: u32) -> MatchModel {
+    pub fn new(minimum: usize, scope: Scope, hash_bits: u32) -> MatchModel {
         MatchModel {
             minimum,
+            scope,
             heads: Pages::zeroed(4 << hash_bits),
             hash_bits,
             place: Place::default(),
@@ -145,7 +157,10 @@ impl MatchModel {
             }
         }
         if position >= self.minimum {
-            let mut hash = 0u64;
+            let mut hash = match self.scope {
+                Scope::File => 0,
+                Scope::Stream => history.origin() as u64,
+            };
             for (word, bytes) in history.recent().iter().zip([0, 8, 16]) {
                 let used = self.minimum.saturating_sub(bytes).min(8) as u32;
                 if used > 0 {
