@@ -1,8 +1,10 @@
 //! Coded bytes to blocks. The mirror image of [`super::encode`].
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::CACHED_BYTES;
 use super::CorruptStream;
 use super::byte_path::{Odds, Question, Walk};
 use super::coder::Decoder;
@@ -196,8 +198,8 @@ fn alone_first(
     Ok(())
 }
 
-/// Decodes the streams of a block together. The language model is asked about many of them at once; while it computes one
-/// half's predictions, the other half's tokens are decoded.
+/// Decodes the streams of a block together. The language model is asked about many of them at once; while it computes the
+/// predictions of one of the [`groups`], the tokens of another are decoded.
 fn several_streams(
     coding: &mut TokenCoding<'_>,
     model: &mut Speculation,
@@ -215,8 +217,9 @@ fn several_streams(
     let last = inputs.len() - 1;
     std::thread::scope(|scope| {
         let (asks, answers) = rounds(scope, models);
-        let half = inputs.len() / 2;
-        for streams in [0..half, half..inputs.len()] {
+        let groups = groups(inputs.len(), coding.engine.model().size());
+        let mut asked = groups.len();
+        for streams in groups {
             // Fails, as below, only if the thread panicked, which the scope passes on.
             let _ = asks.send(Round {
                 rows: streams
@@ -226,7 +229,6 @@ fn several_streams(
                 logits: Logits::new(),
             });
         }
-        let mut asked = 2;
         while asked > 0 {
             let Ok(mut round) = timed(&mut coding.waited, || answers.recv()) else {
                 break;
@@ -259,6 +261,17 @@ fn several_streams(
     on.accept(pending[last]);
     model.replace(on);
     Ok(())
+}
+
+/// Which streams the model is asked about together.
+fn groups(streams: usize, model_bytes: usize) -> Vec<Range<usize>> {
+    // A pass that reads the weights from memory is worth most for all streams at once; one that has them in the caches
+    // takes twice as long for twice the streams, and then it may run while others are decoded.
+    if model_bytes >= CACHED_BYTES {
+        return vec![0..streams];
+    }
+    let half = streams / 2;
+    vec![0..half, half..streams]
 }
 
 /// How the tokens of a block with a language model are decoded.

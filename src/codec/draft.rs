@@ -7,6 +7,8 @@
 //! Drafting only reads; [`Drafter::note`] alone learns, and only tokens that have been decoded. A draft decides how long
 //! decoding takes and nothing else: whatever is guessed, the bytes are the same.
 
+use super::CACHED_BYTES;
+
 /// How many tokens the decoder guesses ahead. For measurement and tests: it changes no byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Drafts {
@@ -29,8 +31,6 @@ const ROW_COST_FROM_MEMORY: f32 = 0.25;
 const ROW_COST_FROM_CACHE: f32 = 0.6;
 /// Tokens that the time of a first row is worth at least, since what one pass leaves out the next one does.
 const WORTH: f32 = 1.3;
-/// Packed models of fewer bytes than this are taken to stay in the caches.
-const CACHED_BYTES: usize = 16 << 20;
 
 /// Lengths of the contexts, in tokens.
 const ORDERS: [usize; 7] = [1, 2, 3, 4, 6, 10, 16];

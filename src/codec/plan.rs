@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use super::CACHED_BYTES;
+
 /// What a run of bytes looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -82,14 +84,13 @@ pub fn sample(text: &[u8]) -> Vec<u8> {
 /// The most streams a block is cut into without being told.
 pub const MOST_STREAMS: u64 = 8;
 /// Bytes that the experts alone need for what is worth a stream: each costs some dozens of bytes.
-const STREAM_LEN: u64 = 6000;
-/// Packed models of fewer bytes stay in the processor's caches, and are hardly faster for several streams than for one.
-const MEMORY_BOUND: usize = 16 << 20;
+const STREAM_LEN: u64 = 5000;
 
 /// How many streams a block is cut into for a packed model of `model_bytes`, if the experts alone would make `experts_len`
 /// bytes of the block.
 pub fn streams(model_bytes: usize, experts_len: u64) -> usize {
-    if model_bytes < MEMORY_BOUND {
+    // Hardly faster for several streams than for one.
+    if model_bytes < CACHED_BYTES {
         return 1;
     }
     (experts_len / STREAM_LEN).clamp(1, MOST_STREAMS) as usize
