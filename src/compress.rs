@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::codec::encode::{BlockEncoder, Stream};
 use crate::codec::ledger::{Entry, Ledger};
-use crate::codec::plan::{self, Class};
+use crate::codec::plan::{self, Class, Verdict};
 use crate::container::{
     Block, ContainerError, FrameHeader, FrameWriter, MAX_BLOCK_LEN, MAX_STREAMS, Mode,
 };
@@ -203,34 +203,52 @@ impl<W: Write> FrameEncoder<'_, W> {
         if self.blocks.is_none() && bytes.len() <= TRY_ALL {
             return self.try_all(bytes, use_model);
         }
-        let way = match use_model {
-            true => self.better_mode(bytes),
-            false => Way::Experts,
+        let ways = match use_model {
+            true => self.promising(bytes),
+            false => vec![Way::Experts],
         };
-        let mut encoder = match self.blocks.take() {
+        let encoder = match self.blocks.take() {
             Some(encoder) => encoder,
             None => self.start.encoder(),
         };
         let before =
             (bytes.len() < SHORT_RUN || plan::is_nearly_random(bytes)).then(|| encoder.clone());
-        let coded = code(
-            self.options,
-            &mut encoder,
-            way,
-            bytes,
-            &mut |original, coded| {
-                (self.progress)(Progress {
-                    original: self.summary.original_len + original as u64,
-                    compressed: self.summary.compressed_len + coded as u64,
-                });
-            },
-        );
+        let (encoder, way, coded) = self.shortest(encoder, &ways, bytes);
         if let (Some(before), true) = (before, coded.len() >= bytes.len()) {
             self.blocks = Some(before);
             return self.store(bytes);
         }
         self.blocks = Some(encoder);
         self.write(coded.into_block(way), bytes)
+    }
+
+    /// Codes `bytes` in each of `ways`, at least one, and keeps the shortest result.
+    fn shortest(
+        &mut self,
+        encoder: BlockEncoder,
+        ways: &[Way],
+        bytes: &[u8],
+    ) -> (BlockEncoder, Way, Coded) {
+        let (&last, others) = ways.split_last().expect("a way");
+        let tried: Vec<_> = others
+            .iter()
+            .map(|&way| {
+                let mut encoder = encoder.clone();
+                let coded = code(self.options, &mut encoder, way, bytes, &mut |_, _| {});
+                (encoder, way, coded)
+            })
+            .collect();
+        let mut encoder = encoder;
+        let mut tell = |original, coded| {
+            (self.progress)(Progress {
+                original: self.summary.original_len + original as u64,
+                compressed: self.summary.compressed_len + coded as u64,
+            });
+        };
+        let coded = code(self.options, &mut encoder, last, bytes, &mut tell);
+        let shortest = (tried.into_iter().chain([(encoder, last, coded)]))
+            .min_by_key(|(_, _, coded)| coded.len());
+        shortest.expect("a way")
     }
 
     /// Codes the first run of a frame in every mode and keeps the shortest result.
@@ -256,16 +274,21 @@ impl<W: Write> FrameEncoder<'_, W> {
         self.write(coded.into_block(way), bytes)
     }
 
-    /// The model if a sample of `text` gets shorter with it than without, both starting afresh.
-    fn better_mode(&self, text: &[u8]) -> Way {
+    /// How `text` might get shortest, by a sample of it coded with and without the model, both starting afresh.
+    fn promising(&self, text: &[u8]) -> Vec<Way> {
         let sample = plan::sample(text);
         let len = |way| self.start.code(way, &sample, &mut |_, _| {}).1.len();
         let experts = len(Way::Experts);
-        if self.options.experts && experts <= len(Way::Model { streams: 1 }) {
-            return Way::Experts;
-        }
         let text_len = experts as u64 * text.len() as u64 / sample.len() as u64;
-        self.model_way(text_len)
+        let with_model = self.model_way(text_len);
+        if !self.options.experts {
+            return vec![with_model];
+        }
+        match plan::verdict(experts, len(Way::Model { streams: 1 })) {
+            Verdict::Experts => vec![Way::Experts],
+            Verdict::Model => vec![with_model],
+            Verdict::Open => vec![Way::Experts, with_model],
+        }
     }
 
     /// With the model, what the experts alone would make `experts_len` bytes of.

@@ -113,6 +113,15 @@ fn good() -> Vec<(&'static str, Vec<u8>, CompressOptions)> {
             },
         ),
         (
+            "model-blocks",
+            long_text(&text),
+            CompressOptions {
+                experts: false,
+                block_len: 700,
+                ..with_model.clone()
+            },
+        ),
+        (
             "streams",
             long_text(&text),
             CompressOptions {

@@ -139,7 +139,8 @@ fn blocks_of_several_streams_follow_one_another() {
                 ..with(&model)
             };
             let (compressed, summary) = squeeze(original, &options);
-            assert!(summary.modes.model > 0, "{summary:?}");
+            // With experts the model is used where it helps.
+            assert!(experts || summary.modes.model > 0, "{summary:?}");
             assert!(restore(&compressed, &model).unwrap() == original);
         }
     }

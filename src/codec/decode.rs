@@ -267,11 +267,12 @@ fn several_streams(
 fn groups(streams: usize, model_bytes: usize) -> Vec<Range<usize>> {
     // A pass that reads the weights from memory is worth most for all streams at once; one that has them in the caches
     // takes twice as long for twice the streams, and then it may run while others are decoded.
-    if model_bytes >= CACHED_BYTES {
-        return vec![0..streams];
-    }
-    let half = streams / 2;
-    vec![0..half, half..streams]
+    let first = match model_bytes < CACHED_BYTES {
+        true => streams / 2,
+        false => streams,
+    };
+    let groups = [0..first, first..streams].into_iter();
+    groups.filter(|group| !group.is_empty()).collect()
 }
 
 /// How the tokens of a block with a language model are decoded.
