@@ -143,6 +143,7 @@ fn wrong_usage_exits_with_2_and_one_line() {
         "no-such-command",
         "compress -c -o a b",
         "compress -M much a",
+        "compress --streams 17 a",
         "compress --block-size 0 a",
         "compress --block-size 17MiB a",
         "compress -T many a",

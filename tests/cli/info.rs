@@ -56,3 +56,16 @@ fn an_empty_file_has_no_ratio() {
     let shown = text(&dir.llmzip("info a.llmz").succeeds());
     assert!(!shown.contains("NaN"), "{shown}");
 }
+
+#[test]
+fn streams_are_made_on_demand_and_shown() {
+    let dir = Dir::new();
+    dir.write("a", include_str!("../../LICENSE-MIT"));
+    dir.llmzip("compress --streams 3 a").succeeds();
+    let line = text(&dir.llmzip("info --json a.llmz").succeeds());
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(value["frames"][0]["streams"], 3);
+    let shown = text(&dir.llmzip("info a.llmz").succeeds());
+    assert!(shown.contains("up to 3 streams each"), "{shown}");
+    dir.llmzip("test a.llmz").succeeds();
+}
