@@ -230,6 +230,7 @@ fn is_strange(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn noise(len: usize) -> Vec<u8> {
         let mut state = 0x1234_5678_9abc_def1u64;
@@ -299,5 +300,54 @@ mod tests {
         let sample = sample(&text);
         assert_eq!(sample.len(), SAMPLE);
         assert_eq!((sample[0], sample[SAMPLE - 1]), (0, text[99_999]));
+    }
+
+    #[test]
+    fn streams_are_cut_where_lines_or_words_end() {
+        let parts = |text: &str, count| -> Vec<String> {
+            let part = |range: Range<usize>| text[range].to_owned();
+            cut(text.as_bytes(), count).into_iter().map(part).collect()
+        };
+        assert_eq!(
+            parts("one line\nand another\n", 2),
+            ["one line\nand another\n"]
+        );
+        assert_eq!(
+            parts("a line\nsome more\nand the end", 2),
+            ["a line\nsome more\n", "and the end"]
+        );
+        assert_eq!(parts("some words in a row", 2), ["some words", " in a row"]);
+        assert_eq!(
+            parts("\u{4e00}\u{4e8c}\u{4e09}", 2),
+            ["\u{4e00}\u{4e8c}", "\u{4e09}"]
+        );
+        assert_eq!(parts("x", 16), ["x"]);
+    }
+
+    #[test]
+    fn a_stream_is_worth_some_thousand_bytes() {
+        assert_eq!(streams(100 << 20, 1_000), 1);
+        assert_eq!(streams(100 << 20, 4 * STREAM_LEN), 4);
+        assert_eq!(streams(100 << 20, 1 << 40), MOST_STREAMS as usize);
+        assert_eq!(streams(1 << 20, 1 << 40), 1);
+    }
+
+    #[test]
+    fn a_sample_decides_only_what_is_clear() {
+        assert_eq!(verdict(1000, 1000), Verdict::Experts);
+        assert_eq!(verdict(1000, 999), Verdict::Open);
+        assert_eq!(verdict(1000, 700), Verdict::Open);
+        assert_eq!(verdict(1000, 699), Verdict::Model);
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_make_up_the_block(bytes in prop::collection::vec(any::<u8>(), 1..2000), count in 1..=16usize) {
+            let parts = cut(&bytes, count);
+            prop_assert!(parts.len() <= count);
+            prop_assert!(parts.iter().all(|part| !part.is_empty()));
+            let joined: Vec<u8> = parts.into_iter().flat_map(|part| bytes[part].to_vec()).collect();
+            prop_assert_eq!(joined, bytes);
+        }
     }
 }
