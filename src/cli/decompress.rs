@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use llmzip::container::MAX_STREAMS;
 use llmzip::{OnProgress, Summary};
 
 use super::estimate;
@@ -51,6 +52,7 @@ impl Work for Decompressing {
 
     fn forecast(&mut self, input: &Opened) -> Result<Forecast, Failure> {
         self.models.check_memory_at_all()?;
+        self.models.expect_streams(MAX_STREAMS);
         let look_ahead = self.look_ahead || self.models.is_limited();
         let (Some(path), Some(_), true) = (input.path(), input.len(), look_ahead) else {
             return Ok(Forecast::default());

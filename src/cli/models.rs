@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use llmzip::container::{FrameHeader, ModelRef};
+use llmzip::container::{FrameHeader, MAX_BLOCK_LEN, MAX_STREAMS, ModelRef};
 use llmzip::engine::EngineOptions;
 use llmzip::model::store::{self, Found, Store, StoreError};
 use llmzip::model::{PackedModel, embedded};
@@ -41,7 +41,7 @@ impl Models {
             means,
             ready: Vec::new(),
             refusal: None,
-            streams: llmzip::container::MAX_STREAMS,
+            streams: MAX_STREAMS,
         }
     }
 
@@ -158,7 +158,7 @@ impl Models {
             None => self.look_for(wanted),
         };
         let allowed = found.and_then(|model| {
-            self.check_memory(Some(&model), llmzip::container::MAX_BLOCK_LEN, self.streams)
+            self.check_memory(Some(&model), MAX_BLOCK_LEN, self.streams)
                 .map_err(|failure| failure.to_string())?;
             Ok(model)
         });
