@@ -203,9 +203,9 @@ impl<W: Write> FrameEncoder<'_, W> {
         if self.blocks.is_none() && bytes.len() <= TRY_ALL {
             return self.try_all(bytes, use_model);
         }
-        let ways = match use_model {
-            true => self.promising(bytes),
-            false => vec![Way::Experts],
+        let (verdict, with_model) = match use_model {
+            true => self.judge(bytes),
+            false => (Verdict::Experts, Way::Experts),
         };
         let encoder = match self.blocks.take() {
             Some(encoder) => encoder,
@@ -213,82 +213,85 @@ impl<W: Write> FrameEncoder<'_, W> {
         };
         let before =
             (bytes.len() < SHORT_RUN || plan::is_nearly_random(bytes)).then(|| encoder.clone());
-        let (encoder, way, coded) = self.shortest(encoder, &ways, bytes);
-        if let (Some(before), true) = (before, coded.len() >= bytes.len()) {
+        let attempt = match verdict {
+            Verdict::Experts => self.attempt(encoder, Way::Experts, bytes),
+            Verdict::Model => self.attempt(encoder, with_model, bytes),
+            Verdict::Open => {
+                let copy = encoder.clone();
+                self.both(copy, encoder, bytes, |_, _| with_model)
+            }
+        };
+        if let (Some(before), true) = (before, attempt.coded.len() >= bytes.len()) {
             self.blocks = Some(before);
             return self.store(bytes);
         }
-        self.blocks = Some(encoder);
-        self.write(coded.into_block(way), bytes)
+        self.keep(attempt, bytes)
     }
 
-    /// Codes `bytes` in each of `ways`, at least one, and keeps the shortest result.
-    fn shortest(
-        &mut self,
-        encoder: BlockEncoder,
-        ways: &[Way],
-        bytes: &[u8],
-    ) -> (BlockEncoder, Way, Coded) {
-        let (&last, others) = ways.split_last().expect("a way");
-        let tried: Vec<_> = others
-            .iter()
-            .map(|&way| {
-                let mut encoder = encoder.clone();
-                let coded = code(self.options, &mut encoder, way, bytes, &mut |_, _| {});
-                (encoder, way, coded)
-            })
-            .collect();
-        let mut encoder = encoder;
-        let mut tell = |original, coded| {
-            (self.progress)(Progress {
-                original: self.summary.original_len + original as u64,
-                compressed: self.summary.compressed_len + coded as u64,
-            });
-        };
-        let coded = code(self.options, &mut encoder, last, bytes, &mut tell);
-        let shortest = (tried.into_iter().chain([(encoder, last, coded)]))
-            .min_by_key(|(_, _, coded)| coded.len());
-        shortest.expect("a way")
-    }
-
-    /// Codes the first run of a frame in every mode and keeps the shortest result.
+    /// Codes the first run of a frame in every way and keeps the shortest result.
     fn try_all(&mut self, bytes: &[u8], use_model: bool) -> Result<(), Error> {
-        let mut way = Way::Experts;
-        let (mut encoder, mut coded) = self.start.code(way, bytes, &mut |_, _| {});
-        if use_model {
-            let other_way = self.model_way(coded.len() as u64);
-            let (other, other_coded) = self.start.code(other_way, bytes, &mut |original, coded| {
-                (self.progress)(Progress {
-                    original: original as u64,
-                    compressed: coded as u64,
-                });
-            });
-            if other_coded.len() < coded.len() || !self.options.experts {
-                (encoder, way, coded) = (other, other_way, other_coded);
+        let encoder = self.start.encoder();
+        let attempt = match use_model {
+            true => {
+                let other = self.start.encoder();
+                self.both(encoder, other, bytes, |this, len| this.model_way(len))
             }
-        }
-        if coded.len() >= bytes.len() {
+            false => self.attempt(encoder, Way::Experts, bytes),
+        };
+        if attempt.coded.len() >= bytes.len() {
             return self.store(bytes);
         }
-        self.blocks = Some(encoder);
-        self.write(coded.into_block(way), bytes)
+        self.keep(attempt, bytes)
     }
 
-    /// How `text` might get shortest, by a sample of it coded with and without the model, both starting afresh.
-    fn promising(&self, text: &[u8]) -> Vec<Way> {
+    /// Codes `bytes` without the model, by the first encoder, and with it, by the second, and gives the shorter result;
+    /// `with_model` tells how, from the length without.
+    fn both(
+        &mut self,
+        without: BlockEncoder,
+        with: BlockEncoder,
+        bytes: &[u8],
+        with_model: impl FnOnce(&Self, u64) -> Way,
+    ) -> Attempt {
+        let experts = Attempt::new(self.options, without, Way::Experts, bytes, &mut |_, _| {});
+        let way = with_model(self, experts.coded.len() as u64);
+        let model = self.attempt(with, way, bytes);
+        if model.coded.len() < experts.coded.len() || !self.options.experts {
+            model
+        } else {
+            experts
+        }
+    }
+
+    /// Codes `bytes` and tells the progress.
+    fn attempt(&mut self, encoder: BlockEncoder, way: Way, bytes: &[u8]) -> Attempt {
+        let before = (self.summary.original_len, self.summary.compressed_len);
+        Attempt::new(self.options, encoder, way, bytes, &mut |original, coded| {
+            (self.progress)(Progress {
+                original: before.0 + original as u64,
+                compressed: before.1 + coded as u64,
+            });
+        })
+    }
+
+    /// Writes what came of an attempt, and goes on with its encoder.
+    fn keep(&mut self, attempt: Attempt, bytes: &[u8]) -> Result<(), Error> {
+        self.blocks = Some(attempt.encoder);
+        self.write(attempt.coded.into_block(attempt.way), bytes)
+    }
+
+    /// How `text` gets shortest, by a sample of it coded with and without the model, both starting afresh; and how it is to
+    /// be coded if with the model.
+    fn judge(&self, text: &[u8]) -> (Verdict, Way) {
         let sample = plan::sample(text);
-        let len = |way| self.start.code(way, &sample, &mut |_, _| {}).1.len();
+        let len = |way| self.start.len(way, &sample);
         let experts = len(Way::Experts);
         let text_len = experts as u64 * text.len() as u64 / sample.len() as u64;
-        let with_model = self.model_way(text_len);
-        if !self.options.experts {
-            return vec![with_model];
-        }
-        match plan::verdict(experts, len(Way::Model { streams: 1 })) {
-            Verdict::Experts => vec![Way::Experts],
-            Verdict::Model => vec![with_model],
-            Verdict::Open => vec![Way::Experts, with_model],
-        }
+        let verdict = match self.options.experts {
+            true => plan::verdict(experts, len(Way::Model { streams: 1 })),
+            false => Verdict::Model,
+        };
+        (verdict, self.model_way(text_len))
     }
 
     /// With the model, what the experts alone would make `experts_len` bytes of.
@@ -369,16 +372,36 @@ impl Start<'_> {
         encoder
     }
 
-    /// Codes `bytes` with an encoder that has seen nothing, and gives the encoder too.
-    fn code(
-        &self,
+    /// The length of what an encoder that has seen nothing makes of `bytes`.
+    fn len(&self, way: Way, bytes: &[u8]) -> usize {
+        let encoder = self.encoder();
+        Attempt::new(self.options, encoder, way, bytes, &mut |_, _| {})
+            .coded
+            .len()
+    }
+}
+
+/// A run coded in one way, and the encoder that has coded it.
+struct Attempt {
+    encoder: BlockEncoder,
+    way: Way,
+    coded: Coded,
+}
+
+impl Attempt {
+    fn new(
+        options: &CompressOptions,
+        mut encoder: BlockEncoder,
         way: Way,
         bytes: &[u8],
         progress: &mut dyn FnMut(usize, usize),
-    ) -> (BlockEncoder, Coded) {
-        let mut encoder = self.encoder();
-        let coded = code(self.options, &mut encoder, way, bytes, progress);
-        (encoder, coded)
+    ) -> Attempt {
+        let coded = code(options, &mut encoder, way, bytes, progress);
+        Attempt {
+            encoder,
+            way,
+            coded,
+        }
     }
 }
 

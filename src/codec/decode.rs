@@ -107,13 +107,6 @@ impl BlockDecoder {
         let start = Instant::now();
         let model = self.model.as_mut().ok_or(CorruptStream::NoModel)?;
         let engine = Arc::clone(model.language_model.engine());
-        let mut coding = TokenCoding {
-            engine: &engine,
-            bias: model.bias.as_mut(),
-            escapes: model.escapes,
-            cumulative: &mut model.cumulative,
-            waited: Duration::ZERO,
-        };
         let mut inputs = Vec::new();
         for &(len, coded) in streams {
             inputs.push(Input {
@@ -122,37 +115,33 @@ impl BlockDecoder {
                 len,
             });
         }
-        let (predictor, ahead) = (&mut self.predictor, &mut model.language_model);
-        let mut places = Places::new(predictor.position(), streams.iter().map(|(len, _)| *len));
-        let alone = match streams {
-            [_] => usize::MAX,
-            _ => HEAD.saturating_sub(ahead.model().seen()) as usize,
-        };
-        alone_first(
-            &mut coding,
-            ahead,
-            predictor,
-            &mut inputs[0],
-            alone,
+        let position = self.predictor.position();
+        let mut block = BlockCoding {
+            engine: &engine,
+            places: Places::new(position, streams.iter().map(|(len, _)| *len)),
+            predictor: &mut self.predictor,
+            inputs,
+            bias: model.bias.as_mut(),
+            escapes: model.escapes,
+            cumulative: &mut model.cumulative,
+            waited: Duration::ZERO,
             progress,
-        )?;
-        if streams.len() > 1 {
-            several_streams(
-                &mut coding,
-                ahead,
-                predictor,
-                &mut places,
-                &mut inputs,
-                progress,
-            )?;
+        };
+        let first = &mut model.language_model;
+        if streams.len() == 1 {
+            block.first_alone(first, usize::MAX)?;
+        } else {
+            let head = HEAD.saturating_sub(first.model().seen());
+            block.first_alone(first, head as usize)?;
+            block.together(first)?;
         }
-        places.finish(predictor);
+        let (inputs, waited) = block.finish();
         let mut bytes = Vec::new();
         for input in inputs {
             input.coder.finish()?;
             bytes.extend(input.bytes);
         }
-        self.times.add(start, coding.waited);
+        self.times.add(start, waited);
         Ok(bytes)
     }
 
@@ -177,127 +166,121 @@ impl Input<'_> {
     }
 }
 
-/// Decodes the first stream alone until it is complete or has `most` tokens more: its model guesses ahead.
-fn alone_first(
-    coding: &mut TokenCoding<'_>,
-    model: &mut Speculation,
-    predictor: &mut Predictor,
-    input: &mut Input<'_>,
-    most: usize,
-    progress: &mut dyn FnMut(usize),
-) -> Result<(), CorruptStream> {
-    let mut tokens = 0;
-    while tokens < most && !input.is_complete() {
-        if let Some(row) = coding.turn(predictor, input, || model.predict())? {
-            model.accept(row);
-            tokens += 1;
-        }
-        progress(input.bytes.len());
-    }
-    model.withdraw();
-    Ok(())
-}
-
-/// Decodes the streams of a block together. The language model is asked about many of them at once; while it computes the
-/// predictions of one of the [`groups`], the tokens of another are decoded.
-fn several_streams(
-    coding: &mut TokenCoding<'_>,
-    model: &mut Speculation,
-    predictor: &mut Predictor,
-    places: &mut Places,
-    inputs: &mut [Input<'_>],
-    progress: &mut dyn FnMut(usize),
-) -> Result<(), CorruptStream> {
-    let mut others = vec![model.model().clone(); inputs.len() - 1];
-    let models: Vec<_> = std::iter::once(model.model()).chain(&mut others).collect();
-    let mut pending: Vec<u32> = models.iter().map(|model| model.pending()).collect();
-    let mut done = inputs[0].bytes.len();
-    // Whether the last stream ended before its last prediction was used.
-    let mut unused = false;
-    let last = inputs.len() - 1;
-    std::thread::scope(|scope| {
-        let (asks, answers) = rounds(scope, models);
-        let groups = groups(inputs.len(), coding.engine.model().size());
-        let mut asked = groups.len();
-        for streams in groups {
-            // Fails, as below, only if the thread panicked, which the scope passes on.
-            let _ = asks.send(Round {
-                rows: streams
-                    .filter(|&stream| !inputs[stream].is_complete())
-                    .map(|stream| (stream, pending[stream]))
-                    .collect(),
-                logits: Logits::new(),
-            });
-        }
-        while asked > 0 {
-            let Ok(mut round) = timed(&mut coding.waited, || answers.recv()) else {
-                break;
-            };
-            let rows = std::mem::take(&mut round.rows);
-            for (index, (stream, _)) in rows.into_iter().enumerate() {
-                let input = &mut inputs[stream];
-                let before = input.bytes.len();
-                places.exchange(stream, predictor);
-                let row = coding.turn(predictor, input, || round.logits.row(index))?;
-                places.exchange(stream, predictor);
-                done += input.bytes.len() - before;
-                pending[stream] = row.unwrap_or(pending[stream]);
-                unused |= row.is_none() && stream == last;
-                if !input.is_complete() {
-                    round.rows.push((stream, pending[stream]));
-                }
-            }
-            progress(done);
-            if round.rows.is_empty() {
-                asked -= 1;
-            } else {
-                let _ = asks.send(round);
-            }
-        }
-        Ok(())
-    })?;
-    let mut on = others.pop().expect("at least two streams");
-    on.take_back(usize::from(unused));
-    on.accept(pending[last]);
-    model.replace(on);
-    Ok(())
-}
-
-/// Which streams the model is asked about together.
-fn groups(streams: usize, model_bytes: usize) -> Vec<Range<usize>> {
-    // A pass that reads the weights from memory is worth most for all streams at once; one that has them in the caches
-    // takes twice as long for twice the streams, and then it may run while others are decoded.
-    let first = match model_bytes < CACHED_BYTES {
-        true => streams / 2,
-        false => streams,
-    };
-    let groups = [0..first, first..streams].into_iter();
-    groups.filter(|group| !group.is_empty()).collect()
-}
-
-/// How the tokens of a block with a language model are decoded.
-struct TokenCoding<'a> {
+/// A block while it is decoded with a language model.
+struct BlockCoding<'a, 'b> {
     engine: &'a Engine,
+    predictor: &'a mut Predictor,
+    places: Places,
+    /// Of each stream.
+    inputs: Vec<Input<'b>>,
     bias: Option<&'a mut OutputBias>,
     escapes: bool,
     /// The distribution of the token being decoded.
     cumulative: &'a mut [u64],
     /// For how long the engine has been waited for.
     waited: Duration,
+    progress: &'a mut dyn FnMut(usize),
 }
 
-impl TokenCoding<'_> {
+impl<'b> BlockCoding<'_, 'b> {
+    /// Decodes the first stream alone until it is complete or has `most` tokens more: its model guesses ahead.
+    fn first_alone(&mut self, model: &mut Speculation, most: usize) -> Result<(), CorruptStream> {
+        let mut tokens = 0;
+        while tokens < most && !self.inputs[0].is_complete() {
+            if let Some(row) = self.turn(0, || model.predict())? {
+                model.accept(row);
+                tokens += 1;
+            }
+            self.tell();
+        }
+        model.withdraw();
+        Ok(())
+    }
+
+    /// Decodes what the streams, at least two, have left; `first` is the model of the first one. The models are asked about
+    /// many streams at once; while they compute the predictions of one of the [`groups`], the tokens of another are decoded.
+    fn together(&mut self, first: &mut Speculation) -> Result<(), CorruptStream> {
+        let pending = first.model().pending();
+        let mut others = vec![first.model().clone(); self.inputs.len() - 1];
+        let models = std::iter::once(first.model()).chain(&mut others).collect();
+        let last = self.inputs.len() - 1;
+        // What the last stream's model is left with: its last token, and rows run of which no prediction was used.
+        let (mut last_token, mut unused) = (pending, 0);
+        std::thread::scope(|scope| {
+            let (asks, answers) = rounds(scope, models);
+            let groups = groups(self.inputs.len(), self.engine.model().size());
+            let mut asked = groups.len();
+            for streams in groups {
+                let streams = streams.filter(|&stream| !self.inputs[stream].is_complete());
+                // Fails, as below, only if the thread panicked, which the scope passes on.
+                let _ = asks.send(Round {
+                    rows: streams.map(|stream| (stream, pending)).collect(),
+                    logits: Logits::new(),
+                });
+            }
+            while asked > 0 {
+                let Ok(mut round) = timed(&mut self.waited, || answers.recv()) else {
+                    break;
+                };
+                let rows = std::mem::take(&mut round.rows);
+                for (index, (stream, pending)) in rows.into_iter().enumerate() {
+                    let row = self.turn(stream, || round.logits.row(index))?;
+                    let token = row.unwrap_or(pending);
+                    if !self.inputs[stream].is_complete() {
+                        round.rows.push((stream, token));
+                    } else if stream == last {
+                        (last_token, unused) = (token, usize::from(row.is_none()));
+                    }
+                }
+                self.tell();
+                if round.rows.is_empty() {
+                    asked -= 1;
+                } else {
+                    let _ = asks.send(round);
+                }
+            }
+            Ok(())
+        })?;
+        let mut model = others.pop().expect("at least two streams");
+        model.take_back(unused);
+        model.accept(last_token);
+        first.replace(model);
+        Ok(())
+    }
+
+    fn tell(&mut self) {
+        let done = self.inputs.iter().map(|input| input.bytes.len());
+        (self.progress)(done.sum());
+    }
+
+    /// Ends the block; gives for how long the engine has been waited for, too.
+    fn finish(self) -> (Vec<Input<'b>>, Duration) {
+        self.places.finish(self.predictor);
+        (self.inputs, self.waited)
+    }
+
     /// Decodes one turn of a stream: its next token, which is given, and the escaped bytes before it; or the escaped bytes
     /// at its end. `logits` are asked for if there is a token.
-    fn turn<'a>(
+    fn turn<'l>(
         &mut self,
-        predictor: &mut Predictor,
-        input: &mut Input<'_>,
-        logits: impl FnOnce() -> &'a [i32],
+        stream: usize,
+        logits: impl FnOnce() -> &'l [i32],
+    ) -> Result<Option<u32>, CorruptStream> {
+        self.places.exchange(stream, self.predictor);
+        let row = self.pieces(stream, logits)?;
+        self.places.exchange(stream, self.predictor);
+        Ok(row)
+    }
+
+    fn pieces<'l>(
+        &mut self,
+        stream: usize,
+        logits: impl FnOnce() -> &'l [i32],
     ) -> Result<Option<u32>, CorruptStream> {
         let tokens = self.engine.model().tokens();
+        let input = &mut self.inputs[stream];
         let mut decisions = Decisions {
-            predictor,
+            predictor: self.predictor,
             coder: &mut input.coder,
         };
         while self.escapes && decisions.settle(Event::Escape, None)? {
@@ -317,6 +300,18 @@ impl TokenCoding<'_> {
         input.bytes.extend_from_slice(tokens.bytes(row));
         Ok(Some(row))
     }
+}
+
+/// Which streams the model is asked about together.
+fn groups(streams: usize, model_bytes: usize) -> Vec<Range<usize>> {
+    // A pass that reads the weights from memory is worth most for all streams at once; one that has them in the caches
+    // takes twice as long for twice the streams, and then it may run while others are decoded.
+    let first = match model_bytes < CACHED_BYTES {
+        true => streams / 2,
+        false => streams,
+    };
+    let groups = [0..first, first..streams].into_iter();
+    groups.filter(|group| !group.is_empty()).collect()
 }
 
 /// The one place where a decision meets predictor and coder.

@@ -181,13 +181,7 @@ impl<'a, T: Iterator<Item = (usize, u32)>> Foresight<'a, T> {
         if order.is_empty() {
             return false;
         }
-        let mut segments: Vec<Segment<'_>> = (self.models.iter_mut().zip(&fed))
-            .map(|(model, tokens)| Segment {
-                cache: &mut model.cache,
-                tokens,
-            })
-            .collect();
-        self.engine.forward(&mut segments, &mut chunk.logits);
+        run_together(&self.engine, &mut self.models, &fed, &mut chunk.logits);
         let starts: Vec<usize> = (fed.iter())
             .scan(0, |start, tokens| {
                 Some(std::mem::replace(start, *start + tokens.len()))
@@ -197,6 +191,22 @@ impl<'a, T: Iterator<Item = (usize, u32)>> Foresight<'a, T> {
         (chunk.rows).extend(order.iter().map(|&(stream, index)| starts[stream] + index));
         true
     }
+}
+
+/// Runs each model's `tokens` in one pass; the rows of `logits` are those of the first model, then those of the next.
+fn run_together(
+    engine: &Engine,
+    models: &mut [&mut LanguageModel],
+    tokens: &[Vec<u32>],
+    logits: &mut Logits,
+) {
+    let mut segments: Vec<Segment<'_>> = (models.iter_mut().zip(tokens))
+        .map(|(model, tokens)| Segment {
+            cache: &mut model.cache,
+            tokens,
+        })
+        .collect();
+    engine.forward(&mut segments, logits);
 }
 
 /// A question about the next token of several streams, and its answer.
@@ -229,18 +239,12 @@ pub fn rounds<'scope>(
 
 impl Round {
     fn answer(&mut self, engine: &Engine, models: &mut [&mut LanguageModel]) {
-        let mut tokens = vec![None; models.len()];
+        let mut tokens = vec![Vec::new(); models.len()];
         for &(stream, row) in &self.rows {
-            tokens[stream] = Some(row);
+            tokens[stream].push(row);
         }
         // Streams are in order: so are the rows of the answer.
-        let mut segments: Vec<Segment<'_>> = (models.iter_mut().zip(&tokens))
-            .map(|(model, token)| Segment {
-                cache: &mut model.cache,
-                tokens: token.as_slice(),
-            })
-            .collect();
-        engine.forward(&mut segments, &mut self.logits);
+        run_together(engine, models, &tokens, &mut self.logits);
     }
 }
 

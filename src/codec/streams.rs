@@ -26,13 +26,13 @@ pub struct Places {
 impl Places {
     /// The places at which streams of these lengths begin, in a block that begins at `position`.
     pub fn new(mut position: usize, lens: impl Iterator<Item = usize>) -> Places {
-        let mut others = Vec::new();
-        for len in lens {
-            others.push(Place::new(position));
+        let begins = lens.map(|len| {
             position += len;
+            position - len
+        });
+        Places {
+            others: begins.skip(1).map(Place::new).collect(),
         }
-        others.remove(0);
-        Places { others }
     }
 
     /// Before and after a stream's turn: to its place, and back.

@@ -42,12 +42,6 @@ const OF_A_STREAM: [usize; 2] = [1, 7];
 /// The running features of the text: words, lines, classes of bytes, and what followed before.
 #[derive(Clone)]
 pub struct Contexts {
-    place: Place,
-}
-
-/// What there is before the next byte.
-#[derive(Clone)]
-pub struct Place {
     /// Hash of the letters of the current word, 0 outside of words, and of the words before it.
     words: [u32; 4],
     /// Where the current line and the one before it begin.
@@ -61,22 +55,6 @@ pub struct Place {
     /// For each byte, and each pair, the bytes that followed it last.
     after_byte: Vec<u32>,
     after_pair: Vec<u32>,
-}
-
-impl Place {
-    /// A place with nothing before it.
-    pub fn new(position: usize) -> Place {
-        Place {
-            words: [0; 4],
-            line: position,
-            previous_line: position,
-            classes: 0,
-            first_of_line: 0,
-            number: 0,
-            after_byte: vec![0; 256],
-            after_pair: vec![0; 1 << 16],
-        }
-    }
 }
 
 /// Mixes a value into a hash.
@@ -101,29 +79,30 @@ pub fn class(byte: u8) -> u32 {
 }
 
 impl Contexts {
-    pub fn new() -> Contexts {
+    /// Those of a text that begins at `position`.
+    pub fn new(position: usize) -> Contexts {
         Contexts {
-            place: Place::new(0),
+            words: [0; 4],
+            line: position,
+            previous_line: position,
+            classes: 0,
+            first_of_line: 0,
+            number: 0,
+            after_byte: vec![0; 256],
+            after_pair: vec![0; 1 << 16],
         }
-    }
-
-    /// Goes on at `place`, and leaves there where it was.
-    pub fn exchange(&mut self, place: &mut Place) {
-        std::mem::swap(&mut self.place, place);
     }
 
     /// Kinds of the last three bytes, 0..512.
     pub fn kinds(&self) -> usize {
-        (self.place.classes & 7
-            | (self.place.classes >> 4 & 7) << 3
-            | (self.place.classes >> 8 & 7) << 6) as usize
+        (self.classes & 7 | (self.classes >> 4 & 7) << 3 | (self.classes >> 8 & 7) << 6) as usize
     }
 
     /// Column of the next byte in its line, and the byte above it.
     pub fn column(&self, history: &History) -> (usize, u8) {
-        let column = history.position() - self.place.line;
-        let above = self.place.previous_line + column;
-        let above = if above < self.place.line {
+        let column = history.position() - self.line;
+        let above = self.previous_line + column;
+        let above = if above < self.line {
             history.at(above)
         } else {
             0
@@ -136,41 +115,39 @@ impl Contexts {
         let c1 = history.back(1);
         let (c2, c3) = (history.back(2), history.back(3));
         let pair = usize::from(c2) << 8 | usize::from(c3);
-        self.place.after_byte[usize::from(c2)] =
-            self.place.after_byte[usize::from(c2)] << 8 | u32::from(c1);
-        self.place.after_pair[pair] = self.place.after_pair[pair] << 8 | u32::from(c1);
+        self.after_byte[usize::from(c2)] = self.after_byte[usize::from(c2)] << 8 | u32::from(c1);
+        self.after_pair[pair] = self.after_pair[pair] << 8 | u32::from(c1);
 
-        self.place.classes = self.place.classes << 4 | u64::from(class(c1));
+        self.classes = self.classes << 4 | u64::from(class(c1));
         if c1.is_ascii_alphabetic() || c1 >= 128 {
-            self.place.words[0] =
-                combine(self.place.words[0], u32::from(c1.to_ascii_lowercase()) + 1);
-        } else if self.place.words[0] != 0 {
-            self.place.words.copy_within(0..3, 1);
-            self.place.words[0] = 0;
+            self.words[0] = combine(self.words[0], u32::from(c1.to_ascii_lowercase()) + 1);
+        } else if self.words[0] != 0 {
+            self.words.copy_within(0..3, 1);
+            self.words[0] = 0;
         }
         if c1.is_ascii_digit() {
-            self.place.number = combine(self.place.number, u32::from(c1));
+            self.number = combine(self.number, u32::from(c1));
         } else if class(c1) >= 4 {
-            self.place.number = 0;
+            self.number = 0;
         }
         if c1 == b'\n' {
-            self.place.previous_line = self.place.line;
-            self.place.line = history.position();
+            self.previous_line = self.line;
+            self.line = history.position();
         }
         let (column, above) = self.column(history);
         if column == 0 {
-            self.place.first_of_line = 0;
+            self.first_of_line = 0;
         } else if column <= 3 {
-            self.place.first_of_line = self.place.first_of_line << 8 | u32::from(c1);
+            self.first_of_line = self.first_of_line << 8 | u32::from(c1);
         }
 
         let last = history.recent()[0];
         let (last4, last8) = (last as u32, (last >> 32) as u32);
         let byte = |distance: u32| (last >> (8 * distance - 8)) as u32 & 255;
         let (c1, c2, c3, above) = (byte(1), byte(2), byte(3), u32::from(above));
-        let [word, word1, word2, word3] = self.place.words;
-        let after1 = self.place.after_byte[c1 as usize];
-        let after2 = self.place.after_pair[(c1 << 8 | c2) as usize];
+        let [word, word1, word2, word3] = self.words;
+        let after1 = self.after_byte[c1 as usize];
+        let after2 = self.after_pair[(c1 << 8 | c2) as usize];
         let column = column as u32;
         let (r, at) = (record.length(), record.column(history.position()));
         let up = |distance: usize| u32::from(history.back(distance));
@@ -196,8 +173,8 @@ impl Contexts {
             // Lines.
             combine(column.min(255), above),
             combine(combine(above, c1), last4 & 0xff00),
-            combine(self.place.first_of_line, combine(column.min(255), c1)),
-            combine((self.place.classes >> 32) as u32, self.place.classes as u32),
+            combine(self.first_of_line, combine(column.min(255), c1)),
+            combine((self.classes >> 32) as u32, self.classes as u32),
             // What followed before.
             combine(after1 & 0xffff, c1),
             combine(after2 & 0xffffff, c1),

@@ -85,7 +85,7 @@ pub struct Experts {
 pub struct Place {
     history: history::Place,
     histories: histories::Place<CONTEXTS>,
-    contexts: contexts::Place,
+    contexts: Contexts,
     record: Record,
     pixels: pixels::Place,
     matches: [match_model::Place; MATCHES.len()],
@@ -98,7 +98,7 @@ impl Place {
         Place {
             history: history::Place::new(position),
             histories: histories::Place::new(),
-            contexts: contexts::Place::new(position),
+            contexts: Contexts::new(position),
             record: Record::new(),
             pixels: pixels::Place::default(),
             matches: Default::default(),
@@ -145,7 +145,7 @@ impl Experts {
         Experts {
             history: History::new(history_bits, settings.with_model),
             histories: Histories::new(table_bits),
-            contexts: Contexts::new(),
+            contexts: Contexts::new(0),
             record: Record::new(),
             pixels: Pixels::new(),
             matches: MATCHES.map(|(minimum, scope)| MatchModel::new(minimum, scope, match_bits)),
@@ -214,7 +214,7 @@ impl Experts {
         debug_assert_eq!(self.partial, 1);
         self.history.exchange(&mut place.history);
         self.histories.exchange(&mut place.histories);
-        self.contexts.exchange(&mut place.contexts);
+        std::mem::swap(&mut self.contexts, &mut place.contexts);
         std::mem::swap(&mut self.record, &mut place.record);
         self.pixels.exchange(&mut place.pixels);
         for (model, place) in self.matches.iter_mut().zip(&mut place.matches) {
