@@ -27,11 +27,11 @@ MIX = {
     "books": 0.46,
     "reference": 0.13,
     "technical": 0.14,
-    "encyclopedic": 0.03,
+    "encyclopedic": 0.02,
     "code": 0.045,
     "code-rust": 0.035,
     "code-go": 0.03,
-    "languages": 0.09,
+    "languages": 0.10,
     "localized": 0.04,
 }
 

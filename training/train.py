@@ -45,7 +45,8 @@ class Stream:
 
 
 class Batches:
-    def __init__(self, tokens_dir, context, tokens_per_step, seed):
+    def __init__(self, tokens_dir, context, tokens_per_step, seed, device):
+        self.device = device
         self.kinds = list(MIX)
         self.streams = [Stream(f"{tokens_dir}/train-{k}.u16", context, seed + i) for i, k in enumerate(self.kinds)]
         # MIX is a share of bytes; a chunk of a kind with short tokens holds fewer of them.
@@ -58,6 +59,8 @@ class Batches:
     def step(self, step):
         kinds = np.random.default_rng([self.seed, step]).choice(len(self.kinds), self.rows, p=self.share)
         rows = torch.from_numpy(np.stack([self.streams[k].next() for k in kinds]))
+        # From pinned memory the copy does not wait for the step before.
+        rows = rows.pin_memory().to(self.device, non_blocking=True) if self.device == "cuda" else rows
         return rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
 
     def state(self):
@@ -94,18 +97,18 @@ class Muon(torch.optim.Optimizer):
             for p in group["params"]:
                 shapes.setdefault(p.shape, []).append(p)
             for shape, params in shapes.items():
-                updates = []
-                for p in params:
-                    m = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                    m.lerp_(p.grad, 1 - group["momentum"])
-                    updates.append(p.grad.lerp(m, group["momentum"]))
+                gradients = [p.grad for p in params]
+                momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params]
+                torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+                updates = torch._foreach_lerp(gradients, momenta, group["momentum"])
                 scale = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-                for p, u in zip(params, orthogonalise(torch.stack(updates), self.precision)):
-                    p.mul_(1 - group["lr"] * group["decay"]).add_(u, alpha=-scale)
+                turned = list(orthogonalise(torch.stack(updates), self.precision))
+                torch._foreach_mul_(params, 1 - group["lr"] * group["decay"])
+                torch._foreach_add_(params, turned, alpha=-scale)
 
 
 @torch.no_grad()
-def dev_bpb(model, tokens_dir, context, chunks, bf16):
+def dev_bpb(model, tokens_dir, context, chunks, device, bf16):
     """Bits per byte by kind over the first `chunks` disjoint windows of 1,024 tokens, cut to `context`."""
     lengths = np.fromfile(f"{tokens_dir}/token_lengths.u16", dtype=np.uint16)
     result = {}
@@ -114,9 +117,9 @@ def dev_bpb(model, tokens_dir, context, chunks, bf16):
         n = min(chunks, (len(ids) - 1) // 1024)
         every = (len(ids) - 1) // 1024 // n  # spread over the split
         rows = np.stack([ids[i * every * 1024 :][:1025] for i in range(n)]).astype(np.int64)
-        x = torch.from_numpy(rows[:, :-1].reshape(-1, context))
-        y = torch.from_numpy(rows[:, 1:].reshape(-1, context))
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        x = torch.from_numpy(rows[:, :-1].reshape(-1, context)).to(device)
+        y = torch.from_numpy(rows[:, 1:].reshape(-1, context)).to(device)
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             nats = sum(model(a, b, reduction="sum").item() for a, b in zip(x.split(8192 // context), y.split(8192 // context)))
         result[kind] = nats / math.log(2) / int(lengths[rows[:, 1:]].sum())
     result["mean"] = sum(MIX[k] * result[k] for k in MIX)
@@ -143,6 +146,7 @@ def main():
     parser.add_argument("--save-minutes", type=float, default=5)
     parser.add_argument("--eval-minutes", type=float, default=10)
     parser.add_argument("--eval-chunks", type=int, default=16)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--bf16", action="store_true", help="autocast over f32 weights: only where the processor has bf16")
     args = parser.parse_args()
@@ -152,19 +156,19 @@ def main():
     config = SIZES[args.size]
     if args.vocab:
         config.vocab = args.vocab
-    model = Llama(config)
+    model = Llama(config).to(args.device)
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     vectors = [p for n, p in model.named_parameters() if p.ndim == 1 or "embed" in n]
     muon = Muon(matrices, args.matrix_rate, torch.bfloat16 if args.bf16 else torch.float32, decay=0.05)
     adam = torch.optim.AdamW(vectors, args.vector_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
-    batches = Batches(args.tokens_dir, args.context, args.step_tokens, args.seed)
+    batches = Batches(args.tokens_dir, args.context, args.step_tokens, args.seed, args.device)
     run = pathlib.Path(args.run_dir)
     run.mkdir(parents=True, exist_ok=True)
     step, seen, phase_tokens, phase_seconds = 0, 0, 0, 0.0
 
     resume = run / "last.pt"
     if resume.exists() or args.start:
-        saved = torch.load(resume if resume.exists() else args.start, weights_only=True)
+        saved = torch.load(resume if resume.exists() else args.start, weights_only=True, map_location=args.device)
         model.load_state_dict(saved["model"])
         if "muon" in saved:  # not in a checkpoint that `unpack.py` made
             muon.load_state_dict(saved["muon"])
@@ -196,7 +200,7 @@ def main():
         os.replace(run / "new.pt", run / "last.pt")
 
     def evaluate():
-        scores = dev_bpb(model, args.tokens_dir, args.context, args.eval_chunks, args.bf16)
+        scores = dev_bpb(model, args.tokens_dir, args.context, args.eval_chunks, args.device, args.bf16)
         evals_csv.writerow([seen, round(phase_seconds), args.context, *(f"{v:.4f}" for v in scores.values())])
         evals.flush()
         print("dev", seen, {k: round(v, 3) for k, v in scores.items()}, flush=True)
@@ -218,7 +222,7 @@ def main():
         muon.param_groups[0]["momentum"] = 0.85 + 0.1 * min(1, step / 300)
         adam.param_groups[0]["lr"] = args.vector_rate * factor
         x, y = batches.step(step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
             loss = forward(x, y)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vectors, 1.0)
@@ -229,9 +233,9 @@ def main():
         step += 1
         seen += x.numel()
         phase_tokens += x.numel()
-        losses.append(loss.item())
+        losses.append(loss.detach())
         if step % 50 == 0:
-            row = [step, seen, round(phase_seconds, 1), f"{factor:.4f}", f"{np.mean(losses):.4f}"]
+            row = [step, seen, round(phase_seconds, 1), f"{factor:.4f}", f"{torch.stack(losses).mean():.4f}"]
             curve_csv.writerow(row)
             curve.flush()
             print(*row, f"{phase_tokens / max(phase_seconds, 1e-9):.0f} token/s", flush=True)

@@ -37,19 +37,19 @@ macro_rules! embedded {
 pub static ALL: [Embedded; 4] = [
     embedded!(
         "nano",
-        b"ca2d2495e649d00f3ecfe383a73c437f7a5990aac56ac817b746b1b5a09b843c"
+        b"b0def8dcea11ce80f658d07b0982481d9336935e3ce643a6558c1169f133575d"
     ),
     embedded!(
         "micro",
-        b"125a26df288349ced22fee35292009abf5a708e77580c698095c3bac4e8e0c43"
+        b"fb956183997731ab2ed842aa660b549937b4d7be10ede7ae6c1eded2a241d56e"
     ),
     embedded!(
         "mini",
-        b"b423d74c7d03db82174c3faae5b38916235e0576e5aa0c0269c0d693ee58f7e1"
+        b"1694d0eb943fd03c93f55bba8bacaee03465d9ceef2d75a5ea232a90eb52634f"
     ),
     embedded!(
         "small",
-        b"0867061614b284c70e1e8e2e298705a7ca7dfad4c9e8904a59f574cc622164ad"
+        b"e855f1ecd4027b9a2f204acdcb56c253c76ea8e8a3405453f6c404a0d7832f0a"
     ),
 ];
 
