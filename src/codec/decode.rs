@@ -9,12 +9,13 @@ use super::CorruptStream;
 use super::byte_path::{Odds, Question, Walk};
 use super::coder::Decoder;
 use super::draft::Drafts;
-use super::language_model::{LanguageModel, Round, rounds};
+use super::language_model::{Round, rounds};
+use super::outlook::Outlook;
 use super::speculation::Speculation;
 use super::streams::{HEAD, Places};
 use super::times::{Times, timed};
-use crate::engine::{Engine, Logits};
-use crate::predict::{Event, OutputBias, Predictor, Settings, TokenFacts};
+use crate::engine::{Engine, Logits, Prediction};
+use crate::predict::{Event, Predictor, Settings, TokenFacts};
 
 /// What a decoder carries from block to block of a frame.
 pub struct BlockDecoder {
@@ -25,10 +26,8 @@ pub struct BlockDecoder {
 
 struct ModelDecoder {
     language_model: Speculation,
-    /// Learned only where experts are.
-    bias: Option<OutputBias>,
+    outlook: Outlook,
     escapes: bool,
-    cumulative: Vec<u64>,
 }
 
 impl BlockDecoder {
@@ -45,15 +44,13 @@ impl BlockDecoder {
     pub fn with_model(settings: Settings, engine: Arc<Engine>, drafts: Drafts) -> BlockDecoder {
         let tokens = engine.model().tokens();
         let escapes = !tokens.has_every_byte();
-        let bias = settings.experts.then(|| OutputBias::new(tokens.len()));
-        let cumulative = vec![0; tokens.len() + 1];
+        let outlook = Outlook::new(&engine, settings.experts);
         BlockDecoder {
             predictor: Predictor::new(settings),
             model: Some(ModelDecoder {
                 language_model: Speculation::new(engine, drafts),
-                bias,
+                outlook,
                 escapes,
-                cumulative,
             }),
             times: Times::default(),
         }
@@ -116,14 +113,15 @@ impl BlockDecoder {
             });
         }
         let position = self.predictor.position();
+        let pending = model.language_model.model().pending();
+        model.outlook.begin_block(streams.len(), pending);
         let mut block = BlockCoding {
             engine: &engine,
             places: Places::new(position, streams.iter().map(|(len, _)| *len)),
             predictor: &mut self.predictor,
             inputs,
-            bias: model.bias.as_mut(),
+            outlook: &mut model.outlook,
             escapes: model.escapes,
-            cumulative: &mut model.cumulative,
             waited: Duration::ZERO,
             progress,
         };
@@ -173,10 +171,8 @@ struct BlockCoding<'a, 'b> {
     places: Places,
     /// Of each stream.
     inputs: Vec<Input<'b>>,
-    bias: Option<&'a mut OutputBias>,
+    outlook: &'a mut Outlook,
     escapes: bool,
-    /// The distribution of the token being decoded.
-    cumulative: &'a mut [u64],
     /// For how long the engine has been waited for.
     waited: Duration,
     progress: &'a mut dyn FnMut(usize),
@@ -224,7 +220,7 @@ impl<'b> BlockCoding<'_, 'b> {
                 };
                 let rows = std::mem::take(&mut round.rows);
                 for (index, (stream, pending)) in rows.into_iter().enumerate() {
-                    let row = self.turn(stream, || round.logits.row(index))?;
+                    let row = self.turn(stream, || round.logits.prediction(index))?;
                     let token = row.unwrap_or(pending);
                     if !self.inputs[stream].is_complete() {
                         round.rows.push((stream, token));
@@ -260,14 +256,14 @@ impl<'b> BlockCoding<'_, 'b> {
     }
 
     /// Decodes one turn of a stream: its next token, which is given, and the escaped bytes before it; or the escaped bytes
-    /// at its end. `logits` are asked for if there is a token.
+    /// at its end. `prediction` is asked for if there is a token.
     fn turn<'l>(
         &mut self,
         stream: usize,
-        logits: impl FnOnce() -> &'l [i32],
+        prediction: impl FnOnce() -> Prediction<'l>,
     ) -> Result<Option<u32>, CorruptStream> {
         self.places.exchange(stream, self.predictor);
-        let row = self.pieces(stream, logits)?;
+        let row = self.pieces(stream, prediction)?;
         self.places.exchange(stream, self.predictor);
         Ok(row)
     }
@@ -275,7 +271,7 @@ impl<'b> BlockCoding<'_, 'b> {
     fn pieces<'l>(
         &mut self,
         stream: usize,
-        logits: impl FnOnce() -> &'l [i32],
+        prediction: impl FnOnce() -> Prediction<'l>,
     ) -> Result<Option<u32>, CorruptStream> {
         let tokens = self.engine.model().tokens();
         let input = &mut self.inputs[stream];
@@ -289,14 +285,12 @@ impl<'b> BlockCoding<'_, 'b> {
                 return Ok(None);
             }
         }
-        let bias = self.bias.as_deref();
-        let logits = timed(&mut self.waited, logits);
-        LanguageModel::distribution(self.engine, logits, bias, self.cumulative);
-        let walk = Walk::new(tokens, self.cumulative, input.len - input.bytes.len());
-        let row = decisions.token(walk, self.cumulative)?;
-        if let Some(bias) = &mut self.bias {
-            bias.update(self.cumulative, row);
-        }
+        let prediction = timed(&mut self.waited, prediction);
+        self.outlook.look(self.engine, stream, prediction);
+        let left = input.len - input.bytes.len();
+        let walk = Walk::new(tokens, self.outlook.distribution(), left);
+        let row = decisions.token(walk, self.outlook.facts())?;
+        self.outlook.learn(stream, row);
         input.bytes.extend_from_slice(tokens.bytes(row));
         Ok(Some(row))
     }
@@ -336,8 +330,8 @@ impl Decisions<'_, '_> {
         Ok(byte)
     }
 
-    fn token(&mut self, mut walk: Walk<'_>, cumulative: &[u64]) -> Result<u32, CorruptStream> {
-        self.predictor.begin_token(TokenFacts::new(cumulative));
+    fn token(&mut self, mut walk: Walk<'_>, facts: TokenFacts) -> Result<u32, CorruptStream> {
+        self.predictor.begin_token(facts);
         loop {
             let bit = match walk.question() {
                 Question::Token(row) => return Ok(row),

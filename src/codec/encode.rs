@@ -7,11 +7,12 @@ use super::byte_path::{Odds, Question, Walk};
 use super::coder::Encoder;
 use super::language_model::{Foresight, LanguageModel, Predictions};
 use super::ledger::{Ledger, Opinion};
+use super::outlook::Outlook;
 use super::streams::{Places, Turns, split_head};
 use super::times::Times;
 use crate::engine::Engine;
 use crate::model::Piece;
-use crate::predict::{Event, OutputBias, PROBABILITY_BITS, Predictor, Settings, TokenFacts};
+use crate::predict::{Event, PROBABILITY_BITS, Predictor, Settings, TokenFacts};
 
 /// What an encoder carries from block to block of a frame.
 #[derive(Clone)]
@@ -27,8 +28,7 @@ pub struct BlockEncoder {
 #[derive(Clone)]
 struct ModelEncoder {
     language_model: LanguageModel,
-    /// Learned only where experts are.
-    bias: Option<OutputBias>,
+    outlook: Outlook,
     escapes: bool,
 }
 
@@ -53,12 +53,12 @@ impl BlockEncoder {
     pub fn with_model(settings: Settings, engine: Arc<Engine>) -> BlockEncoder {
         let tokens = engine.model().tokens();
         let escapes = !tokens.has_every_byte();
-        let bias = settings.experts.then(|| OutputBias::new(tokens.len()));
+        let outlook = Outlook::new(&engine, settings.experts);
         BlockEncoder {
             predictor: Predictor::new(settings),
             model: Some(ModelEncoder {
                 language_model: LanguageModel::new(engine),
-                bias,
+                outlook,
                 escapes,
             }),
             ledger: None,
@@ -116,15 +116,15 @@ impl BlockEncoder {
         let engine = Arc::clone(model.language_model.engine());
         let lens = || streams.iter().map(|stream| stream.len);
         let position = self.predictor.position();
+        (model.outlook).begin_block(streams.len(), model.language_model.pending());
         let mut block = BlockCoding {
             places: Places::new(position, lens()),
             predictor: &mut self.predictor,
             outputs: lens()
                 .map(|len| Output::new(len, self.ledger.as_ref()))
                 .collect(),
-            bias: model.bias.as_mut(),
+            outlook: &mut model.outlook,
             escapes: model.escapes,
-            cumulative: vec![0; engine.model().tokens().len() + 1],
             engine: &engine,
             waited: Duration::ZERO,
             progress,
@@ -197,10 +197,8 @@ struct BlockCoding<'a> {
     places: Places,
     /// Of each stream.
     outputs: Vec<Output>,
-    bias: Option<&'a mut OutputBias>,
+    outlook: &'a mut Outlook,
     escapes: bool,
-    /// The distribution of the token being coded.
-    cumulative: Vec<u64>,
     /// For how long the engine has been waited for.
     waited: Duration,
     progress: OnProgress<'a>,
@@ -265,16 +263,14 @@ impl BlockCoding<'_> {
                     output.left -= 1;
                 }
                 Piece::Token(row) => {
-                    let logits = predictions.next()?;
-                    let (bias, cumulative) = (self.bias.as_deref(), &mut self.cumulative);
-                    LanguageModel::distribution(self.engine, logits, bias, cumulative);
+                    let prediction = predictions.next()?;
+                    self.outlook.look(self.engine, stream, prediction);
                     let bytes = tokens.bytes(row);
-                    let walk = Walk::new(tokens, cumulative, output.left);
-                    decisions.token(walk, cumulative, bytes);
-                    decisions.enter(bytes.len(), || Some(Opinion::new(cumulative, row)));
-                    if let Some(bias) = &mut self.bias {
-                        bias.update(cumulative, row);
-                    }
+                    let walk = Walk::new(tokens, self.outlook.distribution(), output.left);
+                    decisions.token(walk, self.outlook.facts(), bytes);
+                    let of_model = self.outlook.of_model();
+                    decisions.enter(bytes.len(), || Some(Opinion::new(of_model, row)));
+                    self.outlook.learn(stream, row);
                     output.left -= bytes.len();
                 }
             }
@@ -320,8 +316,8 @@ impl Decisions<'_> {
         }
     }
 
-    fn token(&mut self, mut walk: Walk<'_>, cumulative: &[u64], bytes: &[u8]) {
-        self.predictor.begin_token(TokenFacts::new(cumulative));
+    fn token(&mut self, mut walk: Walk<'_>, facts: TokenFacts, bytes: &[u8]) {
+        self.predictor.begin_token(facts);
         let mut shift = 8;
         loop {
             let bit = match walk.question() {

@@ -10,11 +10,9 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::Scope;
 use std::time::Duration;
 
+use super::outlook::Outlook;
 use super::times::timed;
-use crate::engine::{Cache, Engine, Logits, Segment};
-use crate::kernels;
-use crate::kernels::float_environment::FloatEnvironment;
-use crate::predict::OutputBias;
+use crate::engine::{Cache, Engine, Logits, Prediction, Segment};
 
 /// Rows of logits computed at once when encoding are bounded by this many entries, 16 MiB.
 const LOGITS_AT_ONCE: usize = 4 << 20;
@@ -77,18 +75,6 @@ impl LanguageModel {
         self.cache.truncate(self.cache.position() - rows as u64);
     }
 
-    /// Turns one row of logits into the prefix sums of the next token's distribution (V + 1 entries).
-    pub fn distribution(
-        engine: &Engine,
-        logits: &[i32],
-        bias: Option<&OutputBias>,
-        cumulative: &mut [u64],
-    ) {
-        let _environment = FloatEnvironment::enter();
-        let bias = bias.map(OutputBias::values);
-        kernels::distribution(engine.kernels(), logits, bias, cumulative);
-    }
-
     /// Settles that `row` is the token predicted last.
     pub fn accept(&mut self, row: u32) {
         self.pending = row;
@@ -125,9 +111,9 @@ impl Chunk {
         self.rows.len()
     }
 
-    /// The logits of the `index`th.
-    pub fn logits(&self, index: usize) -> &[i32] {
-        self.logits.row(self.rows[index])
+    /// The `index`th.
+    pub fn prediction(&self, index: usize) -> Prediction<'_> {
+        self.logits.prediction(self.rows[index])
     }
 }
 
@@ -263,8 +249,8 @@ impl Predictions {
         self.waited
     }
 
-    /// The next token's logits; `None` when there are none left.
-    pub fn next(&mut self) -> Option<&[i32]> {
+    /// The next token's; `None` when there are none left.
+    pub fn next(&mut self) -> Option<Prediction<'_>> {
         if self.used == self.chunk.len() {
             let next = timed(&mut self.waited, || self.full.recv()).ok()?;
             // Fails if there are none left to compute.
@@ -272,7 +258,7 @@ impl Predictions {
             self.used = 0;
         }
         self.used += 1;
-        Some(self.chunk.logits(self.used - 1))
+        Some(self.chunk.prediction(self.used - 1))
     }
 }
 
@@ -281,11 +267,12 @@ pub fn costs(engine: &Arc<Engine>, rows: &[u32]) -> Vec<f64> {
     let mut model = LanguageModel::new(Arc::clone(engine));
     let mut foresight = Foresight::new(vec![&mut model], rows.iter().map(|&row| (0, row)));
     let mut chunk = Chunk::default();
-    let mut cumulative = vec![0; engine.model().tokens().len() + 1];
+    let mut outlook = Outlook::new(engine, false);
     let mut costs = Vec::with_capacity(rows.len());
     while foresight.next_chunk(&mut chunk) {
         for index in 0..chunk.len() {
-            LanguageModel::distribution(engine, chunk.logits(index), None, &mut cumulative);
+            outlook.look(engine, 0, chunk.prediction(index));
+            let cumulative = outlook.distribution();
             let row = rows[costs.len()] as usize;
             let weight = cumulative[row + 1] - cumulative[row];
             let total = cumulative.last().copied().unwrap_or(1);

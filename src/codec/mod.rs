@@ -19,6 +19,7 @@ mod draft;
 pub mod encode;
 mod language_model;
 pub mod ledger;
+mod outlook;
 pub mod plan;
 mod speculation;
 mod streams;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::draft::{Drafter, Drafts};
 use super::language_model::LanguageModel;
-use crate::engine::{Engine, Logits};
+use crate::engine::{Engine, Logits, Prediction};
 
 /// One stream's language model with drafts.
 pub struct Speculation {
@@ -39,8 +39,8 @@ impl Speculation {
         self.model.engine()
     }
 
-    /// Logits of the next token.
-    pub fn predict(&mut self) -> &[i32] {
+    /// Predicts the next token.
+    pub fn predict(&mut self) -> Prediction<'_> {
         if self.next == self.fed.len() {
             self.fed.clear();
             self.fed.push(self.model.pending());
@@ -48,7 +48,7 @@ impl Speculation {
             self.model.run(&self.fed, &mut self.logits);
             self.next = 0;
         }
-        self.logits.row(self.next)
+        self.logits.prediction(self.next)
     }
 
     /// Settles that `row` is the token predicted last.

@@ -58,13 +58,25 @@ pub struct Segment<'a> {
     pub tokens: &'a [u32],
 }
 
-/// Rows of logits: fixed-point log2 units of 2^-16 bit.
+/// Rows of logits: fixed-point log2 units of 2^-16 bit. With each, the state that it was computed from.
 #[derive(Clone, Debug, Default)]
 pub struct Logits {
     values: Vec<i32>,
+    /// Of every row what the output layer sees, in levels of its own.
+    states: Vec<i8>,
+    width: usize,
     rows: usize,
     vocab: usize,
     stride: usize,
+}
+
+/// What the model says of the token behind one row.
+#[derive(Clone, Copy, Debug)]
+pub struct Prediction<'a> {
+    /// As [`Logits::row`] gives them.
+    pub logits: &'a [i32],
+    /// What the output layer computed them from: `hidden` numbers, of which the greatest magnitude is 127.
+    pub state: &'a [i8],
 }
 
 impl Logits {
@@ -87,9 +99,22 @@ impl Logits {
         &self.values[row * self.stride..][..self.vocab]
     }
 
-    fn resize(&mut self, rows: usize, vocab: usize) {
+    /// Logits and state of one row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn prediction(&self, row: usize) -> Prediction<'_> {
+        Prediction {
+            logits: self.row(row),
+            state: &self.states[row * self.width..][..self.width],
+        }
+    }
+
+    fn resize(&mut self, rows: usize, vocab: usize, width: usize) {
         (self.rows, self.vocab, self.stride) = (rows, vocab, vocab.next_multiple_of(LANES));
         self.values.resize(rows * self.stride, 0);
+        self.width = width;
+        self.states.resize(rows * width, 0);
     }
 }
 
@@ -270,6 +295,7 @@ impl Engine {
         logits.resize(
             segments.iter().map(|segment| segment.tokens.len()).sum(),
             config.vocab,
+            config.hidden,
         );
         let mut workspace = self
             .idle
@@ -368,6 +394,7 @@ impl Engine {
         }
 
         self.norm_and_quantize(ws, &self.weights.final_norm, false);
+        self.store_states(ws, parts, logits);
         let head = self.model.at(&self.weights.head.place);
         let head = Matrix {
             rows: config.vocab,
@@ -425,6 +452,18 @@ impl Engine {
             kernels.rms_norm(x, weight, config.norm_eps, &mut thread.row);
             slot.set(kernels, &thread.row);
         });
+    }
+
+    /// Keeps what the output layer sees, each row in whole levels.
+    fn store_states(&self, ws: &mut Workspace, parts: &[Part], logits: &mut Logits) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let mut normed = vec![0.0; config.hidden];
+        let rows = (parts.iter()).flat_map(|part| part.logits_row..part.logits_row + part.len);
+        for (row, x) in rows.zip(ws.x.chunks_exact(config.hidden)) {
+            kernels.rms_norm(x, &self.weights.final_norm, config.norm_eps, &mut normed);
+            let state = &mut logits.states[row * config.hidden..][..config.hidden];
+            kernels.quantize_whole(&normed, state);
+        }
     }
 
     /// `x += projected`.

@@ -10,7 +10,7 @@ pub mod float;
 mod forward;
 
 pub use cache::{Cache, SLACK};
-pub use forward::{Engine, EngineError, EngineOptions, Logits, Segment};
+pub use forward::{Engine, EngineError, EngineOptions, Logits, Prediction, Segment};
 
 /// Version of the numerics: changes whenever any logit of any model changes by a bit.
 pub const NUMERICS_VERSION: u8 = 1;

@@ -101,6 +101,7 @@ macro_rules! instantiate {
             fn softmax(scores: &mut [f32], value_scales: &[f32], top: f32, high: &mut [u8], low: &mut [u8]) -> f32;
             fn scale_sums(sums: &[i32], factor: f32, out: &mut [f32]);
             fn logits(x: &[f32], out: &mut [i32]);
+            fn dots(query: &[i8], rows: &[i8], chosen: &[u32], products: &mut [i32]);
             fn distribution(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut [u64]);
             fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32]);
             fn float_weighted(weights: &[f32], values: &[f32], out: &mut [f32]);
@@ -212,6 +213,16 @@ impl KernelSet {
     pub fn quantize_whole(self, x: &[f32], levels: &mut [i8]) -> f32 {
         assert!(x.len() == levels.len());
         dispatch!(self, quantize_whole(x, levels))
+    }
+
+    /// The scalar products of `query` with the `chosen` among `rows`, which lie one behind the other and are as long. No longer
+    /// than 2^16, so that 32 bits hold the sum.
+    ///
+    /// # Panics
+    /// If a chosen row is not there.
+    pub fn dots(self, query: &[i8], rows: &[i8], chosen: &[u32], products: &mut [i32]) {
+        assert!(chosen.len() == products.len());
+        dispatch!(self, dots(query, rows, chosen, products));
     }
 
     /// `gate * sigmoid(gate) * up`; all of one length.

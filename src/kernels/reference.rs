@@ -184,6 +184,19 @@ pub fn gated(gate: &[f32], up: &[f32], out: &mut [f32]) {
     }
 }
 
+/// The scalar products of `query` with the chosen rows.
+#[inline(always)]
+pub fn dots(query: &[i8], rows: &[i8], chosen: &[u32], products: &mut [i32]) {
+    for (product, &row) in products.iter_mut().zip(chosen) {
+        let row = &rows[row as usize * query.len()..][..query.len()];
+        let terms = query
+            .iter()
+            .zip(row)
+            .map(|(&a, &b)| i32::from(a) * i32::from(b));
+        *product = terms.sum();
+    }
+}
+
 /// `x += y`.
 #[inline(always)]
 pub fn add(x: &mut [f32], y: &[f32]) {

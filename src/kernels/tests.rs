@@ -196,6 +196,26 @@ proptest! {
     }
 
     #[test]
+    fn scalar_products_of_chosen_rows_are_equal(
+        (query, rows) in (1usize..200).prop_flat_map(|len| (vec(-127i8..=127, len), vec(-127i8..=127, 5 * len))),
+        chosen in vec(0u32..5, 0..9),
+    ) {
+        let run = |kernels: KernelSet| {
+            let mut products = vec![1; chosen.len()];
+            kernels.dots(&query, &rows, &chosen, &mut products);
+            products
+        };
+        let want = run(KernelSet::REFERENCE);
+        for (product, row) in want.iter().zip(&chosen) {
+            let row = rows.chunks(query.len()).nth(*row as usize).unwrap();
+            prop_assert_eq!(*product, query.iter().zip(row).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum::<i32>());
+        }
+        for kernels in others() {
+            prop_assert_eq!(&run(kernels), &want, "{}", kernels.name());
+        }
+    }
+
+    #[test]
     fn rotations_are_equal(
         (head, angles) in (1usize..70).prop_flat_map(|pairs| (floats(2 * pairs), vec(any::<u64>(), pairs))),
     ) {

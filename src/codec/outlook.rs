@@ -1,0 +1,88 @@
+//! What the next token will be: the language model's distribution, and with experts what this file has taught about the
+//! model, a bias on each token ([`OutputBias`]) and what followed where the model was in a like state ([`Recall`]).
+
+use crate::engine::{Engine, Prediction};
+use crate::kernels;
+use crate::kernels::float_environment::FloatEnvironment;
+use crate::predict::{OutputBias, Recall, TokenFacts};
+
+/// The next token's distribution, token after token of a frame.
+#[derive(Clone)]
+pub struct Outlook {
+    /// Only where experts are.
+    lessons: Option<Lessons>,
+    /// Prefix sums of the weights of the model, bias included, and of those that are coded with.
+    model: Vec<u64>,
+    mixed: Vec<u64>,
+}
+
+/// What the file has taught.
+#[derive(Clone)]
+struct Lessons {
+    bias: OutputBias,
+    recall: Recall,
+    /// Of every stream of the block, its latest token, or the one pending at the beginning of the block.
+    last: Vec<u32>,
+}
+
+impl Outlook {
+    /// Nothing is known yet. With `experts`, the file teaches.
+    pub fn new(engine: &Engine, experts: bool) -> Outlook {
+        let config = engine.model().config();
+        let sums = vec![0; config.vocab + 1];
+        Outlook {
+            lessons: experts.then(|| Lessons {
+                bias: OutputBias::new(config.vocab),
+                recall: Recall::new(engine.kernels(), config.hidden, config.inputs),
+                last: Vec::new(),
+            }),
+            mixed: if experts { sums.clone() } else { Vec::new() },
+            model: sums,
+        }
+    }
+
+    /// A block begins, of so many streams; `pending` is the row that the first prediction follows.
+    pub fn begin_block(&mut self, streams: usize, pending: u32) {
+        if let Some(lessons) = &mut self.lessons {
+            lessons.last.clear();
+            lessons.last.resize(streams, pending);
+        }
+    }
+
+    /// Looks ahead to the next token of `stream`, for which the model gives `prediction`.
+    pub fn look(&mut self, engine: &Engine, stream: usize, prediction: Prediction<'_>) {
+        let _environment = FloatEnvironment::enter();
+        let bias = (self.lessons.as_ref()).map(|lessons| lessons.bias.values());
+        kernels::distribution(engine.kernels(), prediction.logits, bias, &mut self.model);
+        if let Some(Lessons { recall, last, .. }) = &mut self.lessons {
+            recall.mix(last[stream], prediction.state, &self.model, &mut self.mixed);
+        }
+    }
+
+    /// Prefix sums of the weights of the next token, one more than there are tokens.
+    pub fn distribution(&self) -> &[u64] {
+        match self.lessons {
+            Some(_) => &self.mixed,
+            None => &self.model,
+        }
+    }
+
+    /// The same as the model has it, the greatest weight 2^24.
+    pub fn of_model(&self) -> &[u64] {
+        &self.model
+    }
+
+    /// What the experts are told of it.
+    pub fn facts(&self) -> TokenFacts {
+        TokenFacts::new(&self.model)
+    }
+
+    /// `row` has come in `stream`.
+    pub fn learn(&mut self, stream: usize, row: u32) {
+        if let Some(lessons) = &mut self.lessons {
+            lessons.bias.update(&self.model, row);
+            lessons.recall.learn(&self.model, row);
+            lessons.last[stream] = row;
+        }
+    }
+}
