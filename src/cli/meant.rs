@@ -18,7 +18,7 @@ use super::typed::{
     ScalingArgs, ScalingFormat, Switch, TalkArgs, TestArgs, WatchArgs,
 };
 #[cfg(feature = "compare")]
-use super::typed::{CompareArgs, CompareFormat};
+use super::typed::{CompareArgs, CompareFormat, CompareOneArgs};
 
 /// The end of a compressed file's name.
 pub(super) const SUFFIX: &str = ".llmz";
@@ -143,6 +143,17 @@ pub(super) struct Compare {
     pub(super) render: fn(&Comparison) -> String,
 }
 
+/// A meant `compare-one`.
+#[cfg(feature = "compare")]
+pub(super) struct CompareOne {
+    pub(super) compressor: String,
+    /// The file's name.
+    pub(super) called: String,
+    /// None, or one.
+    pub(super) models: ModelList,
+    pub(super) watching: Watching,
+}
+
 /// Turns what `scaling` measured into text.
 pub(super) type Render = fn(&Scaling) -> String;
 
@@ -243,6 +254,16 @@ pub(super) fn compare(args: CompareArgs) -> Result<Compare, Failure> {
     })
 }
 
+#[cfg(feature = "compare")]
+pub(super) fn compare_one(args: CompareOneArgs) -> Result<CompareOne, Failure> {
+    Ok(CompareOne {
+        compressor: args.compressor,
+        called: args.called,
+        models: named(vec![args.model]),
+        watching: watching(&args.watching)?,
+    })
+}
+
 pub(super) fn scaling(args: ScalingArgs) -> Result<Scale, Failure> {
     let svg = args.svg.map(|path| (path, scaling::render::svg as Render));
     let html = args
@@ -260,10 +281,6 @@ pub(super) fn scaling(args: ScalingArgs) -> Result<Scale, Failure> {
 }
 
 fn measure(args: MeasureArgs) -> Result<Measure, Failure> {
-    let named = |models: Vec<String>| {
-        let models = models.into_iter().filter(|name| name != NO_MODEL);
-        ModelList::Named(models.collect())
-    };
     Ok(Measure {
         inputs: inputs(FileArgs { files: args.files }),
         models: match args.models.is_empty() {
@@ -272,6 +289,11 @@ fn measure(args: MeasureArgs) -> Result<Measure, Failure> {
         },
         watching: watching(&args.watching)?,
     })
+}
+
+fn named(models: Vec<String>) -> ModelList {
+    let models = models.into_iter().filter(|name| name != NO_MODEL);
+    ModelList::Named(models.collect())
 }
 
 #[cfg(feature = "encode")]

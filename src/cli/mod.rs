@@ -62,6 +62,8 @@ pub fn main() -> ExitCode {
         Command::Scaling(args) => meant::scaling(args).and_then(scaling::run),
         #[cfg(feature = "compare")]
         Command::Compare(args) => meant::compare(args).and_then(compare::run),
+        #[cfg(feature = "compare")]
+        Command::CompareOne(args) => meant::compare_one(args).and_then(compare::run_one),
         Command::Model(args) => model::run(args).map(|()| true).map_err(Failure::Said),
         Command::Completions { shell } => completions(shell),
     };

@@ -6,12 +6,11 @@ use llmzip::container::{FrameHeader, MAX_BLOCK_LEN, MAX_STREAMS, ModelRef};
 use llmzip::engine::EngineOptions;
 use llmzip::model::store::{self, Found, Store, StoreError};
 use llmzip::model::{PackedModel, embedded};
-use llmzip::report::Rung;
+use llmzip::report::{Rung, numbers};
 use llmzip::{CompressOptions, Error, Model};
 
 use super::failure::Failure;
 use super::meant::{Means, ModelChoice, ModelList};
-use super::text;
 
 const MIB: u64 = 1 << 20;
 /// What the adaptive experts take alone. (Measured for whole runs: 203 MB.)
@@ -246,8 +245,8 @@ impl Models {
         };
         Err(Failure::Said(format!(
             "needs {} of memory, and -M allows {}{mend}",
-            text::memory(needed),
-            text::memory(limit),
+            numbers::memory(needed),
+            numbers::memory(limit),
         )))
     }
 }

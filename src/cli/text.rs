@@ -60,19 +60,6 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-/// Bytes of memory as `12.3 MiB`.
-pub(super) fn memory(bytes: u64) -> String {
-    let bytes = bytes as f64;
-    const KIB: f64 = 1024.0;
-    if bytes < KIB * KIB {
-        format!("{:.0} KiB", bytes / KIB)
-    } else if bytes < KIB * KIB * KIB {
-        format!("{:.0} MiB", bytes / KIB / KIB)
-    } else {
-        format!("{:.1} GiB", bytes / KIB / KIB / KIB)
-    }
-}
-
 /// Parses `4096`, `500k`, `1MiB`, `2G`, `3MB`: K, M, G, T alone and with iB are powers of 1024, with B of 1000.
 pub(super) fn parse_size(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());

@@ -40,6 +40,10 @@ pub(super) enum Command {
     /// Set each FILE under gzip, bzip2, xz, zstd, brotli and every model side by side
     #[cfg(feature = "compare")]
     Compare(CompareArgs),
+    /// Measure one compressor on standard input, for compare, which starts a process for each
+    #[cfg(feature = "compare")]
+    #[command(hide = true)]
+    CompareOne(CompareOneArgs),
     /// Say how small FILEs get as models grow, and the law behind it
     Scaling(ScalingArgs),
     /// Show where the bits of FILE go, token by token
@@ -153,6 +157,22 @@ pub(super) struct CompareArgs {
     /// How to write the result
     #[arg(long, value_enum, default_value_t = CompareFormat::Table)]
     pub(super) format: CompareFormat,
+}
+
+#[cfg(feature = "compare")]
+#[derive(Debug, Args)]
+pub(super) struct CompareOneArgs {
+    /// The compressor, as compare calls it
+    #[arg(long)]
+    pub(super) compressor: String,
+    /// What the file is called
+    #[arg(long)]
+    pub(super) called: String,
+    /// The language model: a name, a packed file, or "none"
+    #[arg(long)]
+    pub(super) model: String,
+    #[command(flatten)]
+    pub(super) watching: WatchArgs,
 }
 
 #[derive(Debug, Args)]

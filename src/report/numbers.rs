@@ -28,6 +28,19 @@ pub(super) fn per_second(rate: f64) -> String {
     }
 }
 
+/// Bytes of memory as `12 MiB`.
+pub fn memory(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    const KIB: f64 = 1024.0;
+    if bytes < KIB * KIB {
+        format!("{:.0} KiB", bytes / KIB)
+    } else if bytes < KIB * KIB * KIB {
+        format!("{:.0} MiB", bytes / KIB / KIB)
+    } else {
+        format!("{:.1} GiB", bytes / KIB / KIB / KIB)
+    }
+}
+
 /// A number of parameters as `134.5 M`, `94.9 k`.
 pub fn parameters(count: u64) -> String {
     match count {

@@ -97,6 +97,10 @@ fn the_json_is_what_its_schema_says() {
             assert_eq!(compressor["name"], result["compressor"]);
             assert_eq!(result["verified"], true);
             assert!(result["compress_seconds"].is_f64() && result["decompress_seconds"].is_f64());
+            if cfg!(target_os = "linux") {
+                let mib = result["peak_memory_bytes"].as_u64().unwrap() >> 20;
+                assert!((1..1000).contains(&mib), "{result}");
+            }
         }
     }
     let full = result(groups[0], "xz -9e");
@@ -111,6 +115,33 @@ fn the_json_is_what_its_schema_says() {
     for one in results {
         assert_eq!(one["best"]["size"], size(one) == smallest, "{one}");
     }
+}
+
+#[test]
+fn each_compressor_is_charged_with_its_own_memory() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    let report = json(&dir, "-m nano,small a");
+    let peak =
+        |compressor: &str| result(&report["files"][0], compressor)["peak_memory_bytes"].as_u64();
+    // Where the system does not tell, nothing is told.
+    if cfg!(target_os = "linux") {
+        // One writes down a window of 8 MiB, the other hardly anything.
+        assert!(peak("xz -9e") > peak("gzip -9"));
+        // Those that come later are not charged with what came before.
+        assert!(peak("zstd -3") < peak("xz -9e"));
+        assert!(peak("llmzip nano") < peak("llmzip small"));
+    } else {
+        assert_eq!(peak("xz -9e"), None);
+    }
+}
+
+#[test]
+fn a_compressor_that_is_not_there_is_said_to_be_so() {
+    let dir = Dir::new();
+    let one = dir.llmzip("compare-one --compressor rar --called a --model none");
+    assert_eq!(text(&one.succeeds()), "{\"Err\":\"no compressor rar\"}\n");
+    assert!(!text(&dir.llmzip("--help").succeeds()).contains("compare-one"));
 }
 
 #[test]

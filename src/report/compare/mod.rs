@@ -1,11 +1,14 @@
 //! llmzip beside other compressors: sizes and speeds, each verified by decompression.
 //!
-//! Classical codecs come first, then llmzip's rungs in the order given. Peak memory is not measured:
-//! all compressors run one after the other in this process, whose peak says nothing of each.
+//! Classical codecs come first, then llmzip's rungs in the order given. Whoever asks for a [`Comparison`] says how each
+//! [`Outcome`] is come by: [`measure`] does it in this process, and only a process that measures one alone can say what
+//! memory it took.
 
 pub mod render;
 
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use super::classical::{self, Classical};
 use super::{Direction, OnStep, ReportError, Rung, Sample, Step, numbers};
@@ -56,7 +59,7 @@ pub struct Group {
 }
 
 /// What one compressor made of a file. The original was got back from it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Compressed bytes.
     pub compressed: u64,
@@ -64,6 +67,8 @@ pub struct Outcome {
     pub compress: Duration,
     /// Wall time of decompression.
     pub decompress: Duration,
+    /// Most bytes that a process had resident which did this and nothing else; `None` where that is not known.
+    pub peak_memory: Option<u64>,
 }
 
 /// A column of which somebody is the best.
@@ -75,42 +80,64 @@ pub enum Column {
     Compress,
     /// Fastest to decompress.
     Decompress,
+    /// Least memory.
+    Memory,
 }
 
-/// Compresses and decompresses every sample with every compressor.
-///
-/// # Errors
-///
-/// If a compressor fails, or does not give the original back.
-pub fn measure(
-    samples: &[Sample],
-    rungs: &[Rung],
-    on_step: OnStep<'_>,
-) -> Result<Comparison, ReportError> {
+/// All compressors: the classical ones, then `rungs`.
+pub fn compressors(rungs: &[Rung]) -> Vec<Compressor> {
     let classical = classical::ALL.iter().map(|codec| Compressor {
         name: codec.name.to_owned(),
         kind: Kind::Classical,
     });
-    let compressors = classical.chain(rungs.iter().map(describe)).collect();
-    let mut files = Vec::new();
-    for sample in samples {
-        let mut outcomes = Vec::new();
-        for codec in &classical::ALL {
-            outcomes.push(with_codec(sample, codec, on_step)?);
-        }
-        for rung in rungs {
-            outcomes.push(with_rung(sample, rung, on_step)?);
-        }
-        files.push(Group {
-            name: sample.name.clone(),
-            original: sample.bytes.len() as u64,
-            outcomes,
-        });
+    classical.chain(rungs.iter().map(describe)).collect()
+}
+
+/// Compresses and decompresses `sample` with the `i`th of [`compressors`].
+///
+/// # Errors
+///
+/// If the compressor fails, or does not give the original back.
+///
+/// # Panics
+///
+/// If there are not as many compressors.
+pub fn measure(
+    sample: &Sample,
+    rungs: &[Rung],
+    i: usize,
+    on_step: OnStep<'_>,
+) -> Result<Outcome, ReportError> {
+    match classical::ALL.get(i) {
+        Some(codec) => with_codec(sample, codec, on_step),
+        None => with_rung(sample, &rungs[i - classical::ALL.len()], on_step),
     }
-    Ok(Comparison { compressors, files })
 }
 
 impl Comparison {
+    /// Every sample under every one of `compressors`; `outcome` says what a sample came to under one of them, given by its
+    /// index.
+    ///
+    /// # Errors
+    ///
+    /// Those of `outcome`.
+    pub fn new<E>(
+        samples: &[Sample],
+        compressors: Vec<Compressor>,
+        mut outcome: impl FnMut(&Sample, usize) -> Result<Outcome, E>,
+    ) -> Result<Comparison, E> {
+        let mut files = Vec::new();
+        for sample in samples {
+            let outcomes = (0..compressors.len()).map(|i| outcome(sample, i));
+            files.push(Group {
+                name: sample.name.clone(),
+                original: sample.bytes.len() as u64,
+                outcomes: outcomes.collect::<Result<_, E>>()?,
+            });
+        }
+        Ok(Comparison { compressors, files })
+    }
+
     /// All files taken together.
     pub fn total(&self) -> Group {
         let mut outcomes = vec![Outcome::default(); self.compressors.len()];
@@ -119,6 +146,7 @@ impl Comparison {
                 sum.compressed += outcome.compressed;
                 sum.compress += outcome.compress;
                 sum.decompress += outcome.decompress;
+                sum.peak_memory = sum.peak_memory.max(outcome.peak_memory);
             }
         }
         Group {
@@ -133,12 +161,13 @@ impl Group {
     /// Whether nobody is better than compressor `i` in `column`. Nobody is good at nothing.
     pub fn is_best(&self, column: Column, i: usize) -> bool {
         let key = |outcome: &Outcome| match column {
-            Column::Size => Duration::from_nanos(outcome.compressed),
-            Column::Compress => outcome.compress,
-            Column::Decompress => outcome.decompress,
+            Column::Size => Some(u128::from(outcome.compressed)),
+            Column::Compress => Some(outcome.compress.as_nanos()),
+            Column::Decompress => Some(outcome.decompress.as_nanos()),
+            Column::Memory => outcome.peak_memory.map(u128::from),
         };
-        let best = self.outcomes.iter().map(key).min();
-        self.original > 0 && best == self.outcomes.get(i).map(key)
+        let best = self.outcomes.iter().filter_map(key).min();
+        self.original > 0 && best.is_some() && best == self.outcomes.get(i).and_then(key)
     }
 
     /// Original bytes for each compressed one; `None` where there are none.
@@ -190,6 +219,7 @@ fn with_codec(
         compressed: compressed.len() as u64,
         compress,
         decompress,
+        peak_memory: None,
     })
 }
 
@@ -202,6 +232,7 @@ fn with_rung(sample: &Sample, rung: &Rung, on_step: OnStep<'_>) -> Result<Outcom
         compressed: compressed.len() as u64,
         compress,
         decompress,
+        peak_memory: None,
     })
 }
 
@@ -230,6 +261,7 @@ mod tests {
             compressed,
             compress: Duration::from_millis(compress),
             decompress: Duration::from_millis(decompress),
+            peak_memory: (decompress > 3).then_some(decompress),
         }
     }
 
@@ -248,6 +280,7 @@ mod tests {
         assert_eq!(best(Column::Size), [0, 1]);
         assert_eq!(best(Column::Compress), [1]);
         assert_eq!(best(Column::Decompress), [0, 2]);
+        assert_eq!(best(Column::Memory), [1]);
     }
 
     #[test]
@@ -256,7 +289,11 @@ mod tests {
             name: "empty".to_owned(),
             bytes: Vec::new(),
         };
-        let comparison = measure(&[sample], &[Rung::experts()], &mut |_| {}).unwrap();
+        let rungs = [Rung::experts()];
+        let comparison = Comparison::new(&[sample], compressors(&rungs), |sample, i| {
+            measure(sample, &rungs, i, &mut |_| {})
+        })
+        .unwrap();
         let file = &comparison.files[0];
         assert!((0..8).all(|i| !file.is_best(Column::Size, i)));
         assert_eq!(file.ratio(&file.outcomes[0]), None);

@@ -64,6 +64,7 @@ pub fn csv(comparison: &Comparison) -> String {
         "compress_seconds",
         "decompress_seconds",
         "model_bytes",
+        "peak_memory_bytes",
     ]);
     for group in groups(comparison) {
         for (compressor, outcome) in comparison.compressors.iter().zip(&group.outcomes) {
@@ -79,6 +80,7 @@ pub fn csv(comparison: &Comparison) -> String {
                 format!("{:.6}", outcome.compress.as_secs_f64()),
                 format!("{:.6}", outcome.decompress.as_secs_f64()),
                 model_bytes(compressor).to_string(),
+                (outcome.peak_memory).map_or(String::new(), |bytes| bytes.to_string()),
             ]);
         }
     }
@@ -107,7 +109,12 @@ fn rows(comparison: &Comparison, group: &Group) -> Table {
         "bits/byte ",
         "compress ",
         "decompress ",
+        "memory ",
     ]);
+    let memory = |outcome: &Outcome| {
+        let peak = outcome.peak_memory;
+        peak.map_or_else(|| "-".to_owned(), numbers::memory)
+    };
     for (i, compressor) in comparison.compressors.iter().enumerate() {
         let outcome = &group.outcomes[i];
         let bits = numbers::bits_per_byte(group.original, outcome.compressed);
@@ -126,6 +133,7 @@ fn rows(comparison: &Comparison, group: &Group) -> Table {
             cell(or_dash(bits, 3), Column::Size),
             cell(rate(outcome.compress), Column::Compress),
             cell(rate(outcome.decompress), Column::Decompress),
+            cell(memory(outcome), Column::Memory),
         ]);
     }
     table
@@ -139,7 +147,10 @@ fn notes(comparison: &Comparison) -> Vec<String> {
         .filter(|compressor| model_bytes(compressor) > 0)
         .map(|compressor| format!("{} {}", compressor.name, model_bytes(compressor)))
         .collect();
-    let mut notes = vec!["* best of its column. Each result was decompressed and verified.".into()];
+    let mut notes = vec![
+        "* best of its column. Each result was decompressed and verified; memory is the peak of both ways, the file included."
+            .into(),
+    ];
     if !models.is_empty() {
         notes.push(format!(
             "The bytes of models are not counted: {}.",
@@ -188,11 +199,13 @@ fn result(group: &Group, i: usize, name: &str, outcome: &Outcome) -> Value {
         "decompress_seconds": outcome.decompress.as_secs_f64(),
         "compress_bytes_per_second": numbers::speed(group.original, outcome.compress),
         "decompress_bytes_per_second": numbers::speed(group.original, outcome.decompress),
+        "peak_memory_bytes": outcome.peak_memory,
         "verified": true,
         "best": {
             "size": group.is_best(Column::Size, i),
             "compress": group.is_best(Column::Compress, i),
             "decompress": group.is_best(Column::Decompress, i),
+            "memory": group.is_best(Column::Memory, i),
         },
     })
 }
