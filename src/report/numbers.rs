@@ -79,6 +79,7 @@ mod tests {
     #[test]
     fn large_numbers_are_short() {
         assert_eq!(rate(152_089, Duration::from_millis(3100)), "49 KB/s");
+        assert_eq!(memory(300 << 20), "300 MiB");
         assert_eq!(parameters(0), "0");
         assert_eq!(parameters(134_515_008), "134.5 M");
         assert_eq!(one_line("a\nb\u{1b}c"), "a b c");
