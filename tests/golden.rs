@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use llmzip::container::{FrameHeader, ModelRef};
+use llmzip::container::ModelRef;
 use llmzip::engine::EngineOptions;
 use llmzip::model::PackedModel;
 use llmzip::predict::Preset;
@@ -221,11 +221,12 @@ fn corrupt_files_are_refused_in_their_words() {
 /// `docs/FORMAT.md` shows this file.
 #[test]
 fn the_example_of_the_specification() {
-    let mut writer =
-        llmzip::container::FrameWriter::new(Vec::new(), &FrameHeader::default()).unwrap();
-    let block = llmzip::container::Block::raw(b"hello".to_vec());
-    writer.write_block(block, b"hello").unwrap();
-    let (file, _) = writer.finish().unwrap();
+    let mut file = Vec::new();
+    let options = llmzip::CompressOptions {
+        model: None,
+        ..Default::default()
+    };
+    llmzip::compress(b"hello".as_slice(), &mut file, &options, &mut |_| {}).unwrap();
     let specification = include_str!("../docs/FORMAT.md");
     let example = specification.split("## An example").nth(1).unwrap();
     let bytes: Vec<u8> = example

@@ -101,6 +101,10 @@ fn what_is_no_model_is_refused_and_leaves_nothing() {
         home.complains(&["add", "@fixture-hf", "--name", "a/b"])
             .contains("not a model name")
     );
+    assert!(
+        home.complains(&["remove", "nano"])
+            .contains("cannot be removed")
+    );
     let packs = home.0.path().join("home/models");
     let left = std::fs::read_dir(packs).map_or(0, Iterator::count);
     assert_eq!(left, 0);

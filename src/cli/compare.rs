@@ -6,13 +6,14 @@
 use std::env;
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
-use std::process::{Command, Stdio};
+use std::io::{self, Read, Write};
+use std::process::{Command, ExitStatus, Stdio};
 
 use llmzip::report::Sample;
 use llmzip::report::compare::{self, Comparison, Outcome};
 
 use super::failure::Failure;
+use super::interrupt;
 use super::meant::{Compare, CompareOne, Input, NO_MODEL, Watching};
 use super::models::Models;
 use super::samples::{self, Steps};
@@ -78,19 +79,32 @@ fn in_a_process(
 ) -> Result<Outcome, Failure> {
     let failed =
         |error: &dyn fmt::Display| Failure::said(format!("{}: {compressor}: {error}", sample.name));
-    let mut process = command(sample, compressor, model, watching)
-        .and_then(|mut command| command.spawn())
+    let command = command(sample, compressor, model, watching);
+    let (printed, status) = command
+        .and_then(|command| talk(command, &sample.bytes))
         .map_err(|error| failed(&error))?;
-    // One that has ended early says why itself.
-    let _ = (process.stdin.take()).map(|mut input| input.write_all(&sample.bytes));
-    let done = process.wait_with_output().map_err(|error| failed(&error))?;
-    match serde_json::from_slice::<Measured>(&done.stdout) {
+    match serde_json::from_slice::<Measured>(&printed) {
         Ok(outcome) => outcome.map_err(Failure::Said),
-        Err(_) => Err(failed(&format_args!(
-            "its process ended with {}",
-            done.status
-        ))),
+        Err(_) => Err(failed(&format_args!("its process ended with {status}"))),
     }
+}
+
+/// Runs a command that reads `input`; what it prints, and how it ends. An interrupt ends it, too.
+fn talk(mut command: Command, input: &[u8]) -> io::Result<(Vec<u8>, ExitStatus)> {
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let (stdin, stdout) = (process.stdin.take(), process.stdout.take());
+    *interrupt::child() = Some(process);
+    // One that has ended early says why itself.
+    let _ = stdin.map(|mut stdin| stdin.write_all(input));
+    let mut printed = Vec::new();
+    let read = stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut printed));
+    let process = interrupt::child().take();
+    let status = process.map(|mut process| process.wait());
+    read?;
+    Ok((printed, status.transpose()?.unwrap_or_default()))
 }
 
 fn command(
@@ -111,7 +125,6 @@ fn command(
     if !watching.progress {
         command.arg("--quiet");
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     Ok(command)
 }
 

@@ -38,13 +38,10 @@ impl Work for Decompressing {
     const PRODUCES: Content = Content::Original;
 
     fn output_path(&self, input: &Path) -> Result<PathBuf, Failure> {
-        let stem = input
-            .to_str()
-            .and_then(|name| name.strip_suffix(SUFFIX))
-            .filter(|stem| !stem.is_empty() && !stem.ends_with(std::path::is_separator));
-        match stem {
-            Some(stem) => Ok(PathBuf::from(stem)),
-            None => Err(Failure::Said(format!(
+        // Names need not be UTF-8. A name that begins with its only dot has no extension.
+        match input.extension() {
+            Some(extension) if extension == &SUFFIX[1..] => Ok(input.with_extension("")),
+            _ => Err(Failure::Said(format!(
                 "has no {SUFFIX} at the end of its name; name the output with -o"
             ))),
         }

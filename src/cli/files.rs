@@ -84,10 +84,10 @@ fn one<W: Work>(files: &Files, input: &Input, work: &mut W) -> Result<(), Failur
     let summary = work.code(&mut opened.reader, &mut output, &mut |progress| {
         bar.update(progress)
     })?;
-    output.commit(&opened)?;
+    let in_a_file = output.commit(&opened)?;
     let elapsed = start.elapsed();
     drop(bar);
-    if files.remove_inputs {
+    if files.remove_inputs && in_a_file {
         output::remove_input(&opened)?;
     }
     if files.talk.summary {

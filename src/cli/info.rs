@@ -196,8 +196,11 @@ fn to_text(name: &str, contents: &Contents) -> String {
             &format!("  blocks     {blocks}{independent}{streams}; {overhead} bytes of overhead\n");
         for (mode, share) in frame.shares() {
             text += &format!(
-                "    {mode:<8} {} blocks, {} -> {} bytes\n",
-                share.blocks, share.payload_len, share.original_len
+                "    {mode:<8} {} {}, {} -> {} bytes\n",
+                share.blocks,
+                if share.blocks == 1 { "block" } else { "blocks" },
+                share.payload_len,
+                share.original_len
             );
         }
     }

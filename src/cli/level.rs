@@ -1,6 +1,8 @@
 //! Levels, `-1` to `-9`, as users of zstd expect them: larger is smaller and slower. What a level means is the same on
 //! every machine.
 
+use std::ffi::OsString;
+
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
 use llmzip::predict::Preset;
@@ -93,6 +95,17 @@ pub(super) static LEVELS: &[Level] = &[
 pub(super) fn of_model(name: &str) -> Option<u8> {
     let level = LEVELS.iter().find(|level| level.model == name)?;
     (level.model != NO_MODEL).then_some(level.number)
+}
+
+/// The first of the words of a command line that is a level as zstd has them and llmzip has not: -10 and more, which would
+/// be read as two levels.
+pub(super) fn beyond(words: impl Iterator<Item = OsString>) -> Option<String> {
+    let is_level = |word: &String| {
+        let digits = word.strip_prefix('-').unwrap_or_default();
+        digits.len() > 1 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    words.take_while(|word| word != "--").find(is_level)
 }
 
 /// The level typed last.

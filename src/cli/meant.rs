@@ -24,7 +24,7 @@ use super::typed::{CompareArgs, CompareFormat, CompareOneArgs};
 pub(super) const SUFFIX: &str = ".llmz";
 
 /// `-`, for standard input and standard output.
-const DASH: &str = "-";
+pub(super) const DASH: &str = "-";
 
 /// The name of having no model.
 pub(super) const NO_MODEL: &str = "none";
@@ -269,6 +269,11 @@ pub(super) fn scaling(args: ScalingArgs) -> Result<Scale, Failure> {
     let html = args
         .html
         .map(|path| (path, scaling::render::html as Render));
+    if let (Some((svg, _)), Some((html, _))) = (&svg, &html)
+        && svg == html
+    {
+        return Err(usage("--svg and --html are the same file".into()));
+    }
     Ok(Scale {
         measure: measure(args.measure)?,
         experts: args.experts == Switch::On,
@@ -292,7 +297,9 @@ fn measure(args: MeasureArgs) -> Result<Measure, Failure> {
 }
 
 fn named(models: Vec<String>) -> ModelList {
-    let models = models.into_iter().filter(|name| name != NO_MODEL);
+    let models = models
+        .into_iter()
+        .filter(|name| !name.is_empty() && name != NO_MODEL);
     ModelList::Named(models.collect())
 }
 

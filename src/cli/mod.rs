@@ -30,6 +30,7 @@ mod scaling;
 mod text;
 mod typed;
 
+use std::env;
 use std::io;
 use std::process::ExitCode;
 
@@ -46,6 +47,10 @@ const USAGE: u8 = 2;
 
 /// Runs the program: 0 = all done, 1 = something failed, 2 = wrong usage.
 pub fn main() -> ExitCode {
+    if let Some(level) = level::beyond(env::args_os().skip(1)) {
+        text::complain(&format!("{level}: levels are -1 to -9; see llmzip --help"));
+        return ExitCode::from(USAGE);
+    }
     let typed = match Typed::try_parse() {
         Ok(typed) => typed,
         Err(error) => return usage(&error),
@@ -105,9 +110,17 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
+/// The command line without the commands that the help does not tell of.
+fn visible(command: clap::Command) -> clap::Command {
+    let shown = command.get_subcommands().filter(|one| !one.is_hide_set());
+    clap::Command::new("llmzip")
+        .args(command.get_arguments())
+        .subcommands(shown.cloned().collect::<Vec<_>>())
+}
+
 fn completions(shell: clap_complete::Shell) -> Result<bool, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Typed::command(), "llmzip", &mut script);
+    clap_complete::generate(shell, &mut visible(Typed::command()), "llmzip", &mut script);
     io::Write::write_all(&mut io::stdout(), &script).map_err(Failure::from_write)?;
     Ok(true)
 }

@@ -15,8 +15,11 @@ use super::meant::{Means, ModelChoice, ModelList};
 const MIB: u64 = 1 << 20;
 /// What the adaptive experts take alone. (Measured for whole runs: 203 MB.)
 const EXPERTS_ALONE: u64 = 256 * MIB;
-/// What they take beside a model.
-const EXPERTS: u64 = 64 * MIB;
+/// What they take beside a model, the states that they recall included, and for each row of its vocabulary.
+const EXPERTS: u64 = 88 * MIB;
+const EXPERTS_A_ROW: u64 = 64;
+/// How often they are there at once at most: as they were before a block, and in the trials with and without the model.
+const COPIES_OF_EXPERTS: u64 = 3;
 /// Logits of a slice of a window, and those of the next, which is computed meanwhile.
 const LOGITS: u64 = 2 * 16 * MIB;
 /// The program itself, buffers of files, stacks of threads.
@@ -263,11 +266,18 @@ fn memory(model: Option<&Model>, block_len: u32, streams: usize) -> u64 {
     // Keys and values are of 8 bits, and room for as much again as a stream has is left for what goes through the layers.
     let stream = 2 * positions * (config.layers * config.kv_heads * config.head_dim) as u64;
     let cache = (streams as u64 + 1) * stream;
-    // A trial of a block without the model needs experts of its own.
-    packed.size() as u64 + cache + LOGITS + 2 * EXPERTS + blocks + REST
+    let experts = COPIES_OF_EXPERTS * (EXPERTS + EXPERTS_A_ROW * config.inputs as u64);
+    packed.size() as u64 + cache + LOGITS + experts + blocks + REST
 }
 
 fn find(name: &str) -> Result<Found, Failure> {
+    // What is built in needs no folder to be looked for in.
+    if let Some(embedded) = embedded::by_name(name) {
+        return Ok(Found {
+            name: Some(name.to_owned()),
+            model: embedded.open(),
+        });
+    }
     Store::of_user()
         .and_then(|store| store.find(name))
         .map_err(|error| Failure::Said(error.to_string()))

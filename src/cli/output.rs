@@ -88,14 +88,19 @@ impl Output {
         Temporary::create(path, overwrite).map(Output::Temporary)
     }
 
-    /// Makes what was written permanent, with the input's mode and time if it is a file.
-    pub(super) fn commit(self, input: &Opened) -> Result<(), Failure> {
+    /// Makes what was written permanent, with the input's mode and time if it is a file. Says whether it lies in a file
+    /// now: what a pipe or a device has swallowed may be lost.
+    pub(super) fn commit(self, input: &Opened) -> Result<bool, Failure> {
         match self {
-            Output::Stdout { .. } => io::stdout().flush().map_err(Failure::from_write),
-            Output::Direct(mut file) => file.flush().map_err(Failure::from_write),
-            Output::Nowhere => Ok(()),
-            Output::Temporary(temporary) => temporary.commit(input),
+            Output::Stdout { .. } => io::stdout().flush().map_err(Failure::from_write)?,
+            Output::Direct(mut file) => file.flush().map_err(Failure::from_write)?,
+            Output::Nowhere => {}
+            Output::Temporary(temporary) => {
+                temporary.commit(input)?;
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
 }
 
@@ -194,7 +199,10 @@ fn cannot_create(path: &Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::AlreadyExists {
         return Failure::Said(format!("{} exists; -f overwrites it", path.display()));
     }
-    Failure::Said(format!("cannot create {}: {error}", path.display()))
+    // Without the temporary name, which tempfile adds to what the system said.
+    let said = error.to_string();
+    let cause = said.split(" at path ").next().unwrap_or_default();
+    Failure::Said(format!("cannot create {}: {cause}", path.display()))
 }
 
 /// Asks whether to overwrite, if there is somebody to ask.
@@ -267,7 +275,7 @@ fn default_mode() -> u32 {
 }
 
 /// The folder `path` is in.
-fn folder(path: &Path) -> &Path {
+pub(super) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -6,13 +6,24 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::input::Opened;
-use super::meant::Input;
-use super::output::Output;
+use super::meant::{DASH, Input};
+use super::output::{self, Output};
 
 /// Refuses before the long measurement what could not be written after it.
 pub(super) fn refuse(path: &Path, inputs: &[Input], force: bool) -> Result<(), Failure> {
+    if path.as_os_str() == DASH {
+        return Err(Failure::said(
+            "a report is printed already; - is no file for it",
+        ));
+    }
     let Ok(existing) = fs::canonicalize(path) else {
-        return Ok(());
+        return match output::folder(path).is_dir() {
+            true => Ok(()),
+            false => Err(Failure::Said(format!(
+                "{}: there is no such folder",
+                path.display()
+            ))),
+        };
     };
     let is_input = |input: &Input| match input {
         Input::Stdin => false,
@@ -20,6 +31,9 @@ pub(super) fn refuse(path: &Path, inputs: &[Input], force: bool) -> Result<(), F
     };
     if inputs.iter().any(is_input) {
         return Err(Failure::said("input and output are the same file"));
+    }
+    if existing.is_dir() {
+        return Err(Failure::Said(format!("{} is a directory", path.display())));
     }
     if existing.is_file() && !force {
         let path = path.display();
@@ -34,5 +48,5 @@ pub(super) fn write(path: &Path, picture: &str, force: bool) -> Result<(), Failu
     output
         .write_all(picture.as_bytes())
         .map_err(Failure::from_write)?;
-    output.commit(&nothing)
+    output.commit(&nothing).map(|_| ())
 }

@@ -29,11 +29,11 @@ pub(super) fn run(meant: Scale) -> Result<bool, Failure> {
     let mut steps = Steps::new(measure.watching.progress);
     let scaling = scaling::measure(&material.samples, &rungs, &mut |step| steps.update(step))?;
     drop(steps);
-    for (path, render) in &pictures {
-        picture::write(path, &render(&scaling), measure.watching.force)?;
-    }
     io::stdout()
         .write_all(render(&scaling).as_bytes())
         .map_err(Failure::from_write)?;
+    for (path, render) in &pictures {
+        picture::write(path, &render(&scaling), measure.watching.force)?;
+    }
     Ok(material.complete)
 }

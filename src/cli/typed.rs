@@ -199,7 +199,7 @@ pub(super) struct ExplainArgs {
     /// The file; - is standard input
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// The language model: a name, a packed file, or "none" [default: the largest built-in one]
+    /// The language model: a name, a packed file, or "none" [default: mini]
     #[arg(short, long, value_name = "NAME|PATH")]
     pub(super) model: Option<String>,
     /// Write a page for a browser, which needs nothing else

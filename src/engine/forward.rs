@@ -455,7 +455,7 @@ impl Engine {
     }
 
     /// Keeps what the output layer sees, each row in whole levels.
-    fn store_states(&self, ws: &mut Workspace, parts: &[Part], logits: &mut Logits) {
+    fn store_states(&self, ws: &Workspace, parts: &[Part], logits: &mut Logits) {
         let (kernels, config) = (self.kernels, self.model.config());
         let mut normed = vec![0.0; config.hidden];
         let rows = (parts.iter()).flat_map(|part| part.logits_row..part.logits_row + part.len);

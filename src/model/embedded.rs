@@ -85,7 +85,7 @@ impl Embedded {
     }
 }
 
-/// The model that `compress` uses unless told otherwise: `mini`, because `small` takes more than twice its time.
+/// The model that `compress` uses unless told otherwise: `mini`, because `small` takes nearly twice its time.
 pub fn default() -> &'static Embedded {
     &ALL[2]
 }

@@ -47,6 +47,12 @@ pub enum StoreError {
     /// The name belongs to a model in the binary.
     #[error("{0} is the name of a built-in model; choose another with --name")]
     Reserved(String),
+    /// What is to be removed is part of the binary.
+    #[error("{0} is built in and cannot be removed")]
+    BuiltIn(String),
+    /// A folder where a packed file was expected.
+    #[error("{0} is a folder; pack it first (llmzip model add {0})")]
+    Folder(String),
     /// The name already stands for another model.
     #[error(
         "a different model is already called {0}; remove it first (llmzip model remove {0}) or choose another with --name"
@@ -329,12 +335,15 @@ impl Store {
     /// `.llmzmodel`; its identity is hashed when it is asked for).
     ///
     /// # Errors
-    /// [`StoreError::Unknown`] if there is none, or why it cannot be opened.
+    /// [`StoreError::Unknown`] if there is none, [`StoreError::Folder`], or why it cannot be opened.
     pub fn find(&self, wanted: &str) -> Result<Found, StoreError> {
         let path = Path::new(wanted);
         let is_path = path.components().count() > 1
             || wanted.starts_with(['/', '.'])
             || path.extension().is_some_and(|e| e == EXTENSION);
+        if is_path && path.is_dir() {
+            return Err(StoreError::Folder(wanted.to_owned()));
+        }
         if is_path {
             let opened = PackedModel::open(path);
             let model = opened.map_err(|error| StoreError::Packed {
@@ -400,8 +409,11 @@ impl Store {
     /// Forgets a name, and the pack if no other name stands for it.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`] if there is no such name, [`StoreError::Reserved`] for a built-in one.
+    /// [`StoreError::Unknown`] if there is no such name, [`StoreError::BuiltIn`] for a built-in one.
     pub fn remove(&self, name: &str) -> Result<Installed, StoreError> {
+        if embedded::by_name(name).is_some() {
+            return Err(StoreError::BuiltIn(name.to_owned()));
+        }
         self.check_name(name)?;
         let path = self.names().join(name);
         if !path.exists() {

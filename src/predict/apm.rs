@@ -2,6 +2,7 @@
 
 use super::counter::Counter;
 use super::logistic::squash;
+use crate::kernels::pages::Pages;
 use crate::kernels::prefetch::prefetch;
 
 /// Knots of a curve: one every nat from -12 to 12.
@@ -10,7 +11,8 @@ const KNOTS: usize = 25;
 /// One curve from predicted to observed probability for each context.
 #[derive(Clone)]
 pub struct Apm {
-    curves: Vec<Counter>,
+    /// Its knots, a [`Counter`] each, curve after curve.
+    curves: Pages,
     selected: usize,
     limit: u32,
 }
@@ -18,9 +20,14 @@ pub struct Apm {
 impl Apm {
     /// Knots settle to a rate of `1 / limit`.
     pub fn new(contexts: usize, limit: u32) -> Apm {
-        let identity = (0..KNOTS as i32).map(|k| Counter::new(squash((k - 12) * 4096) >> 2, 6));
+        let knot = |k: usize| Counter::new(squash((k as i32 - 12) * 4096) >> 2, 6).to_bytes();
+        let identity: [[u8; 4]; KNOTS] = std::array::from_fn(knot);
+        let mut curves = Pages::zeroed(contexts * KNOTS * 4);
+        for curve in curves.chunks_exact_mut(KNOTS * 4) {
+            curve.copy_from_slice(identity.as_flattened());
+        }
         Apm {
-            curves: Vec::from_iter(identity).repeat(contexts),
+            curves,
             selected: 0,
             limit,
         }
@@ -28,8 +35,8 @@ impl Apm {
 
     /// Asks memory for the curve of a context.
     pub fn prefetch(&self, context: usize) {
-        for knot in (0..KNOTS).step_by(64 / size_of::<Counter>()) {
-            prefetch(&self.curves, context * KNOTS + knot);
+        for byte in (0..4 * KNOTS).step_by(64) {
+            prefetch(&self.curves, 4 * KNOTS * context + byte);
         }
     }
 
@@ -39,12 +46,17 @@ impl Apm {
         let (knot, part) = (place >> 8, (place & 255) as u32);
         let at = context * KNOTS + knot;
         self.selected = at + usize::from(part >= 128);
-        let (low, high) = (self.curves[at].p22(), self.curves[at + 1].p22());
+        let (knots, _) = self.curves.as_chunks();
+        let p22 = |at: usize| Counter::from_bytes(knots[at]).p22();
+        let (low, high) = (p22(at), p22(at + 1));
         (low * (256 - part) + high * part) >> 6
     }
 
     /// Learns what followed.
     pub fn update(&mut self, bit: bool) {
-        self.curves[self.selected].update(bit, self.limit);
+        let (knots, _) = self.curves.as_chunks_mut();
+        let mut knot = Counter::from_bytes(knots[self.selected]);
+        knot.update(bit, self.limit);
+        knots[self.selected] = knot.to_bytes();
     }
 }

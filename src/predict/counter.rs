@@ -16,6 +16,18 @@ static RATE: [u32; 1024] = {
 pub struct Counter(u32);
 
 impl Counter {
+    /// One that is kept as bytes.
+    #[inline]
+    pub fn from_bytes(bytes: [u8; 4]) -> Counter {
+        Counter(u32::from_le_bytes(bytes))
+    }
+
+    /// It as bytes, for tables that are made of them.
+    #[inline]
+    pub fn to_bytes(self) -> [u8; 4] {
+        self.0.to_le_bytes()
+    }
+
     /// Starts at `p` (22 bits) as if it had seen `n` bits.
     pub const fn new(p: u32, n: u32) -> Counter {
         Counter((p << 10) | n)

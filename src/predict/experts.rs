@@ -239,8 +239,12 @@ impl Experts {
         self.event = event;
         match event {
             Event::Bit => {
+                let refined = self.refined();
+                for (apm, context) in self.apms.iter().zip(refined) {
+                    apm.prefetch(context);
+                }
                 self.consult();
-                self.mix(model)
+                self.mix(model, refined)
             }
             Event::TokenEnd => self.predict_end(model),
             Event::Escape => self.predict_escape(model),
@@ -348,8 +352,18 @@ impl Experts {
         self.inputs[self.silenced.clone()].fill(0);
     }
 
+    /// Contexts of the two maps: the bits so far behind the last byte, and behind the last two.
+    fn refined(&self) -> [usize; 2] {
+        let [c1, c2] = [1, 2].map(|distance| u32::from(self.history.back(distance)));
+        let pair = (c1 | c2 << 8).wrapping_mul(0x9e37_79b1) >> 16;
+        [
+            (c1 << 8 | self.partial) as usize,
+            ((pair ^ self.partial.wrapping_mul(0x0101)) & 0xffff) as usize,
+        ]
+    }
+
     /// P(bit = 1) of the next bit, from the experts' opinions and the model's.
-    fn mix(&mut self, model: Option<u32>) -> u32 {
+    fn mix(&mut self, model: Option<u32>, refined: [usize; 2]) -> u32 {
         let partial = self.partial;
         let bits = partial.ilog2();
         let model_logit = model.map_or(0, stretch);
@@ -386,15 +400,6 @@ impl Experts {
             self.contexts.kinds(),
             self.pixels.nearest().unwrap_or(column) * 8 + bits as usize,
         ];
-        let (c1, c2) = (u32::from(history.back(1)), u32::from(history.back(2)));
-        let pair = (c1 | c2 << 8).wrapping_mul(0x9e37_79b1) >> 16;
-        let refined = [
-            (c1 << 8 | partial) as usize,
-            ((pair ^ partial.wrapping_mul(0x0101)) & 0xffff) as usize,
-        ];
-        for (apm, &context) in self.apms.iter().zip(&refined) {
-            apm.prefetch(context);
-        }
         let mut sum = self.mixer.mix(&self.inputs, &contexts, partial as usize);
         self.with_opinion = model.is_some();
         if let Some(p) = model {
@@ -468,6 +473,9 @@ impl Experts {
     fn next_byte(&mut self, byte: u8) {
         self.partial = 1;
         self.history.push(byte);
+        for model in &self.matches {
+            model.prefetch(&self.history);
+        }
         self.tokens.token.hash = combine(self.tokens.token.hash, u32::from(byte) + 1);
         self.record.next_byte(&self.history);
         self.pixels.next_byte(&self.history, self.record.length());

@@ -1,9 +1,11 @@
 //! The bytes seen so far, and after which of them a token ended.
 
+use crate::kernels::pages::Pages;
+
 /// A ring of the last bytes; positions count from the beginning of the frame.
 #[derive(Clone)]
 pub struct History {
-    bytes: Vec<u8>,
+    bytes: Pages,
     /// One flag a byte: a token ended after it.
     ends: Vec<bool>,
     place: Place,
@@ -34,7 +36,7 @@ impl History {
     /// Remembers the last `2^bits` bytes, and on demand where tokens ended.
     pub fn new(bits: u32, tokens: bool) -> History {
         History {
-            bytes: vec![0; 1 << bits],
+            bytes: Pages::zeroed(1 << bits),
             ends: vec![false; if tokens { 1 << bits } else { 1 }],
             place: Place::default(),
         }

@@ -8,6 +8,7 @@ use super::counter::Counter;
 use super::history::History;
 use super::logistic::stretch;
 use crate::kernels::pages::Pages;
+use crate::kernels::prefetch::prefetch;
 
 /// Longest match that is told apart.
 const LONGEST: u32 = 400;
@@ -140,6 +141,27 @@ impl MatchModel {
         }
     }
 
+    /// Asks memory for what [`MatchModel::next_byte`] looks up.
+    pub fn prefetch(&self, history: &History) {
+        prefetch(self.heads.as_chunks::<4>().0, self.slot(history));
+    }
+
+    /// Where the latest position behind the last bytes is kept.
+    fn slot(&self, history: &History) -> usize {
+        let mut hash = match self.scope {
+            Scope::File => 0,
+            Scope::Stream => history.origin() as u64,
+        };
+        for (word, bytes) in history.recent().iter().zip([0, 8, 16]) {
+            let used = self.minimum.saturating_sub(bytes).min(8) as u32;
+            if used > 0 {
+                hash = (hash ^ (word << (64 - 8 * used))).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                hash ^= hash >> 29;
+            }
+        }
+        (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.hash_bits)) as usize
+    }
+
     /// The byte just pushed to the history completes: follow the match or look for another.
     pub fn next_byte(&mut self, history: &History) {
         let position = history.position();
@@ -157,18 +179,7 @@ impl MatchModel {
             }
         }
         if position >= self.minimum {
-            let mut hash = match self.scope {
-                Scope::File => 0,
-                Scope::Stream => history.origin() as u64,
-            };
-            for (word, bytes) in history.recent().iter().zip([0, 8, 16]) {
-                let used = self.minimum.saturating_sub(bytes).min(8) as u32;
-                if used > 0 {
-                    hash = (hash ^ (word << (64 - 8 * used))).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                    hash ^= hash >> 29;
-                }
-            }
-            let slot = (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.hash_bits)) as usize;
+            let slot = self.slot(history);
             // A match that has just missed competes with the latest occurrence; a running one is kept.
             if self.place.pointer.is_none()
                 || (self.place.length < self.minimum as u32 && self.place.misses != 0)

@@ -2,7 +2,7 @@
 
 use super::{Preset, Settings, TokenFacts};
 
-/// Version of the predictor: changes whenever any constant of any expert, mixer or bias changes a bit.
+/// Version of the predictor: changes with every release in which an expert, a mixer, the bias or recall changes a bit.
 pub const PREDICTOR_VERSION: u8 = 1;
 
 const NORMAL: u8 = 0;

@@ -8,7 +8,6 @@
 //! probability of the token that came. In integers alone.
 
 use crate::kernels::KernelSet;
-use std::collections::VecDeque;
 
 /// Most earlier states that are compared with the present one: the latest.
 const COMPARED: usize = 128;
@@ -40,26 +39,27 @@ pub struct Recall {
     width: usize,
     /// States kept; a power of two.
     capacity: usize,
-    /// Of the `n`th token seen at `n % capacity`.
+    /// Tokens seen; they are numbered from 1.
+    seen: u64,
+    /// Of each input row the number of the latest token behind it, 0 without one.
+    latest: Vec<u64>,
+    /// The state of the `n`th token and what came of it, at `n % capacity`.
     states: Vec<i8>,
-    /// The token that each of them followed.
-    last: Vec<u32>,
-    /// Where the next one goes.
-    next: usize,
-    /// Of every token, those that followed it and whose states are kept, the oldest first.
-    followers: Vec<VecDeque<Follower>>,
+    kept: Vec<Kept>,
     trust: Vec<Trust>,
     /// About the token to come.
     present: Present,
 }
 
-#[derive(Clone, Copy)]
-struct Follower {
+/// What came where a state was.
+#[derive(Clone, Copy, Default)]
+struct Kept {
+    /// The token.
     row: u32,
-    /// Where the state is.
-    at: u32,
     /// 2^24 over the length of the state.
     scale: u32,
+    /// The number of the token before it behind the same one, 0 without one.
+    before: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -74,7 +74,7 @@ struct Present {
     state: Vec<i8>,
     scale: u32,
     last: u32,
-    /// Where the states are that it is compared with, and the scalar products.
+    /// Where the states are that it is compared with, and the scalar products, later cosines in units of 2^-16.
     chosen: Vec<u32>,
     products: Vec<i32>,
     /// Followers in ascending order, and the weight each is given.
@@ -90,10 +90,10 @@ impl Recall {
             kernels,
             width,
             capacity: capacity(width),
+            seen: 0,
+            latest: vec![0; rows],
             states: Vec::new(),
-            last: Vec::new(),
-            next: 0,
-            followers: vec![VecDeque::new(); rows],
+            kept: Vec::new(),
             trust: vec![Trust::new(); LIKENESSES],
             present: Present::default(),
         }
@@ -138,27 +138,30 @@ impl Recall {
         let present = &mut self.present;
         present.weights.clear();
         present.kind = 0;
-        let followers = &self.followers[present.last as usize];
-        let followers = followers.range(followers.len().saturating_sub(COMPARED)..);
         present.chosen.clear();
-        present.chosen.extend(followers.clone().map(|one| one.at));
+        let mut number = self.latest[present.last as usize];
+        while number > 0
+            && self.seen - number < self.capacity as u64
+            && present.chosen.len() < COMPARED
+        {
+            let at = number as usize % self.capacity;
+            present.chosen.push(at as u32);
+            number = self.kept[at].before;
+        }
         present.products.resize(present.chosen.len(), 0);
         let (chosen, products) = (&present.chosen, &mut present.products);
         (self.kernels).dots(&present.state, &self.states, chosen, products);
-        for (product, follower) in products.iter_mut().zip(followers.clone()) {
-            let scale = u64::from(follower.scale) * u64::from(present.scale);
+        for (product, &at) in products.iter_mut().zip(chosen) {
+            let scale = u64::from(self.kept[at as usize].scale) * u64::from(present.scale);
             *product = ((i64::from(*product) * scale as i64) >> 32) as i32;
         }
         let Some(&most) = products.iter().max() else {
             return;
         };
-        let shares = products
-            .iter()
-            .zip(followers)
-            .filter_map(|(cosine, follower)| {
-                let share = exp2_negative(SHARPNESS * i64::from(most - cosine));
-                (share > 0).then_some((follower.row, share))
-            });
+        let shares = products.iter().zip(chosen).filter_map(|(cosine, &at)| {
+            let share = exp2_negative(SHARPNESS * i64::from(most - cosine));
+            (share > 0).then_some((self.kept[at as usize].row, share))
+        });
         present.weights.extend(shares);
         present.weights.sort_unstable_by_key(|one| one.0);
         present.weights.dedup_by(|next, kept| {
@@ -182,22 +185,20 @@ impl Recall {
 
     /// Keeps the present state, which `row` followed.
     fn remember(&mut self, row: u32) {
-        let (present, at) = (&self.present, self.next);
-        if at == self.last.len() {
-            self.last.push(present.last);
-            self.states.extend_from_slice(&present.state);
-        } else {
-            // The oldest of all is the oldest behind its token, too.
-            let last = std::mem::replace(&mut self.last[at], present.last);
-            self.followers[last as usize].pop_front();
-            self.states[at * self.width..][..self.width].copy_from_slice(&present.state);
+        let present = &self.present;
+        self.seen += 1;
+        let at = self.seen as usize % self.capacity;
+        if at >= self.kept.len() {
+            self.kept.resize(at + 1, Kept::default());
+            self.states.resize((at + 1) * self.width, 0);
         }
-        self.followers[present.last as usize].push_back(Follower {
+        let latest = &mut self.latest[present.last as usize];
+        self.kept[at] = Kept {
             row,
-            at: at as u32,
             scale: present.scale,
-        });
-        self.next = (at + 1) % self.capacity;
+            before: std::mem::replace(latest, self.seen),
+        };
+        self.states[at * self.width..][..self.width].copy_from_slice(&present.state);
     }
 }
 
@@ -323,7 +324,6 @@ mod tests {
         let mut after = |row: u32| {
             for _ in 0..2000 {
                 mixed(&mut recall, 1, &state(50));
-                // What was right is said to follow, whatever came: only the trust learns.
                 recall.learn(&EVEN, row);
             }
             mixed(&mut recall, 1, &state(50))
@@ -352,11 +352,13 @@ mod tests {
             mixed(&mut recall, turn % 3, &state(turn as i8));
             recall.learn(&EVEN, turn % 5);
         }
-        let mut kept: Vec<_> = (recall.followers.iter().flatten())
-            .map(|follower| (recall.states[follower.at as usize * WIDTH], follower.row))
-            .collect();
-        kept.sort_unstable();
-        assert_eq!(kept, [(7, 2), (8, 3), (9, 4), (10, 0)]);
+        // Kept are turns 7 to 10: of those behind 0 that is one of four, of those behind 1 two.
+        for (last, states) in [(0, [9].as_slice()), (1, &[10, 7])] {
+            mixed(&mut recall, last, &state(0));
+            let found = recall.present.chosen.iter();
+            let found = found.map(|&at| recall.states[at as usize * WIDTH]);
+            assert_eq!(found.collect::<Vec<i8>>(), states);
+        }
         assert_eq!(recall.states.len(), 4 * WIDTH);
     }
 

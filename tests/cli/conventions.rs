@@ -82,6 +82,16 @@ fn inputs_are_kept_unless_rm() {
 }
 
 #[test]
+#[cfg(unix)]
+fn rm_keeps_an_input_whose_output_is_no_file() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    dir.llmzip("compress --rm -m none -o /dev/null a")
+        .succeeds();
+    assert_eq!(dir.list(), ["a"]);
+}
+
+#[test]
 fn rm_keeps_an_input_that_failed() {
     let dir = Dir::new();
     dir.write("a.llmz", "damaged");
@@ -430,6 +440,50 @@ fn an_unknown_model_is_one_sentence() {
     let error = dir.llmzip("compress -m no-such-model a").fails(1);
     assert!(error.contains("no-such-model"), "{error}");
     assert_eq!(dir.list(), ["a"]);
+}
+
+#[test]
+fn a_level_of_zstd_is_not_read_as_two_of_ours() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    let error = dir.llmzip("compress -19 a").fails(2);
+    assert!(error.contains("-19: levels are -1 to -9"), "{error}");
+    dir.write("-19", TEXT);
+    dir.llmzip("compress -q -2 -- -19").succeeds();
+}
+
+#[test]
+#[cfg(unix)]
+fn a_name_need_not_be_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let dir = Dir::new();
+    let [name, packed] = [b"n\xff".as_slice(), b"n\xff.llmz"].map(OsStr::from_bytes);
+    let path = dir.path("").join(name);
+    std::fs::write(&path, TEXT).unwrap();
+    dir.llmzip("compress -q --rm -m none").arg(name).succeeds();
+    assert!(!path.exists());
+    dir.llmzip("decompress -q").arg(packed).succeeds();
+    assert_eq!(std::fs::read(&path).unwrap(), TEXT);
+}
+
+#[test]
+fn built_in_models_need_no_home() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    let homeless = dir.llmzip("compress -q -m nano a");
+    homeless.without("HOME").without("LLMZIP_HOME").succeeds();
+}
+
+#[test]
+fn an_output_that_cannot_be_created_is_called_by_its_own_name() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    let error = dir.llmzip("compress -m none -o absent/b a").fails(1);
+    assert!(
+        error.contains("cannot create absent/b") && !error.contains(".tmp"),
+        "{error}"
+    );
 }
 
 #[test]

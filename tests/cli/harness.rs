@@ -72,6 +72,19 @@ pub struct TestCommand {
 }
 
 impl TestCommand {
+    /// Takes a variable out of its environment.
+    pub fn without(mut self, variable: &str) -> TestCommand {
+        self.command.env_remove(variable);
+        self
+    }
+
+    /// Adds an argument as it is.
+    #[cfg(unix)]
+    pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> TestCommand {
+        self.command.arg(arg);
+        self
+    }
+
     pub fn stdin(mut self, bytes: impl AsRef<[u8]>) -> TestCommand {
         self.stdin = bytes.as_ref().to_vec();
         self

@@ -136,6 +136,25 @@ fn outputs_are_overwritten_on_demand_and_inputs_never() {
 }
 
 #[test]
+fn what_cannot_be_written_is_refused_before_measuring() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    std::fs::create_dir(dir.path("folder")).unwrap();
+    for (outputs, exit, reason) in [
+        ("--svg absent/b", 1, "no such folder"),
+        ("--svg folder", 1, "is a directory"),
+        ("--svg -", 1, "- is no file"),
+        ("--svg b --html b", 2, "are the same file"),
+    ] {
+        let error = dir
+            .llmzip(&format!("scaling -m nano {outputs} a"))
+            .fails(exit);
+        assert!(error.contains(reason), "{error}");
+    }
+    assert_eq!(dir.list(), ["a", "folder"]);
+}
+
+#[test]
 fn a_limit_to_memory_is_kept() {
     let dir = Dir::new();
     dir.write("a", TEXT);
