@@ -38,7 +38,7 @@ pub struct Recall {
     /// Numbers in a state.
     width: usize,
     /// States kept; a power of two.
-    capacity: usize,
+    capacity: u64,
     /// Tokens seen; they are numbered from 1.
     seen: u64,
     /// Of each input row the number of the latest token behind it, 0 without one.
@@ -74,9 +74,9 @@ struct Present {
     state: Vec<i8>,
     scale: u32,
     last: u32,
-    /// Where the states are that it is compared with, and the scalar products, later cosines in units of 2^-16.
+    /// Where the states are that it is compared with, and the cosines between those and it, in units of 2^-16.
     chosen: Vec<u32>,
-    products: Vec<i32>,
+    cosines: Vec<i32>,
     /// Followers in ascending order, and the weight each is given.
     weights: Vec<(u32, u64)>,
     /// The kind of situation.
@@ -132,33 +132,40 @@ impl Recall {
         self.remember(row);
     }
 
-    /// The followers of the states like the present one, by ascending row, each with its share in units of 2^-16 of the greatest; and the
-    /// likeness of the most alike.
-    fn find(&mut self) {
-        let present = &mut self.present;
-        present.weights.clear();
-        present.kind = 0;
-        present.chosen.clear();
-        let mut number = self.latest[present.last as usize];
-        while number > 0
-            && self.seen - number < self.capacity as u64
-            && present.chosen.len() < COMPARED
-        {
-            let at = number as usize % self.capacity;
-            present.chosen.push(at as u32);
-            number = self.kept[at].before;
+    /// Where the latest states behind the present token are.
+    fn choose(&mut self) {
+        let chosen = &mut self.present.chosen;
+        chosen.clear();
+        let mut number = self.latest[self.present.last as usize];
+        while number > 0 && self.seen - number < self.capacity && chosen.len() < COMPARED {
+            let at = (number % self.capacity) as u32;
+            chosen.push(at);
+            number = self.kept[at as usize].before;
         }
-        present.products.resize(present.chosen.len(), 0);
-        let (chosen, products) = (&present.chosen, &mut present.products);
-        (self.kernels).dots(&present.state, &self.states, chosen, products);
-        for (product, &at) in products.iter_mut().zip(chosen) {
+    }
+
+    /// How much alike the present state and the chosen ones are.
+    fn compare(&mut self) {
+        let present = &mut self.present;
+        let (chosen, cosines) = (&present.chosen, &mut present.cosines);
+        cosines.resize(chosen.len(), 0);
+        (self.kernels).dots(&present.state, &self.states, chosen, cosines);
+        for (product, &at) in cosines.iter_mut().zip(chosen) {
             let scale = u64::from(self.kept[at as usize].scale) * u64::from(present.scale);
             *product = ((i64::from(*product) * scale as i64) >> 32) as i32;
         }
-        let Some(&most) = products.iter().max() else {
-            return;
-        };
-        let shares = products.iter().zip(chosen).filter_map(|(cosine, &at)| {
+    }
+
+    /// The followers of the states like the present one, by ascending row, each with its share in units of 2^-16 of the
+    /// greatest; and the likeness of the most alike.
+    fn find(&mut self) {
+        self.choose();
+        self.compare();
+        let present = &mut self.present;
+        present.weights.clear();
+        let most = present.cosines.iter().copied().max().unwrap_or(0);
+        let shares = present.cosines.iter().zip(&present.chosen);
+        let shares = shares.filter_map(|(cosine, &at)| {
             let share = exp2_negative(SHARPNESS * i64::from(most - cosine));
             (share > 0).then_some((self.kept[at as usize].row, share))
         });
@@ -187,7 +194,7 @@ impl Recall {
     fn remember(&mut self, row: u32) {
         let present = &self.present;
         self.seen += 1;
-        let at = self.seen as usize % self.capacity;
+        let at = (self.seen % self.capacity) as usize;
         if at >= self.kept.len() {
             self.kept.resize(at + 1, Kept::default());
             self.states.resize((at + 1) * self.width, 0);
@@ -239,7 +246,7 @@ fn add(followers: &[(u32, u64)], cumulative: &[u64], mixed: &mut [u64]) {
 }
 
 /// States kept of so many numbers; a power of two.
-fn capacity(width: usize) -> usize {
+fn capacity(width: usize) -> u64 {
     1 << (STATES / width.max(1)).clamp(1, 1 << 17).ilog2()
 }
 
@@ -386,7 +393,7 @@ mod tests {
     #[test]
     fn the_states_of_any_model_fit() {
         for width in [1, 72, 192, 576, 4096, 1 << 16] {
-            assert!(capacity(width) * width <= STATES && capacity(width) >= 256);
+            assert!(capacity(width) as usize * width <= STATES && capacity(width) >= 256);
         }
     }
 
