@@ -341,10 +341,10 @@ impl Store {
         let is_path = path.components().count() > 1
             || wanted.starts_with(['/', '.'])
             || path.extension().is_some_and(|e| e == EXTENSION);
-        if is_path && path.is_dir() {
-            return Err(StoreError::Folder(wanted.to_owned()));
-        }
         if is_path {
+            if path.is_dir() {
+                return Err(StoreError::Folder(wanted.to_owned()));
+            }
             let opened = PackedModel::open(path);
             let model = opened.map_err(|error| StoreError::Packed {
                 name: wanted.to_owned(),

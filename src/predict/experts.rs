@@ -473,16 +473,17 @@ impl Experts {
     fn next_byte(&mut self, byte: u8) {
         self.partial = 1;
         self.history.push(byte);
-        for model in &self.matches {
-            model.prefetch(&self.history);
-        }
+        let slots = self
+            .matches
+            .each_ref()
+            .map(|model| model.seek(&self.history));
         self.tokens.token.hash = combine(self.tokens.token.hash, u32::from(byte) + 1);
         self.record.next_byte(&self.history);
         self.pixels.next_byte(&self.history, self.record.length());
         let hashes = self.contexts.next_byte(&self.history, &self.record);
         self.histories.next_byte(hashes);
-        for model in &mut self.matches {
-            model.next_byte(&self.history);
+        for (model, slot) in self.matches.iter_mut().zip(slots) {
+            model.next_byte(&self.history, slot);
         }
     }
 }

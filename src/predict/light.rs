@@ -153,6 +153,7 @@ impl Light {
     fn next_byte(&mut self, byte: u8) {
         self.partial = 1;
         self.history.push(byte);
+        let slot = self.longest.seek(&self.history);
         self.word = match byte {
             b'a'..=b'z' | b'A'..=b'Z' | 128.. => {
                 combine(self.word, u32::from(byte.to_ascii_lowercase()) + 1)
@@ -172,6 +173,6 @@ impl Light {
         self.histories.next_byte(std::array::from_fn(|i| {
             combine(i as u32 + 1, contexts[i]).wrapping_mul(0x2545_f491)
         }));
-        self.longest.next_byte(&self.history);
+        self.longest.next_byte(&self.history, slot);
     }
 }

@@ -141,9 +141,11 @@ impl MatchModel {
         }
     }
 
-    /// Asks memory for what [`MatchModel::next_byte`] looks up.
-    pub fn prefetch(&self, history: &History) {
-        prefetch(self.heads.as_chunks::<4>().0, self.slot(history));
+    /// Where [`MatchModel::next_byte`] looks behind the byte just pushed to the history. Memory is asked for it.
+    pub fn seek(&self, history: &History) -> usize {
+        let slot = self.slot(history);
+        prefetch(self.heads.as_chunks::<4>().0, slot);
+        slot
     }
 
     /// Where the latest position behind the last bytes is kept.
@@ -162,8 +164,9 @@ impl MatchModel {
         (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.hash_bits)) as usize
     }
 
-    /// The byte just pushed to the history completes: follow the match or look for another.
-    pub fn next_byte(&mut self, history: &History) {
+    /// The byte just pushed to the history completes: follow the match or look for another at `slot`, which
+    /// [`MatchModel::seek`] gave.
+    pub fn next_byte(&mut self, history: &History, slot: usize) {
         let position = history.position();
         if let Some(pointer) = self.place.pointer {
             let hit = history.back(1) == self.place.expected;
@@ -179,7 +182,6 @@ impl MatchModel {
             }
         }
         if position >= self.minimum {
-            let slot = self.slot(history);
             // A match that has just missed competes with the latest occurrence; a running one is kept.
             if self.place.pointer.is_none()
                 || (self.place.length < self.minimum as u32 && self.place.misses != 0)
