@@ -203,7 +203,7 @@ impl<'b> BlockCoding<'_, 'b> {
         // What the last stream's model is left with: its last token, and rows run of which no prediction was used.
         let (mut last_token, mut unused) = (pending, 0);
         std::thread::scope(|scope| {
-            let (asks, answers) = rounds(scope, models);
+            let (asks, mut answers) = rounds(scope, self.engine, models);
             let groups = groups(self.inputs.len(), self.engine.model().size());
             let mut asked = groups.len();
             for streams in groups {
@@ -215,7 +215,7 @@ impl<'b> BlockCoding<'_, 'b> {
                 });
             }
             while asked > 0 {
-                let Ok(mut round) = timed(&mut self.waited, || answers.recv()) else {
+                let Some(mut round) = timed(&mut self.waited, || answers.next()) else {
                     break;
                 };
                 let rows = std::mem::take(&mut round.rows);

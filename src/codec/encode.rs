@@ -215,7 +215,7 @@ impl BlockCoding<'_> {
                 Some(Piece::Token(row)) => Some((stream, *row)),
                 _ => None,
             });
-        let foresight = Foresight::new(models, tokens);
+        let foresight = Foresight::new(self.engine, models, tokens);
         std::thread::scope(|scope| {
             let mut predictions = foresight.ahead(scope);
             for (number, (stream, turn)) in turns.enumerate() {
@@ -244,7 +244,12 @@ impl BlockCoding<'_> {
     }
 
     /// Codes one turn of a stream.
-    fn turn(&mut self, stream: usize, turn: &[Piece], predictions: &mut Predictions) -> Option<()> {
+    fn turn(
+        &mut self,
+        stream: usize,
+        turn: &[Piece],
+        predictions: &mut Predictions<'_>,
+    ) -> Option<()> {
         let tokens = self.engine.model().tokens();
         let output = &mut self.outputs[stream];
         let mut decisions = Decisions {

@@ -6,13 +6,14 @@
 //! costs no forward pass. Any other block in between resets it.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread::Scope;
 use std::time::Duration;
 
 use super::outlook::Outlook;
 use super::times::timed;
 use crate::engine::{Cache, Engine, Logits, Prediction, Segment};
+use crate::kernels::pool::Helper;
 
 /// Rows of logits computed at once when encoding are bounded by this many entries, 16 MiB.
 const LOGITS_AT_ONCE: usize = 4 << 20;
@@ -89,7 +90,7 @@ impl LanguageModel {
 
 /// The predictions of tokens that are known already, a chunk at a time.
 pub struct Foresight<'a, T> {
-    engine: Arc<Engine>,
+    engine: &'a Engine,
     /// A model for each stream.
     models: Vec<&'a mut LanguageModel>,
     /// The tokens to be predicted, each behind its stream's number.
@@ -118,11 +119,15 @@ impl Chunk {
 }
 
 impl<'a, T: Iterator<Item = (usize, u32)>> Foresight<'a, T> {
-    /// The predictions of `tokens`, each (stream, row), by at least one model: one for each stream. Afterwards each stream's
-    /// last token is pending.
-    pub fn new(models: Vec<&'a mut LanguageModel>, tokens: T) -> Foresight<'a, T> {
+    /// The predictions of `tokens`, each (stream, row), by at least one model of `engine`: one for each stream. Afterwards
+    /// each stream's last token is pending.
+    pub fn new(
+        engine: &'a Engine,
+        models: Vec<&'a mut LanguageModel>,
+        tokens: T,
+    ) -> Foresight<'a, T> {
         Foresight {
-            engine: Arc::clone(&models[0].engine),
+            engine,
             chunk: models[0].chunk_rows(),
             models,
             tokens,
@@ -130,13 +135,14 @@ impl<'a, T: Iterator<Item = (usize, u32)>> Foresight<'a, T> {
     }
 
     /// The predictions one by one, computed by a thread of `scope` while others are used.
-    pub fn ahead<'scope>(mut self, scope: &'scope Scope<'scope, '_>) -> Predictions
+    pub fn ahead<'scope>(mut self, scope: &'scope Scope<'scope, '_>) -> Predictions<'a>
     where
         'a: 'scope,
         T: Send + 'scope,
     {
         let (full_in, full_out) = mpsc::sync_channel::<Chunk>(1);
         let (empty_in, empty_out) = mpsc::channel::<Chunk>();
+        let full = Answers::new(self.engine, full_out);
         scope.spawn(move || {
             while let Ok(mut chunk) = empty_out.recv() {
                 if !self.next_chunk(&mut chunk) || full_in.send(chunk).is_err() {
@@ -148,7 +154,7 @@ impl<'a, T: Iterator<Item = (usize, u32)>> Foresight<'a, T> {
         // filled while the other is used.
         let _ = empty_in.send(Chunk::default());
         Predictions {
-            full: full_out,
+            full,
             empty: empty_in,
             chunk: Chunk::default(),
             used: 0,
@@ -167,7 +173,7 @@ impl<'a, T: Iterator<Item = (usize, u32)>> Foresight<'a, T> {
         if order.is_empty() {
             return false;
         }
-        run_together(&self.engine, &mut self.models, &fed, &mut chunk.logits);
+        run_together(self.engine, &mut self.models, &fed, &mut chunk.logits);
         let starts: Vec<usize> = (fed.iter())
             .scan(0, |start, tokens| {
                 Some(std::mem::replace(start, *start + tokens.len()))
@@ -203,24 +209,24 @@ pub struct Round {
     pub logits: Logits,
 }
 
-/// Starts a thread of `scope` that answers rounds in the order in which they are asked; `models`: one for each stream.
+/// Starts a thread of `scope` that answers rounds in the order in which they are asked; `models`, of `engine`: one for each
+/// stream.
 pub fn rounds<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    models: Vec<&'scope mut LanguageModel>,
-) -> (Sender<Round>, Receiver<Round>) {
+    engine: &'scope Engine,
+    mut models: Vec<&'scope mut LanguageModel>,
+) -> (Sender<Round>, Answers<'scope, Round>) {
     let (asks, asked) = mpsc::channel::<Round>();
     let (answers, answered) = mpsc::channel();
     scope.spawn(move || {
-        let engine = Arc::clone(&models[0].engine);
-        let mut models = models;
         while let Ok(mut round) = asked.recv() {
-            round.answer(&engine, &mut models);
+            round.answer(engine, &mut models);
             if answers.send(round).is_err() {
                 break;
             }
         }
     });
-    (asks, answered)
+    (asks, Answers::new(engine, answered))
 }
 
 impl Round {
@@ -234,16 +240,43 @@ impl Round {
     }
 }
 
+/// What the thread that runs the engine sends. Who waits for it helps the engine meanwhile.
+pub struct Answers<'a, T> {
+    sent: Receiver<T>,
+    helper: Option<Helper<'a>>,
+}
+
+impl<'a, T> Answers<'a, T> {
+    fn new(engine: &'a Engine, sent: Receiver<T>) -> Answers<'a, T> {
+        Answers {
+            sent,
+            helper: engine.helper(),
+        }
+    }
+
+    /// The next one; `None` if the thread has ended.
+    pub fn next(&mut self) -> Option<T> {
+        match &mut self.helper {
+            Some(helper) => helper.work_until(|| match self.sent.try_recv() {
+                Ok(answer) => Some(Some(answer)),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => Some(None),
+            }),
+            None => self.sent.recv().ok(),
+        }
+    }
+}
+
 /// The receiving end of [`Foresight::ahead`].
-pub struct Predictions {
-    full: Receiver<Chunk>,
+pub struct Predictions<'a> {
+    full: Answers<'a, Chunk>,
     empty: Sender<Chunk>,
     chunk: Chunk,
     used: usize,
     waited: Duration,
 }
 
-impl Predictions {
+impl Predictions<'_> {
     /// For how long [`Predictions::next`] has waited.
     pub fn waited(&self) -> Duration {
         self.waited
@@ -252,7 +285,7 @@ impl Predictions {
     /// The next token's; `None` when there are none left.
     pub fn next(&mut self) -> Option<Prediction<'_>> {
         if self.used == self.chunk.len() {
-            let next = timed(&mut self.waited, || self.full.recv()).ok()?;
+            let next = timed(&mut self.waited, || self.full.next())?;
             // Fails if there are none left to compute.
             let _ = self.empty.send(std::mem::replace(&mut self.chunk, next));
             self.used = 0;
@@ -265,7 +298,7 @@ impl Predictions {
 /// What each of `rows` costs `engine` by itself in bits, when it has seen nothing before the first.
 pub fn costs(engine: &Arc<Engine>, rows: &[u32]) -> Vec<f64> {
     let mut model = LanguageModel::new(Arc::clone(engine));
-    let mut foresight = Foresight::new(vec![&mut model], rows.iter().map(|&row| (0, row)));
+    let mut foresight = Foresight::new(engine, vec![&mut model], rows.iter().map(|&row| (0, row)));
     let mut chunk = Chunk::default();
     let mut outlook = Outlook::new(engine, false);
     let mut costs = Vec::with_capacity(rows.len());

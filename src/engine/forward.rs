@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::attention::{Angles, Scratch, Task};
 use super::cache::{Cache, SLACK};
 use crate::kernels::float_environment::FloatEnvironment;
-use crate::kernels::pool::Pool;
+use crate::kernels::pool::{Helper, Pool};
 use crate::kernels::{KernelError, KernelSet, LANES, Product, Rows};
 use crate::model::packed::{Matrix, PackedError, PackedModel, Place};
 use crate::model::quantize::tiled_offset;
@@ -270,6 +270,11 @@ impl Engine {
     /// Threads that take part in a forward pass.
     pub fn threads(&self) -> usize {
         self.pool.threads()
+    }
+
+    /// Makes the calling thread the helper of those that run forward passes, if they are several and have none.
+    pub fn helper(&self) -> Option<Helper<'_>> {
+        self.pool.helper()
     }
 
     /// An empty stream.

@@ -3,6 +3,9 @@
 //! Decoding one token runs about 150 small regions, so entering and leaving one must cost microseconds: workers spin
 //! for a moment between regions and sleep only when nothing has come for a while. The thread that calls
 //! [`Pool::run`] works too, and does not wait for a worker that has not begun.
+//!
+//! A thread that uses what another one computes with the pool, and waits for it now and then, can be a [`Helper`]: it
+//! takes the first worker's place, so that there are never more threads at work than the pool has.
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +17,10 @@ use super::float_environment::FloatEnvironment;
 
 /// How long an idle worker looks for work before it sleeps.
 const SPIN: Duration = Duration::from_micros(60);
+/// How long a helper sleeps at a time, then. Nobody wakes it.
+const NAP: Duration = Duration::from_micros(50);
+/// The place that a helper takes.
+const HELPERS_PLACE: usize = 1;
 /// Set in `state` while a region takes workers.
 const OPEN: u64 = 1 << 31;
 /// Lower part of `state`: workers inside the region. Above [`OPEN`]: number of the region.
@@ -27,6 +34,8 @@ struct Shared {
     /// Next task of the open region.
     next: AtomicUsize,
     job: UnsafeCell<Option<(*const Work, usize)>>,
+    /// Whether someone has [`HELPERS_PLACE`]: its worker, while it is inside a region, or a helper.
+    taken: AtomicBool,
     panicked: AtomicBool,
     stop: AtomicBool,
 }
@@ -59,6 +68,7 @@ impl Pool {
             state: AtomicU64::new(0),
             next: AtomicUsize::new(0),
             job: UnsafeCell::new(None),
+            taken: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
@@ -109,8 +119,9 @@ impl Pool {
         shared
             .state
             .store(region << REGION | OPEN, Ordering::SeqCst);
-        for (handle, asleep) in &self.workers {
-            if asleep.load(Ordering::SeqCst) {
+        for (index, (handle, asleep)) in self.workers.iter().enumerate() {
+            let replaced = index + 1 == HELPERS_PLACE && shared.taken.load(Ordering::SeqCst);
+            if asleep.load(Ordering::SeqCst) && !replaced {
                 handle.thread().unpark();
             }
         }
@@ -120,6 +131,25 @@ impl Pool {
         if shared.panicked.swap(false, Ordering::Relaxed) {
             panic!("a worker thread panicked");
         }
+    }
+
+    /// Makes the calling thread the helper; `None` if there is one already, or no worker whose place it could take.
+    pub fn helper(&self) -> Option<Helper<'_>> {
+        if self.workers.len() < HELPERS_PLACE {
+            return None;
+        }
+        // The worker is inside a region for microseconds; a helper stays.
+        let start = Instant::now();
+        while !self.shared.take_place() {
+            if start.elapsed() > SPIN {
+                return None;
+            }
+            std::hint::spin_loop();
+        }
+        Some(Helper {
+            shared: &self.shared,
+            done: 0,
+        })
     }
 
     /// Calls `work` once for every item, each with the scratch space of the thread it runs on.
@@ -194,39 +224,110 @@ fn drain(shared: &Shared, job: *const Work, tasks: usize, thread: usize) {
     }
 }
 
+/// The thread that stands in for the first worker, whenever it has nothing else to do.
+///
+/// Must not call [`Pool::run`] of the same pool.
+pub struct Helper<'a> {
+    shared: &'a Shared,
+    /// The region helped last.
+    done: u64,
+}
+
+impl Helper<'_> {
+    /// Works in regions that others open until `poll` gives something, which it should after one of them.
+    pub fn work_until<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> T {
+        let _environment = FloatEnvironment::enter();
+        let mut idle = Instant::now();
+        loop {
+            for _ in 0..64 {
+                if let Some(found) = poll() {
+                    return found;
+                }
+                if let Some(state) = self.shared.fresh(self.done)
+                    && self.shared.take_part(state, HELPERS_PLACE)
+                {
+                    self.done = state >> REGION;
+                    idle = Instant::now();
+                }
+                std::hint::spin_loop();
+            }
+            if idle.elapsed() >= SPIN {
+                thread::sleep(NAP);
+            }
+        }
+    }
+}
+
+impl Drop for Helper<'_> {
+    fn drop(&mut self) {
+        self.shared.leave_place();
+    }
+}
+
+impl Shared {
+    /// Takes the helper's place, if it is free.
+    fn take_place(&self) -> bool {
+        !self.taken.swap(true, Ordering::SeqCst)
+    }
+
+    fn leave_place(&self) {
+        self.taken.store(false, Ordering::SeqCst);
+    }
+
+    /// The state, if it is that of an open region other than `done`.
+    fn fresh(&self, done: u64) -> Option<u64> {
+        let state = self.state.load(Ordering::SeqCst);
+        (state & OPEN != 0 && state >> REGION != done).then_some(state)
+    }
+
+    /// Enters the region of `state` as `thread` and leaves it when no task is left; false if the state has changed.
+    fn take_part(&self, state: u64, thread: usize) -> bool {
+        let entered =
+            self.state
+                .compare_exchange_weak(state, state + 1, Ordering::AcqRel, Ordering::Relaxed);
+        if entered.is_err() {
+            return false;
+        }
+        // SAFETY: this thread is inside the region, so the caller does not write.
+        if let Some((job, tasks)) = unsafe { *self.job.get() } {
+            let share = std::panic::AssertUnwindSafe(|| drain(self, job, tasks, thread));
+            if std::panic::catch_unwind(share).is_err() {
+                self.panicked.store(true, Ordering::Relaxed);
+            }
+        }
+        self.state.fetch_sub(1, Ordering::Release);
+        true
+    }
+}
+
 fn worker(shared: &Shared, asleep: &AtomicBool, thread: usize) {
     let _environment = FloatEnvironment::enter();
     let mut done = 0;
     loop {
-        let state = wait(shared, asleep, done);
+        let state = wait(shared, asleep, thread, done);
         if shared.stop.load(Ordering::Acquire) {
             return;
         }
-        if shared
-            .state
-            .compare_exchange_weak(state, state + 1, Ordering::AcqRel, Ordering::Relaxed)
-            .is_err()
-        {
+        if thread == HELPERS_PLACE && !shared.take_place() {
             continue;
         }
-        done = state >> REGION;
-        // SAFETY: this thread is inside the region, so the caller does not write.
-        if let Some((job, tasks)) = unsafe { *shared.job.get() } {
-            let share = std::panic::AssertUnwindSafe(|| drain(shared, job, tasks, thread));
-            if std::panic::catch_unwind(share).is_err() {
-                shared.panicked.store(true, Ordering::Relaxed);
-            }
+        if shared.take_part(state, thread) {
+            done = state >> REGION;
         }
-        shared.state.fetch_sub(1, Ordering::Release);
+        if thread == HELPERS_PLACE {
+            shared.leave_place();
+        }
     }
 }
 
 /// Waits for an open region other than `done`, or the end; returns the state seen.
-fn wait(shared: &Shared, asleep: &AtomicBool, done: u64) -> u64 {
+fn wait(shared: &Shared, asleep: &AtomicBool, thread: usize, done: u64) -> u64 {
     let news = || {
-        let state = shared.state.load(Ordering::SeqCst);
-        let fresh = state & OPEN != 0 && state >> REGION != done;
-        (fresh || shared.stop.load(Ordering::SeqCst)).then_some(state)
+        if shared.stop.load(Ordering::SeqCst) {
+            return Some(0);
+        }
+        let replaced = thread == HELPERS_PLACE && shared.taken.load(Ordering::SeqCst);
+        shared.fresh(done).filter(|_| !replaced)
     };
     let start = Instant::now();
     loop {
@@ -297,6 +398,39 @@ mod tests {
             });
             assert_eq!(counter.load(Ordering::Relaxed), 100);
         }
+    }
+
+    #[test]
+    fn a_helper_takes_the_place_of_a_worker() {
+        let pool = Pool::new(3);
+        let (regions, tasks) = (200, 50);
+        let finished = AtomicBool::new(false);
+        let at_work: Vec<AtomicUsize> = (0..pool.threads()).map(|_| AtomicUsize::new(0)).collect();
+        let helped = AtomicUsize::new(0);
+        let this = thread::current().id();
+        thread::scope(|scope| {
+            let mut helper = pool.helper().expect("no helper before");
+            assert!(pool.helper().is_none());
+            scope.spawn(|| {
+                for _ in 0..regions {
+                    let count = AtomicUsize::new(0);
+                    pool.run(tasks, &|thread, _| {
+                        assert_eq!(at_work[thread].fetch_add(1, Ordering::SeqCst), 0);
+                        thread::sleep(Duration::from_micros(1));
+                        assert!(thread != HELPERS_PLACE || thread::current().id() == this);
+                        helped.fetch_add(usize::from(thread == HELPERS_PLACE), Ordering::Relaxed);
+                        at_work[thread].fetch_sub(1, Ordering::SeqCst);
+                        count.fetch_add(1, Ordering::Relaxed);
+                    });
+                    assert_eq!(count.load(Ordering::Relaxed), tasks);
+                }
+                finished.store(true, Ordering::SeqCst);
+            });
+            helper.work_until(|| finished.load(Ordering::SeqCst).then_some(()));
+        });
+        assert!(helped.load(Ordering::Relaxed) > 0);
+        assert!(pool.helper().is_some(), "the place is free again");
+        assert!(Pool::new(1).helper().is_none());
     }
 
     #[test]
