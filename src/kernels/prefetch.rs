@@ -1,5 +1,10 @@
 //! A hint to the memory system; it changes no result.
 
+use std::ops::Range;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// Asks for the cache line of `data[index]`, if there is one.
 #[inline(always)]
 pub fn prefetch<T>(data: &[T], index: usize) {
@@ -11,4 +16,12 @@ pub fn prefetch<T>(data: &[T], index: usize) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (data, index);
+}
+
+/// Asks for the cache lines of `data[range]`, as far as there are any.
+#[inline(always)]
+pub fn prefetch_range<T>(data: &[T], range: Range<usize>) {
+    for index in range.step_by((LINE / size_of::<T>()).max(1)) {
+        prefetch(data, index);
+    }
 }

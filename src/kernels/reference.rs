@@ -306,7 +306,9 @@ pub fn scale_sums(sums: &[i32], factor: f32, out: &mut [f32]) {
 pub fn logits(x: &[f32], out: &mut [i32]) {
     for (out, x) in out.iter_mut().zip(x) {
         let units = math::min(math::max(x * (LOG2_E * 65536.0), -LOGIT_LIMIT), LOGIT_LIMIT);
-        *out = units.round_ties_even() as i32;
+        // SAFETY: not a NaN, which `max` replaces, and within the limit. `as` would also say what becomes of others, and
+        // keep the loop from being vectorised.
+        *out = unsafe { units.round_ties_even().to_int_unchecked() };
     }
 }
 
@@ -320,7 +322,9 @@ fn weight(distance: i32) -> u32 {
     };
     let whole = (distance + 32768) >> 16;
     let fraction = (distance - (whole << 16)) as f32 * (1.0 / 65536.0);
-    let value = math::exp2_parts(fraction, whole + 24).round_ties_even() as i32;
+    let value = math::exp2_parts(fraction, whole + 24).round_ties_even();
+    // SAFETY: a power of 2 between 2^-16 and 2^24. As above.
+    let value: i32 = unsafe { value.to_int_unchecked() };
     if value > 1 { value as u32 } else { 1 }
 }
 

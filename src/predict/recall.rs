@@ -8,6 +8,7 @@
 //! probability of the token that came. In integers alone.
 
 use crate::kernels::KernelSet;
+use crate::kernels::prefetch::prefetch_range;
 
 /// Most earlier states that are compared with the present one: the latest.
 const COMPARED: usize = 128;
@@ -46,6 +47,9 @@ pub struct Recall {
     /// The state of the `n`th token and what came of it, at `n % capacity`.
     states: Vec<i8>,
     kept: Vec<Kept>,
+    /// How many tokens ago, by then, the token before it came last. Apart from the rest, for it is followed from one to the
+    /// next and should stay in the cache.
+    distances: Vec<u32>,
     trust: Vec<Trust>,
     /// About the token to come.
     present: Present,
@@ -58,8 +62,6 @@ struct Kept {
     row: u32,
     /// 2^24 over the length of the state.
     scale: u32,
-    /// The number of the token before it behind the same one, 0 without one.
-    before: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -94,6 +96,7 @@ impl Recall {
             latest: vec![0; rows],
             states: Vec::new(),
             kept: Vec::new(),
+            distances: Vec::new(),
             trust: vec![Trust::new(); LIKENESSES],
             present: Present::default(),
         }
@@ -138,9 +141,10 @@ impl Recall {
         chosen.clear();
         let mut number = self.latest[self.present.last as usize];
         while number > 0 && self.seen - number < self.capacity && chosen.len() < COMPARED {
-            let at = (number % self.capacity) as u32;
-            chosen.push(at);
-            number = self.kept[at as usize].before;
+            let at = (number % self.capacity) as usize;
+            chosen.push(at as u32);
+            prefetch_range(&self.states, at * self.width..(at + 1) * self.width);
+            number -= u64::from(self.distances[at]);
         }
     }
 
@@ -197,14 +201,15 @@ impl Recall {
         let at = (self.seen % self.capacity) as usize;
         if at >= self.kept.len() {
             self.kept.resize(at + 1, Kept::default());
+            self.distances.resize(at + 1, 0);
             self.states.resize((at + 1) * self.width, 0);
         }
-        let latest = &mut self.latest[present.last as usize];
         self.kept[at] = Kept {
             row,
             scale: present.scale,
-            before: std::mem::replace(latest, self.seen),
         };
+        let before = std::mem::replace(&mut self.latest[present.last as usize], self.seen);
+        self.distances[at] = (self.seen - before).min(u64::from(u32::MAX)) as u32;
         self.states[at * self.width..][..self.width].copy_from_slice(&present.state);
     }
 }
