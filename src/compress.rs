@@ -59,10 +59,17 @@ impl CompressOptions {
         }
     }
 
+    /// Bytes of the packed model, if there is one.
+    fn model_bytes(&self) -> usize {
+        let model = self.model.as_ref();
+        model.map_or(0, |model| model.engine().model().size())
+    }
+
     /// The most streams a block will have.
     #[must_use]
     pub fn most_streams(&self) -> usize {
-        self.streams.unwrap_or(plan::MOST_STREAMS as usize)
+        self.streams
+            .unwrap_or_else(|| plan::most_streams(self.model_bytes()))
     }
 }
 
@@ -296,9 +303,7 @@ impl<W: Write> FrameEncoder<'_, W> {
 
     /// With the model, what the experts alone would make `experts_len` bytes of.
     fn model_way(&self, experts_len: u64) -> Way {
-        let model = self.options.model.as_ref();
-        let model_bytes = model.map_or(0, |model| model.engine().model().size());
-        let streams = self.options.streams;
+        let (streams, model_bytes) = (self.options.streams, self.options.model_bytes());
         Way::Model {
             streams: streams.unwrap_or_else(|| plan::streams(model_bytes, experts_len)),
         }

@@ -135,7 +135,10 @@ impl Models {
 
     fn rung(&self, name: String, found: Found) -> Result<Rung, Failure> {
         let model = self.make_ready(found.model, found.name)?;
-        let options = CompressOptions::default();
+        let options = CompressOptions {
+            model: Some(Arc::clone(&model)),
+            ..CompressOptions::default()
+        };
         self.check_memory(Some(&model), options.block_len, options.most_streams())
             .map_err(|failure| Failure::Said(format!("{name}: {failure}")))?;
         Ok(Rung::with_model(name, model))

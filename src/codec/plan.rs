@@ -82,19 +82,44 @@ pub fn sample(text: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// The most streams a block is cut into without being told.
-pub const MOST_STREAMS: u64 = 8;
-/// Bytes that the experts alone need for what is worth a stream: each costs some dozens of bytes.
-const STREAM_LEN: u64 = 5000;
+/// How finely a block is cut into streams without being told.
+struct Cut {
+    /// Most streams.
+    most: u64,
+    /// Bytes that the experts alone need for what is worth a stream: each costs some dozens of bytes.
+    worth: u64,
+}
+
+/// For a model whose weights are read from memory: several streams share the reading.
+const LARGE: Cut = Cut {
+    most: 8,
+    worth: 5_000,
+};
+/// For one in the processor's caches: while the next tokens of some streams are predicted, others are decoded.
+const CACHED: Cut = Cut {
+    most: 4,
+    worth: 40_000,
+};
+
+impl Cut {
+    fn of(model_bytes: usize) -> &'static Cut {
+        match model_bytes < CACHED_BYTES {
+            true => &CACHED,
+            false => &LARGE,
+        }
+    }
+}
+
+/// The most streams a block is cut into for a packed model of `model_bytes` without being told.
+pub fn most_streams(model_bytes: usize) -> usize {
+    Cut::of(model_bytes).most as usize
+}
 
 /// How many streams a block is cut into for a packed model of `model_bytes`, if the experts alone would make `experts_len`
 /// bytes of the block.
 pub fn streams(model_bytes: usize, experts_len: u64) -> usize {
-    // Hardly faster for several streams than for one.
-    if model_bytes < CACHED_BYTES {
-        return 1;
-    }
-    (experts_len / STREAM_LEN).clamp(1, MOST_STREAMS) as usize
+    let cut = Cut::of(model_bytes);
+    (experts_len / cut.worth).clamp(1, cut.most) as usize
 }
 
 /// Cuts `bytes`, at least one, into at most `count` parts of about the same length, where a line, a word or at least a
@@ -326,10 +351,11 @@ mod tests {
 
     #[test]
     fn a_stream_is_worth_some_thousand_bytes() {
-        assert_eq!(streams(100 << 20, 1_000), 1);
-        assert_eq!(streams(100 << 20, 4 * STREAM_LEN), 4);
-        assert_eq!(streams(100 << 20, 1 << 40), MOST_STREAMS as usize);
-        assert_eq!(streams(1 << 20, 1 << 40), 1);
+        for (model_bytes, cut) in [(100 << 20, LARGE), (1 << 20, CACHED)] {
+            assert_eq!(streams(model_bytes, 1_000), 1);
+            assert_eq!(streams(model_bytes, 3 * cut.worth), 3);
+            assert_eq!(streams(model_bytes, 1 << 40), most_streams(model_bytes));
+        }
     }
 
     #[test]
