@@ -16,6 +16,11 @@ instantiate!("avx2,sse4.1");
 const ROWS: usize = 4;
 /// Registers that hold one line of a tile.
 const HALVES: usize = 2;
+/// Queries that weigh the same values at a time.
+const QUERIES: usize = 4;
+/// Fours of positions whose values all queries weigh before those of others: 16 kB of them where heads are 64 wide, half of the
+/// nearest cache.
+const QUADS: usize = 64;
 
 /// The product of the reference.
 ///
@@ -103,57 +108,95 @@ unsafe fn block<const R: usize>(p: &Product<'_>, row: usize, tile: usize, out: *
 /// `v.check` has passed for `sums`.
 #[target_feature(enable = "avx2")]
 pub unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
-    for query in 0..v.queries {
-        let mut dimension = 0;
-        while dimension < v.width {
-            let wide = v.width - dimension >= 32;
-            // SAFETY: passed on from the caller; queries and dimensions are in range.
-            unsafe {
-                if wide {
-                    values_block::<4>(v, query, dimension, sums);
-                } else {
-                    values_block::<2>(v, query, dimension, sums);
+    let quads = v.values.len() / (v.width * 4);
+    let blocks = v.queries.div_ceil(QUERIES);
+    for first in (0..quads).step_by(QUADS) {
+        let quads = first..quads.min(first + QUADS);
+        for index in 0..blocks {
+            let query = v.queries * index / blocks;
+            let count = v.queries * (index + 1) / blocks - query;
+            let mut weights = [[0; QUADS * 4]; QUERIES];
+            for (weights, query) in weights.iter_mut().zip(query..query + count) {
+                join_weights(v, query, &quads, weights);
+            }
+            for dimension in (0..v.width).step_by(16) {
+                // SAFETY: passed on from the caller; quads, queries and dimensions are in range.
+                unsafe {
+                    match count {
+                        1 => values_block::<1>(v, &quads, query, dimension, &weights, sums),
+                        2 => values_block::<2>(v, &quads, query, dimension, &weights, sums),
+                        3 => values_block::<3>(v, &quads, query, dimension, &weights, sums),
+                        _ => values_block::<4>(v, &quads, query, dimension, &weights, sums),
+                    }
                 }
             }
-            dimension += if wide { 32 } else { 16 };
         }
     }
 }
 
-/// One query, `D` times 8 dimensions.
+/// The weights that `query` gives to the positions of `quads`: of every four, those at even places before those at odd ones.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn values_block<const D: usize>(
+fn join_weights(v: &Values<'_>, query: usize, quads: &Range<usize>, out: &mut [i16; QUADS * 4]) {
+    let start = query * v.stride + v.offset;
+    let places = start + quads.start * 4..start + quads.end * 4;
+    let (high, low) = (&v.high[places.clone()], &v.low[places]);
+    let (high, low) = (high.as_chunks::<LANES>().0, low.as_chunks::<LANES>().0);
+    let out = out.as_chunks_mut::<LANES>().0;
+    let apart = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+        0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15,
+    ));
+    for ((out, high), low) in out.iter_mut().zip(high).zip(low) {
+        // SAFETY: 16 bytes each are read, 32 written.
+        unsafe {
+            let high = _mm256_cvtepu8_epi16(_mm_loadu_si128(high.as_ptr().cast()));
+            let low = _mm256_cvtepu8_epi16(_mm_loadu_si128(low.as_ptr().cast()));
+            let both = _mm256_or_si256(_mm256_slli_epi16::<7>(high), low);
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm256_shuffle_epi8(both, apart));
+        }
+    }
+}
+
+/// Values of `quads` and 16 dimensions, weighted by `Q` queries.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn values_block<const Q: usize>(
     v: &Values<'_>,
+    quads: &Range<usize>,
     query: usize,
     dimension: usize,
+    weights: &[[i16; QUADS * 4]; QUERIES],
     sums: &mut [i32],
 ) {
     // SAFETY: all accesses are inside the slices that `v.check` has measured.
     unsafe {
-        let high = v.high.as_ptr().add(query * v.stride + v.offset);
-        let low = v.low.as_ptr().add(query * v.stride + v.offset);
         let values = v.values.as_ptr().add(dimension * 4);
-        let ones = _mm256_set1_epi16(1);
-        let mut upper = [_mm256_setzero_si256(); D];
-        let mut lower = [_mm256_setzero_si256(); D];
-        for quad in 0..v.values.len() / (v.width * 4) {
-            let high = _mm256_set1_epi32(high.add(quad * 4).cast::<i32>().read_unaligned());
-            let low = _mm256_set1_epi32(low.add(quad * 4).cast::<i32>().read_unaligned());
-            for d in 0..D {
-                let levels = _mm256_loadu_si256(values.add(quad * v.width * 4 + d * 32).cast());
-                // Weights are below 128, so a pair is at most 2 * 127 * 127 and does not saturate.
-                let pairs = _mm256_maddubs_epi16(high, levels);
-                upper[d] = _mm256_add_epi32(upper[d], _mm256_madd_epi16(pairs, ones));
-                let pairs = _mm256_maddubs_epi16(low, levels);
-                lower[d] = _mm256_add_epi32(lower[d], _mm256_madd_epi16(pairs, ones));
+        let mut exact = [[_mm256_setzero_si256(); 2]; Q];
+        for (place, quad) in quads.clone().enumerate() {
+            let levels: [__m256i; 2] = std::array::from_fn(|half| {
+                _mm256_loadu_si256(values.add(quad * v.width * 4 + half * 32).cast())
+            });
+            let even = levels.map(|x| _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(x)));
+            let odd = levels.map(|x| _mm256_srai_epi16::<8>(x));
+            for q in 0..Q {
+                let pairs = weights[q].as_ptr().add(place * 4).cast::<i32>();
+                let w_even = _mm256_set1_epi32(pairs.read_unaligned());
+                let w_odd = _mm256_set1_epi32(pairs.add(1).read_unaligned());
+                for half in 0..2 {
+                    let sum =
+                        _mm256_add_epi32(exact[q][half], _mm256_madd_epi16(even[half], w_even));
+                    exact[q][half] = _mm256_add_epi32(sum, _mm256_madd_epi16(odd[half], w_odd));
+                }
             }
         }
-        for d in 0..D {
-            let sum = sums.as_mut_ptr().add(query * v.width + dimension + d * 8);
-            let before = _mm256_loadu_si256(sum.cast_const().cast());
-            let both = _mm256_add_epi32(_mm256_slli_epi32::<7>(upper[d]), lower[d]);
-            _mm256_storeu_si256(sum.cast(), _mm256_add_epi32(before, both));
+        for q in 0..Q {
+            for half in 0..2 {
+                let sum = sums
+                    .as_mut_ptr()
+                    .add((query + q) * v.width + dimension + half * 8);
+                let before = _mm256_loadu_si256(sum.cast_const().cast());
+                _mm256_storeu_si256(sum.cast(), _mm256_add_epi32(before, exact[q][half]));
+            }
         }
     }
 }

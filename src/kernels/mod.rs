@@ -578,7 +578,7 @@ impl<'a> Product<'a> {
 
 /// Values of consecutive positions and the weights that several queries give them.
 ///
-/// `values` holds, for every four positions, `width` times four levels: all four of one dimension together. The
+/// `values` holds, for every four of the positions, which are a multiple of 16, `width` times four levels: all four of one dimension together. The
 /// weight of position i for query q is `128 * high + low`, both below 128, at `q * stride + offset + i`.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
@@ -602,7 +602,7 @@ impl Values<'_> {
     fn check(&self, sums: usize) {
         let positions = self.values.len() / self.width;
         assert!(self.width.is_multiple_of(LANES) && self.values.len() == positions * self.width);
-        assert!(positions.is_multiple_of(4) && self.offset + positions <= self.stride);
+        assert!(positions.is_multiple_of(LANES) && self.offset + positions <= self.stride);
         assert!(
             self.high.len() >= self.queries * self.stride
                 && self.low.len() >= self.queries * self.stride

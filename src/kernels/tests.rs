@@ -259,7 +259,7 @@ proptest! {
         seed in any::<u64>(),
         extreme in any::<bool>(),
     ) {
-        let (width, positions, offset) = (width * 16, positions * 4, before * 16);
+        let (width, positions, offset) = (width * 16, positions * 16, before * 16);
         let stride = offset + positions + after * 16;
         let mut state = seed | 1;
         let mut next = |span: u64| {
