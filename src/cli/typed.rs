@@ -45,6 +45,8 @@ pub(super) enum Command {
     #[command(hide = true)]
     CompareOne(CompareOneArgs),
     /// Say how small FILEs get as models grow, and the law behind it
+    ///
+    /// Each is coded in one stream, however long: as small as it gets.
     Scaling(ScalingArgs),
     /// Show where the bits of FILE go, token by token
     #[cfg(feature = "encode")]

@@ -98,7 +98,7 @@ const LARGE: Cut = Cut {
 /// For one in the processor's caches: while the next tokens of some streams are predicted, others are decoded.
 const CACHED: Cut = Cut {
     most: 4,
-    worth: 40_000,
+    worth: 60_000,
 };
 
 impl Cut {

@@ -63,21 +63,40 @@ impl Rung {
     }
 
     /// Compresses `sample` as `llmzip compress` does unless told more than the model and the experts.
+    #[cfg(feature = "compare")]
     pub(super) fn compress(
         &self,
         sample: &Sample,
-        count_cross_entropy: bool,
+        on_step: OnStep<'_>,
+    ) -> Result<(Vec<u8>, Summary), ReportError> {
+        self.compress_with(&self.options(), sample, on_step)
+    }
+
+    /// Compresses `sample` in one stream, as small as it gets whatever that takes to decompress, and counts its cross-entropy.
+    pub(super) fn predict(
+        &self,
+        sample: &Sample,
         on_step: OnStep<'_>,
     ) -> Result<(Vec<u8>, Summary), ReportError> {
         let options = CompressOptions {
-            count_cross_entropy,
+            count_cross_entropy: true,
+            streams: Some(1),
             ..self.options()
         };
+        self.compress_with(&options, sample, on_step)
+    }
+
+    fn compress_with(
+        &self,
+        options: &CompressOptions,
+        sample: &Sample,
+        on_step: OnStep<'_>,
+    ) -> Result<(Vec<u8>, Summary), ReportError> {
         let mut compressed = Vec::new();
         let summary = compress(
             sample.bytes.as_slice(),
             &mut compressed,
-            &options,
+            options,
             &mut |progress| on_step(self.step(sample, Direction::Compress, progress.original)),
         )
         .map_err(|error| self.failed(sample, error))?;

@@ -224,7 +224,7 @@ fn with_codec(
 }
 
 fn with_rung(sample: &Sample, rung: &Rung, on_step: OnStep<'_>) -> Result<Outcome, ReportError> {
-    let (compressed, compress) = timed(|| rung.compress(sample, false, on_step));
+    let (compressed, compress) = timed(|| rung.compress(sample, on_step));
     let (compressed, _) = compressed?;
     let (restored, decompress) = timed(|| rung.decompress(sample, &compressed, on_step));
     verify(sample, rung.name(), &restored?)?;

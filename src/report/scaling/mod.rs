@@ -170,7 +170,7 @@ pub fn measure(
 }
 
 fn point(sample: &Sample, rung: &Rung, on_step: OnStep<'_>) -> Result<Point, ReportError> {
-    let (compressed, summary) = rung.compress(sample, true, on_step)?;
+    let (compressed, summary) = rung.predict(sample, on_step)?;
     let payload = payload_len(&compressed).map_err(|error| rung.failed(sample, error.into()))?;
     Ok(Point {
         rung: rung.name().to_owned(),
