@@ -15,9 +15,10 @@ use super::meant::{Means, ModelChoice, ModelList};
 const MIB: u64 = 1 << 20;
 /// What the adaptive experts take alone. (Measured for whole runs: 203 MB.)
 const EXPERTS_ALONE: u64 = 256 * MIB;
-/// What they take beside a model, the states that they recall included, and for each row of its vocabulary.
+/// What they take beside a model, the states that they recall included, and for each row of its vocabulary, with a bias for each
+/// stream.
 const EXPERTS: u64 = 88 * MIB;
-const EXPERTS_A_ROW: u64 = 64;
+const EXPERTS_A_ROW: u64 = 128;
 /// How often they are there at once at most: as they were before a block, and in the trials with and without the model.
 const COPIES_OF_EXPERTS: u64 = 3;
 /// Logits of a slice of a window, and those of the next, which is computed meanwhile.

@@ -19,10 +19,18 @@ pub struct Outlook {
 /// What the file has taught.
 #[derive(Clone)]
 struct Lessons {
-    bias: OutputBias,
     recall: Recall,
-    /// Of every stream of the block, its latest token, or the one pending at the beginning of the block.
-    last: Vec<u32>,
+    /// What is each stream's own, of the block at hand.
+    own: Vec<Own>,
+}
+
+/// Of one stream.
+#[derive(Clone)]
+struct Own {
+    /// How its text differs: streams are about other things, and it follows the latest.
+    bias: OutputBias,
+    /// Its latest token, or the one pending at the beginning of the block.
+    last: u32,
 }
 
 impl Outlook {
@@ -32,30 +40,46 @@ impl Outlook {
         let sums = vec![0; config.vocab + 1];
         Outlook {
             lessons: experts.then(|| Lessons {
-                bias: OutputBias::new(config.vocab),
                 recall: Recall::new(engine.kernels(), config.hidden, config.inputs),
-                last: Vec::new(),
+                own: vec![Own {
+                    bias: OutputBias::new(config.vocab),
+                    last: 0,
+                }],
             }),
             mixed: if experts { sums.clone() } else { Vec::new() },
             model: sums,
         }
     }
 
-    /// A block begins, of so many streams; `pending` is the row that the first prediction follows.
+    /// A block begins, of so many streams; `pending` is the row that the first prediction follows. All of them begin with the
+    /// bias of the last stream before.
     pub fn begin_block(&mut self, streams: usize, pending: u32) {
-        if let Some(lessons) = &mut self.lessons {
-            lessons.last.clear();
-            lessons.last.resize(streams, pending);
+        if let Some(Lessons { own, .. }) = &mut self.lessons
+            && let Some(Own { bias, .. }) = own.pop()
+        {
+            own.clear();
+            own.resize(
+                streams,
+                Own {
+                    bias,
+                    last: pending,
+                },
+            );
         }
     }
 
     /// Looks ahead to the next token of `stream`, for which the model gives `prediction`.
     pub fn look(&mut self, engine: &Engine, stream: usize, prediction: Prediction<'_>) {
         let _environment = FloatEnvironment::enter();
-        let bias = (self.lessons.as_ref()).map(|lessons| lessons.bias.values());
+        let bias = (self.lessons.as_ref()).map(|lessons| lessons.own[stream].bias.values());
         kernels::distribution(engine.kernels(), prediction.logits, bias, &mut self.model);
-        if let Some(Lessons { recall, last, .. }) = &mut self.lessons {
-            recall.mix(last[stream], prediction.state, &self.model, &mut self.mixed);
+        if let Some(Lessons { recall, own }) = &mut self.lessons {
+            recall.mix(
+                own[stream].last,
+                prediction.state,
+                &self.model,
+                &mut self.mixed,
+            );
         }
     }
 
@@ -79,10 +103,11 @@ impl Outlook {
 
     /// `row` has come in `stream`.
     pub fn learn(&mut self, stream: usize, row: u32) {
-        if let Some(lessons) = &mut self.lessons {
-            lessons.bias.update(&self.model, row);
-            lessons.recall.learn(&self.model, row);
-            lessons.last[stream] = row;
+        if let Some(Lessons { recall, own }) = &mut self.lessons {
+            let own = &mut own[stream];
+            own.bias.update(&self.model, row);
+            own.last = row;
+            recall.learn(&self.model, row);
         }
     }
 }
