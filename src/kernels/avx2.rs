@@ -8,7 +8,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, instantiate};
+use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, instantiate, shares};
 
 instantiate!("avx2,sse4.1");
 
@@ -28,11 +28,8 @@ const QUADS: usize = 64;
 /// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread touches these columns.
 #[target_feature(enable = "avx2")]
 pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
-    let rows = p.rows.count;
-    let blocks = rows.div_ceil(ROWS);
     for tile in tiles {
-        for index in 0..blocks {
-            let (row, end) = (rows * index / blocks, rows * (index + 1) / blocks);
+        for Range { start: row, end } in shares(p.rows.count, ROWS) {
             // SAFETY: passed on from the caller; the rows are in range.
             unsafe {
                 match end - row {
@@ -109,17 +106,15 @@ unsafe fn block<const R: usize>(p: &Product<'_>, row: usize, tile: usize, out: *
 #[target_feature(enable = "avx2")]
 pub unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
     let quads = v.values.len() / (v.width * 4);
-    let blocks = v.queries.div_ceil(QUERIES);
     for first in (0..quads).step_by(QUADS) {
         let quads = first..quads.min(first + QUADS);
-        for index in 0..blocks {
-            let query = v.queries * index / blocks;
-            let count = v.queries * (index + 1) / blocks - query;
+        for queries in shares(v.queries, QUERIES) {
+            let (query, count) = (queries.start, queries.len());
             let mut weights = [[0; QUADS * 4]; QUERIES];
-            for (weights, query) in weights.iter_mut().zip(query..query + count) {
+            for (weights, query) in weights.iter_mut().zip(queries) {
                 join_weights(v, query, &quads, weights);
             }
-            for dimension in (0..v.width).step_by(16) {
+            for dimension in (0..v.width).step_by(LANES) {
                 // SAFETY: passed on from the caller; quads, queries and dimensions are in range.
                 unsafe {
                     match count {

@@ -11,7 +11,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, instantiate};
+use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, instantiate, shares};
 
 instantiate!("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,sse4.1");
 
@@ -29,13 +29,10 @@ pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
         return;
     }
     let wide = if rows <= 3 { 4 } else { 2 };
-    let blocks = rows.div_ceil(ROWS);
     let mut tile = tiles.start;
     while tile < tiles.end {
         let width = if tiles.end - tile >= wide { wide } else { 1 };
-        for index in 0..blocks {
-            // Even shares: 8 rows are 4 and 4, not 6 and 2.
-            let (row, end) = (rows * index / blocks, rows * (index + 1) / blocks);
+        for Range { start: row, end } in shares(rows, ROWS) {
             // SAFETY: passed on from the caller; the rows are in range.
             unsafe {
                 match (width, end - row) {

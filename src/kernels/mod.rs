@@ -120,6 +120,14 @@ macro_rules! instantiate {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use instantiate;
 
+/// Cuts `count` into as few ranges as there can be of at most `most`, all about as long: 8 by 6 are 4 and 4, not 6 and 2.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+fn shares(count: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = count.div_ceil(most);
+    (0..parts).map(move |part| count * part / parts..count * (part + 1) / parts)
+}
+
 impl KernelSet {
     /// Plain Rust: the definition.
     pub const REFERENCE: KernelSet = KernelSet(Set::Reference);
@@ -578,8 +586,9 @@ impl<'a> Product<'a> {
 
 /// Values of consecutive positions and the weights that several queries give them.
 ///
-/// `values` holds, for every four of the positions, which are a multiple of 16, `width` times four levels: all four of one dimension together. The
-/// weight of position i for query q is `128 * high + low`, both below 128, at `q * stride + offset + i`.
+/// `values` holds, for every four of the positions, which are a multiple of 16, `width` times four levels: all four of one
+/// dimension together. The weight of position i for query q is `128 * high + low`, both below 128, at
+/// `q * stride + offset + i`.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
     /// Levels, `width * 4` bytes for every four positions.

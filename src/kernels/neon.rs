@@ -11,7 +11,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 use std::ops::Range;
 
-use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, instantiate};
+use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, instantiate, shares};
 
 instantiate!("neon,dotprod");
 
@@ -54,11 +54,8 @@ unsafe fn repeat(bytes: *const i8) -> int8x16_t {
 /// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread touches these columns.
 #[target_feature(enable = "neon,dotprod")]
 pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
-    let rows = p.rows.count;
-    let blocks = rows.div_ceil(ROWS);
     for tile in tiles {
-        for index in 0..blocks {
-            let (row, end) = (rows * index / blocks, rows * (index + 1) / blocks);
+        for Range { start: row, end } in shares(p.rows.count, ROWS) {
             // SAFETY: passed on from the caller; the rows are in range.
             unsafe {
                 match end - row {

@@ -120,8 +120,7 @@ impl Pool {
             .state
             .store(region << REGION | OPEN, Ordering::SeqCst);
         for (index, (handle, asleep)) in self.workers.iter().enumerate() {
-            let replaced = index + 1 == HELPERS_PLACE && shared.taken.load(Ordering::SeqCst);
-            if asleep.load(Ordering::SeqCst) && !replaced {
+            if asleep.load(Ordering::SeqCst) && !shared.is_replaced(index + 1) {
                 handle.thread().unpark();
             }
         }
@@ -274,6 +273,11 @@ impl Shared {
         self.taken.store(false, Ordering::SeqCst);
     }
 
+    /// Whether worker `thread` must leave its place to a helper.
+    fn is_replaced(&self, thread: usize) -> bool {
+        thread == HELPERS_PLACE && self.taken.load(Ordering::SeqCst)
+    }
+
     /// The state, if it is that of an open region other than `done`.
     fn fresh(&self, done: u64) -> Option<u64> {
         let state = self.state.load(Ordering::SeqCst);
@@ -326,8 +330,7 @@ fn wait(shared: &Shared, asleep: &AtomicBool, thread: usize, done: u64) -> u64 {
         if shared.stop.load(Ordering::SeqCst) {
             return Some(0);
         }
-        let replaced = thread == HELPERS_PLACE && shared.taken.load(Ordering::SeqCst);
-        shared.fresh(done).filter(|_| !replaced)
+        shared.fresh(done).filter(|_| !shared.is_replaced(thread))
     };
     let start = Instant::now();
     loop {
