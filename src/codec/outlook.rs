@@ -4,7 +4,7 @@
 use crate::engine::{Engine, Prediction};
 use crate::kernels;
 use crate::kernels::float_environment::FloatEnvironment;
-use crate::predict::{OutputBias, Recall, TokenFacts};
+use crate::predict::{OutputBias, Recall, Teacher, TokenFacts};
 
 /// The next token's distribution, token after token of a frame.
 #[derive(Clone)]
@@ -27,7 +27,8 @@ struct Lessons {
 /// Of one stream.
 #[derive(Clone)]
 struct Own {
-    /// How its text differs: streams are about other things, and it follows the latest.
+    /// How its text differs: streams are about other things, and it follows the latest. It learns half as much from the
+    /// others' tokens.
     bias: OutputBias,
     /// Its latest token, or the one pending at the beginning of the block.
     last: u32,
@@ -104,9 +105,14 @@ impl Outlook {
     /// `row` has come in `stream`.
     pub fn learn(&mut self, stream: usize, row: u32) {
         if let Some(Lessons { recall, own }) = &mut self.lessons {
-            let own = &mut own[stream];
-            own.bias.update(&self.model, row);
-            own.last = row;
+            for (index, Own { bias, .. }) in own.iter_mut().enumerate() {
+                let teacher = match index == stream {
+                    true => Teacher::Own,
+                    false => Teacher::Other,
+                };
+                bias.update(&self.model, row, teacher);
+            }
+            own[stream].last = row;
             recall.learn(&self.model, row);
         }
     }

@@ -28,7 +28,7 @@ mod table;
 
 pub use experts::Place;
 pub use logistic::PROBABILITY_BITS;
-pub use output_bias::OutputBias;
+pub use output_bias::{OutputBias, Teacher};
 pub use predictor::{Event, Predictor, Preset, Settings, TokenFacts};
 pub use preset::PREDICTOR_VERSION;
 pub use recall::Recall;

@@ -6,11 +6,21 @@
 //! share of the model's integer weights, and a step that rounds to nothing is not taken, so that only
 //! entries the model considers are touched.
 
+/// Entries looked at together: most of a vocabulary the model rules out.
+const CHUNK: usize = 32;
+
 /// Step size in units of a logit: 2^-16 bits. 0.1 in natural logarithms is 0.1 * log2(e) * 65536.
-const RATE: u64 = 9455;
+const RATE: u32 = 9455;
 
 /// No bias grows beyond 16 bits, whatever the file does.
 const LIMIT: i32 = 16 << 16;
+
+/// Whose token a bias learns from: of the stream it is for, at the full rate, or of another, at half of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Teacher {
+    Own,
+    Other,
+}
 
 /// One bias an output row, in units of a logit.
 #[derive(Clone, Debug)]
@@ -31,20 +41,35 @@ impl OutputBias {
         &self.values
     }
 
-    /// Learns that `row` came under the distribution `cumulative`: exclusive prefix sums of weights,
-    /// each at most 2^24, the largest 2^24.
-    pub fn update(&mut self, cumulative: &[u64], row: u32) {
+    /// Learns from `teacher` that `row` came under the distribution `cumulative`: exclusive prefix sums of
+    /// weights, each at most 2^24, the largest 2^24.
+    pub fn update(&mut self, cumulative: &[u64], row: u32, teacher: Teacher) {
+        let rate = match teacher {
+            Teacher::Own => RATE,
+            Teacher::Other => RATE / 2,
+        };
         let total = cumulative[cumulative.len() - 1];
-        // At most RATE * 2^8, because the largest weight alone is 2^24.
-        let per_weight = ((RATE << 32) / total.max(1 << 24)) as u32;
-        for (value, sums) in self.values.iter_mut().zip(cumulative.windows(2)) {
-            // Both factors fit 32 bits: said so, the product is one that vectors have.
-            let weight = u64::from((sums[1] - sums[0]) as u32);
-            let step = (weight * u64::from(per_weight)) >> 32;
-            *value = (*value - step as i32).max(-LIMIT);
+        // At most `rate * 2^8`, because the largest weight alone is 2^24.
+        let per_weight = (u64::from(rate) << 32) / total.max(1 << 24);
+        for (chunk, values) in self.values.chunks_mut(CHUNK).enumerate() {
+            let sums = &cumulative[chunk * CHUNK..][..=values.len()];
+            // If not even all of it together is a step, then nothing in it is.
+            if ((sums[values.len()] - sums[0]) * per_weight) >> 32 > 0 {
+                descend(values, sums, per_weight as u32);
+            }
         }
         let value = &mut self.values[row as usize];
-        *value = (*value + RATE as i32).min(LIMIT);
+        *value = (*value + rate as i32).min(LIMIT);
+    }
+}
+
+/// Takes from each value `per_weight * 2^-32` for each of its weights, whose prefix sums are `sums`.
+fn descend(values: &mut [i32], sums: &[u64], per_weight: u32) {
+    for (value, sums) in values.iter_mut().zip(sums.windows(2)) {
+        // Both factors fit 32 bits: said so, the product is one that vectors have.
+        let weight = u64::from((sums[1] - sums[0]) as u32);
+        let step = (weight * u64::from(per_weight)) >> 32;
+        *value = (*value - step as i32).max(-LIMIT);
     }
 }
 
@@ -56,7 +81,7 @@ mod tests {
     fn a_step_moves_probability_to_the_token_that_came() {
         let mut bias = OutputBias::new(3);
         let (top, half) = (1 << 24, 1 << 23);
-        bias.update(&[0, top, top + half, top + half + 1], 1);
+        bias.update(&[0, top, top + half, top + half + 1], 1, Teacher::Own);
         let [first, second, third] = *bias.values() else {
             panic!()
         };
@@ -69,9 +94,43 @@ mod tests {
     fn the_bias_is_bounded() {
         let mut bias = OutputBias::new(2);
         for _ in 0..1000 {
-            bias.update(&[0, 1, 1 + (1 << 24)], 0);
+            bias.update(&[0, 1, 1 + (1 << 24)], 0, Teacher::Own);
         }
         assert!(bias.values()[0] <= LIMIT && bias.values()[1] >= -LIMIT);
         assert_eq!(bias.values()[0], LIMIT);
+    }
+
+    /// The step as the head of the module has it.
+    fn step_plainly(values: &mut [i32], cumulative: &[u64], row: usize, rate: u64) {
+        let per_weight = (rate << 32) / cumulative[values.len()];
+        for (value, sums) in values.iter_mut().zip(cumulative.windows(2)) {
+            *value -= (((sums[1] - sums[0]) * per_weight) >> 32) as i32;
+        }
+        values[row] += rate as i32;
+    }
+
+    #[test]
+    fn what_is_passed_over_would_not_have_moved() {
+        let vocabulary = 3 * CHUNK + 7;
+        let mut bias = OutputBias::new(vocabulary);
+        let mut plain = vec![0; vocabulary];
+        for round in 0..200usize {
+            let weight = |index: usize| match (index + round) % 40 {
+                0 => 1 << 24,
+                near => (1 << 24) >> (near + round % 7).min(25),
+            };
+            let mut cumulative = vec![0];
+            for index in 0..vocabulary {
+                cumulative.push(cumulative[index] + weight(index));
+            }
+            let (row, other) = (round % vocabulary, round % 3 == 0);
+            let (teacher, rate) = match other {
+                true => (Teacher::Other, u64::from(RATE) / 2),
+                false => (Teacher::Own, u64::from(RATE)),
+            };
+            bias.update(&cumulative, row as u32, teacher);
+            step_plainly(&mut plain, &cumulative, row, rate);
+        }
+        assert_eq!(bias.values(), plain);
     }
 }
