@@ -119,6 +119,7 @@ fn weighted_values(set: KernelSet) -> f64 {
             low: &halves,
             stride: 1024,
             offset: 0,
+            cold: false,
         };
         set.values(&values, black_box(&mut sums));
     })

@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::CACHED_BYTES;
 use super::CorruptStream;
 use super::byte_path::{Odds, Question, Walk};
 use super::coder::Decoder;
@@ -14,7 +13,7 @@ use super::outlook::Outlook;
 use super::speculation::Speculation;
 use super::streams::{HEAD, Places};
 use super::times::{Times, timed};
-use crate::engine::{Engine, Logits, Prediction};
+use crate::engine::{CACHED_BYTES, Engine, Logits, Prediction};
 use crate::predict::{Event, Predictor, Settings, TokenFacts};
 
 /// What a decoder carries from block to block of a frame.

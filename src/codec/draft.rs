@@ -7,7 +7,7 @@
 //! Drafting only reads; [`Drafter::note`] alone learns, and only tokens that have been decoded. A draft decides how long
 //! decoding takes and nothing else: whatever is guessed, the bytes are the same.
 
-use super::CACHED_BYTES;
+use crate::engine::CACHED_BYTES;
 
 /// How many tokens the decoder guesses ahead. For measurement and tests: it changes no byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

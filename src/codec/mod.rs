@@ -30,9 +30,6 @@ pub use draft::Drafts;
 pub use language_model::costs;
 pub use times::Times;
 
-/// Packed models of fewer bytes than this are taken to stay in the processor's caches.
-const CACHED_BYTES: usize = 16 << 20;
-
 /// Why coded bytes cannot be what an encoder wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::CACHED_BYTES;
+use crate::engine::CACHED_BYTES;
 
 /// What a run of bytes looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,12 @@
 
 use super::cache::{Cache, Plane};
 use crate::kernels::math::LOG2_E;
+use crate::kernels::prefetch::prefetch_range;
 use crate::kernels::reference::MASKED;
 use crate::kernels::{KernelSet, LANES, Product, Rows, Values};
+
+/// Bytes of values asked for before they are weighted; the kernel asks for those that follow.
+const FIRST_VALUES: usize = 16 << 10;
 
 /// Cosines and sines of the rotary angles of some positions, `head_dim / 2` of each a position.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +71,8 @@ pub(super) struct Task<'a> {
     pub(super) rows: usize,
     pub(super) heads: usize,
     pub(super) head_dim: usize,
+    /// Whether keys and values are taken to lie in no cache.
+    pub(super) cold: bool,
     /// Largest integer weight.
     pub(super) top: f32,
     /// `rows * heads * head_dim` results.
@@ -113,7 +119,8 @@ impl Task<'_> {
                 None,
                 scratch.queries.view(),
                 stride,
-            );
+            )
+            .cold(self.cold);
             if !tiles.is_empty() {
                 kernels.product(&product, &mut scratch.scores[*column..]);
             }
@@ -134,6 +141,11 @@ impl Task<'_> {
             scratch.value_scales[positions..].copy_from_slice(self.plane.sinks.values(0..1).1);
         }
 
+        if self.cold {
+            // The values are next; the softmax comes before.
+            let first = self.plane.ring.values(runs[0].0.clone()).0;
+            prefetch_range(first, 0..FIRST_VALUES);
+        }
         scratch.high.resize(queries * stride, 0);
         scratch.low.resize(queries * stride, 0);
         let width = self.plane.ring.width;
@@ -172,6 +184,7 @@ impl Task<'_> {
                     low,
                     stride,
                     offset,
+                    cold: self.cold,
                 },
                 &mut scratch.sums,
             );

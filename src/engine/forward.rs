@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::CACHED_BYTES;
 use super::attention::{Angles, Scratch, Task};
 use super::cache::{Cache, SLACK};
 use crate::kernels::float_environment::FloatEnvironment;
@@ -267,6 +268,11 @@ impl Engine {
         self.kernels
     }
 
+    /// Whether weights, keys and values are too many for the processor's caches.
+    fn is_cold(&self) -> bool {
+        self.model.size() >= CACHED_BYTES
+    }
+
     /// Threads that take part in a forward pass.
     pub fn threads(&self) -> usize {
         self.pool.threads()
@@ -406,7 +412,7 @@ impl Engine {
             ..head
         };
         let stride = config.vocab.next_multiple_of(LANES);
-        let product = Product::of(&head, None, ws.rows.view(), stride);
+        let product = Product::of(&head, None, ws.rows.view(), stride).cold(self.is_cold());
         let starts: Vec<usize> = parts
             .iter()
             .flat_map(|part| (0..part.len).map(|row| (part.logits_row + row) * logits.stride))
@@ -432,7 +438,7 @@ impl Engine {
         out.resize(rows.count() * stride, 0.0);
         self.kernels.product_in(
             &self.pool,
-            &Product::of(&matrix, linear.bias.as_deref(), view, stride),
+            &Product::of(&matrix, linear.bias.as_deref(), view, stride).cold(self.is_cold()),
             out,
         );
     }
@@ -595,6 +601,7 @@ impl Engine {
                             rows: count,
                             heads: per_task,
                             head_dim: dim,
+                            cold: self.is_cold(),
                             top,
                             out,
                         });

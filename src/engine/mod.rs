@@ -14,3 +14,6 @@ pub use forward::{Engine, EngineError, EngineOptions, Logits, Prediction, Segmen
 
 /// Version of the numerics: changes whenever any logit of any model changes by a bit.
 pub const NUMERICS_VERSION: u8 = 1;
+
+/// Packed models of fewer bytes than this are taken to stay in the processor's caches.
+pub const CACHED_BYTES: usize = 16 << 20;

@@ -505,6 +505,8 @@ pub struct Product<'a> {
     rows: RowsView<'a>,
     /// Elements from one row of the output to the next.
     stride: usize,
+    /// Whether the tiles are taken to lie in no cache: a kernel may ask for them ahead.
+    cold: bool,
 }
 
 impl<'a> Product<'a> {
@@ -524,7 +526,13 @@ impl<'a> Product<'a> {
             bias,
             rows,
             stride,
+            cold: false,
         }
+    }
+
+    /// The same product, whose tiles are in no cache if `cold` is right. It is a matter of time alone.
+    pub fn cold(self, cold: bool) -> Product<'a> {
+        Product { cold, ..self }
     }
 
     /// The first `tiles` tiles of a matrix times `rows`; `bias` is padded to whole tiles.
@@ -605,6 +613,8 @@ pub struct Values<'a> {
     pub stride: usize,
     /// Index of the first position's weight.
     pub offset: usize,
+    /// Whether the values are taken to lie in no cache: a kernel may ask for them ahead.
+    pub cold: bool,
 }
 
 impl Values<'_> {

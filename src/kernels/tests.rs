@@ -112,7 +112,8 @@ impl ProductCase {
             self.bias.as_deref(),
             rows.view(),
             stride,
-        );
+        )
+        .cold(pool.is_none());
         let mut out = vec![7.0; self.x.len() * stride];
         match pool {
             Some(pool) => kernels.product_in(pool, &product, &mut out),
@@ -271,7 +272,7 @@ proptest! {
         let (high, low) = (half(), half());
         let run = |kernels: KernelSet| {
             let mut sums: Vec<i32> = (0..queries * width).map(|i| i as i32 - 40).collect();
-            let values = Values { values: &values, width, queries, high: &high, low: &low, stride, offset };
+            let values = Values { values: &values, width, queries, high: &high, low: &low, stride, offset, cold: seed % 2 == 0 };
             kernels.values(&values, &mut sums);
             sums
         };
