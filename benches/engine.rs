@@ -55,14 +55,19 @@ fn main() {
                 bandwidth / 1e9
             );
             println!(
-                "{:>12} {:>10} {:>10} {:>10} {:>12}",
-                "rows a call", "ms", "token/s", "GMAC/s", "of roofline"
+                "{:>8} {:>12} {:>10} {:>10} {:>10} {:>12}",
+                "streams", "rows of each", "ms", "token/s", "GMAC/s", "of roofline"
             );
-            for rows in [1, 2, 3, 4, 6, 8, 16, 64, 128] {
-                let seconds = measure(&engine, rows);
+            let of_one = [1, 2, 3, 4, 6, 8, 16, 64, 128].map(|rows| (1, rows));
+            for (streams, each) in of_one
+                .into_iter()
+                .chain([2, 4, 8].map(|streams| (streams, 1)))
+            {
+                let seconds = measure(&engine, streams, each);
+                let rows = streams * each;
                 let roofline = (rows as f64 * macs as f64 / compute).max(macs as f64 / bandwidth);
                 println!(
-                    "{rows:>12} {:>10.2} {:>10.0} {:>10.1} {:>11.0}%",
+                    "{streams:>8} {each:>12} {:>10.2} {:>10.0} {:>10.1} {:>11.0}%",
                     seconds * 1e3,
                     rows as f64 / seconds,
                     rows as f64 * macs as f64 / seconds / 1e9,
@@ -115,8 +120,8 @@ fn macs_per_token(config: &Config) -> usize {
     matrices + config.vocab * config.hidden
 }
 
-/// Best time of a call with `rows` tokens behind a full window, the distribution of each row included.
-fn measure(engine: &Engine, rows: usize) -> f64 {
+/// Best time of a call with `rows` tokens of each of `streams`, behind a full window, the distribution of each row included.
+fn measure(engine: &Engine, streams: usize, rows: usize) -> f64 {
     let config = engine.model().config().clone();
     let mut cache = engine.new_cache();
     let mut logits = Logits::new();
@@ -131,18 +136,19 @@ fn measure(engine: &Engine, rows: usize) -> f64 {
         }],
         &mut logits,
     );
+    let mut caches = vec![cache; streams];
     let start = Instant::now();
     let mut best = f64::INFINITY;
     while start.elapsed().as_secs_f64() < 0.5 {
         let call = Timer::new(engine.threads());
-        engine.forward(
-            &mut [Segment {
-                cache: &mut cache,
+        let mut segments: Vec<_> = (caches.iter_mut())
+            .map(|cache| Segment {
+                cache,
                 tokens: &tokens[..rows],
-            }],
-            &mut logits,
-        );
-        for row in 0..rows {
+            })
+            .collect();
+        engine.forward(&mut segments, &mut logits);
+        for row in 0..streams * rows {
             distribution(engine.kernels(), logits.row(row), None, &mut cumulative);
         }
         best = best.min(call.seconds());

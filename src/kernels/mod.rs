@@ -506,6 +506,10 @@ pub struct Product<'a> {
     /// Elements from one row of the output to the next.
     stride: usize,
     /// Whether the tiles are taken to lie in no cache: a kernel may ask for them ahead.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "other kernels leave it to the processor")
+    )]
     cold: bool,
 }
 
