@@ -13,7 +13,7 @@ use super::outlook::Outlook;
 use super::speculation::Speculation;
 use super::streams::{HEAD, Places};
 use super::times::{Times, timed};
-use crate::engine::{CACHED_BYTES, Engine, Logits, Prediction};
+use crate::engine::{Engine, Logits, Prediction, fits_caches};
 use crate::predict::{Event, Predictor, Settings, TokenFacts};
 
 /// What a decoder carries from block to block of a frame.
@@ -299,7 +299,7 @@ impl<'b> BlockCoding<'_, 'b> {
 fn groups(streams: usize, model_bytes: usize) -> Vec<Range<usize>> {
     // A pass that reads the weights from memory is worth most for all streams at once; one that has them in the caches
     // takes twice as long for twice the streams, and then it may run while others are decoded.
-    let first = match model_bytes < CACHED_BYTES {
+    let first = match fits_caches(model_bytes) {
         true => streams / 2,
         false => streams,
     };

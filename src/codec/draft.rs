@@ -7,7 +7,7 @@
 //! Drafting only reads; [`Drafter::note`] alone learns, and only tokens that have been decoded. A draft decides how long
 //! decoding takes and nothing else: whatever is guessed, the bytes are the same.
 
-use crate::engine::CACHED_BYTES;
+use crate::engine::fits_caches;
 
 /// How many tokens the decoder guesses ahead. For measurement and tests: it changes no byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Drafter {
         };
         Drafter {
             drafts,
-            row_cost: match model_bytes < CACHED_BYTES {
+            row_cost: match fits_caches(model_bytes) {
                 true => ROW_COST_FROM_CACHE,
                 false => ROW_COST_FROM_MEMORY,
             },

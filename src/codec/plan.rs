@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::engine::CACHED_BYTES;
+use crate::engine::fits_caches;
 
 /// What a run of bytes looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ const CACHED: Cut = Cut {
 
 impl Cut {
     fn of(model_bytes: usize) -> &'static Cut {
-        match model_bytes < CACHED_BYTES {
+        match fits_caches(model_bytes) {
             true => &CACHED,
             false => &LARGE,
         }

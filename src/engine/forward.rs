@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::CACHED_BYTES;
 use super::attention::{Angles, Scratch, Task};
 use super::cache::{Cache, SLACK};
+use super::fits_caches;
 use crate::kernels::float_environment::FloatEnvironment;
 use crate::kernels::pool::{Helper, Pool};
 use crate::kernels::{KernelError, KernelSet, LANES, Product, Rows};
@@ -270,7 +270,7 @@ impl Engine {
 
     /// Whether weights, keys and values are too many for the processor's caches.
     fn is_cold(&self) -> bool {
-        self.model.size() >= CACHED_BYTES
+        !fits_caches(self.model.size())
     }
 
     /// Threads that take part in a forward pass.

@@ -15,5 +15,7 @@ pub use forward::{Engine, EngineError, EngineOptions, Logits, Prediction, Segmen
 /// Version of the numerics: changes whenever any logit of any model changes by a bit.
 pub const NUMERICS_VERSION: u8 = 1;
 
-/// Packed models of fewer bytes than this are taken to stay in the processor's caches.
-pub const CACHED_BYTES: usize = 16 << 20;
+/// Whether a packed model of `model_bytes` is taken to stay in the processor's caches, its keys and values too.
+pub fn fits_caches(model_bytes: usize) -> bool {
+    model_bytes < 16 << 20
+}

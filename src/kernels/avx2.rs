@@ -8,6 +8,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
+use super::prefetch::{prefetch, prefetch_range};
 use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, instantiate, shares};
 
 instantiate!("avx2,sse4.1");
@@ -46,15 +47,6 @@ pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
     }
 }
 
-/// Asks for `lines` lines from `start` on, which may lie outside of everything.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn ask(start: *const u8, lines: usize) {
-    for line in 0..lines {
-        _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line * LINE).cast());
-    }
-}
-
 /// `R` rows times one tile.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -71,10 +63,8 @@ unsafe fn block<const R: usize>(p: &Product<'_>, row: usize, tile: usize, out: *
             let first = group * LINES_PER_GROUP;
             // The rows that follow find in the caches what the first ones have asked for.
             if p.cold && row == 0 {
-                ask(
-                    weights.wrapping_add((first + LINES_AHEAD) * LINE),
-                    LINES_PER_GROUP,
-                );
+                let start = tile * p.lines + first + LINES_AHEAD;
+                prefetch_range(p.tiles, start * LINE..(start + LINES_PER_GROUP) * LINE);
             }
             let mut exact = [[_mm256_setzero_si256(); HALVES]; R];
             for line in first..p.lines.min(first + LINES_PER_GROUP) {
@@ -187,14 +177,10 @@ unsafe fn values_block<const Q: usize>(
         let values = v.values.as_ptr().add(dimension * 4);
         let mut exact = [[_mm256_setzero_si256(); 2]; Q];
         for (place, quad) in quads.clone().enumerate() {
-            // All dimensions together ask for the next quads, line by line.
-            if v.cold {
+            // All dimensions together ask for the next quads, line by line; the queries that follow find them in the caches.
+            if v.cold && query == 0 {
                 let line = place * (v.width / LANES) + dimension / LANES;
-                let next = v.values.as_ptr().add(quads.start * v.width * 4);
-                ask(
-                    next.wrapping_add(QUADS * v.width * 4 + line * LINE).cast(),
-                    1,
-                );
+                prefetch(v.values, (quads.start + QUADS) * v.width * 4 + line * LINE);
             }
             let levels: [__m256i; 2] = std::array::from_fn(|half| {
                 _mm256_loadu_si256(values.add(quad * v.width * 4 + half * 32).cast())
