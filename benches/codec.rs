@@ -13,7 +13,8 @@ use std::time::Instant;
 
 use llmzip::codec::Drafts;
 use llmzip::engine::EngineOptions;
-use llmzip::model::{PackedModel, embedded};
+use llmzip::packed::PackedModel;
+use llmzip::store::embedded;
 use llmzip::{CompressOptions, Error, Model, compress, decompress};
 
 struct Arguments {

@@ -9,12 +9,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
+use llmzip::arch::config::{Config, GROUP, Part};
+use llmzip::arch::rope::{Rope, RopeScaling};
+use llmzip::engine::cpu::kernels::{KernelSet, Product, Rows, distribution};
 use llmzip::engine::{Engine, EngineOptions, Logits, Segment};
-use llmzip::kernels::pool::Pool;
-use llmzip::kernels::{KernelSet, Product, Rows, distribution};
-use llmzip::model::config::{Config, GROUP, Part};
-use llmzip::model::packed::{PackInput, PackedError, PackedModel, TensorSource, pack};
-use llmzip::model::rope::{Rope, RopeScaling};
+use llmzip::machine::pool::Pool;
+use llmzip::packed::{PackInput, PackedError, PackedModel, TensorSource, pack};
 
 fn main() {
     let path = std::env::args()

@@ -5,8 +5,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use llmzip::kernels::{KernelSet, Product, Rows, Values, distribution};
-use llmzip::model::config::GROUP;
+use llmzip::arch::config::GROUP;
+use llmzip::engine::cpu::kernels::{KernelSet, Product, Rows, Values, distribution};
 
 fn main() {
     print!("{:<44}", "");

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use llmzip::container::{Block, FrameHeader, FrameReader, FrameWriter, Item, Mode, ModelRef};
 use llmzip::engine::{Engine, EngineOptions, Logits, Segment};
-use llmzip::model::PackedModel;
+use llmzip::packed::PackedModel;
 use llmzip::{CompressOptions, Error, Model, compress, decompress};
 
 /// A small model that never changes.
@@ -141,7 +141,7 @@ pub fn packed_model(data: &[u8]) {
 /// Arbitrary bytes as a GGUF file.
 #[cfg(feature = "convert")]
 pub fn gguf(data: &[u8]) {
-    if let Ok(mut source) = llmzip::model::gguf::read(Cursor::new(data.to_vec())) {
+    if let Ok(mut source) = llmzip::import::gguf::read(Cursor::new(data.to_vec())) {
         let _ = source.pack();
     }
 }

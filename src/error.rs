@@ -5,9 +5,9 @@ use std::io;
 use crate::codec::CorruptStream;
 use crate::container::ContainerError;
 use crate::engine::EngineError;
-use crate::model::PackedError;
+use crate::packed::PackedError;
 #[cfg(feature = "encode")]
-use crate::model::tokenizer::TokenizerError;
+use crate::tokenizer::TokenizerError;
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]

@@ -20,24 +20,31 @@
 //! # Ok::<(), llmzip::Error>(())
 //! ```
 
+pub mod arch;
+#[cfg(feature = "convert")]
+pub mod check;
 pub mod codec;
 pub mod container;
 pub mod engine;
-pub mod kernels;
-pub mod model;
+#[cfg(feature = "hub")]
+pub mod hub;
+#[cfg(feature = "convert")]
+pub mod import;
+pub mod machine;
+pub mod numerics;
+pub mod packed;
 pub mod predict;
 pub mod report;
+pub mod store;
+#[cfg(feature = "encode")]
+pub mod tokenizer;
 
-mod compress;
-mod decompress;
 mod error;
-mod language;
+mod frame;
 
 pub use codec::Times;
-pub use compress::{CompressOptions, TracedBlock, compress, trace};
-pub use decompress::{decompress, no_models};
 pub use error::Error;
-pub use language::Model;
+pub use frame::{CompressOptions, Model, TracedBlock, compress, decompress, no_models, trace};
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

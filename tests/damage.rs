@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use llmzip::container::{Block, ContainerError, FrameHeader, FrameWriter, Mode, ModelRef};
 use llmzip::engine::EngineOptions;
-use llmzip::model::PackedModel;
+use llmzip::packed::PackedModel;
 use llmzip::{CompressOptions, Error, Model, compress, decompress};
 
 const TEXT: &[u8] = b"The quick brown fox jumps over the lazy dog; the lazy dog sleeps. \xff\x00\n";

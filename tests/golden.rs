@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use llmzip::container::ModelRef;
 use llmzip::engine::EngineOptions;
-use llmzip::model::PackedModel;
+use llmzip::packed::PackedModel;
 use llmzip::predict::Preset;
 use llmzip::{CompressOptions, Error, Model, compress, decompress};
 

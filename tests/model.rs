@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use llmzip::container::ModelRef;
 use llmzip::engine::EngineOptions;
-use llmzip::kernels::KernelSet;
-use llmzip::model::PackedModel;
+use llmzip::engine::cpu::kernels::KernelSet;
+use llmzip::packed::PackedModel;
 use llmzip::{CompressOptions, Error, Model, Summary, compress, decompress, no_models};
 use proptest::prelude::*;
 

@@ -5,11 +5,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use llmzip::engine::float::FloatModel;
+use llmzip::check::float::FloatModel;
+use llmzip::engine::cpu::kernels::{KernelSet, distribution};
 use llmzip::engine::{Engine, EngineOptions, Logits, Segment};
-use llmzip::kernels::{KernelSet, distribution};
-use llmzip::model::tokenizer::{Piece, Tokenizer};
-use llmzip::model::{PackInput, PackedModel, source};
+use llmzip::import;
+use llmzip::packed::PackInput;
+use llmzip::packed::PackedModel;
+use llmzip::tokenizer::{Symbol, Tokenizer};
 
 /// Bits that `tokens` cost the exact engine, each coded after `inputs`.
 fn exact_bits(model: &Arc<PackedModel>, inputs: &[u32], tokens: &[u32]) -> f64 {
@@ -48,15 +50,15 @@ fn float_bits(float: &FloatModel, inputs: &[u32], tokens: &[u32]) -> f64 {
 #[test]
 fn exactness_costs_little_on_the_fixture_model() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut source = source::open(&root.join("fixtures/fixture-hf")).unwrap();
+    let mut source = import::open(&root.join("fixtures/fixture-hf")).unwrap();
     let model = Arc::new(PackedModel::from_bytes(&source.pack().unwrap()).unwrap());
     let text = std::fs::read(root.join("LICENSE-APACHE")).unwrap();
     let pieces = Tokenizer::new(&model).unwrap().encode(&text);
     let tokens: Vec<u32> = pieces
         .into_iter()
         .filter_map(|piece| match piece {
-            Piece::Token(token) => Some(token),
-            Piece::Byte(_) => None,
+            Symbol::Token(token) => Some(token),
+            Symbol::Byte(_) => None,
         })
         .collect();
     assert!(

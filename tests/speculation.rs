@@ -7,9 +7,9 @@ use llmzip::codec::Drafts;
 use llmzip::codec::decode::BlockDecoder;
 use llmzip::codec::encode::{BlockEncoder, Stream};
 use llmzip::engine::EngineOptions;
-use llmzip::model::PackedModel;
-use llmzip::model::embedded;
+use llmzip::packed::PackedModel;
 use llmzip::predict::{Preset, Settings};
+use llmzip::store::embedded;
 use proptest::prelude::*;
 
 const ALL: [Drafts; 6] = [

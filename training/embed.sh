@@ -3,15 +3,15 @@
 #
 #     training/embed.sh FOLDER NAME
 #
-# packs it and writes its identity into src/model/embedded.rs, where NAME has its place. LLMZIP may name a built
+# packs it and writes its identity into src/store/embedded.rs, where NAME has its place. LLMZIP may name a built
 # binary; otherwise cargo runs one. A test checks that file and identity agree.
 set -eu
 folder=$(cd "$1" && pwd)
 name=$2
 cd "$(dirname "$0")/.."
-list=src/model/embedded.rs
+list=src/store/embedded.rs
 grep -q "^ *\"$name\",$" $list || { echo "$list has no model $name" >&2; exit 1; }
-line=$(${LLMZIP:-cargo run --release --quiet --} model add "$folder" --output "src/model/embedded/$name.llmzmodel")
+line=$(${LLMZIP:-cargo run --release --quiet --} model add "$folder" --output "src/store/embedded/$name.llmzmodel")
 identity=${line##* }
 sed -i "/^ *\"$name\",$/{n;s/b\"[0-9a-f]*\"/b\"$identity\"/}" $list
 echo "$line"

@@ -30,7 +30,7 @@ class Packed:
         return self.data[begin:end].view(dtype)
 
     def matrix(self, name, rows, columns):
-        """f32 [rows, columns]; the tile layout is that of src/model/quantize.rs."""
+        """f32 [rows, columns]; the tile layout is that of src/packed/quantize.rs."""
         padded = -(-columns // GROUP) * GROUP
         tiles = self.raw(name + ".weight", np.uint8).reshape(-1, padded // 4, TILE, 4)
         levels = tiles.transpose(0, 2, 1, 3).reshape(-1, padded)[:rows, :columns].astype(np.float32) - 128

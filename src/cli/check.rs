@@ -2,9 +2,9 @@
 
 use super::model::{Said, said};
 use clap::Args;
-use llmzip::model::check::Subject;
-use llmzip::model::source;
-use llmzip::model::store::Store;
+use llmzip::check::Subject;
+use llmzip::import;
+use llmzip::store::Store;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -115,7 +115,7 @@ fn subject(store: &Store, wanted: &str) -> Result<(Subject, &'static str), Said>
     let installed = store.list().map_err(said)?;
     if !packed && path.exists() && !installed.iter().any(|m| m.name == wanted) {
         let failed = |error: &dyn std::fmt::Display| format!("{wanted}: {error}");
-        let source = source::open(path).map_err(|e| failed(&e))?;
+        let source = import::open(path).map_err(|e| failed(&e))?;
         let subject = Subject::from_source(source).map_err(|e| failed(&e))?;
         return Ok((subject, "original"));
     }

@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Read, Write};
 
 use llmzip::container::{Block, ContainerError, FrameHeader, FrameReader, FrameTotals, Item, Mode};
-use llmzip::model::store::hex;
+use llmzip::store::hex;
 use serde_json::{Value, json};
 
 use super::failure::Failure;

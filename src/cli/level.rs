@@ -150,7 +150,7 @@ impl FromArgMatches for LevelArg {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use llmzip::model::embedded;
+    use llmzip::store::embedded;
 
     #[test]
     fn levels_ascend_and_every_model_is_built_in_or_can_be_fetched() {
@@ -159,7 +159,7 @@ mod tests {
         let built_in: Vec<&str> = embedded::ALL.iter().map(|model| model.name).collect();
         assert!(named.starts_with(&built_in), "{named:?} {built_in:?}");
         for name in &named[built_in.len()..] {
-            assert!(llmzip::model::short_name(name).is_some(), "{name}");
+            assert!(llmzip::store::short_name(name).is_some(), "{name}");
         }
     }
 }

@@ -1,9 +1,10 @@
 //! `llmzip model`: add, list, verify, remove, fetch and check packed models.
 
 use clap::{Args, Subcommand};
-use llmzip::model::store::{Installed, Store, hex};
-use llmzip::model::{PackedModel, embedded};
+use llmzip::packed::PackedModel;
 use llmzip::report::numbers::parameters;
+use llmzip::store::embedded;
+use llmzip::store::{Installed, Store, hex};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -156,11 +157,12 @@ fn add(
     output: Option<PathBuf>,
     out: &mut dyn Write,
 ) -> Result<(), Said> {
-    use llmzip::model::{source, store::StoreError};
+    use llmzip::import;
+    use llmzip::store::StoreError;
     let shown = path.display();
     let complain = |error: &dyn std::fmt::Display| format!("{shown}: {error}");
     if let Some(output) = output {
-        let mut source = source::open(path).map_err(|e| complain(&e))?;
+        let mut source = import::open(path).map_err(|e| complain(&e))?;
         let packed = source.pack().map_err(|e| complain(&e))?;
         let model = PackedModel::from_bytes(&packed).map_err(|e| complain(&e))?;
         model.verify().map_err(|e| complain(&e))?;
@@ -187,7 +189,7 @@ fn add(
     let added = if is_packed(path) {
         store.add_packed(path, &name)
     } else {
-        let mut source = source::open(path).map_err(|e| complain(&e))?;
+        let mut source = import::open(path).map_err(|e| complain(&e))?;
         let file = store.new_file().map_err(said)?;
         source
             .pack_to_file(file.as_file())
@@ -238,8 +240,9 @@ fn announce(store: &Store, added: &Installed, out: &mut dyn Write) -> Result<(),
 
 #[cfg(feature = "hub")]
 fn pull(store: &Store, text: &str, name: Option<String>, out: &mut dyn Write) -> Result<(), Said> {
-    use llmzip::model::hub::{Hub, Repository};
-    use llmzip::model::{short_name, source};
+    use llmzip::hub::{Hub, Repository};
+    use llmzip::import;
+    use llmzip::store::short_name;
     let repository = Repository::parse(text).map_err(said)?;
     let short = text.split('@').next().unwrap_or(text);
     let name = match name {
@@ -251,7 +254,7 @@ fn pull(store: &Store, text: &str, name: Option<String>, out: &mut dyn Write) ->
     let folder = Hub::of_user().and_then(|hub| hub.fetch(&repository));
     let folder = folder.map_err(said)?;
     let pack = || {
-        let mut source = source::open(&folder).map_err(said)?;
+        let mut source = import::open(&folder).map_err(said)?;
         let file = store.new_file().map_err(said)?;
         source.pack_to_file(file.as_file()).map_err(said)?;
         store.add(file, &name).map_err(said)

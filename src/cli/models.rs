@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use llmzip::container::{FrameHeader, MAX_BLOCK_LEN, MAX_STREAMS, ModelRef};
 use llmzip::engine::EngineOptions;
-use llmzip::model::store::{self, Found, Store, StoreError};
-use llmzip::model::{PackedModel, embedded};
+use llmzip::packed::PackedModel;
 use llmzip::report::{Rung, numbers};
+use llmzip::store::embedded;
+use llmzip::store::{self, Found, Store, StoreError};
 use llmzip::{CompressOptions, Error, Model};
 
 use super::failure::Failure;

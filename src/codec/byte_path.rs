@@ -11,7 +11,7 @@
 //! [`Odds::Certain`] and are not coded.
 
 use super::CorruptStream;
-use crate::model::TokenTable;
+use crate::packed::TokenTable;
 use crate::predict::PROBABILITY_BITS;
 
 /// What the language model thinks of a decision.

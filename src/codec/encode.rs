@@ -10,8 +10,8 @@ use super::ledger::{Ledger, Opinion};
 use super::outlook::Outlook;
 use super::streams::{Places, Turns, split_head};
 use super::times::Times;
+use crate::codec::Symbol;
 use crate::engine::Engine;
-use crate::model::Piece;
 use crate::predict::{Event, PROBABILITY_BITS, Predictor, Settings, TokenFacts};
 
 /// What an encoder carries from block to block of a frame.
@@ -130,7 +130,7 @@ impl BlockEncoder {
             progress,
         };
         let first = &mut model.language_model;
-        let mut pieces: Vec<&[Piece]> = streams.iter().map(|stream| &*stream.pieces).collect();
+        let mut pieces: Vec<&[Symbol]> = streams.iter().map(|stream| &*stream.pieces).collect();
         let mut others = Vec::new();
         if streams.len() > 1 {
             let (head, rest) = split_head(pieces[0], first.seen());
@@ -164,7 +164,7 @@ impl BlockEncoder {
 /// A stream of a block on its way in.
 pub struct Stream {
     /// Its tokens and escaped bytes.
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<Symbol>,
     /// Their bytes.
     pub len: usize,
 }
@@ -207,12 +207,12 @@ struct BlockCoding<'a> {
 impl BlockCoding<'_> {
     /// Codes what each stream has left, or the first streams have. `None` if the engine's thread ended early, which only a
     /// panic there does: the scope passes it on.
-    fn code(&mut self, models: Vec<&mut LanguageModel>, streams: &[&[Piece]]) -> Option<()> {
+    fn code(&mut self, models: Vec<&mut LanguageModel>, streams: &[&[Symbol]]) -> Option<()> {
         let turns = Turns::new(streams);
         let tokens = turns
             .clone()
             .filter_map(|(stream, turn)| match turn.last() {
-                Some(Piece::Token(row)) => Some((stream, *row)),
+                Some(Symbol::Token(row)) => Some((stream, *row)),
                 _ => None,
             });
         let foresight = Foresight::new(self.engine, models, tokens);
@@ -247,7 +247,7 @@ impl BlockCoding<'_> {
     fn turn(
         &mut self,
         stream: usize,
-        turn: &[Piece],
+        turn: &[Symbol],
         predictions: &mut Predictions<'_>,
     ) -> Option<()> {
         let tokens = self.engine.model().tokens();
@@ -259,15 +259,15 @@ impl BlockCoding<'_> {
         };
         for &piece in turn {
             if self.escapes {
-                decisions.settle(Event::Escape, None, matches!(piece, Piece::Byte(_)));
+                decisions.settle(Event::Escape, None, matches!(piece, Symbol::Byte(_)));
             }
             match piece {
-                Piece::Byte(byte) => {
+                Symbol::Byte(byte) => {
                     decisions.byte(byte);
                     decisions.enter(1, || None);
                     output.left -= 1;
                 }
-                Piece::Token(row) => {
+                Symbol::Token(row) => {
                     let prediction = predictions.next()?;
                     self.outlook.look(self.engine, stream, prediction);
                     let bytes = tokens.bytes(row);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::outlook::Outlook;
 use super::times::timed;
 use crate::engine::{Cache, Engine, Logits, Prediction, Segment};
-use crate::kernels::pool::Helper;
+use crate::machine::pool::Helper;
 
 /// Rows of logits computed at once when encoding are bounded by this many entries, 16 MiB.
 const LOGITS_AT_ONCE: usize = 4 << 20;

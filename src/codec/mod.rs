@@ -23,11 +23,13 @@ mod outlook;
 pub mod plan;
 mod speculation;
 mod streams;
+mod symbol;
 mod times;
 
 pub use coder::CODED_BITS;
 pub use draft::Drafts;
 pub use language_model::costs;
+pub use symbol::Symbol;
 pub use times::Times;
 
 /// Why coded bytes cannot be what an encoder wrote.

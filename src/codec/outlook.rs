@@ -1,9 +1,9 @@
 //! What the next token will be: the language model's distribution, and with experts what this file has taught about the
 //! model, a bias on each token ([`OutputBias`]) and what followed where the model was in a like state ([`Recall`]).
 
+use crate::engine::cpu::kernels;
 use crate::engine::{Engine, Prediction};
-use crate::kernels;
-use crate::kernels::float_environment::FloatEnvironment;
+use crate::machine::float_environment::FloatEnvironment;
 use crate::predict::{OutputBias, Recall, Teacher, TokenFacts};
 
 /// The next token's distribution, token after token of a frame.

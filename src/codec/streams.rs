@@ -11,7 +11,7 @@
 //! whatever one stream teaches them, the others use from the next turn on; only where in the file they are changes with
 //! the stream. The block after goes on where the last stream ends.
 
-use crate::model::Piece;
+use crate::codec::Symbol;
 use crate::predict::{Place, Predictor};
 
 /// Tokens that a language model has seen before it is copied for other streams.
@@ -49,9 +49,9 @@ impl Places {
 }
 
 /// Divides the first stream of several where the others begin; its model has `seen` tokens.
-pub fn split_head(pieces: &[Piece], seen: u64) -> (&[Piece], &[Piece]) {
+pub fn split_head(pieces: &[Symbol], seen: u64) -> (&[Symbol], &[Symbol]) {
     let mut left = HEAD.saturating_sub(seen);
-    let ends_head = |piece: &Piece| {
+    let ends_head = |piece: &Symbol| {
         if left == 0 {
             return true;
         }
@@ -62,21 +62,21 @@ pub fn split_head(pieces: &[Piece], seen: u64) -> (&[Piece], &[Piece]) {
     pieces.split_at(head.unwrap_or(pieces.len()))
 }
 
-fn is_token(piece: &Piece) -> bool {
-    matches!(piece, Piece::Token(_))
+fn is_token(piece: &Symbol) -> bool {
+    matches!(piece, Symbol::Token(_))
 }
 
 /// The turns of streams that are known: each with its stream's number.
 #[derive(Clone)]
 pub struct Turns<'a> {
     /// What each stream has left.
-    rest: Vec<&'a [Piece]>,
+    rest: Vec<&'a [Symbol]>,
     stream: usize,
 }
 
 impl<'a> Turns<'a> {
     /// All turns of a block.
-    pub fn new(streams: &[&'a [Piece]]) -> Turns<'a> {
+    pub fn new(streams: &[&'a [Symbol]]) -> Turns<'a> {
         Turns {
             rest: streams.to_vec(),
             stream: 0,
@@ -85,7 +85,7 @@ impl<'a> Turns<'a> {
 }
 
 impl<'a> Iterator for Turns<'a> {
-    type Item = (usize, &'a [Piece]);
+    type Item = (usize, &'a [Symbol]);
 
     fn next(&mut self) -> Option<Self::Item> {
         for _ in 0..self.rest.len() {
@@ -109,14 +109,14 @@ mod tests {
 
     #[test]
     fn every_stream_has_one_turn_a_round_until_it_is_complete() {
-        use Piece::{Byte, Token};
-        let streams: [&[Piece]; 3] = [
+        use Symbol::{Byte, Token};
+        let streams: [&[Symbol]; 3] = [
             &[Token(1), Byte(2), Byte(3), Token(4), Byte(5)],
             &[],
             &[Byte(6), Token(7), Token(8), Token(9), Token(10)],
         ];
         let turns: Vec<_> = Turns::new(&streams).collect();
-        let expected: [(usize, &[Piece]); 7] = [
+        let expected: [(usize, &[Symbol]); 7] = [
             (0, &[Token(1)]),
             (2, &[Byte(6), Token(7)]),
             (0, &[Byte(2), Byte(3), Token(4)]),

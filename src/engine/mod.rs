@@ -4,13 +4,9 @@
 //! depends on the tokens before it in its stream and on nothing else: not on the rows beside it, the lengths of the
 //! calls that led to it, the number of threads, or the kernel set. `docs/NUMERICS.md` defines the result.
 
-mod attention;
-mod cache;
-pub mod float;
-mod forward;
+pub mod cpu;
 
-pub use cache::{Cache, SLACK};
-pub use forward::{Engine, EngineError, EngineOptions, Logits, Prediction, Segment};
+pub use cpu::{Cache, Engine, EngineError, EngineOptions, Logits, Prediction, SLACK, Segment};
 
 /// Version of the numerics: changes whenever any logit of any model changes by a bit.
 pub const NUMERICS_VERSION: u8 = 1;

@@ -2,8 +2,8 @@
 
 use super::counter::Counter;
 use super::logistic::squash;
-use crate::kernels::pages::Pages;
-use crate::kernels::prefetch::prefetch;
+use crate::machine::pages::Pages;
+use crate::machine::prefetch::prefetch;
 
 /// Knots of a curve: one every nat from -12 to 12.
 const KNOTS: usize = 25;

@@ -6,7 +6,7 @@
 use super::counter::Counter;
 use super::logistic::{squash, stretch};
 use super::mixer::{Mixer, Rate, Set};
-use crate::kernels::mixer::{LANES, MixerKernel};
+use crate::predict::kernels::mixer::{LANES, MixerKernel};
 
 /// Contexts of an event.
 pub const CONTEXTS: usize = 6;

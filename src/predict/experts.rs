@@ -12,7 +12,7 @@ use super::mixer::{Mixer, Rate, Set};
 use super::pixels::{self, Pixels};
 use super::predictor::{Event, Settings, TokenFacts};
 use super::record::Record;
-use crate::kernels::mixer::{LANES, MixerKernel};
+use crate::predict::kernels::mixer::{LANES, MixerKernel};
 use std::ops::Range;
 
 /// Match models: their minimum lengths, and where they look.

@@ -1,6 +1,6 @@
 //! The bytes seen so far, and after which of them a token ended.
 
-use crate::kernels::pages::Pages;
+use crate::machine::pages::Pages;
 
 /// A ring of the last bytes; positions count from the beginning of the frame.
 #[derive(Clone)]

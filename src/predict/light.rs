@@ -9,7 +9,7 @@ use super::logistic::{LOGIT_MAX, squash, stretch};
 use super::match_model::{MatchModel, Scope};
 use super::mixer::{Mixer, Rate, Set};
 use super::predictor::Event;
-use crate::kernels::mixer::{LANES, MixerKernel};
+use crate::predict::kernels::mixer::{LANES, MixerKernel};
 
 /// Orders 1 to 4 and 6, and the word.
 const CONTEXTS: usize = 6;

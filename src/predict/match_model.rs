@@ -7,8 +7,8 @@
 use super::counter::Counter;
 use super::history::History;
 use super::logistic::stretch;
-use crate::kernels::pages::Pages;
-use crate::kernels::prefetch::prefetch;
+use crate::machine::pages::Pages;
+use crate::machine::prefetch::prefetch;
 
 /// Longest match that is told apart.
 const LONGEST: u32 = 400;

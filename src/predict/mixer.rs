@@ -5,7 +5,7 @@
 //! the gradient of its own coding cost, fast at first and slower as it settles.
 
 use super::logistic::{LOGIT_MAX, squash};
-use crate::kernels::mixer::{LANES, MixerKernel};
+use crate::predict::kernels::mixer::{LANES, MixerKernel};
 
 /// A sum of the first layer, in 1/4096 nat, as an input of the second, in 1/256 nat.
 fn as_input(sum: i32) -> i32 {

@@ -12,6 +12,7 @@ mod events;
 mod experts;
 mod histories;
 mod history;
+pub mod kernels;
 mod light;
 mod logistic;
 mod match_model;

@@ -4,7 +4,7 @@ use super::experts::{self, Experts, Place};
 use super::light::Light;
 use super::logistic::PROBABILITY_BITS;
 use super::plain::Plain;
-use crate::kernels::mixer::MixerKernel;
+use crate::predict::kernels::mixer::MixerKernel;
 
 /// What the next binary decision is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

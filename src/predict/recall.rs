@@ -7,8 +7,8 @@
 //! trusted is learned for each kind of situation by expectation maximisation: a step towards the part that it had in the
 //! probability of the token that came. In integers alone.
 
-use crate::kernels::KernelSet;
-use crate::kernels::prefetch::prefetch_range;
+use crate::engine::cpu::kernels::KernelSet;
+use crate::machine::prefetch::prefetch_range;
 
 /// Most earlier states that are compared with the present one: the latest.
 const COMPARED: usize = 128;

@@ -3,8 +3,8 @@
 //! A row holds the histories of the fifteen nodes of a nibble's binary tree, behind a check byte. Four rows
 //! share a cache line and compete for it: the row whose first history has seen least gives way.
 
-use crate::kernels::pages::Pages;
-use crate::kernels::prefetch::prefetch;
+use crate::machine::pages::Pages;
+use crate::machine::prefetch::prefetch;
 
 /// A place in the table: which row.
 #[derive(Clone, Copy, Default)]

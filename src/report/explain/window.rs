@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::codec::Symbol;
 use crate::codec::costs;
 use crate::engine::{Engine, EngineOptions};
-use crate::model::Piece;
 use crate::{Error, Model};
 
 /// Windows tried, where the model's own is at least as long.
@@ -101,8 +101,8 @@ fn stretches(model: &Model, bytes: &[u8]) -> Vec<Vec<u32>> {
     let rows: Vec<u32> = pieces
         .iter()
         .filter_map(|piece| match piece {
-            Piece::Token(row) => Some(*row),
-            Piece::Byte(_) => None,
+            Symbol::Token(row) => Some(*row),
+            Symbol::Byte(_) => None,
         })
         .collect();
     let whole: Vec<&[u32]> = rows.chunks(STRETCH).collect();

@@ -1,0 +1,230 @@
+//! Attention of a few consecutive rows of one stream over the keys and values of one head.
+//!
+//! The scores are a product of quantised queries with stored keys, the softmax weights are integers, and the sum of
+//! weighted values is exact: neither the place of a key in the ring nor the rows beside a row can shift a bit.
+
+use super::cache::{Cache, Plane};
+use crate::engine::cpu::kernels::reference::MASKED;
+use crate::engine::cpu::kernels::{KernelSet, LANES, Product, Rows, Values};
+use crate::machine::prefetch::prefetch_range;
+use crate::numerics::LOG2_E;
+
+/// Bytes of values asked for before they are weighted; the kernel asks for those that follow.
+const FIRST_VALUES: usize = 16 << 10;
+
+/// Cosines and sines of the rotary angles of some positions, `head_dim / 2` of each a position.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Angles {
+    pub(super) cos: Vec<f32>,
+    pub(super) sin: Vec<f32>,
+}
+
+impl Angles {
+    /// Angles of `positions` for rotary `steps`.
+    pub(super) fn set(&mut self, steps: &[u64], positions: impl Iterator<Item = u64>) {
+        self.cos.clear();
+        self.sin.clear();
+        for position in positions {
+            for step in steps {
+                let (cos, sin) = crate::numerics::cos_sin(position.wrapping_mul(*step));
+                self.cos.push(cos);
+                self.sin.push(sin);
+            }
+        }
+    }
+
+    pub(super) fn row(&self, row: usize, pairs: usize) -> (&[f32], &[f32]) {
+        (
+            &self.cos[row * pairs..][..pairs],
+            &self.sin[row * pairs..][..pairs],
+        )
+    }
+}
+
+/// What one thread needs to attend.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scratch {
+    rotated: Vec<f32>,
+    queries: Rows,
+    sink_queries: Rows,
+    /// For each query the scores of the visible positions, in order, then 16 places for sinks.
+    scores: Vec<f32>,
+    value_scales: Vec<f32>,
+    high: Vec<u8>,
+    low: Vec<u8>,
+    sums: Vec<i32>,
+    factors: Vec<f32>,
+}
+
+/// Rows of one stream, and some of the query heads that share one key/value head.
+#[derive(Debug)]
+pub(super) struct Task<'a> {
+    pub(super) cache: &'a Cache,
+    pub(super) plane: &'a Plane,
+    /// Position of the first row in the stream.
+    pub(super) position: u64,
+    /// Rows of `heads` queries each, unrotated, `stride` apart.
+    pub(super) queries: &'a [f32],
+    pub(super) stride: usize,
+    /// Index of the first row in the angles.
+    pub(super) first: usize,
+    pub(super) rows: usize,
+    pub(super) heads: usize,
+    pub(super) head_dim: usize,
+    /// Whether keys and values are taken to lie in no cache.
+    pub(super) cold: bool,
+    /// Largest integer weight.
+    pub(super) top: f32,
+    /// `rows * heads * head_dim` results.
+    pub(super) out: &'a mut [f32],
+}
+
+impl Task<'_> {
+    pub(super) fn run(
+        &mut self,
+        kernels: KernelSet,
+        angles: &Angles,
+        sink_angles: &Angles,
+        scratch: &mut Scratch,
+    ) {
+        let (window, sinks) = (self.cache.window as u64, self.cache.sinks);
+        let last = self.position + self.rows as u64 - 1;
+        let with_sinks = sinks > 0 && last >= window;
+        // Positions in sight of any row, in whole tiles.
+        let first_tile = (self.position + 1).saturating_sub(window) / LANES as u64;
+        let tiles = (last / LANES as u64 + 1 - first_tile) as usize;
+        let base = first_tile * LANES as u64;
+        let positions = tiles * LANES;
+        let stride = positions + if with_sinks { LANES } else { 0 };
+        let queries = self.rows * self.heads;
+
+        // One product scores all queries against a run of tiles; the ring may cut the positions in two runs.
+        let ring_tiles = self.plane.ring.tiles();
+        let start = (first_tile % ring_tiles as u64) as usize;
+        let before_wrap = tiles.min(ring_tiles - start);
+        let runs = [
+            (start..start + before_wrap, 0),
+            (0..tiles - before_wrap, before_wrap * LANES),
+        ];
+
+        self.quantize_queries(kernels, angles, &mut scratch.rotated, &mut scratch.queries);
+        scratch.scores.resize(queries * stride, 0.0);
+        scratch.value_scales.resize(stride, 0.0);
+        for (tiles, column) in &runs {
+            let (keys, scales) = self.plane.ring.keys(tiles.clone());
+            let product = Product::new(
+                keys,
+                self.plane.ring.lines,
+                scales,
+                None,
+                scratch.queries.view(),
+                stride,
+            )
+            .cold(self.cold);
+            if !tiles.is_empty() {
+                kernels.product(&product, &mut scratch.scores[*column..]);
+            }
+            let (_, scales) = self.plane.ring.values(tiles.clone());
+            scratch.value_scales[*column..][..scales.len()].copy_from_slice(scales);
+        }
+        if with_sinks {
+            self.quantize_queries(
+                kernels,
+                sink_angles,
+                &mut scratch.rotated,
+                &mut scratch.sink_queries,
+            );
+            let (keys, scales) = self.plane.sinks.keys(0..1);
+            let rows = scratch.sink_queries.view();
+            let product = Product::new(keys, self.plane.sinks.lines, scales, None, rows, stride);
+            kernels.product(&product, &mut scratch.scores[positions..]);
+            scratch.value_scales[positions..].copy_from_slice(self.plane.sinks.values(0..1).1);
+        }
+
+        if self.cold {
+            // The values are next; the softmax comes before.
+            let first = self.plane.ring.values(runs[0].0.clone()).0;
+            prefetch_range(first, 0..FIRST_VALUES);
+        }
+        scratch.high.resize(queries * stride, 0);
+        scratch.low.resize(queries * stride, 0);
+        let width = self.plane.ring.width;
+        scratch.factors.clear();
+        for query in 0..queries {
+            let position = self.position + (query / self.heads) as u64;
+            let scores = &mut scratch.scores[query * stride..][..stride];
+            let left = (position + 1).saturating_sub(window);
+            scores[..(left - base) as usize].fill(MASKED);
+            scores[(position + 1 - base) as usize..positions].fill(MASKED);
+            if with_sinks {
+                // Sink j is seen here once the window has passed it.
+                scores[positions + left.min(sinks as u64) as usize..].fill(MASKED);
+            }
+            let places = query * stride..(query + 1) * stride;
+            let (high, low) = (&mut scratch.high[places.clone()], &mut scratch.low[places]);
+            scratch.factors.push(kernels.softmax(
+                scores,
+                &scratch.value_scales,
+                self.top,
+                high,
+                low,
+            ));
+        }
+
+        scratch.sums.clear();
+        scratch.sums.resize(queries * width, 0);
+        let mut add = |values: &[i8], offset: usize| {
+            let (high, low) = (&scratch.high, &scratch.low);
+            kernels.values(
+                &Values {
+                    values,
+                    width,
+                    queries,
+                    high,
+                    low,
+                    stride,
+                    offset,
+                    cold: self.cold,
+                },
+                &mut scratch.sums,
+            );
+        };
+        for (tiles, column) in runs {
+            add(self.plane.ring.values(tiles).0, column);
+        }
+        if with_sinks {
+            add(self.plane.sinks.values(0..1).0, positions);
+        }
+        for (query, out) in self.out.chunks_exact_mut(self.head_dim).enumerate() {
+            kernels.scale_sums(
+                &scratch.sums[query * width..][..self.head_dim],
+                scratch.factors[query],
+                out,
+            );
+        }
+    }
+
+    /// Rotates and quantises every query; its scale takes in 1/sqrt(head_dim) and the change to base 2.
+    fn quantize_queries(
+        &self,
+        kernels: KernelSet,
+        angles: &Angles,
+        rotated: &mut Vec<f32>,
+        out: &mut Rows,
+    ) {
+        let factor = LOG2_E / (self.head_dim as f32).sqrt();
+        rotated.resize(self.head_dim, 0.0);
+        out.resize(self.rows * self.heads, self.head_dim, 4);
+        for row in 0..self.rows {
+            let (cos, sin) = angles.row(self.first + row, self.head_dim / 2);
+            for head in 0..self.heads {
+                let query =
+                    &self.queries[row * self.stride + head * self.head_dim..][..self.head_dim];
+                kernels.rotate(query, cos, sin, rotated);
+                let index = row * self.heads + head;
+                out.set(kernels, index, rotated);
+                out.scale(index, factor);
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The keys and values of one stream: a ring of positions and, apart, the sinks.
+//!
+//! The ring holds [`SLACK`] positions more than the window, so that the rows of a chunk, or a rejected draft, never
+//! overwrite a key that a later row still sees. Position p lies in slot p modulo the ring. Keys are stored as weights
+//! are, in tiles of 16 positions, so that scores are a product of the same kernels; values lie four positions together.
+//! The first positions are stored a second time as sinks and never overwritten.
+
+use std::ops::Range;
+
+use crate::arch::config::Config;
+use crate::engine::cpu::kernels::{KernelSet, LANES};
+
+/// Positions by which a stream may run ahead or be set back.
+pub const SLACK: usize = 128;
+
+/// Keys and values of one stream, for every layer.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    pub(super) window: usize,
+    pub(super) sinks: usize,
+    slots: usize,
+    position: u64,
+    /// One past the last position ever written since the reset.
+    written: u64,
+    /// Layer by layer, key/value head by head.
+    pub(super) planes: Vec<Plane>,
+    kv_heads: usize,
+}
+
+/// Keys and values of one head of one layer.
+#[derive(Clone, Debug)]
+pub(super) struct Plane {
+    pub(super) ring: Store,
+    pub(super) sinks: Store,
+}
+
+/// Quantised keys and values of a fixed number of positions, a multiple of 16.
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    /// Lines of 64 bytes of one tile of keys.
+    pub(super) lines: usize,
+    /// Dimensions of a value, rounded up to 16.
+    pub(super) width: usize,
+    /// Tiles of 16 positions, levels plus 128.
+    keys: Vec<u8>,
+    key_scales: Vec<f32>,
+    /// Every four positions `width` times four levels.
+    values: Vec<i8>,
+    value_scales: Vec<f32>,
+}
+
+impl Store {
+    fn new(positions: usize, head_dim: usize) -> Store {
+        let (lines, width) = (head_dim.div_ceil(4), head_dim.next_multiple_of(LANES));
+        Store {
+            lines,
+            width,
+            keys: vec![128; positions * lines * 4],
+            key_scales: vec![0.0; positions],
+            values: vec![0; positions * width],
+            value_scales: vec![0.0; positions],
+        }
+    }
+
+    fn put(&mut self, slot: usize, key: &[i8], key_scale: f32, value: &[i8], value_scale: f32) {
+        let (tile, lane) = (slot / LANES, slot % LANES);
+        let tile = &mut self.keys[tile * self.lines * LANES * 4..][..self.lines * LANES * 4];
+        for (line, levels) in tile.chunks_exact_mut(LANES * 4).zip(key.chunks(4)) {
+            for (stored, level) in line[lane * 4..].iter_mut().zip(levels) {
+                *stored = (*level as u8) ^ 0x80;
+            }
+        }
+        let quad = &mut self.values[slot / 4 * self.width * 4..][..self.width * 4];
+        for (stored, level) in quad[slot % 4..].iter_mut().step_by(4).zip(value) {
+            *stored = *level;
+        }
+        self.key_scales[slot] = key_scale;
+        self.value_scales[slot] = value_scale;
+    }
+
+    /// Key tiles and scales of the positions in `tiles` of 16.
+    pub(super) fn keys(&self, tiles: Range<usize>) -> (&[u8], &[f32]) {
+        let bytes = self.lines * LANES * 4;
+        (
+            &self.keys[tiles.start * bytes..tiles.end * bytes],
+            &self.key_scales[tiles.start * LANES..tiles.end * LANES],
+        )
+    }
+
+    /// Values and scales of the positions in `tiles` of 16.
+    pub(super) fn values(&self, tiles: Range<usize>) -> (&[i8], &[f32]) {
+        let bytes = self.width * LANES;
+        (
+            &self.values[tiles.start * bytes..tiles.end * bytes],
+            &self.value_scales[tiles.start * LANES..tiles.end * LANES],
+        )
+    }
+
+    pub(super) fn tiles(&self) -> usize {
+        self.key_scales.len() / LANES
+    }
+}
+
+impl Plane {
+    /// Stores the rotated key and the value of one position. `levels` is scratch.
+    pub(super) fn put(
+        &mut self,
+        kernels: KernelSet,
+        position: u64,
+        sinks: usize,
+        key: &[f32],
+        value: &[f32],
+        levels: &mut Vec<i8>,
+    ) {
+        levels.resize(key.len() * 2, 0);
+        let (key_levels, value_levels) = levels.split_at_mut(key.len());
+        let key_scale = kernels.quantize_whole(key, key_levels);
+        let value_scale = kernels.quantize_whole(value, value_levels);
+        let slot = (position % (self.ring.tiles() * LANES) as u64) as usize;
+        self.ring
+            .put(slot, key_levels, key_scale, value_levels, value_scale);
+        if position < sinks as u64 {
+            self.sinks.put(
+                position as usize,
+                key_levels,
+                key_scale,
+                value_levels,
+                value_scale,
+            );
+        }
+    }
+}
+
+impl Cache {
+    pub(super) fn new(config: &Config, window: usize) -> Cache {
+        let slots = (window + SLACK).next_multiple_of(LANES);
+        let plane = Plane {
+            ring: Store::new(slots, config.head_dim),
+            sinks: Store::new(LANES, config.head_dim),
+        };
+        Cache {
+            window,
+            sinks: config.sinks,
+            slots,
+            position: 0,
+            written: 0,
+            planes: vec![plane; config.layers * config.kv_heads],
+            kv_heads: config.kv_heads,
+        }
+    }
+
+    /// Tokens of the stream so far.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Forgets every token from `position` on.
+    ///
+    /// # Panics
+    /// If `position` is ahead of the stream, or more than [`SLACK`] behind the furthest it ever was.
+    pub fn truncate(&mut self, position: u64) {
+        assert!(
+            position <= self.position,
+            "a stream of {} tokens cannot be cut to {position}",
+            self.position
+        );
+        let kept = self
+            .written
+            .saturating_sub((self.slots - self.window) as u64);
+        assert!(position >= kept, "keys before position {kept} are gone");
+        self.position = position;
+    }
+
+    /// Forgets everything.
+    pub fn reset(&mut self) {
+        (self.position, self.written) = (0, 0);
+    }
+
+    pub(super) fn advance(&mut self, tokens: usize) {
+        self.position += tokens as u64;
+        self.written = self.written.max(self.position);
+    }
+
+    /// The planes of one layer, one a key/value head.
+    pub(super) fn layer(&self, layer: usize) -> &[Plane] {
+        &self.planes[layer * self.kv_heads..][..self.kv_heads]
+    }
+
+    /// The planes of one layer, one a key/value head.
+    pub(super) fn layer_mut(&mut self, layer: usize) -> &mut [Plane] {
+        &mut self.planes[layer * self.kv_heads..][..self.kv_heads]
+    }
+}

@@ -1,0 +1,931 @@
+//! The forward pass of the Llama family (Llama, SmolLM2, Mistral; Qwen2's biases; Qwen3's head norms).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::attention::{Angles, Scratch, Task};
+use super::cache::{Cache, SLACK};
+use crate::engine::cpu::kernels::{KernelError, KernelSet, LANES, Product, Rows};
+use crate::engine::fits_caches;
+use crate::machine::float_environment::FloatEnvironment;
+use crate::machine::pool::{Helper, Pool};
+use crate::packed::quantize::tiled_offset;
+use crate::packed::{Matrix, PackedError, PackedModel, Place};
+
+/// Rows of one pass through the layers.
+const PASS: usize = SLACK;
+/// Queries that one attention task aims at.
+const TASK_QUERIES: usize = 12;
+
+/// An engine that cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The model lacks something.
+    #[error(transparent)]
+    Model(#[from] PackedError),
+    /// The kernel set asked for cannot be had.
+    #[error(transparent)]
+    Kernels(#[from] KernelError),
+}
+
+/// How to run; no option changes a bit of the result.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineOptions {
+    /// Kernel set; by default the one that `LLMZIP_KERNELS` names, or the fastest.
+    pub kernels: Option<KernelSet>,
+    /// Threads; 0 for as many as there are processors.
+    pub threads: usize,
+}
+
+/// A model ready to run.
+#[derive(Debug)]
+pub struct Engine {
+    model: Arc<PackedModel>,
+    kernels: KernelSet,
+    pool: Pool,
+    weights: Weights,
+    /// Positions that attention sees; the model's own but for measurements.
+    window: usize,
+    /// Workspaces not in use.
+    idle: Mutex<Vec<Workspace>>,
+}
+
+/// Tokens of one stream to run.
+#[derive(Debug)]
+pub struct Segment<'a> {
+    /// The stream so far; the tokens are added to it.
+    pub cache: &'a mut Cache,
+    /// Input rows of the model.
+    pub tokens: &'a [u32],
+}
+
+/// Rows of logits: fixed-point log2 units of 2^-16 bit. With each, the state that it was computed from.
+#[derive(Clone, Debug, Default)]
+pub struct Logits {
+    values: Vec<i32>,
+    /// Of every row what the output layer sees, in levels of its own.
+    states: Vec<i8>,
+    width: usize,
+    rows: usize,
+    vocab: usize,
+    stride: usize,
+}
+
+/// What the model says of the token behind one row.
+#[derive(Clone, Copy, Debug)]
+pub struct Prediction<'a> {
+    /// As [`Logits::row`] gives them.
+    pub logits: &'a [i32],
+    /// What the output layer computed them from: `hidden` numbers, of which the greatest magnitude is 127.
+    pub state: &'a [i8],
+}
+
+impl Logits {
+    /// No rows yet.
+    pub fn new() -> Logits {
+        Logits::default()
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The logits of one row, one for each output row of the model.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, row: usize) -> &[i32] {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        &self.values[row * self.stride..][..self.vocab]
+    }
+
+    /// Logits and state of one row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn prediction(&self, row: usize) -> Prediction<'_> {
+        Prediction {
+            logits: self.row(row),
+            state: &self.states[row * self.width..][..self.width],
+        }
+    }
+
+    fn resize(&mut self, rows: usize, vocab: usize, width: usize) {
+        (self.rows, self.vocab, self.stride) = (rows, vocab, vocab.next_multiple_of(LANES));
+        self.values.resize(rows * self.stride, 0);
+        self.width = width;
+        self.states.resize(rows * width, 0);
+    }
+}
+
+/// A matrix of the packed model and its bias, padded to whole tiles.
+#[derive(Debug)]
+struct Linear {
+    place: Place,
+    bias: Option<Vec<f32>>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    attn_norm: Vec<f32>,
+    qkv: Linear,
+    /// Weights of the query and key norms, if the model has them.
+    head_norms: Option<(Vec<f32>, Vec<f32>)>,
+    out: Linear,
+    ffn_norm: Vec<f32>,
+    gate_up: Linear,
+    down: Linear,
+}
+
+#[derive(Debug)]
+struct Weights {
+    embed: Linear,
+    layers: Vec<Layer>,
+    final_norm: Vec<f32>,
+    head: Linear,
+    rope_steps: Vec<u64>,
+}
+
+impl Weights {
+    fn new(model: &PackedModel) -> Result<Weights, PackedError> {
+        let config = model.config();
+        let linear = |name: &str| -> Result<Linear, PackedError> {
+            let place = model.locate(name)?;
+            let bias = model.at(&place).bias.map(|bias| {
+                let mut bias = bias.to_vec();
+                bias.resize(bias.len().next_multiple_of(LANES), 0.0);
+                bias
+            });
+            Ok(Linear { place, bias })
+        };
+        let floats = |name: &str| model.floats(name).map(<[f32]>::to_vec);
+        let layers = (0..config.layers).map(|layer| {
+            let name = |part: &str| format!("layer.{layer}.{part}");
+            let head_norms = if config.qk_norm {
+                Some((
+                    floats(&name("q_norm.weight"))?,
+                    floats(&name("k_norm.weight"))?,
+                ))
+            } else {
+                None
+            };
+            Ok(Layer {
+                attn_norm: floats(&name("attn_norm.weight"))?,
+                qkv: linear(&name("qkv"))?,
+                head_norms,
+                out: linear(&name("out"))?,
+                ffn_norm: floats(&name("ffn_norm.weight"))?,
+                gate_up: linear(&name("gate_up"))?,
+                down: linear(&name("down"))?,
+            })
+        });
+        let head = if config.tied { "embed" } else { "head" };
+        Ok(Weights {
+            layers: layers.collect::<Result<_, PackedError>>()?,
+            embed: linear("embed")?,
+            final_norm: floats("final_norm.weight")?,
+            head: linear(head)?,
+            rope_steps: model.rope_steps(),
+        })
+    }
+}
+
+/// Buffers of one pass; R rows.
+#[derive(Debug, Default)]
+struct Workspace {
+    /// Residual stream, R x hidden.
+    x: Vec<f32>,
+    /// Queries, keys and values, R x qkv rows (padded to 16).
+    qkv: Vec<f32>,
+    /// Attention's output, kv_heads x R x (heads_per_kv * head_dim).
+    attended: Vec<f32>,
+    /// Output of a projection back to the residual stream, R x hidden (padded to 16).
+    projected: Vec<f32>,
+    /// Gate and up, R x 2 intermediate (padded to 16).
+    wide: Vec<f32>,
+    /// Input of the next product.
+    rows: Rows,
+    angles: Angles,
+    sink_angles: Angles,
+    threads: Vec<ThreadSpace>,
+    logits: Vec<Vec<f32>>,
+}
+
+/// Buffers of one thread.
+#[derive(Debug, Default)]
+struct ThreadSpace {
+    row: Vec<f32>,
+    levels: Vec<i8>,
+    attention: Scratch,
+}
+
+/// Consecutive tokens of one segment within a pass.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    segment: usize,
+    /// First token, within the segment.
+    start: usize,
+    len: usize,
+    /// First row, within the pass.
+    row: usize,
+    /// First row, within the logits.
+    logits_row: usize,
+}
+
+impl Engine {
+    /// Prepares `model` to run.
+    ///
+    /// # Errors
+    /// If the model lacks a tensor or the kernel set cannot be had.
+    pub fn new(model: Arc<PackedModel>, options: EngineOptions) -> Result<Engine, EngineError> {
+        let kernels = match options.kernels {
+            Some(kernels) => kernels,
+            None => KernelSet::choose()?,
+        };
+        let threads = match options.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let weights = Weights::new(&model)?;
+        Ok(Engine {
+            window: model.config().window,
+            model,
+            kernels,
+            pool: Pool::new(threads),
+            weights,
+            idle: Mutex::default(),
+        })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<PackedModel> {
+        &self.model
+    }
+
+    /// The kernel set in use.
+    pub fn kernels(&self) -> KernelSet {
+        self.kernels
+    }
+
+    /// Whether weights, keys and values are too many for the processor's caches.
+    fn is_cold(&self) -> bool {
+        !fits_caches(self.model.size())
+    }
+
+    /// Threads that take part in a forward pass.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// Makes the calling thread the helper of those that run forward passes, if they are several and have none.
+    pub fn helper(&self) -> Option<Helper<'_>> {
+        self.pool.helper()
+    }
+
+    /// An empty stream.
+    pub fn new_cache(&self) -> Cache {
+        Cache::new(self.model.config(), self.window)
+    }
+
+    /// The same engine with a window of at most `window` positions, at least one. For measurements: what is coded with it
+    /// is in no format.
+    #[must_use]
+    pub fn with_window(self, window: usize) -> Engine {
+        let window = window.clamp(1, self.window);
+        Engine { window, ..self }
+    }
+
+    /// Runs the tokens of every segment and writes one row of logits for each token, segment after segment.
+    ///
+    /// # Panics
+    /// If a token is not an input row of the model, or a cache is of another model.
+    pub fn forward(&self, segments: &mut [Segment<'_>], logits: &mut Logits) {
+        let _environment = FloatEnvironment::enter();
+        let config = self.model.config();
+        logits.resize(
+            segments.iter().map(|segment| segment.tokens.len()).sum(),
+            config.vocab,
+            config.hidden,
+        );
+        let mut workspace = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .unwrap_or_default();
+        workspace
+            .threads
+            .resize_with(self.threads(), Default::default);
+        workspace.logits.resize_with(self.threads(), Vec::new);
+
+        let mut parts: Vec<Part> = Vec::new();
+        let mut rows = 0;
+        let mut logits_row = 0;
+        for segment in 0..segments.len() {
+            let mut start = 0;
+            while start < segments[segment].tokens.len() {
+                // A stream's rows follow one another, so a pass never holds two parts of one segment.
+                let len = (segments[segment].tokens.len() - start).min(PASS - rows);
+                parts.push(Part {
+                    segment,
+                    start,
+                    len,
+                    row: rows,
+                    logits_row,
+                });
+                (start, rows, logits_row) = (start + len, rows + len, logits_row + len);
+                if rows == PASS {
+                    self.pass(&mut workspace, segments, &parts, logits);
+                    parts.clear();
+                    rows = 0;
+                }
+            }
+        }
+        if rows > 0 {
+            self.pass(&mut workspace, segments, &parts, logits);
+        }
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(workspace);
+    }
+
+    /// One pass of at most [`PASS`] rows through all layers.
+    fn pass(
+        &self,
+        ws: &mut Workspace,
+        segments: &mut [Segment<'_>],
+        parts: &[Part],
+        logits: &mut Logits,
+    ) {
+        let config = self.model.config();
+        let rows: usize = parts.iter().map(|part| part.len).sum();
+        let positions = || {
+            parts.iter().flat_map(|part| {
+                let first = segments[part.segment].cache.position();
+                first..first + part.len as u64
+            })
+        };
+        // A sink that the window has passed keeps the distance it had then.
+        let furthest = (self.window + config.sinks).saturating_sub(1) as u64;
+        ws.angles.set(&self.weights.rope_steps, positions());
+        ws.sink_angles.set(
+            &self.weights.rope_steps,
+            positions().map(|position| position.min(furthest)),
+        );
+
+        ws.x.resize(rows * config.hidden, 0.0);
+        let embed = self.model.at(&self.weights.embed.place);
+        let tokens = parts
+            .iter()
+            .flat_map(|part| &segments[part.segment].tokens[part.start..][..part.len]);
+        for (x, token) in ws.x.chunks_exact_mut(config.hidden).zip(tokens) {
+            embed_token(&embed, *token, x);
+        }
+
+        for (index, layer) in self.weights.layers.iter().enumerate() {
+            // x += attention(norm(x))
+            self.norm_and_quantize(ws, &layer.attn_norm, false);
+            self.linear(&layer.qkv, &ws.rows, &mut ws.qkv);
+            if let Some((q_norm, k_norm)) = &layer.head_norms {
+                self.normalize_heads(ws, q_norm, k_norm);
+            }
+            self.store_keys_and_values(ws, segments, parts, index);
+            self.attend(ws, segments, parts, index);
+            self.quantize_attended(ws, rows);
+            self.linear(&layer.out, &ws.rows, &mut ws.projected);
+
+            // x += down(silu(gate(norm(x))) * up(norm(x)))
+            self.norm_and_quantize(ws, &layer.ffn_norm, true);
+            self.linear(&layer.gate_up, &ws.rows, &mut ws.wide);
+            self.gate_and_quantize(ws, rows);
+            self.linear(&layer.down, &ws.rows, &mut ws.projected);
+            self.add_projected(ws);
+        }
+
+        self.norm_and_quantize(ws, &self.weights.final_norm, false);
+        self.store_states(ws, parts, logits);
+        let head = self.model.at(&self.weights.head.place);
+        let head = Matrix {
+            rows: config.vocab,
+            ..head
+        };
+        let stride = config.vocab.next_multiple_of(LANES);
+        let product = Product::of(&head, None, ws.rows.view(), stride).cold(self.is_cold());
+        let starts: Vec<usize> = parts
+            .iter()
+            .flat_map(|part| (0..part.len).map(|row| (part.logits_row + row) * logits.stride))
+            .collect();
+        self.kernels.logits_in(
+            &self.pool,
+            &product,
+            &mut ws.logits,
+            &starts,
+            &mut logits.values,
+        );
+
+        for part in parts {
+            segments[part.segment].cache.advance(part.len);
+        }
+    }
+
+    /// `out = rows * matrix`, resized to whole tiles a row.
+    fn linear(&self, linear: &Linear, rows: &Rows, out: &mut Vec<f32>) {
+        let matrix = self.model.at(&linear.place);
+        let stride = matrix.rows.next_multiple_of(LANES);
+        let view = rows.view();
+        out.resize(rows.count() * stride, 0.0);
+        self.kernels.product_in(
+            &self.pool,
+            &Product::of(&matrix, linear.bias.as_deref(), view, stride).cold(self.is_cold()),
+            out,
+        );
+    }
+
+    /// `x += projected` if `add`; then the norm of x, quantised, becomes the input of the next product.
+    fn norm_and_quantize(&self, ws: &mut Workspace, weight: &[f32], add: bool) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let count = ws.x.len() / config.hidden;
+        ws.rows.resize(count, config.hidden, config.group);
+        let stride = config.hidden.next_multiple_of(LANES);
+        ws.projected.resize(count * stride, 0.0);
+        let rows = ws
+            .rows
+            .slots()
+            .zip(ws.x.chunks_exact_mut(config.hidden))
+            .zip(ws.projected.chunks_exact(stride));
+        self.each_row(&mut ws.threads, rows, |thread, ((slot, x), projected)| {
+            if add {
+                kernels.add(x, &projected[..config.hidden]);
+            }
+            thread.row.resize(config.hidden, 0.0);
+            kernels.rms_norm(x, weight, config.norm_eps, &mut thread.row);
+            slot.set(kernels, &thread.row);
+        });
+    }
+
+    /// Keeps what the output layer sees, each row in whole levels.
+    fn store_states(&self, ws: &Workspace, parts: &[Part], logits: &mut Logits) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let mut normed = vec![0.0; config.hidden];
+        let rows = (parts.iter()).flat_map(|part| part.logits_row..part.logits_row + part.len);
+        for (row, x) in rows.zip(ws.x.chunks_exact(config.hidden)) {
+            kernels.rms_norm(x, &self.weights.final_norm, config.norm_eps, &mut normed);
+            let state = &mut logits.states[row * config.hidden..][..config.hidden];
+            kernels.quantize_whole(&normed, state);
+        }
+    }
+
+    /// `x += projected`.
+    fn add_projected(&self, ws: &mut Workspace) {
+        let hidden = self.model.config().hidden;
+        let projected = ws.projected.chunks_exact(hidden.next_multiple_of(LANES));
+        for (x, projected) in ws.x.chunks_exact_mut(hidden).zip(projected) {
+            self.kernels.add(x, &projected[..hidden]);
+        }
+    }
+
+    /// Norms every query and key head on its own.
+    fn normalize_heads(&self, ws: &mut Workspace, q_norm: &[f32], k_norm: &[f32]) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let stride = config.qkv_rows().next_multiple_of(LANES);
+        let heads = config.heads;
+        self.each_row(
+            &mut ws.threads,
+            ws.qkv.chunks_exact_mut(stride),
+            |thread, row| {
+                thread.row.resize(config.head_dim, 0.0);
+                let normed = row
+                    .chunks_exact_mut(config.head_dim)
+                    .take(heads + config.kv_heads);
+                for (index, head) in normed.enumerate() {
+                    let weight = if index < heads { q_norm } else { k_norm };
+                    kernels.rms_norm(head, weight, config.norm_eps, &mut thread.row);
+                    head.copy_from_slice(&thread.row);
+                }
+            },
+        );
+    }
+
+    /// Rotates the new keys and stores them and the new values in the caches.
+    fn store_keys_and_values(
+        &self,
+        ws: &mut Workspace,
+        segments: &mut [Segment<'_>],
+        parts: &[Part],
+        layer: usize,
+    ) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let stride = config.qkv_rows().next_multiple_of(LANES);
+        let (dim, qkv, angles) = (config.head_dim, &ws.qkv, &ws.angles);
+        let (first_key, first_value) = (config.heads * dim, (config.heads + config.kv_heads) * dim);
+        let mut planes = Vec::with_capacity(parts.len() * config.kv_heads);
+        for (index, segment) in segments.iter_mut().enumerate() {
+            let Some(part) = parts.iter().find(|part| part.segment == index) else {
+                continue;
+            };
+            let (position, sinks) = (segment.cache.position(), config.sinks);
+            let heads = segment.cache.layer_mut(layer).iter_mut().enumerate();
+            planes.extend(heads.map(|(head, plane)| (plane, head, *part, position, sinks)));
+        }
+        let store = |thread: &mut ThreadSpace, item: &mut (_, usize, Part, u64, usize)| {
+            let (plane, head, part, position, sinks): &mut (&mut super::cache::Plane, _, _, _, _) =
+                item;
+            thread.row.resize(dim, 0.0);
+            for row in 0..part.len {
+                let values = &qkv[(part.row + row) * stride..][..stride];
+                let (cos, sin) = angles.row(part.row + row, dim / 2);
+                kernels.rotate(
+                    &values[first_key + *head * dim..][..dim],
+                    cos,
+                    sin,
+                    &mut thread.row,
+                );
+                let value = &values[first_value + *head * dim..][..dim];
+                plane.put(
+                    kernels,
+                    *position + row as u64,
+                    *sinks,
+                    &thread.row,
+                    value,
+                    &mut thread.levels,
+                );
+            }
+        };
+        if qkv.len() / stride < SERIAL_ROWS {
+            planes
+                .iter_mut()
+                .for_each(|item| store(&mut ws.threads[0], item));
+        } else {
+            self.pool.for_each(&mut ws.threads, &mut planes, store);
+        }
+    }
+
+    /// Attention of every new row.
+    fn attend(&self, ws: &mut Workspace, segments: &[Segment<'_>], parts: &[Part], layer: usize) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let stride = config.qkv_rows().next_multiple_of(LANES);
+        let (dim, heads) = (config.head_dim, config.heads_per_kv());
+        let rows = ws.qkv.len() / stride;
+        ws.attended.resize(rows * config.heads * dim, 0.0);
+        let top = self.largest_weight();
+        // Few rows: heads apart, so that every thread has some. Many: as many rows together as fill the registers.
+        let apart = rows * config.kv_heads < 4 * self.threads();
+        let together = if apart {
+            1
+        } else {
+            (TASK_QUERIES / heads).max(1)
+        };
+        let mut tasks = Vec::new();
+        for (kv_head, mut plane_out) in ws.attended.chunks_exact_mut(rows * heads * dim).enumerate()
+        {
+            for part in parts {
+                let cache = &*segments[part.segment].cache;
+                let plane = &cache.layer(layer)[kv_head];
+                let mut row = 0;
+                while row < part.len {
+                    let count = together.min(part.len - row);
+                    let per_task = if apart { 1 } else { heads };
+                    for head in (0..heads).step_by(per_task) {
+                        let (out, rest) = plane_out.split_at_mut(count * per_task * dim);
+                        plane_out = rest;
+                        tasks.push(Task {
+                            cache,
+                            plane,
+                            position: cache.position() + row as u64,
+                            queries: &ws.qkv
+                                [(part.row + row) * stride + (kv_head * heads + head) * dim..],
+                            stride,
+                            first: part.row + row,
+                            rows: count,
+                            heads: per_task,
+                            head_dim: dim,
+                            cold: self.is_cold(),
+                            top,
+                            out,
+                        });
+                    }
+                    row += count;
+                }
+            }
+        }
+        let (angles, sink_angles) = (&ws.angles, &ws.sink_angles);
+        self.pool
+            .for_each(&mut ws.threads, &mut tasks, |thread, task| {
+                task.run(kernels, angles, sink_angles, &mut thread.attention);
+            });
+    }
+
+    /// Largest integer softmax weight: `2^b - 1` with b at most 14, such that no sum of weighted values overflows.
+    fn largest_weight(&self) -> f32 {
+        let config = self.model.config();
+        let keys = (config.window + config.sinks) as i64;
+        let bits = (1..=14)
+            .rev()
+            .find(|bits| keys * 127 * ((1i64 << bits) - 1) < 1 << 31)
+            .unwrap_or(1);
+        ((1u32 << bits) - 1) as f32
+    }
+
+    /// The attention's output, heads in order, becomes the input of the next product.
+    fn quantize_attended(&self, ws: &mut Workspace, count: usize) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let shared = config.heads_per_kv() * config.head_dim;
+        ws.rows
+            .resize(count, config.heads * config.head_dim, config.group);
+        let attended = &ws.attended;
+        self.each_row(
+            &mut ws.threads,
+            ws.rows.slots().enumerate(),
+            |thread, (row, slot)| {
+                thread.row.clear();
+                for plane in attended.chunks_exact(count * shared) {
+                    thread
+                        .row
+                        .extend_from_slice(&plane[*row * shared..][..shared]);
+                }
+                slot.set(kernels, &thread.row);
+            },
+        );
+    }
+
+    /// silu(gate) * up, quantised, becomes the input of the next product.
+    fn gate_and_quantize(&self, ws: &mut Workspace, count: usize) {
+        let (kernels, width) = (self.kernels, self.model.config().intermediate);
+        ws.rows.resize(count, width, self.model.config().group);
+        let wide = ws.wide.chunks_exact((2 * width).next_multiple_of(LANES));
+        self.each_row(
+            &mut ws.threads,
+            ws.rows.slots().zip(wide),
+            |thread, (slot, wide)| {
+                thread.row.resize(width, 0.0);
+                kernels.gated(&wide[..width], &wide[width..2 * width], &mut thread.row);
+                slot.set(kernels, &thread.row);
+            },
+        );
+    }
+
+    /// Does the same for every row: at once where there are few, shared by the threads where there are many.
+    fn each_row<T: Send>(
+        &self,
+        threads: &mut [ThreadSpace],
+        rows: impl Iterator<Item = T>,
+        work: impl Fn(&mut ThreadSpace, &mut T) + Sync,
+    ) {
+        let mut rows: Vec<T> = rows.collect();
+        if rows.len() < SERIAL_ROWS {
+            rows.iter_mut().for_each(|row| work(&mut threads[0], row));
+            return;
+        }
+        let mut chunks: Vec<&mut [T]> = rows.chunks_mut(4).collect();
+        self.pool.for_each(threads, &mut chunks, |thread, rows| {
+            rows.iter_mut().for_each(|row| work(thread, row))
+        });
+    }
+}
+
+/// Fewer rows than this are not worth waking other threads for.
+const SERIAL_ROWS: usize = 8;
+
+/// The embedding of one token.
+fn embed_token(embed: &Matrix<'_>, token: u32, x: &mut [f32]) {
+    let row = token as usize;
+    assert!(row < embed.rows, "token {row} of {}", embed.rows);
+    let scale = embed.scales[row];
+    for (column, x) in x.iter_mut().enumerate() {
+        let level = i32::from(embed.tiles[tiled_offset(row, column, embed.columns)]) - 128;
+        *x = level as f32 * scale;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::config::{Config, tests::tiny};
+    use crate::packed::random;
+
+    fn engine(config: &Config, kernels: KernelSet, threads: usize) -> Engine {
+        let model = Arc::new(PackedModel::from_bytes(&random::model(config)).unwrap());
+        Engine::new(
+            model,
+            EngineOptions {
+                kernels: Some(kernels),
+                threads,
+            },
+        )
+        .unwrap()
+    }
+
+    fn tokens(config: &Config, len: usize, seed: u64) -> Vec<u32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u32 % config.inputs as u32
+        };
+        (0..len).map(|_| next()).collect()
+    }
+
+    /// Logits of a stream run in chunks of the given lengths, over and over.
+    fn run(engine: &Engine, tokens: &[u32], chunks: &[usize]) -> Vec<Vec<i32>> {
+        let (mut cache, mut logits, mut rows) = (engine.new_cache(), Logits::new(), Vec::new());
+        let mut lengths = chunks.iter().cycle();
+        while rows.len() < tokens.len() {
+            let len = (*lengths.next().unwrap()).min(tokens.len() - rows.len());
+            let tokens = &tokens[rows.len()..][..len];
+            engine.forward(
+                &mut [Segment {
+                    cache: &mut cache,
+                    tokens,
+                }],
+                &mut logits,
+            );
+            rows.extend((0..len).map(|row| logits.row(row).to_vec()));
+        }
+        assert_eq!(cache.position(), tokens.len() as u64);
+        rows
+    }
+
+    fn variants() -> Vec<Config> {
+        let base = tiny();
+        vec![
+            base.clone(),
+            Config {
+                qk_norm: true,
+                attention_bias: true,
+                tied: false,
+                ..base.clone()
+            },
+            Config {
+                heads: 3,
+                kv_heads: 3,
+                head_dim: 64,
+                hidden: 192,
+                window: 48,
+                sinks: 0,
+                ..base.clone()
+            },
+            Config {
+                heads: 6,
+                kv_heads: 1,
+                head_dim: 80,
+                hidden: 64,
+                intermediate: 128,
+                window: 33,
+                ..base
+            },
+        ]
+    }
+
+    #[test]
+    fn chunks_threads_and_kernels_do_not_change_a_bit() {
+        for config in variants() {
+            let tokens = tokens(&config, 300, 1);
+            let want = run(&engine(&config, KernelSet::REFERENCE, 1), &tokens, &[1]);
+            for kernels in KernelSet::available() {
+                for (threads, chunks) in [
+                    (1, &[300][..]),
+                    (3, &[1, 64, 2, 17, 3]),
+                    (2, &[128]),
+                    (2, &[1, 1, 5]),
+                ] {
+                    let got = run(&engine(&config, kernels, threads), &tokens, chunks);
+                    let differs = want.iter().zip(&got).position(|(want, got)| want != got);
+                    assert_eq!(
+                        differs,
+                        None,
+                        "{} {threads} {chunks:?} {config:?}",
+                        kernels.name()
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_cut_is_that_of_a_model_with_a_shorter_one() {
+        let long = Config {
+            window: 96,
+            ..tiny()
+        };
+        let short = Config {
+            window: 20,
+            ..tiny()
+        };
+        let tokens = tokens(&long, 200, 5);
+        let kernels = KernelSet::choose().unwrap();
+        let cut = engine(&long, kernels, 1).with_window(20);
+        let want = run(&engine(&short, kernels, 1), &tokens, &[64]);
+        assert!(run(&cut, &tokens, &[64]) == want);
+        assert!(run(&cut.with_window(1000), &tokens, &[1]) == want);
+        assert!(run(&engine(&long, kernels, 1), &tokens, &[64]) != want);
+    }
+
+    #[test]
+    fn streams_side_by_side_do_not_disturb_each_other() {
+        let config = tiny();
+        let engine = engine(&config, KernelSet::choose().unwrap(), 2);
+        let streams: Vec<Vec<u32>> = (0..5)
+            .map(|stream| tokens(&config, 90 + 40 * stream, stream as u64))
+            .collect();
+        let alone: Vec<_> = streams
+            .iter()
+            .map(|tokens| run(&engine, tokens, &[50]))
+            .collect();
+        let mut caches: Vec<Cache> = streams.iter().map(|_| engine.new_cache()).collect();
+        let mut logits = Logits::new();
+        let mut done = vec![0; streams.len()];
+        for step in 0.. {
+            let mut segments = Vec::new();
+            let mut wanted = Vec::new();
+            for (index, cache) in caches.iter_mut().enumerate() {
+                // Some segments are empty, and together they are longer than a pass.
+                let len = (step * 7 + index * 31) % 83;
+                let len = len.min(streams[index].len() - done[index]);
+                segments.push(Segment {
+                    cache,
+                    tokens: &streams[index][done[index]..][..len],
+                });
+                wanted.extend(&alone[index][done[index]..][..len]);
+                done[index] += len;
+            }
+            engine.forward(&mut segments, &mut logits);
+            assert_eq!(logits.rows(), wanted.len());
+            for (row, want) in wanted.into_iter().enumerate() {
+                assert_eq!(logits.row(row), want);
+            }
+            if done
+                .iter()
+                .zip(&streams)
+                .all(|(done, tokens)| *done == tokens.len())
+            {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn a_rejected_draft_leaves_no_trace() {
+        let config = tiny();
+        let engine = engine(&config, KernelSet::choose().unwrap(), 1);
+        let text = tokens(&config, 240, 7);
+        let want = run(&engine, &text, &[240]);
+        let (mut cache, mut logits) = (engine.new_cache(), Logits::new());
+        for (index, token) in text.iter().enumerate() {
+            let mut draft = tokens(&config, [1, 9, SLACK][index % 3], index as u64);
+            draft[0] = *token;
+            engine.forward(
+                &mut [Segment {
+                    cache: &mut cache,
+                    tokens: &draft,
+                }],
+                &mut logits,
+            );
+            assert_eq!(logits.row(0), want[index], "token {index}");
+            cache.truncate(index as u64 + 1);
+        }
+    }
+
+    #[test]
+    fn a_reset_stream_is_a_new_one() {
+        let config = tiny();
+        let engine = engine(&config, KernelSet::choose().unwrap(), 1);
+        let text = tokens(&config, 60, 3);
+        let want = run(&engine, &text, &[60]);
+        let (mut cache, mut logits) = (engine.new_cache(), Logits::new());
+        engine.forward(
+            &mut [Segment {
+                cache: &mut cache,
+                tokens: &tokens(&config, 77, 4),
+            }],
+            &mut logits,
+        );
+        cache.reset();
+        engine.forward(
+            &mut [Segment {
+                cache: &mut cache,
+                tokens: &text,
+            }],
+            &mut logits,
+        );
+        assert!((0..60).all(|row| logits.row(row) == want[row]));
+    }
+
+    #[test]
+    #[should_panic(expected = "are gone")]
+    fn keys_that_were_overwritten_cannot_be_asked_for() {
+        let config = tiny();
+        let engine = engine(&config, KernelSet::REFERENCE, 1);
+        let mut cache = engine.new_cache();
+        engine.forward(
+            &mut [Segment {
+                cache: &mut cache,
+                tokens: &tokens(&config, 200, 4),
+            }],
+            &mut Logits::new(),
+        );
+        cache.truncate(40);
+    }
+}

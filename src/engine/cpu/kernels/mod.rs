@@ -1,0 +1,629 @@
+//! Integer products and fixed-order float operations: a reference and one file an instruction set that equals it.
+//!
+//! [`reference`] defines the results. The sets for AVX2, AVX-512 VNNI and NEON with dot products are chosen at run time
+//! and give the same bits; `LLMZIP_KERNELS` forces one. This module checks every size, so that the kernels may trust
+//! what they are given; it knows slices, and nothing of transformers.
+
+mod float;
+pub mod reference;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512vnni;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use crate::arch::config::{GROUP, TILE};
+use crate::machine::pool::{Pool, Raw};
+use crate::packed::Matrix;
+
+/// Stripes of every reduction, and output rows of a tile.
+pub const LANES: usize = 16;
+const _: () = assert!(LANES == TILE);
+/// Lines of a tile, of four columns each, that make one quantisation group.
+const LINES_PER_GROUP: usize = GROUP / 4;
+/// Bytes of one line of a tile.
+const LINE: usize = LANES * 4;
+
+/// A set of kernels that this processor can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelSet(Set);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    Reference,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    #[cfg(target_arch = "aarch64")]
+    NeonDot,
+}
+
+/// A kernel set that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KernelError {
+    /// No set has this name.
+    #[error("unknown kernel set {got:?}, expected one of reference, avx2, avx512, neon")]
+    Unknown {
+        /// The name given.
+        got: String,
+    },
+    /// The set exists, but this processor lacks its instructions.
+    #[error("this processor cannot run the kernel set {got:?}")]
+    Unsupported {
+        /// The name given.
+        got: String,
+    },
+}
+
+/// Calls the same function of whichever module the set names.
+macro_rules! dispatch {
+    ($set:expr, $operation:ident ( $($argument:expr),* $(,)? )) => {
+        // SAFETY: a set is only made after its instructions were detected; what the operation itself asks for is
+        // said where it is called.
+        unsafe {
+            match $set.0 {
+                Set::Reference => reference::$operation($($argument),*),
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx2 => avx2::$operation($($argument),*),
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx512Vnni => avx512vnni::$operation($($argument),*),
+                #[cfg(target_arch = "aarch64")]
+                Set::NeonDot => neon::$operation($($argument),*),
+            }
+        }
+    };
+}
+
+/// Compiles the shared operations of the reference for the instructions of one set.
+macro_rules! instantiate {
+    ($features:literal) => {
+        $crate::engine::cpu::kernels::instantiate! { $features;
+            fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]);
+            fn quantize(x: &[f32], levels: &mut [i8], scales: &mut [f32], corrections: &mut [i32]);
+            fn quantize_whole(x: &[f32], levels: &mut [i8]) -> f32;
+            fn gated(gate: &[f32], up: &[f32], out: &mut [f32]);
+            fn add(x: &mut [f32], y: &[f32]);
+            fn rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]);
+            fn softmax(scores: &mut [f32], value_scales: &[f32], top: f32, high: &mut [u8], low: &mut [u8]) -> f32;
+            fn scale_sums(sums: &[i32], factor: f32, out: &mut [f32]);
+            fn logits(x: &[f32], out: &mut [i32]);
+            fn dots(query: &[i8], rows: &[i8], chosen: &[u32], products: &mut [i32]);
+            fn distribution(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut [u64]);
+            fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32]);
+            fn float_weighted(weights: &[f32], values: &[f32], out: &mut [f32]);
+        }
+    };
+    ($features:literal; $(fn $operation:ident($($name:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        $(
+            /// The operation of the same name in the reference.
+            #[target_feature(enable = $features)]
+            pub fn $operation($($name: $type),*) $(-> $result)? {
+                $crate::engine::cpu::kernels::reference::$operation($($name),*)
+            }
+        )*
+    };
+}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use instantiate;
+
+/// Cuts `count` into as few ranges as there can be of at most `most`, all about as long: 8 by 6 are 4 and 4, not 6 and 2.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+fn shares(count: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = count.div_ceil(most);
+    (0..parts).map(move |part| count * part / parts..count * (part + 1) / parts)
+}
+
+impl KernelSet {
+    /// Plain Rust: the definition.
+    pub const REFERENCE: KernelSet = KernelSet(Set::Reference);
+
+    /// The fastest set of this processor, or the one that the environment variable `LLMZIP_KERNELS` names.
+    ///
+    /// # Errors
+    /// If the variable names a set that does not exist or cannot run here.
+    pub fn choose() -> Result<KernelSet, KernelError> {
+        match std::env::var("LLMZIP_KERNELS") {
+            Ok(name) if !name.is_empty() => Self::named(&name),
+            _ => Ok(Self::available().pop().unwrap_or(Self::REFERENCE)),
+        }
+    }
+
+    /// The set called `name`: `reference`, `avx2`, `avx512` or `neon`.
+    ///
+    /// # Errors
+    /// If there is no such set or this processor cannot run it.
+    pub fn named(name: &str) -> Result<KernelSet, KernelError> {
+        let found = Self::available().into_iter().find(|set| set.name() == name);
+        found.ok_or_else(|| match name {
+            "avx2" | "avx512" | "neon" => KernelError::Unsupported { got: name.into() },
+            _ => KernelError::Unknown { got: name.into() },
+        })
+    }
+
+    /// Every set that this processor can run, the fastest last.
+    pub fn available() -> Vec<KernelSet> {
+        #[cfg_attr(
+            not(any(target_arch = "x86_64", target_arch = "aarch64")),
+            expect(unused_mut)
+        )]
+        let mut sets = vec![KernelSet::REFERENCE];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") {
+                sets.push(KernelSet(Set::Avx2));
+            }
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vnni")
+            {
+                sets.push(KernelSet(Set::Avx512Vnni));
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("dotprod") {
+            sets.push(KernelSet(Set::NeonDot));
+        }
+        sets
+    }
+
+    /// The name that `LLMZIP_KERNELS` takes.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Set::Reference => "reference",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Vnni => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonDot => "neon",
+        }
+    }
+
+    /// Root-mean-square norm of `x` times `weight`; all of one length.
+    pub fn rms_norm(self, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+        assert!(x.len() == weight.len() && x.len() == out.len());
+        dispatch!(self, rms_norm(x, weight, eps, out));
+    }
+
+    /// Quantises `x` in groups of 64. `levels` is at least as long as `x` and shorter than the next group;
+    /// `scales` and `corrections` have one value a group.
+    pub fn quantize(
+        self,
+        x: &[f32],
+        levels: &mut [i8],
+        scales: &mut [f32],
+        corrections: &mut [i32],
+    ) {
+        let groups = x.len().div_ceil(GROUP);
+        assert!(levels.len() >= x.len() && levels.len() <= groups * GROUP);
+        assert!(scales.len() == groups && corrections.len() == groups);
+        dispatch!(self, quantize(x, levels, scales, corrections));
+    }
+
+    /// Quantises `x` with one scale, which is returned.
+    pub fn quantize_whole(self, x: &[f32], levels: &mut [i8]) -> f32 {
+        assert!(x.len() == levels.len());
+        dispatch!(self, quantize_whole(x, levels))
+    }
+
+    /// The scalar products of `query` with the `chosen` among `rows`, which lie one behind the other and are as long. No longer
+    /// than 2^16, so that 32 bits hold the sum.
+    ///
+    /// # Panics
+    /// If a chosen row is not there.
+    pub fn dots(self, query: &[i8], rows: &[i8], chosen: &[u32], products: &mut [i32]) {
+        assert!(chosen.len() == products.len());
+        dispatch!(self, dots(query, rows, chosen, products));
+    }
+
+    /// `gate * sigmoid(gate) * up`; all of one length.
+    pub fn gated(self, gate: &[f32], up: &[f32], out: &mut [f32]) {
+        assert!(gate.len() == up.len() && up.len() == out.len());
+        dispatch!(self, gated(gate, up, out));
+    }
+
+    /// `x += y`; both of one length.
+    pub fn add(self, x: &mut [f32], y: &[f32]) {
+        assert!(x.len() == y.len());
+        dispatch!(self, add(x, y));
+    }
+
+    /// Rotary embedding of one head; `cos` and `sin` have one value for each pair (i, i + half).
+    pub fn rotate(self, head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) {
+        assert!(cos.len() == sin.len() && head.len() == 2 * cos.len() && out.len() == head.len());
+        dispatch!(self, rotate(head, cos, sin, out));
+    }
+
+    /// Scores of one query to integer weights; see [`reference::softmax`]. All slices have one length, a multiple of
+    /// 16; at least one score is not masked.
+    pub fn softmax(
+        self,
+        scores: &mut [f32],
+        value_scales: &[f32],
+        top: f32,
+        high: &mut [u8],
+        low: &mut [u8],
+    ) -> f32 {
+        let len = scores.len();
+        assert!(
+            len.is_multiple_of(LANES)
+                && value_scales.len() == len
+                && high.len() == len
+                && low.len() == len
+        );
+        dispatch!(self, softmax(scores, value_scales, top, high, low))
+    }
+
+    /// `sums * factor`; both of one length.
+    pub fn scale_sums(self, sums: &[i32], factor: f32, out: &mut [f32]) {
+        assert!(sums.len() == out.len());
+        dispatch!(self, scale_sums(sums, factor, out));
+    }
+
+    /// Logits in nats to fixed-point log2 units of 2^-16 bit; both of one length.
+    pub fn logits(self, x: &[f32], out: &mut [i32]) {
+        assert!(x.len() == out.len());
+        dispatch!(self, logits(x, out));
+    }
+
+    /// `out[n][r] = x[r] . w[n]` in f32, rows of `width` values; not exact, see [`crate::check::float`].
+    pub fn float_product(self, x: &[f32], w: &[f32], width: usize, out: &mut [f32]) {
+        assert!(x.len().is_multiple_of(width) && w.len().is_multiple_of(width));
+        assert!(out.len() == x.len() / width * (w.len() / width));
+        dispatch!(self, float_product(x, w, width, out));
+    }
+
+    /// `out += sum of weights[j] * values[j]` in f32; not exact, see [`crate::check::float`].
+    pub fn float_weighted(self, weights: &[f32], values: &[f32], out: &mut [f32]) {
+        assert!(values.len() == weights.len() * out.len());
+        dispatch!(self, float_weighted(weights, values, out));
+    }
+
+    /// One product on this thread: columns of `tiles`, written to `out` from column 0 on.
+    pub fn product(self, product: &Product<'_>, out: &mut [f32]) {
+        product.check(out.len());
+        // `check` has seen every slice long enough, and `out` is ours alone.
+        dispatch!(
+            self,
+            product(product, 0..product.tile_count(), out.as_mut_ptr())
+        );
+    }
+
+    /// One product, shared by the threads of `pool`.
+    pub fn product_in(self, pool: &Pool, product: &Product<'_>, out: &mut [f32]) {
+        product.check(out.len());
+        let tiles = product.tile_count();
+        // Shares of at least 32 kB of weights, at most eight a thread.
+        let smallest = (512 / product.lines.max(1)).max(4);
+        let share = tiles
+            .div_ceil(pool.threads() * 8)
+            .max(smallest)
+            .next_multiple_of(4);
+        let out = Raw(out.as_mut_ptr());
+        pool.run(tiles.div_ceil(share), &|_, task| {
+            let range = task * share..tiles.min((task + 1) * share);
+            // `check` has seen every slice long enough; the tasks write different columns.
+            dispatch!(self, product(product, range, out.at(0)));
+        });
+    }
+
+    /// One product, shared by the threads of `pool`, turned into logits: row i of the product goes to `out` from
+    /// `starts[i]` on, in fixed-point log2 units. `scratch` has one buffer a thread.
+    pub fn logits_in(
+        self,
+        pool: &Pool,
+        product: &Product<'_>,
+        scratch: &mut [Vec<f32>],
+        starts: &[usize],
+        out: &mut [i32],
+    ) {
+        let columns = product.tile_count() * LANES;
+        let rows = product.rows.count;
+        assert!(starts.len() == rows && starts.iter().all(|start| start + columns <= out.len()));
+        assert!(starts.windows(2).all(|pair| pair[0] + columns <= pair[1]));
+        assert!(scratch.len() >= pool.threads());
+        let tiles = product.tile_count();
+        let share = (4096 / rows.max(1)).clamp(4, 64).next_multiple_of(4);
+        let (scratch, out) = (Raw(scratch.as_mut_ptr()), Raw(out.as_mut_ptr()));
+        pool.run(tiles.div_ceil(share), &|thread, task| {
+            let range = task * share..tiles.min((task + 1) * share);
+            // SAFETY: no two calls at the same time have the same thread number.
+            let buffer = unsafe { &mut *scratch.at(thread) };
+            let stride = range.len() * LANES;
+            buffer.resize(rows * stride, 0.0);
+            self.product(&product.part(range.clone(), stride), buffer);
+            for (start, values) in starts.iter().zip(buffer.chunks_exact(stride)) {
+                // SAFETY: in bounds and apart from every other row by the checks above, from every other task by its
+                // columns.
+                let out = unsafe {
+                    std::slice::from_raw_parts_mut(out.at(start + range.start * LANES), stride)
+                };
+                self.logits(values, out);
+            }
+        });
+    }
+
+    /// Adds weighted values to `sums`, `values.width` for each query.
+    pub fn values(self, values: &Values<'_>, sums: &mut [i32]) {
+        values.check(sums.len());
+        // `check` has seen every slice long enough.
+        dispatch!(self, values(values, sums));
+    }
+}
+
+/// Logits (and a bias on them, in the same units) to integer weights and their exclusive prefix sums.
+///
+/// `cumulative` has one more entry than `logits`: entry i is the sum of the weights of rows below i. A weight is
+/// `max(1, round(2^24 * 2^((l_i + b_i - max) / 65536)))`. Logits and biases must be within 2^29 on either side.
+pub fn distribution(
+    kernels: KernelSet,
+    logits: &[i32],
+    bias: Option<&[i32]>,
+    cumulative: &mut [u64],
+) {
+    assert!(
+        cumulative.len() == logits.len() + 1 && bias.is_none_or(|bias| bias.len() == logits.len())
+    );
+    dispatch!(kernels, distribution(logits, bias, cumulative));
+}
+
+/// Activation rows, quantised in groups of 64.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    count: usize,
+    /// Values of a row.
+    columns: usize,
+    /// Bytes of a row: `columns` rounded up as the weights are.
+    width: usize,
+    groups: usize,
+    levels: Vec<i8>,
+    scales: Vec<f32>,
+    corrections: Vec<i32>,
+}
+
+impl Rows {
+    /// Makes room for `count` rows of `columns` values, padded to a multiple of `pad`, which is 4 or 64.
+    pub fn resize(&mut self, count: usize, columns: usize, pad: usize) {
+        (self.count, self.columns) = (count, columns);
+        self.width = columns.next_multiple_of(pad);
+        self.groups = columns.div_ceil(GROUP);
+        self.levels.resize(count * self.width, 0);
+        self.scales.resize(count * self.groups, 0.0);
+        self.corrections.resize(count * self.groups, 0);
+    }
+
+    /// Number of rows.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Quantises `x` into row `row`.
+    pub fn set(&mut self, kernels: KernelSet, row: usize, x: &[f32]) {
+        self.slots().nth(row).expect("row in range").set(kernels, x);
+    }
+
+    /// Multiplies the scales of row `row` by `factor`.
+    pub fn scale(&mut self, row: usize, factor: f32) {
+        for scale in &mut self.scales[row * self.groups..][..self.groups] {
+            *scale *= factor;
+        }
+    }
+
+    /// The places of the rows, to be filled in any order.
+    pub fn slots(&mut self) -> impl Iterator<Item = RowSlot<'_>> {
+        let columns = self.columns;
+        let levels = self.levels.chunks_exact_mut(self.width.max(1));
+        let scales = self.scales.chunks_exact_mut(self.groups.max(1));
+        let corrections = self.corrections.chunks_exact_mut(self.groups.max(1));
+        levels
+            .zip(scales.zip(corrections))
+            .map(move |(levels, (scales, corrections))| RowSlot {
+                columns,
+                levels,
+                scales,
+                corrections,
+            })
+    }
+
+    /// All rows, to be multiplied.
+    pub fn view(&self) -> RowsView<'_> {
+        self.view_of(0..self.count)
+    }
+
+    /// Some of the rows, to be multiplied.
+    pub fn view_of(&self, rows: Range<usize>) -> RowsView<'_> {
+        RowsView {
+            count: rows.len(),
+            width: self.width,
+            groups: self.groups,
+            levels: &self.levels[rows.start * self.width..rows.end * self.width],
+            scales: &self.scales[rows.start * self.groups..rows.end * self.groups],
+            corrections: &self.corrections[rows.start * self.groups..rows.end * self.groups],
+        }
+    }
+}
+
+/// The place of one quantised row.
+#[derive(Debug)]
+pub struct RowSlot<'a> {
+    columns: usize,
+    levels: &'a mut [i8],
+    scales: &'a mut [f32],
+    corrections: &'a mut [i32],
+}
+
+impl RowSlot<'_> {
+    /// Quantises `x` into this row.
+    pub fn set(&mut self, kernels: KernelSet, x: &[f32]) {
+        assert!(x.len() == self.columns);
+        let used = self.levels.len().min(self.columns.div_ceil(GROUP) * GROUP);
+        kernels.quantize(x, &mut self.levels[..used], self.scales, self.corrections);
+    }
+}
+
+/// Quantised rows to be multiplied.
+#[derive(Clone, Copy, Debug)]
+pub struct RowsView<'a> {
+    count: usize,
+    width: usize,
+    groups: usize,
+    levels: &'a [i8],
+    scales: &'a [f32],
+    corrections: &'a [i32],
+}
+
+/// A product of quantised rows with tiled weights.
+///
+/// Element (row, column) is, with the sums over groups in ascending order and every operation rounded on its own,
+/// `(0 + f32(dot_0) * row_scale_0 + f32(dot_1) * row_scale_1 + ...) * scales[column] (+ bias[column])`, where `dot_g`
+/// is the exact integer product of the levels of group g. Weights are stored plus 128; the corrections of the rows
+/// undo that.
+#[derive(Clone, Copy, Debug)]
+pub struct Product<'a> {
+    tiles: &'a [u8],
+    /// Lines of 64 bytes of one tile.
+    lines: usize,
+    scales: &'a [f32],
+    bias: Option<&'a [f32]>,
+    rows: RowsView<'a>,
+    /// Elements from one row of the output to the next.
+    stride: usize,
+    /// Whether the tiles are taken to lie in no cache: a kernel may ask for them ahead.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "other kernels leave it to the processor")
+    )]
+    cold: bool,
+}
+
+impl<'a> Product<'a> {
+    /// Tiles of `lines` lines times `rows`.
+    pub fn new(
+        tiles: &'a [u8],
+        lines: usize,
+        scales: &'a [f32],
+        bias: Option<&'a [f32]>,
+        rows: RowsView<'a>,
+        stride: usize,
+    ) -> Product<'a> {
+        Product {
+            tiles,
+            lines,
+            scales,
+            bias,
+            rows,
+            stride,
+            cold: false,
+        }
+    }
+
+    /// The same product, whose tiles are in no cache if `cold` is right. It is a matter of time alone.
+    pub fn cold(self, cold: bool) -> Product<'a> {
+        Product { cold, ..self }
+    }
+
+    /// The first `tiles` tiles of a matrix times `rows`; `bias` is padded to whole tiles.
+    pub fn of(
+        matrix: &Matrix<'a>,
+        bias: Option<&'a [f32]>,
+        rows: RowsView<'a>,
+        stride: usize,
+    ) -> Product<'a> {
+        let lines = matrix.columns.next_multiple_of(GROUP) / 4;
+        let tiles = matrix.rows.div_ceil(LANES);
+        Product::new(
+            &matrix.tiles[..tiles * lines * LINE],
+            lines,
+            &matrix.scales[..tiles * LANES],
+            bias,
+            rows,
+            stride,
+        )
+    }
+
+    /// The same product for some of the tiles alone, their columns beginning at 0.
+    pub fn part(&self, tiles: Range<usize>, stride: usize) -> Product<'a> {
+        let columns = tiles.start * LANES..tiles.end * LANES;
+        let bytes = self.lines * LINE;
+        Product {
+            tiles: &self.tiles[tiles.start * bytes..tiles.end * bytes],
+            scales: &self.scales[columns.clone()],
+            bias: self.bias.map(|bias| &bias[columns]),
+            stride,
+            ..*self
+        }
+    }
+
+    fn tile_count(&self) -> usize {
+        self.scales.len() / LANES
+    }
+
+    /// Everything that the kernels take for granted.
+    fn check(&self, out: usize) {
+        let columns = self.tile_count() * LANES;
+        assert!(
+            self.scales.len() == columns && self.tiles.len() == columns / LANES * self.lines * LINE
+        );
+        assert!(self.bias.is_none_or(|bias| bias.len() >= columns));
+        let rows = &self.rows;
+        assert!(
+            rows.width >= self.lines * 4 && rows.groups == self.lines.div_ceil(LINES_PER_GROUP)
+        );
+        assert!(rows.levels.len() >= rows.count * rows.width);
+        assert!(
+            rows.scales.len() >= rows.count * rows.groups
+                && rows.corrections.len() >= rows.count * rows.groups
+        );
+        assert!(columns <= self.stride || rows.count <= 1);
+        assert!(rows.count == 0 || out >= (rows.count - 1) * self.stride + columns);
+    }
+}
+
+/// Values of consecutive positions and the weights that several queries give them.
+///
+/// `values` holds, for every four of the positions, which are a multiple of 16, `width` times four levels: all four of one
+/// dimension together. The weight of position i for query q is `128 * high + low`, both below 128, at
+/// `q * stride + offset + i`.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a> {
+    /// Levels, `width * 4` bytes for every four positions.
+    pub values: &'a [i8],
+    /// Dimensions of a value, a multiple of 16.
+    pub width: usize,
+    /// Queries.
+    pub queries: usize,
+    /// Upper seven bits of the weights.
+    pub high: &'a [u8],
+    /// Lower seven bits of the weights.
+    pub low: &'a [u8],
+    /// Weights from one query to the next.
+    pub stride: usize,
+    /// Index of the first position's weight.
+    pub offset: usize,
+    /// Whether the values are taken to lie in no cache: a kernel may ask for them ahead.
+    pub cold: bool,
+}
+
+impl Values<'_> {
+    fn check(&self, sums: usize) {
+        let positions = self.values.len() / self.width;
+        assert!(self.width.is_multiple_of(LANES) && self.values.len() == positions * self.width);
+        assert!(positions.is_multiple_of(LANES) && self.offset + positions <= self.stride);
+        assert!(
+            self.high.len() >= self.queries * self.stride
+                && self.low.len() >= self.queries * self.stride
+        );
+        assert!(sums >= self.queries * self.width);
+    }
+}

@@ -1,0 +1,377 @@
+//! Every kernel set of this machine equals the reference bit for bit, over shapes, values and extremes.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::numerics;
+
+/// Ordinary values, and those at which a kernel might go wrong: zeros of both signs, subnormal, tiny and huge numbers.
+fn float() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        8 => -8.0f32..8.0,
+        1 => Just(0.0f32),
+        1 => Just(-0.0f32),
+        1 => -1e-38f32..1e-38,
+        1 => -1e-30f32..1e-30,
+        1 => -1e20f32..1e20,
+    ]
+}
+
+/// Values of which whole runs are extreme, so that a whole group may be zero or subnormal.
+fn floats(len: usize) -> impl Strategy<Value = Vec<f32>> {
+    let uniform = |value: f32| Just(vec![value; len]);
+    prop_oneof![
+        8 => vec(float(), len),
+        4 => vec(-4.0f32..4.0, len),
+        1 => uniform(0.0),
+        1 => uniform(1e-40),
+        1 => uniform(127.0),
+        1 => uniform(-3e18),
+    ]
+}
+
+/// Stored weights: all but the byte 0, often at the ends.
+fn weights(len: usize) -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => vec(1u8..=255, len),
+        1 => vec(prop_oneof![Just(1u8), Just(255)], len),
+        1 => Just(vec![255; len]),
+        1 => Just(vec![1; len]),
+    ]
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+fn others() -> Vec<KernelSet> {
+    KernelSet::available()
+        .into_iter()
+        .filter(|set| *set != KernelSet::REFERENCE)
+        .collect()
+}
+
+#[derive(Clone, Debug)]
+struct ProductCase {
+    columns: usize,
+    pad: usize,
+    tiles: usize,
+    x: Vec<Vec<f32>>,
+    weights: Vec<u8>,
+    scales: Vec<f32>,
+    bias: Option<Vec<f32>>,
+}
+
+fn product_case() -> impl Strategy<Value = ProductCase> {
+    let sizes = (
+        1usize..200,
+        prop_oneof![Just(4usize), Just(64)],
+        1usize..7,
+        0usize..15,
+    );
+    sizes.prop_flat_map(|(columns, pad, tiles, rows)| {
+        let padded = columns.next_multiple_of(pad);
+        (
+            vec(floats(columns), rows),
+            weights(tiles * 16 * padded),
+            vec(
+                prop_oneof![8 => 0.0f32..0.1, 1 => Just(0.0f32), 1 => 1e-40f32..1e-38],
+                tiles * 16,
+            ),
+            proptest::option::of(vec(-4.0f32..4.0, tiles * 16)),
+        )
+            .prop_map(move |(x, weights, scales, bias)| ProductCase {
+                columns,
+                pad,
+                tiles,
+                x,
+                weights,
+                scales,
+                bias,
+            })
+    })
+}
+
+impl ProductCase {
+    fn rows(&self, kernels: KernelSet) -> Rows {
+        let mut rows = Rows::default();
+        rows.resize(self.x.len(), self.columns, self.pad);
+        for (row, x) in self.x.iter().enumerate() {
+            rows.set(kernels, row, x);
+        }
+        rows
+    }
+
+    fn run(&self, kernels: KernelSet, pool: Option<&Pool>) -> Vec<u32> {
+        let (rows, stride) = (self.rows(kernels), self.tiles * 16 + 16);
+        let lines = self.columns.next_multiple_of(self.pad) / 4;
+        let product = Product::new(
+            &self.weights,
+            lines,
+            &self.scales,
+            self.bias.as_deref(),
+            rows.view(),
+            stride,
+        )
+        .cold(pool.is_none());
+        let mut out = vec![7.0; self.x.len() * stride];
+        match pool {
+            Some(pool) => kernels.product_in(pool, &product, &mut out),
+            None => kernels.product(&product, &mut out),
+        }
+        bits(&out)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn products_are_equal(case in product_case()) {
+        let want = case.run(KernelSet::REFERENCE, None);
+        let pool = Pool::new(3);
+        for kernels in others() {
+            prop_assert_eq!(&case.run(kernels, None), &want, "{}", kernels.name());
+            prop_assert_eq!(&case.run(kernels, Some(&pool)), &want, "{} in a pool", kernels.name());
+        }
+    }
+
+    #[test]
+    fn logits_are_the_product_in_fixed_point(case in product_case()) {
+        let (kernels, columns) = (KernelSet::REFERENCE, case.tiles * 16);
+        let rows = case.rows(kernels);
+        let lines = case.columns.next_multiple_of(case.pad) / 4;
+        let product = Product::new(&case.weights, lines, &case.scales, case.bias.as_deref(), rows.view(), columns);
+        let (mut floats, mut want) = (vec![0.0; case.x.len() * columns], vec![0; case.x.len() * columns]);
+        kernels.product(&product, &mut floats);
+        kernels.logits(&floats, &mut want);
+        let starts: Vec<usize> = (0..case.x.len()).map(|row| 3 + row * (columns + 5)).collect();
+        for threads in [1, 2] {
+            for kernels in KernelSet::available() {
+                let mut out = vec![1; 3 + case.x.len() * (columns + 5)];
+                let mut scratch = vec![Vec::new(); threads];
+                kernels.logits_in(&Pool::new(threads), &product, &mut scratch, &starts, &mut out);
+                for (start, want) in starts.iter().zip(want.chunks_exact(columns)) {
+                    prop_assert_eq!(&out[*start..start + columns], want);
+                    prop_assert_eq!(out[start - 1], 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn quantised_rows_are_equal(x in (1usize..300).prop_flat_map(floats), pad in prop_oneof![Just(4usize), Just(64)]) {
+        let quantize = |kernels| {
+            let mut rows = Rows::default();
+            rows.resize(1, x.len(), pad);
+            rows.levels.fill(99);
+            rows.set(kernels, 0, &x);
+            let mut whole = vec![0; x.len()];
+            let scale = KernelSet::quantize_whole(kernels, &x, &mut whole);
+            (rows.levels, bits(&rows.scales), rows.corrections, whole, scale.to_bits())
+        };
+        let want = quantize(KernelSet::REFERENCE);
+        prop_assert!(want.0.iter().chain(&want.3).all(|level| *level != -128));
+        for kernels in others() {
+            prop_assert_eq!(&quantize(kernels), &want, "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn norms_gates_and_sums_are_equal(
+        (x, y) in (1usize..200).prop_flat_map(|len| (floats(len), floats(len))),
+        eps in prop_oneof![Just(0.0f32), Just(1e-5)],
+    ) {
+        let run = |kernels: KernelSet| {
+            let (mut normed, mut gated, mut sum) = (x.clone(), x.clone(), x.clone());
+            // A row of zeros with no epsilon has no norm; weights of real models always come with one.
+            kernels.rms_norm(&x, &y, eps.max(1e-12), &mut normed);
+            kernels.gated(&x, &y, &mut gated);
+            kernels.add(&mut sum, &y);
+            (bits(&normed), bits(&gated), bits(&sum))
+        };
+        let want = run(KernelSet::REFERENCE);
+        for kernels in others() {
+            prop_assert_eq!(&run(kernels), &want, "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn scalar_products_of_chosen_rows_are_equal(
+        (query, rows) in (1usize..200).prop_flat_map(|len| (vec(-127i8..=127, len), vec(-127i8..=127, 5 * len))),
+        chosen in vec(0u32..5, 0..9),
+    ) {
+        let run = |kernels: KernelSet| {
+            let mut products = vec![1; chosen.len()];
+            kernels.dots(&query, &rows, &chosen, &mut products);
+            products
+        };
+        let want = run(KernelSet::REFERENCE);
+        for (product, row) in want.iter().zip(&chosen) {
+            let row = rows.chunks(query.len()).nth(*row as usize).unwrap();
+            prop_assert_eq!(*product, query.iter().zip(row).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum::<i32>());
+        }
+        for kernels in others() {
+            prop_assert_eq!(&run(kernels), &want, "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn rotations_are_equal(
+        (head, angles) in (1usize..70).prop_flat_map(|pairs| (floats(2 * pairs), vec(any::<u64>(), pairs))),
+    ) {
+        let (cos, sin): (Vec<f32>, Vec<f32>) = angles.into_iter().map(numerics::cos_sin).unzip();
+        let run = |kernels: KernelSet| {
+            let mut out = head.clone();
+            kernels.rotate(&head, &cos, &sin, &mut out);
+            bits(&out)
+        };
+        for kernels in others() {
+            prop_assert_eq!(run(kernels), run(KernelSet::REFERENCE), "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn softmax_weights_are_equal(
+        (scores, scales) in (1usize..40).prop_flat_map(|tiles| {
+            let score = prop_oneof![4 => -40.0f32..40.0, 1 => Just(reference::MASKED), 1 => -1e4f32..1e4];
+            let scale = prop_oneof![8 => 0.0f32..0.1, 1 => Just(0.0f32), 1 => Just(1e-38f32)];
+            (vec(score, tiles * 16), vec(scale, tiles * 16))
+        }),
+        top in prop_oneof![Just(16383.0f32), Just(1023.0)],
+    ) {
+        let run = |kernels: KernelSet| {
+            let mut scores = scores.clone();
+            scores[3] = 1.5;
+            let (mut high, mut low) = (vec![200; scores.len()], vec![200; scores.len()]);
+            let factor = kernels.softmax(&mut scores, &scales, top, &mut high, &mut low);
+            (factor.to_bits(), high, low)
+        };
+        let want = run(KernelSet::REFERENCE);
+        prop_assert!(want.1.iter().chain(&want.2).all(|half| *half < 128));
+        for kernels in others() {
+            prop_assert_eq!(&run(kernels), &want, "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn weighted_values_are_equal(
+        (width, queries, positions, before, after) in (1usize..9, 0usize..8, 0usize..30, 0usize..3, 0usize..3),
+        seed in any::<u64>(),
+        extreme in any::<bool>(),
+    ) {
+        let (width, positions, offset) = (width * 16, positions * 16, before * 16);
+        let stride = offset + positions + after * 16;
+        let mut state = seed | 1;
+        let mut next = |span: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % span
+        };
+        let values: Vec<i8> = (0..width * positions).map(|_| if extreme { -127 } else { next(255) as i8 }).map(|v| v.max(-127)).collect();
+        let mut half = || (0..queries * stride).map(|_| if extreme { 127 } else { next(128) as u8 }).collect::<Vec<u8>>();
+        let (high, low) = (half(), half());
+        let run = |kernels: KernelSet| {
+            let mut sums: Vec<i32> = (0..queries * width).map(|i| i as i32 - 40).collect();
+            let values = Values { values: &values, width, queries, high: &high, low: &low, stride, offset, cold: seed % 2 == 0 };
+            kernels.values(&values, &mut sums);
+            sums
+        };
+        for kernels in others() {
+            prop_assert_eq!(run(kernels), run(KernelSet::REFERENCE), "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn logits_and_distributions_are_equal(
+        (x, bias) in (1usize..150).prop_flat_map(|len| {
+            let logit = prop_oneof![8 => -30.0f32..30.0, 1 => -1e30f32..1e30, 1 => Just(0.0f32)];
+            let bias = prop_oneof![8 => -100_000i32..100_000, 1 => Just(1 << 29), 1 => Just(-(1 << 29))];
+            (vec(logit, len), proptest::option::of(vec(bias, len)))
+        }),
+    ) {
+        let run = |kernels: KernelSet| {
+            let mut logits = vec![0; x.len()];
+            kernels.logits(&x, &mut logits);
+            let mut cumulative = vec![99; x.len() + 1];
+            distribution(kernels, &logits, bias.as_deref(), &mut cumulative);
+            (logits, cumulative)
+        };
+        let want = run(KernelSet::REFERENCE);
+        prop_assert!(want.1.windows(2).all(|pair| (1..=1 << 24).contains(&(pair[1] - pair[0]))));
+        prop_assert!(want.1.windows(2).any(|pair| pair[1] - pair[0] == 1 << 24));
+        for kernels in others() {
+            prop_assert_eq!(&run(kernels), &want, "{}", kernels.name());
+        }
+    }
+
+    #[test]
+    fn weights_follow_the_exponential(distance in 0u32..(45 << 16)) {
+        let mut cumulative = [0; 3];
+        distribution(KernelSet::REFERENCE, &[0, -(distance as i32)], None, &mut cumulative);
+        let exact = 2f64.powf(24.0 - f64::from(distance) / 65536.0);
+        let weight = (cumulative[2] - cumulative[1]) as f64;
+        prop_assert!((weight - exact.max(1.0)).abs() <= 0.5 + exact * 2e-7, "{weight} for {exact}");
+    }
+}
+
+#[test]
+fn names_choose_sets_and_others_are_refused() {
+    for set in KernelSet::available() {
+        assert_eq!(KernelSet::named(set.name()).unwrap(), set);
+    }
+    assert!(matches!(
+        KernelSet::named("sse9"),
+        Err(KernelError::Unknown { .. })
+    ));
+    let foreign = if cfg!(target_arch = "x86_64") {
+        "neon"
+    } else {
+        "avx2"
+    };
+    assert!(matches!(
+        KernelSet::named(foreign),
+        Err(KernelError::Unsupported { .. })
+    ));
+}
+
+/// Bits of the definition itself: a change here is a new version of the numerics.
+#[test]
+fn the_reference_does_not_move() {
+    let x: Vec<f32> = (0..150u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0)
+        .collect();
+    let mut rows = Rows::default();
+    rows.resize(1, 150, 64);
+    let mut normed = x.clone();
+    KernelSet::REFERENCE.rms_norm(&x, &x, 1e-5, &mut normed);
+    rows.set(KernelSet::REFERENCE, 0, &normed);
+    let weights: Vec<u8> = (0..16 * 192u32).map(|i| (i * 37 % 255) as u8 + 1).collect();
+    let scales = [0.01; 16];
+    let product = Product::new(&weights, 48, &scales, None, rows.view(), 16);
+    let mut out = [0.0; 16];
+    KernelSet::REFERENCE.product(&product, &mut out);
+    let gate = out;
+    KernelSet::REFERENCE.gated(&gate, &x[..16], &mut out);
+    let mut scores: Vec<f32> = out.iter().map(|x| x * 3.0).collect();
+    let (mut high, mut low) = ([0; 16], [0; 16]);
+    let factor = KernelSet::REFERENCE.softmax(
+        &mut scores,
+        &x[16..32].iter().map(|x| x.abs()).collect::<Vec<_>>(),
+        16383.0,
+        &mut high,
+        &mut low,
+    );
+    let (mut logits, mut cumulative) = ([0; 16], [0; 17]);
+    KernelSet::REFERENCE.logits(&out, &mut logits);
+    distribution(KernelSet::REFERENCE, &logits, None, &mut cumulative);
+    let mut hash = blake3::Hasher::new();
+    for value in normed.iter().chain(&gate).chain(&out).chain([&factor]) {
+        hash.update(&value.to_bits().to_le_bytes());
+    }
+    hash.update(&high).update(&low);
+    for sum in cumulative {
+        hash.update(&sum.to_le_bytes());
+    }
+    assert_eq!(hash.finalize().to_hex()[..16], *"356229985de93cc7");
+}

@@ -1,0 +1,501 @@
+//! Hugging Face folders: config.json, tokenizer.json and safetensors files,
+//! possibly sharded with an index.
+
+use super::source::{Architecture, Source, SourceError, check_shapes};
+use super::vocabulary::{ByteLevel, Vocabulary};
+use crate::arch::rope::{Rope, RopeScaling};
+use crate::packed::{PackedError, TensorSource};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::path::Path;
+
+/// Largest JSON file that is read whole, in bytes (a tokenizer of 2^18 tokens has about 30 MB).
+const MAX_JSON: u64 = 256 << 20;
+
+/// The fields of config.json that decide the computation.
+#[derive(Deserialize)]
+struct ModelConfig {
+    #[serde(default)]
+    architectures: Vec<String>,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    intermediate_size: usize,
+    rms_norm_eps: f64,
+    hidden_act: Option<String>,
+    tie_word_embeddings: Option<bool>,
+    rope_theta: Option<f64>,
+    rope_scaling: Option<RopeConfig>,
+    rope_parameters: Option<RopeConfig>,
+    partial_rotary_factor: Option<f64>,
+    bos_token_id: Option<Value>,
+    max_position_embeddings: Option<usize>,
+    #[serde(default)]
+    use_sliding_window: bool,
+}
+
+#[derive(Deserialize)]
+struct RopeConfig {
+    #[serde(alias = "type")]
+    rope_type: Option<String>,
+    rope_theta: Option<f64>,
+    factor: Option<f64>,
+    low_freq_factor: Option<f64>,
+    high_freq_factor: Option<f64>,
+    original_max_position_embeddings: Option<f64>,
+}
+
+/// Opens a Hugging Face folder.
+///
+/// # Errors
+/// When a file is missing or broken, or the architecture or tokenizer is unsupported.
+pub fn open(folder: &Path) -> Result<Source, SourceError> {
+    let config: ModelConfig = serde_json::from_value(json(folder, "config.json")?)
+        .map_err(|e| SourceError::Invalid(format!("config.json: {e}")))?;
+    let weights = Weights::open(folder)?;
+    let vocabulary = vocabulary(&json(folder, "tokenizer.json")?, bos(&config))?;
+    let architecture = architecture(&config, &weights)?;
+    check_shapes(&architecture, &vocabulary, &|name| weights.shape(name))?;
+    let unused = |name: &str| architecture.tied && name == "lm_head.weight";
+    let parameters = weights
+        .places
+        .keys()
+        .filter(|name| !unused(name) && !name.ends_with("rotary_emb.inv_freq"))
+        .filter_map(|name| weights.shape(name))
+        .map(|shape| shape.iter().product::<usize>() as u64)
+        .sum();
+    Ok(Source {
+        architecture,
+        vocabulary,
+        parameters,
+        tensors: Box::new(weights),
+    })
+}
+
+fn json(folder: &Path, name: &str) -> Result<Value, SourceError> {
+    let path = folder.join(name);
+    let failed = |e| SourceError::io(name, e);
+    if std::fs::metadata(&path).map_err(failed)?.len() > MAX_JSON {
+        return Err(SourceError::Invalid(format!("{name} is too large")));
+    }
+    let text = std::fs::read(&path).map_err(failed)?;
+    serde_json::from_slice(&text).map_err(|e| SourceError::Invalid(format!("{name}: {e}")))
+}
+
+/// `bos_token_id` may be one number or a list of them.
+fn bos(config: &ModelConfig) -> Option<u32> {
+    let id = match config.bos_token_id.as_ref()? {
+        Value::Array(ids) => ids.first()?,
+        id => id,
+    };
+    id.as_u64()?.try_into().ok()
+}
+
+fn architecture(config: &ModelConfig, weights: &Weights) -> Result<Architecture, SourceError> {
+    let name = match &config.architectures[..] {
+        [name] => name.as_str(),
+        other => {
+            return Err(SourceError::Invalid(format!(
+                "config.json names {} architectures, expected 1",
+                other.len()
+            )));
+        }
+    };
+    if !matches!(
+        name,
+        "LlamaForCausalLM" | "MistralForCausalLM" | "Qwen2ForCausalLM" | "Qwen3ForCausalLM"
+    ) {
+        return Err(SourceError::Unsupported(format!(
+            "architecture {name} (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM are)"
+        )));
+    }
+    if let Some(act) = config.hidden_act.as_deref().filter(|&act| act != "silu") {
+        return Err(SourceError::Unsupported(format!("activation {act}")));
+    }
+    if config.partial_rotary_factor.is_some_and(|part| part != 1.0) {
+        return Err(SourceError::Unsupported("partial rotary embedding".into()));
+    }
+    if config.use_sliding_window {
+        return Err(SourceError::Unsupported(
+            "sliding windows in some layers".into(),
+        ));
+    }
+    let heads = config.num_attention_heads;
+    let has = |name: &str| weights.places.contains_key(name);
+    Ok(Architecture {
+        hidden: config.hidden_size,
+        layers: config.num_hidden_layers,
+        heads,
+        kv_heads: config.num_key_value_heads.unwrap_or(heads),
+        head_dim: match config.head_dim {
+            Some(size) => size,
+            None => config.hidden_size.checked_div(heads).unwrap_or(0),
+        },
+        intermediate: config.intermediate_size,
+        norm_eps: config.rms_norm_eps as f32,
+        qk_norm: has("model.layers.0.self_attn.q_norm.weight"),
+        attention_bias: has("model.layers.0.self_attn.q_proj.bias"),
+        tied: config.tie_word_embeddings.unwrap_or(false) || !has("lm_head.weight"),
+        context: config.max_position_embeddings,
+        rope: rope(config)?,
+    })
+}
+
+fn rope(config: &ModelConfig) -> Result<Rope, SourceError> {
+    let parameters = config
+        .rope_parameters
+        .as_ref()
+        .or(config.rope_scaling.as_ref());
+    let theta = config
+        .rope_theta
+        .or(parameters.and_then(|p| p.rope_theta))
+        .unwrap_or(10_000.0);
+    let Some(p) = parameters else {
+        return Ok(Rope {
+            theta,
+            scaling: RopeScaling::None,
+        });
+    };
+    let need = |name: &str, value: Option<f64>| {
+        value.ok_or_else(|| SourceError::Invalid(format!("rope_scaling lacks {name}")))
+    };
+    let scaling = match p.rope_type.as_deref() {
+        None | Some("default") => RopeScaling::None,
+        Some("linear") => RopeScaling::Linear {
+            factor: need("factor", p.factor)?,
+        },
+        Some("llama3") => RopeScaling::Llama3 {
+            factor: need("factor", p.factor)?,
+            low: need("low_freq_factor", p.low_freq_factor)?,
+            high: need("high_freq_factor", p.high_freq_factor)?,
+            original_positions: need(
+                "original_max_position_embeddings",
+                p.original_max_position_embeddings,
+            )?,
+        },
+        Some(other) => {
+            return Err(SourceError::Unsupported(format!("rotary scaling {other}")));
+        }
+    };
+    Ok(Rope { theta, scaling })
+}
+
+fn vocabulary(tokenizer: &Value, bos: Option<u32>) -> Result<Vocabulary, SourceError> {
+    let invalid = |what: &str| SourceError::Invalid(format!("tokenizer.json: {what}"));
+    // NFC changes no text that is already composed, and the coder may cut text
+    // as it likes; anything that rewrites common text would waste the model.
+    match tokenizer["normalizer"]["type"].as_str() {
+        None | Some("NFC") => {}
+        Some(other) => return Err(SourceError::Unsupported(format!("normalizer {other}"))),
+    }
+    let model = &tokenizer["model"];
+    let merges = model["merges"].as_array();
+    let merges =
+        merges.ok_or_else(|| SourceError::Unsupported("tokenizers without merges".into()))?;
+    if !mentions_byte_level(&tokenizer["pre_tokenizer"]) {
+        return Err(SourceError::Unsupported(
+            "SentencePiece vocabularies (only byte-level BPE is)".into(),
+        ));
+    }
+    let added: HashSet<u64> = tokenizer["added_tokens"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|token| token["id"].as_u64())
+        .collect();
+    let byte_level = ByteLevel::default();
+    let mut tokens = Vec::new();
+    for (text, id) in model["vocab"]
+        .as_object()
+        .ok_or_else(|| invalid("no vocabulary"))?
+    {
+        let id = id.as_u64().ok_or_else(|| invalid("an id is no number"))?;
+        if added.contains(&id) {
+            continue;
+        }
+        let small = u32::try_from(id).map_err(|_| invalid("an id is too large"))?;
+        if let Some(bytes) = byte_level.bytes(text) {
+            tokens.push((small, bytes));
+        }
+    }
+    let merges = merges.iter().filter_map(|rule| match rule {
+        Value::String(rule) => byte_level.merge(rule),
+        Value::Array(parts) => match &parts[..] {
+            [Value::String(left), Value::String(right)] => {
+                Some((byte_level.bytes(left)?, byte_level.bytes(right)?))
+            }
+            _ => None,
+        },
+        _ => None,
+    });
+    Ok(Vocabulary {
+        tokens,
+        merges: merges.collect(),
+        bos,
+        pre_tokenizer: tokenizer["pre_tokenizer"].clone(),
+    })
+}
+
+fn mentions_byte_level(fragment: &Value) -> bool {
+    fragment["type"] == "ByteLevel"
+        || fragment["pretokenizers"]
+            .as_array()
+            .is_some_and(|parts| parts.iter().any(mentions_byte_level))
+}
+
+/// The tensors of one or several mapped safetensors files.
+struct Weights {
+    files: Vec<Mmap>,
+    /// Name of each tensor -> its file, type, shape and bytes within the file.
+    places: BTreeMap<String, Place>,
+}
+
+struct Place {
+    file: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    start: usize,
+    end: usize,
+}
+
+impl Weights {
+    fn open(folder: &Path) -> Result<Weights, SourceError> {
+        let index = "model.safetensors.index.json";
+        let names: Vec<String> = if folder.join(index).exists() {
+            let index = json(folder, index)?;
+            shards(&index)?
+        } else {
+            vec!["model.safetensors".to_owned()]
+        };
+        let mut weights = Weights {
+            files: Vec::new(),
+            places: BTreeMap::new(),
+        };
+        for name in names {
+            weights.add(folder, &name)?;
+        }
+        Ok(weights)
+    }
+
+    fn add(&mut self, folder: &Path, name: &str) -> Result<(), SourceError> {
+        let failed = |e| SourceError::io(name, e);
+        let file = File::open(folder.join(name)).map_err(failed)?;
+        // SAFETY: the map is only read; as with every mapped file, the user must
+        // not truncate it meanwhile.
+        let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        let broken = |e| SourceError::Invalid(format!("{name}: {e}"));
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(broken)?;
+        for (tensor, info) in metadata.tensors() {
+            let (start, end) = info.data_offsets;
+            let place = Place {
+                file: self.files.len(),
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+                start: 8 + header + start,
+                end: 8 + header + end,
+            };
+            self.places.insert(tensor, place);
+        }
+        self.files.push(map);
+        Ok(())
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.places.get(name).map(|place| place.shape.clone())
+    }
+}
+
+/// The shard files that an index names: plain names in the same folder.
+pub(crate) fn shards(index: &Value) -> Result<Vec<String>, SourceError> {
+    let map = index["weight_map"].as_object();
+    let map = map.ok_or_else(|| SourceError::invalid("the index of shards has no weight_map"))?;
+    let mut names: Vec<String> = map
+        .values()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let plain = |name: &String| {
+        let letters = name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        letters && name.ends_with(".safetensors") && !name.starts_with('.')
+    };
+    match names.iter().find(|name| !plain(name)) {
+        Some(name) => Err(SourceError::Invalid(format!("shard name {name:?}"))),
+        None => Ok(names),
+    }
+}
+
+impl TensorSource for Weights {
+    fn tensor(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let fail = |reason: &str| PackedError::Source {
+            name: name.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let place = self.places.get(name).ok_or_else(|| fail("missing"))?;
+        let bytes = &self.files[place.file][place.start..place.end];
+        let values = match place.dtype {
+            Dtype::F32 => floats(bytes, f32::from_le_bytes),
+            Dtype::F16 => floats(bytes, |b| f16_to_f32(u16::from_le_bytes(b))),
+            Dtype::BF16 => floats(bytes, |b| {
+                f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
+            }),
+            other => return Err(fail(&format!("type {other:?} is not supported"))),
+        };
+        Ok((place.shape.clone(), values))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+}
+
+fn floats<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    let (values, _) = bytes.as_chunks::<N>();
+    values.iter().map(|&value| convert(value)).collect()
+}
+
+/// IEEE binary16 to binary32, exact.
+fn f16_to_f32(half: u16) -> f32 {
+    let sign = u32::from(half & 0x8000) << 16;
+    let exponent = u32::from(half >> 10) & 0x1f;
+    let fraction = u32::from(half & 0x3ff);
+    let magnitude = match exponent {
+        // 2^-24 is the unit of subnormal halves; the product is exact.
+        0 => (fraction as f32 * f32::from_bits((127 - 24) << 23)).to_bits(),
+        31 => 0x7f80_0000 | fraction << 13,
+        _ => (exponent + 127 - 15) << 23 | fraction << 13,
+    };
+    f32::from_bits(sign | magnitude)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::TensorView;
+    use std::fs;
+    use tempfile::TempDir;
+
+    fn fixture() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/fixture-hf")
+    }
+
+    /// A copy of the fixture with one JSON file changed.
+    fn changed(name: &str, change: impl FnOnce(&mut Value)) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+            fs::copy(fixture().join(file), folder.path().join(file)).unwrap();
+        }
+        if name.ends_with(".json") {
+            let mut value = json(folder.path(), name).unwrap();
+            change(&mut value);
+            fs::write(folder.path().join(name), value.to_string()).unwrap();
+        }
+        folder
+    }
+
+    fn refusal(name: &str, change: impl FnOnce(&mut Value)) -> String {
+        open(changed(name, change).path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn halves_become_floats_exactly() {
+        for (half, float) in [
+            (0x0000, 0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0001, 2f32.powi(-24)),
+            (0x03ff, 1023.0 * 2f32.powi(-24)),
+            (0x0400, 2f32.powi(-14)),
+            (0x3555, 0.333_251_95),
+        ] {
+            assert_eq!(f16_to_f32(half), float, "{half:04x}");
+        }
+        assert_eq!(f16_to_f32(0x8000).to_bits(), (-0.0f32).to_bits());
+        assert_eq!(f16_to_f32(0xfc00), f32::NEG_INFINITY);
+        assert!(f16_to_f32(0x7e00).is_nan());
+    }
+
+    #[test]
+    fn what_is_unsupported_is_named() {
+        let says = |reason: String, part: &str| assert!(reason.contains(part), "{reason}");
+        let config =
+            |key: &'static str, value: Value| refusal("config.json", |config| config[key] = value);
+        says(
+            config("architectures", serde_json::json!(["GPT2LMHeadModel"])),
+            "GPT2",
+        );
+        says(config("hidden_act", "gelu".into()), "gelu");
+        says(config("num_hidden_layers", 3.into()), "layers.2.");
+        says(config("hidden_size", (-1).into()), "config.json");
+        says(
+            config(
+                "rope_scaling",
+                serde_json::json!({"type": "yarn", "factor": 2.0}),
+            ),
+            "yarn",
+        );
+        says(config("rope_theta", 0.0.into()), "rotary");
+        says(
+            refusal("tokenizer.json", |t| {
+                t["normalizer"] = serde_json::json!({"type": "Lowercase"});
+            }),
+            "Lowercase",
+        );
+        says(
+            refusal("tokenizer.json", |t| t["pre_tokenizer"] = Value::Null),
+            "SentencePiece",
+        );
+        let bare = tempfile::tempdir().unwrap();
+        says(open(bare.path()).unwrap_err().to_string(), "config.json");
+    }
+
+    #[test]
+    fn shards_give_the_same_model() {
+        let whole = fs::read(fixture().join("model.safetensors")).unwrap();
+        let tensors = SafeTensors::deserialize(&whole).unwrap();
+        let folder = changed("", |_| {});
+        fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+        let mut map = serde_json::Map::new();
+        for shard in 0..2 {
+            let name = format!("model-{shard}.safetensors");
+            let part: Vec<(String, TensorView)> = tensors
+                .tensors()
+                .into_iter()
+                .filter(|(tensor, _)| tensor.len() % 2 == shard)
+                .collect();
+            for (tensor, _) in &part {
+                map.insert(tensor.clone(), name.clone().into());
+            }
+            let bytes = safetensors::serialize(part, None).unwrap();
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let index = serde_json::json!({"weight_map": map});
+        let path = folder.path().join("model.safetensors.index.json");
+        fs::write(path, index.to_string()).unwrap();
+        let packed = open(folder.path()).unwrap().pack().unwrap();
+        assert!(packed == crate::store::embedded::FIXTURE);
+    }
+
+    #[test]
+    fn shards_stay_in_the_folder() {
+        for bad in [
+            "../a.safetensors",
+            "/a.safetensors",
+            "a/b.safetensors",
+            "a.bin",
+        ] {
+            let index = serde_json::json!({"weight_map": {"x": bad}});
+            assert!(shards(&index).is_err(), "{bad}");
+        }
+    }
+}

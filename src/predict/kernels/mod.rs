@@ -1,0 +1,3 @@
+//! Loops of the predictor that are compiled for several instruction sets.
+
+pub mod mixer;

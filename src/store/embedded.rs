@@ -1,0 +1,132 @@
+//! The models inside the binary: one family, whose members differ in nothing but their size. [`default`] is
+//! the one that `compress` uses.
+//!
+//! `training/embed.sh FOLDER NAME` replaces one by a model trained anew; a test compares the files with the identities
+//! below. A model that has been released stays listed, so that its files can be read.
+
+use crate::packed::PackedModel;
+use std::sync::{Arc, OnceLock};
+
+/// A packed model that is part of the binary.
+#[derive(Debug)]
+pub struct Embedded {
+    /// Its name.
+    pub name: &'static str,
+    /// The packed file.
+    pub bytes: &'static [u8],
+    /// BLAKE3 of `bytes`.
+    pub identity: [u8; 32],
+    opened: OnceLock<Arc<PackedModel>>,
+}
+
+/// The packed file `embedded/NAME.llmzmodel`, whose BLAKE3 is written here in hexadecimal digits.
+macro_rules! embedded {
+    ($name:literal, $identity:literal) => {{
+        static PACKED: &Aligned<[u8]> =
+            &Aligned(*include_bytes!(concat!("embedded/", $name, ".llmzmodel")));
+        Embedded {
+            name: $name,
+            bytes: &PACKED.0,
+            identity: digits($identity),
+            opened: OnceLock::new(),
+        }
+    }};
+}
+
+/// All embedded models, the smallest first.
+pub static ALL: [Embedded; 4] = [
+    embedded!(
+        "nano",
+        b"b0def8dcea11ce80f658d07b0982481d9336935e3ce643a6558c1169f133575d"
+    ),
+    embedded!(
+        "micro",
+        b"fb956183997731ab2ed842aa660b549937b4d7be10ede7ae6c1eded2a241d56e"
+    ),
+    embedded!(
+        "mini",
+        b"1694d0eb943fd03c93f55bba8bacaee03465d9ceef2d75a5ea232a90eb52634f"
+    ),
+    embedded!(
+        "small",
+        b"e855f1ecd4027b9a2f204acdcb56c253c76ea8e8a3405453f6c404a0d7832f0a"
+    ),
+];
+
+/// Aligned like a mapped file, so that the weights are used where they lie.
+#[repr(C, align(64))]
+struct Aligned<T: ?Sized>(T);
+
+const fn digits(text: &[u8; 64]) -> [u8; 32] {
+    const fn value(digit: u8) -> u8 {
+        match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => panic!("an identity is written in lower-case hexadecimal digits"),
+        }
+    }
+    let mut bytes = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        bytes[i] = value(text[2 * i]) << 4 | value(text[2 * i + 1]);
+        i += 1;
+    }
+    bytes
+}
+
+impl Embedded {
+    /// The model, opened once for the whole process.
+    pub fn open(&'static self) -> Arc<PackedModel> {
+        let model = self.opened.get_or_init(|| {
+            let opened = PackedModel::from_static(self.bytes);
+            Arc::new(opened.expect("embedded models are opened by a test"))
+        });
+        Arc::clone(model)
+    }
+}
+
+/// The model that `compress` uses unless told otherwise: `mini`, because `small` takes nearly twice its time.
+pub fn default() -> &'static Embedded {
+    &ALL[2]
+}
+
+/// The embedded model of this name.
+pub fn by_name(name: &str) -> Option<&'static Embedded> {
+    ALL.iter().find(|model| model.name == name)
+}
+
+/// The frozen model of the tests; golden files were made with it.
+#[cfg(test)]
+pub(crate) const FIXTURE: &[u8] = include_bytes!("../../fixtures/fixture.llmzmodel");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_embedded_model_is_what_its_identity_says_and_sound() {
+        for model in &ALL {
+            let opened = model.open();
+            assert_eq!(
+                crate::store::hex(&opened.identity()),
+                crate::store::hex(&model.identity),
+                "identity of {}",
+                model.name
+            );
+            opened.verify().unwrap();
+            assert!(model.bytes.as_ptr().addr().is_multiple_of(64));
+            let singles = (0..=255u8).filter(|byte| opened.tokens().find(&[*byte]).is_some());
+            assert_eq!(singles.count(), 256, "{} can spell every byte", model.name);
+        }
+        assert!(ALL.iter().map(|m| m.bytes.len()).sum::<usize>() < 8_500_000);
+    }
+
+    #[test]
+    fn the_fixture_is_frozen() {
+        let identity = blake3::hash(FIXTURE).to_hex();
+        assert_eq!(
+            identity.as_str(),
+            "9b477d67e4d52001f663dd0f55b4093a8212d348721cf0d37475ed3c9337977e"
+        );
+    }
+}
