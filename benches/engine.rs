@@ -12,7 +12,7 @@ use std::time::Instant;
 use llmzip::arch::config::{Config, GROUP, Part};
 use llmzip::arch::rope::{Rope, RopeScaling};
 use llmzip::engine::cpu::kernels::{KernelSet, Product, Rows, distribution};
-use llmzip::engine::{Engine, EngineOptions, Logits, Segment};
+use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::machine::pool::Pool;
 use llmzip::packed::{PackInput, PackedError, PackedModel, TensorSource, pack};
 
@@ -123,33 +123,32 @@ fn macs_per_token(config: &Config) -> usize {
 /// Best time of a call with `rows` tokens of each of `streams`, behind a full window, the distribution of each row included.
 fn measure(engine: &Engine, streams: usize, rows: usize) -> f64 {
     let config = engine.model().config().clone();
-    let mut cache = engine.new_cache();
-    let mut logits = Logits::new();
+    let mut state = engine.new_state().unwrap();
+    let mut predictions = Predictions::new();
     let mut cumulative = vec![0; config.vocab + 1];
     let tokens: Vec<u32> = (0..config.window as u32)
         .map(|i| i * 7919 % config.vocab as u32)
         .collect();
-    engine.forward(
-        &mut [Segment {
-            cache: &mut cache,
-            tokens: &tokens,
-        }],
-        &mut logits,
-    );
-    let mut caches = vec![cache; streams];
+    let segment = Segment {
+        state: &mut *state,
+        tokens: &tokens,
+    };
+    engine.forward(&mut [segment], &mut predictions).unwrap();
+    let mut states: Vec<_> = (0..streams).map(|_| state.fork().unwrap()).collect();
     let start = Instant::now();
     let mut best = f64::INFINITY;
     while start.elapsed().as_secs_f64() < 0.5 {
         let call = Timer::new(engine.threads());
-        let mut segments: Vec<_> = (caches.iter_mut())
-            .map(|cache| Segment {
-                cache,
+        let mut segments: Vec<_> = (states.iter_mut())
+            .map(|state| Segment {
+                state: &mut **state,
                 tokens: &tokens[..rows],
             })
             .collect();
-        engine.forward(&mut segments, &mut logits);
+        engine.forward(&mut segments, &mut predictions).unwrap();
         for row in 0..streams * rows {
-            distribution(engine.kernels(), logits.row(row), None, &mut cumulative);
+            let logits = predictions.row(row).logits;
+            distribution(engine.kernels(), logits, None, &mut cumulative);
         }
         best = best.min(call.seconds());
     }

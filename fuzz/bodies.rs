@@ -7,7 +7,7 @@ use std::io::{self, Cursor};
 use std::sync::{Arc, OnceLock};
 
 use llmzip::container::{Block, FrameHeader, FrameReader, FrameWriter, Item, Mode, ModelRef};
-use llmzip::engine::{Engine, EngineOptions, Logits, Segment};
+use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::packed::PackedModel;
 use llmzip::{CompressOptions, Error, Model, compress, decompress};
 
@@ -127,15 +127,14 @@ pub fn packed_model(data: &[u8]) {
     let Ok(engine) = Engine::new(Arc::new(model), options) else {
         return;
     };
-    let mut cache = engine.new_cache();
-    let mut logits = Logits::default();
-    engine.forward(
-        &mut [Segment {
-            cache: &mut cache,
-            tokens: &[0, 0, 0],
-        }],
-        &mut logits,
-    );
+    let Ok(mut state) = engine.new_state() else {
+        return;
+    };
+    let segment = Segment {
+        state: &mut *state,
+        tokens: &[0, 0, 0],
+    };
+    let _ = engine.forward(&mut [segment], &mut Predictions::new());
 }
 
 /// Arbitrary bytes as a GGUF file.

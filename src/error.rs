@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::codec::CorruptStream;
+use crate::codec::{CodecError, CorruptStream};
 use crate::container::ContainerError;
 use crate::engine::EngineError;
 use crate::packed::PackedError;
@@ -53,9 +53,25 @@ pub enum Error {
         /// This program's.
         expected: u8,
     },
+    /// Whoever follows the progress asked for the end.
+    #[error("cancelled")]
+    Cancelled,
     /// An option cannot be used with this build or model.
     #[error("{0}")]
     Unsupported(&'static str),
+}
+
+impl From<CodecError> for Error {
+    fn from(error: CodecError) -> Self {
+        match error {
+            CodecError::Corrupt(error) => Error::Corrupt(error),
+            CodecError::Engine(error) => Error::Engine(error),
+            CodecError::NoModel => {
+                Error::Unsupported("the block needs a language model, and its frame names none")
+            }
+            CodecError::Cancelled => Error::Cancelled,
+        }
+    }
 }
 
 impl From<ContainerError> for Error {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use llmzip::check::float::FloatModel;
 use llmzip::engine::cpu::kernels::{KernelSet, distribution};
-use llmzip::engine::{Engine, EngineOptions, Logits, Segment};
+use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::import;
 use llmzip::packed::PackInput;
 use llmzip::packed::PackedModel;
@@ -16,17 +16,16 @@ use llmzip::tokenizer::{Symbol, Tokenizer};
 /// Bits that `tokens` cost the exact engine, each coded after `inputs`.
 fn exact_bits(model: &Arc<PackedModel>, inputs: &[u32], tokens: &[u32]) -> f64 {
     let engine = Engine::new(model.clone(), EngineOptions::default()).unwrap();
-    let (mut cache, mut logits) = (engine.new_cache(), Logits::new());
+    let (mut state, mut predictions) = (engine.new_state().unwrap(), Predictions::new());
     let mut cumulative = vec![0; model.config().vocab + 1];
-    engine.forward(
-        &mut [Segment {
-            cache: &mut cache,
-            tokens: inputs,
-        }],
-        &mut logits,
-    );
+    let segment = Segment {
+        state: &mut *state,
+        tokens: inputs,
+    };
+    engine.forward(&mut [segment], &mut predictions).unwrap();
     let bits = tokens.iter().enumerate().map(|(row, token)| {
-        distribution(engine.kernels(), logits.row(row), None, &mut cumulative);
+        let logits = predictions.row(row).logits;
+        distribution(engine.kernels(), logits, None, &mut cumulative);
         let weight = cumulative[*token as usize + 1] - cumulative[*token as usize];
         (cumulative[model.config().vocab] as f64 / weight as f64).log2()
     });

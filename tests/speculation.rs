@@ -1,5 +1,6 @@
 //! Drafts, in blocks of one stream and of several, change how long decoding takes and nothing else: not a byte of this block, nor of those after it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use llmzip::Model;
@@ -44,7 +45,7 @@ type Coded = (usize, Vec<u8>);
 
 /// Codes the blocks one after the other, in at most `streams` each; an empty one stands for a stored block.
 fn encode(model: &Model, experts: bool, streams: usize, blocks: &[Vec<u8>]) -> Vec<Vec<Coded>> {
-    let mut encoder = BlockEncoder::with_model(settings(experts), Arc::clone(model.engine()));
+    let mut encoder = BlockEncoder::new(settings(experts), Some(model.runtime())).unwrap();
     let code = |block: &Vec<u8>| {
         if block.is_empty() {
             encoder.pass_raw(b"stored");
@@ -53,11 +54,12 @@ fn encode(model: &Model, experts: bool, streams: usize, blocks: &[Vec<u8>]) -> V
         let parts: Vec<Stream> = block
             .chunks(block.len().div_ceil(streams))
             .map(|part| Stream {
-                pieces: model.tokenizer().encode(part),
+                symbols: model.tokenizer().encode(part),
                 len: part.len(),
             })
             .collect();
-        let coded = encoder.model(&parts, &mut |_, _| {}).unwrap();
+        let progress = &mut |_, _| ControlFlow::Continue(());
+        let coded = encoder.model(&parts, progress).unwrap();
         parts.iter().map(|part| part.len).zip(coded).collect()
     };
     blocks.iter().map(code).collect()
@@ -65,8 +67,8 @@ fn encode(model: &Model, experts: bool, streams: usize, blocks: &[Vec<u8>]) -> V
 
 /// Decodes what [`encode`] gave, block after block with one decoder, and compares.
 fn check(model: &Model, experts: bool, drafts: Drafts, blocks: &[Vec<u8>], coded: &[Vec<Coded>]) {
-    let engine = Arc::clone(model.engine());
-    let mut decoder = BlockDecoder::with_model(settings(experts), engine, drafts);
+    let runtime = Some(model.runtime());
+    let mut decoder = BlockDecoder::new(settings(experts), runtime, drafts).unwrap();
     for (index, (block, coded)) in blocks.iter().zip(coded).enumerate() {
         if block.is_empty() {
             decoder.pass_raw(b"stored");
@@ -74,11 +76,9 @@ fn check(model: &Model, experts: bool, drafts: Drafts, blocks: &[Vec<u8>], coded
         }
         let streams: Vec<(usize, &[u8])> =
             coded.iter().map(|(len, coded)| (*len, &**coded)).collect();
-        let decoded = decoder.model(&streams, &mut |_| {});
-        assert!(
-            decoded.as_deref() == Ok(block.as_slice()),
-            "{drafts:?}, block {index}"
-        );
+        let progress = &mut |_| ControlFlow::Continue(());
+        let decoded = decoder.model(&streams, progress).unwrap();
+        assert!(decoded == *block, "{drafts:?}, block {index}");
     }
 }
 

@@ -397,7 +397,7 @@ mod tests {
     use super::*;
     use crate::arch::config::tests::tiny;
     use crate::arch::rope::{Rope, RopeScaling};
-    use crate::engine::{Engine, EngineOptions, Logits, Segment};
+    use crate::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
     use crate::packed::{PackedModel, random};
 
     /// The exact engine follows the float model through the window, past the sinks and around the ring.
@@ -455,18 +455,19 @@ mod tests {
                 .map(|i| i.wrapping_mul(i).wrapping_mul(2_654_435_761) >> 20)
                 .map(|token| token % config.inputs as u32)
                 .collect();
-            let (mut cache, mut logits) = (exact.new_cache(), Logits::new());
-            exact.forward(
-                &mut [Segment {
-                    cache: &mut cache,
-                    tokens: &text,
-                }],
-                &mut logits,
-            );
+            let (mut state, mut predictions) = (exact.new_state().unwrap(), Predictions::new());
+            exact
+                .forward(
+                    &mut [Segment {
+                        state: &mut *state,
+                        tokens: &text,
+                    }],
+                    &mut predictions,
+                )
+                .unwrap();
             let want = float.forward(&mut float.stream(), &text);
             for (row, want) in want.chunks_exact(config.vocab).enumerate() {
-                let got = logits
-                    .row(row)
+                let got = (predictions.row(row).logits)
                     .iter()
                     .map(|units| *units as f32 / 65536.0 * std::f32::consts::LN_2);
                 let error: f32 = got

@@ -13,7 +13,7 @@ pub mod float;
 
 use crate::arch::rope::{Rope, RopeScaling};
 use crate::check::float::FloatModel;
-use crate::engine::{Engine, EngineError, EngineOptions, Logits, Segment};
+use crate::engine::{Engine, EngineError, EngineOptions, Predictions, Runtime, Segment};
 use crate::import::{Source, SourceError};
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{PackInput, PackedError, PackedModel, TensorSource};
@@ -147,16 +147,20 @@ impl Subject {
     /// When the engine cannot run the model.
     pub fn exact(&self, tokens: &[u32]) -> Result<Vec<f64>, CheckError> {
         let engine = Engine::new(Arc::clone(&self.packed), EngineOptions::default())?;
-        let (mut cache, mut logits) = (engine.new_cache(), Logits::new());
+        let (mut state, mut predictions) = (engine.new_state()?, Predictions::new());
         let (inputs, mut bits) = self.inputs(tokens);
         for pass in inputs.chunks(PASS) {
             let segment = Segment {
-                cache: &mut cache,
+                state: &mut *state,
                 tokens: pass,
             };
-            engine.forward(&mut [segment], &mut logits);
+            engine.forward(&mut [segment], &mut predictions)?;
             for row in 0..pass.len() {
-                let row = logits.row(row).iter().map(|&l| f64::from(l) / 65536.0);
+                let row = predictions
+                    .row(row)
+                    .logits
+                    .iter()
+                    .map(|&l| f64::from(l) / 65536.0);
                 bits.push(cost(row, tokens[bits.len()]));
             }
         }

@@ -265,7 +265,7 @@ fn memory(model: Option<&Model>, block_len: u32, streams: usize) -> u64 {
     let Some(model) = model else {
         return EXPERTS_ALONE + blocks + REST;
     };
-    let packed = model.engine().model();
+    let packed = model.runtime().model();
     let config = packed.config();
     let positions = (config.window + config.sinks + llmzip::engine::SLACK) as u64;
     // Keys and values are of 8 bits, and room for as much again as a stream has is left for what goes through the layers.

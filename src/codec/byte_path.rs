@@ -28,8 +28,8 @@ pub enum Odds {
 pub enum Question {
     /// Does the token end after the bytes so far?
     TokenEnd(Odds),
-    /// The next bit of the next byte.
-    Bit(Odds),
+    /// The bit of this power of two of the next byte.
+    Bit(u8, Odds),
     /// Nothing: the token is this row.
     Token(u32),
 }
@@ -85,13 +85,15 @@ impl<'a> Walk<'a> {
             Step::End => Question::TokenEnd(self.end_odds()),
             Step::Bit(so_far) => {
                 let split = self.split(so_far);
-                Question::Bit(if split == self.low {
+                let odds = if split == self.low {
                     Odds::Certain(true)
                 } else if split == self.high {
                     Odds::Certain(false)
                 } else {
                     self.chance(split, self.high)
-                })
+                };
+                // The highest bit is asked for when there is nothing below the leading 1.
+                Question::Bit(so_far.leading_zeros() as u8, odds)
             }
         }
     }
@@ -223,7 +225,6 @@ mod tests {
         let bytes = tokens.bytes(row);
         let mut walk = Walk::new(tokens, sums, limit);
         let mut bits = 0.0;
-        let mut bit_index = 0;
         loop {
             let (odds, truth) = match walk.question() {
                 Question::Token(found) => {
@@ -231,12 +232,7 @@ mod tests {
                     return bits;
                 }
                 Question::TokenEnd(odds) => (odds, walk.depth() == bytes.len()),
-                Question::Bit(odds) => {
-                    let byte = bytes[walk.depth()];
-                    let truth = byte >> (7 - bit_index) & 1 == 1;
-                    bit_index = (bit_index + 1) % 8;
-                    (odds, truth)
-                }
+                Question::Bit(shift, odds) => (odds, bytes[walk.depth()] >> shift & 1 == 1),
             };
             match odds {
                 Odds::Certain(certain) => assert_eq!(certain, truth),
@@ -284,7 +280,7 @@ mod tests {
         let mut failed = false;
         for _ in 0..64 {
             match walk.question() {
-                Question::Bit(Odds::Certain(bit)) | Question::TokenEnd(Odds::Certain(bit)) => {
+                Question::Bit(_, Odds::Certain(bit)) | Question::TokenEnd(Odds::Certain(bit)) => {
                     if walk.answer(bit).is_err() {
                         failed = true;
                         break;

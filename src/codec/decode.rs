@@ -1,130 +1,130 @@
-//! Coded bytes to blocks. The mirror image of [`super::encode`].
+//! Coded bytes to blocks. What coding does from decision to decision is [`super::block`]'s; here is
+//! what only a decoder does: it learns a token only by decoding it, so it asks the model about
+//! drafts of the tokens to come, or about several streams at once.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::CorruptStream;
-use super::byte_path::{Odds, Question, Walk};
+use super::block::{
+    BlockCoding, Carried, CodedToken, Decision, Direction, ModelCoding, StreamCoding, code_bytes,
+};
 use super::coder::Decoder;
 use super::draft::Drafts;
-use super::language_model::{Round, rounds};
-use super::outlook::Outlook;
+use super::rounds::{self, Round};
 use super::speculation::Speculation;
 use super::streams::{HEAD, Places};
 use super::times::{Times, timed};
-use crate::engine::{Engine, Logits, Prediction, fits_caches};
-use crate::predict::{Event, Predictor, Settings, TokenFacts};
+use super::{CodecError, CorruptStream};
+use crate::engine::{EngineError, Prediction, Runtime};
+use crate::predict::{Predictor, Settings};
+
+/// Where one more row adds more than this to a pass, two halves of the streams are asked about in
+/// turn.
+const MOST_SHARED: f32 = 0.5;
+
+/// Told the bytes of the block decoded so far; may ask for the end.
+pub type OnProgress<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
 
 /// What a decoder carries from block to block of a frame.
 pub struct BlockDecoder {
-    predictor: Predictor,
-    model: Option<ModelDecoder>,
-    times: Times,
-}
-
-struct ModelDecoder {
-    language_model: Speculation,
-    outlook: Outlook,
-    escapes: bool,
+    carried: Carried<Speculation>,
 }
 
 impl BlockDecoder {
-    /// A decoder for a frame without a language model.
-    pub fn experts_only(settings: Settings) -> BlockDecoder {
-        BlockDecoder {
-            predictor: Predictor::new(settings),
-            model: None,
-            times: Times::default(),
-        }
-    }
-
-    /// A decoder for a frame with one, which guesses ahead as `drafts` says.
-    pub fn with_model(settings: Settings, engine: Arc<Engine>, drafts: Drafts) -> BlockDecoder {
-        let tokens = engine.model().tokens();
-        let escapes = !tokens.has_every_byte();
-        let outlook = Outlook::new(&engine, settings.experts);
-        BlockDecoder {
-            predictor: Predictor::new(settings),
-            model: Some(ModelDecoder {
-                language_model: Speculation::new(engine, drafts),
-                outlook,
-                escapes,
-            }),
-            times: Times::default(),
-        }
+    /// A decoder for a frame, with the language model that `runtime` runs if there is one. It drafts
+    /// as `drafts` says.
+    ///
+    /// # Errors
+    /// If the model cannot be run.
+    pub fn new(
+        settings: Settings,
+        runtime: Option<&Arc<dyn Runtime>>,
+        drafts: Drafts,
+    ) -> Result<BlockDecoder, CodecError> {
+        let model = runtime.map(|runtime| {
+            let model = Speculation::new(Arc::clone(runtime), drafts)?;
+            Ok::<_, EngineError>(ModelCoding::new(runtime.model(), model, settings))
+        });
+        Ok(BlockDecoder {
+            carried: Carried {
+                predictor: Predictor::new(settings),
+                model: model.transpose()?,
+                times: Times::default(),
+            },
+        })
     }
 
     /// How long decoding has taken since this was last asked.
     pub fn take_times(&mut self) -> Times {
-        self.times.take()
+        self.carried.times.take()
     }
 
     /// Notes a block that was stored as it is.
     pub fn pass_raw(&mut self, bytes: &[u8]) {
-        self.predictor.skip_bytes(bytes);
+        self.carried.predictor.skip_bytes(bytes);
         self.reset_model();
     }
 
-    /// Decodes a block of `len` bytes that the experts coded alone. `progress` is told the bytes
-    /// decoded so far.
+    /// Decodes a block of `len` bytes that the experts coded alone.
+    ///
+    /// # Errors
+    /// If the coded bytes are corrupt, or `progress` asks for the end.
     pub fn experts(
         &mut self,
         coded: &[u8],
         len: usize,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<Vec<u8>, CorruptStream> {
+        progress: OnProgress<'_>,
+    ) -> Result<Vec<u8>, CodecError> {
         let start = Instant::now();
         self.reset_model();
-        let mut coder = Decoder::new(coded)?;
-        let mut decisions = Decisions {
-            predictor: &mut self.predictor,
-            coder: &mut coder,
-        };
-        let mut bytes = Vec::new();
-        while bytes.len() < len {
-            bytes.push(decisions.byte()?);
-            if bytes.len().is_multiple_of(4096) {
-                progress(bytes.len());
-            }
-        }
-        coder.finish()?;
-        self.times.add(start, Duration::ZERO);
-        Ok(bytes)
+        let mut reader = SymbolReader::new(coded)?;
+        code_bytes(
+            &mut self.carried.predictor,
+            &mut reader,
+            len,
+            &mut |_, done| progress(done),
+        )?;
+        self.carried.times.add(start, Duration::ZERO);
+        Ok(reader.finish()?)
     }
 
-    /// Decodes a block that the language model and the experts coded, from each stream's length and coded bytes: at least
-    /// one stream. `progress` is told the bytes decoded so far.
+    /// Decodes a block that the language model and the experts coded, from each stream's length, at
+    /// least 1, and coded bytes: at least one stream.
+    ///
+    /// # Errors
+    /// If the frame has no model, the model cannot be run, the coded bytes are corrupt, or `progress`
+    /// asks for the end.
     pub fn model(
         &mut self,
         streams: &[(usize, &[u8])],
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<Vec<u8>, CorruptStream> {
+        progress: OnProgress<'_>,
+    ) -> Result<Vec<u8>, CodecError> {
         let start = Instant::now();
-        let model = self.model.as_mut().ok_or(CorruptStream::NoModel)?;
-        let engine = Arc::clone(model.language_model.engine());
-        let mut inputs = Vec::new();
-        for &(len, coded) in streams {
-            inputs.push(Input {
-                coder: Decoder::new(coded)?,
-                bytes: Vec::new(),
-                len,
-            });
+        let model = self.carried.model.as_mut().ok_or(CodecError::NoModel)?;
+        let first = &mut model.language_model;
+        let runtime = Arc::clone(first.runtime());
+        let mut readers = Vec::new();
+        for &(left, coded) in streams {
+            let direction = SymbolReader::new(coded)?;
+            readers.push(StreamCoding { direction, left });
         }
-        let position = self.predictor.position();
-        let pending = model.language_model.model().pending();
-        model.outlook.begin_block(streams.len(), pending);
-        let mut block = BlockCoding {
-            engine: &engine,
-            places: Places::new(position, streams.iter().map(|(len, _)| *len)),
-            predictor: &mut self.predictor,
-            inputs,
-            outlook: &mut model.outlook,
-            escapes: model.escapes,
+        let lens = streams.iter().map(|(len, _)| *len);
+        let places = Places::new(self.carried.predictor.position(), lens);
+        (model.outlook).begin_block(streams.len(), first.model().pending());
+        let mut block = DecodedBlock {
+            runtime: &*runtime,
+            coding: BlockCoding {
+                tokens: runtime.model().tokens(),
+                escapes: model.escapes,
+                predictor: &mut self.carried.predictor,
+                outlook: &mut model.outlook,
+                places,
+                streams: readers,
+            },
             waited: Duration::ZERO,
             progress,
         };
-        let first = &mut model.language_model;
         if streams.len() == 1 {
             block.first_alone(first, usize::MAX)?;
         } else {
@@ -132,174 +132,132 @@ impl BlockDecoder {
             block.first_alone(first, head as usize)?;
             block.together(first)?;
         }
-        let (inputs, waited) = block.finish();
+        let waited = block.waited;
         let mut bytes = Vec::new();
-        for input in inputs {
-            input.coder.finish()?;
-            bytes.extend(input.bytes);
+        for reader in block.coding.finish() {
+            bytes.extend(reader.finish()?);
         }
-        self.times.add(start, waited);
+        self.carried.times.add(start, waited);
         Ok(bytes)
     }
 
     fn reset_model(&mut self) {
-        if let Some(model) = &mut self.model {
+        if let Some(model) = &mut self.carried.model {
             model.language_model.reset();
         }
     }
 }
 
-/// A stream of a block while it is decoded.
-struct Input<'a> {
-    coder: Decoder<'a>,
-    bytes: Vec<u8>,
-    /// Bytes it will have.
-    len: usize,
-}
-
-impl Input<'_> {
-    fn is_complete(&self) -> bool {
-        self.bytes.len() == self.len
-    }
-}
-
-/// A block while it is decoded with a language model.
-struct BlockCoding<'a, 'b> {
-    engine: &'a Engine,
-    predictor: &'a mut Predictor,
-    places: Places,
-    /// Of each stream.
-    inputs: Vec<Input<'b>>,
-    outlook: &'a mut Outlook,
-    escapes: bool,
-    /// For how long the engine has been waited for.
+/// A block with a language model on its way out.
+struct DecodedBlock<'a, 'b> {
+    runtime: &'a dyn Runtime,
+    coding: BlockCoding<'a, SymbolReader<'b>>,
+    /// For how long the coder has waited for predictions.
     waited: Duration,
-    progress: &'a mut dyn FnMut(usize),
+    progress: OnProgress<'a>,
 }
 
-impl<'b> BlockCoding<'_, 'b> {
-    /// Decodes the first stream alone until it is complete or has `most` tokens more: its model guesses ahead.
-    fn first_alone(&mut self, model: &mut Speculation, most: usize) -> Result<(), CorruptStream> {
+impl DecodedBlock<'_, '_> {
+    /// Decodes the first stream alone until it is complete or has `most` tokens more: its model
+    /// drafts.
+    fn first_alone(&mut self, model: &mut Speculation, most: usize) -> Result<(), CodecError> {
         let mut tokens = 0;
-        while tokens < most && !self.inputs[0].is_complete() {
-            if let Some(row) = self.turn(0, || model.predict())? {
+        while tokens < most && !self.is_complete(0) {
+            if let Some(row) = self.turn(0, || Ok(model.predict()?))? {
                 model.accept(row);
                 tokens += 1;
             }
-            self.tell();
+            self.report()?;
         }
         model.withdraw();
         Ok(())
     }
 
-    /// Decodes what the streams, at least two, have left; `first` is the model of the first one. The models are asked about
-    /// many streams at once; while they compute the predictions of one of the [`groups`], the tokens of another are decoded.
-    fn together(&mut self, first: &mut Speculation) -> Result<(), CorruptStream> {
+    /// Decodes what the streams, at least two, have left; `first` is the model of the first one. The
+    /// models are asked about many streams at once; while they compute the predictions of one of the
+    /// [`groups`], the tokens of another are decoded.
+    fn together(&mut self, first: &mut Speculation) -> Result<(), CodecError> {
         let pending = first.model().pending();
-        let mut others = vec![first.model().clone(); self.inputs.len() - 1];
+        let mut others = Vec::new();
+        for _ in 1..self.coding.streams.len() {
+            others.push(first.model().fork()?);
+        }
         let models = std::iter::once(first.model()).chain(&mut others).collect();
-        let last = self.inputs.len() - 1;
-        // What the last stream's model is left with: its last token, and rows run of which no prediction was used.
+        let last = self.coding.streams.len() - 1;
+        // What the last stream's model is left with: its last token, and rows run of which no
+        // prediction was used.
         let (mut last_token, mut unused) = (pending, 0);
         std::thread::scope(|scope| {
-            let (asks, mut answers) = rounds(scope, self.engine, models);
-            let groups = groups(self.inputs.len(), self.engine.model().size());
+            let (asks, mut answers) = rounds::start(scope, self.runtime, models)?;
+            let groups = groups(self.coding.streams.len(), self.runtime.row_cost());
             let mut asked = groups.len();
             for streams in groups {
-                let streams = streams.filter(|&stream| !self.inputs[stream].is_complete());
+                let streams = streams.filter(|&stream| !self.is_complete(stream));
                 // Fails, as below, only if the thread panicked, which the scope passes on.
-                let _ = asks.send(Round {
-                    rows: streams.map(|stream| (stream, pending)).collect(),
-                    logits: Logits::new(),
-                });
+                let _ = asks.send(Round::new(
+                    streams.map(|stream| (stream, pending)).collect(),
+                ));
             }
             while asked > 0 {
-                let Some(mut round) = timed(&mut self.waited, || answers.next()) else {
+                let Some(mut round) = timed(&mut self.waited, || answers.next())? else {
                     break;
                 };
                 let rows = std::mem::take(&mut round.rows);
                 for (index, (stream, pending)) in rows.into_iter().enumerate() {
-                    let row = self.turn(stream, || round.logits.prediction(index))?;
+                    let row = self.turn(stream, || Ok(round.predictions.row(index)))?;
                     let token = row.unwrap_or(pending);
-                    if !self.inputs[stream].is_complete() {
+                    if !self.is_complete(stream) {
                         round.rows.push((stream, token));
                     } else if stream == last {
                         (last_token, unused) = (token, usize::from(row.is_none()));
                     }
                 }
-                self.tell();
+                self.report()?;
                 if round.rows.is_empty() {
                     asked -= 1;
                 } else {
                     let _ = asks.send(round);
                 }
             }
-            Ok(())
+            Ok::<_, CodecError>(())
         })?;
-        let mut model = others.pop().expect("at least two streams");
-        model.take_back(unused);
-        model.accept(last_token);
-        first.replace(model);
+        if let Some(mut model) = others.pop() {
+            model.take_back(unused);
+            model.accept(last_token);
+            first.replace(model);
+        }
         Ok(())
     }
 
-    fn tell(&mut self) {
-        let done = self.inputs.iter().map(|input| input.bytes.len());
-        (self.progress)(done.sum());
-    }
-
-    /// Ends the block; gives for how long the engine has been waited for, too.
-    fn finish(self) -> (Vec<Input<'b>>, Duration) {
-        self.places.finish(self.predictor);
-        (self.inputs, self.waited)
-    }
-
-    /// Decodes one turn of a stream: its next token, which is given, and the escaped bytes before it; or the escaped bytes
-    /// at its end. `prediction` is asked for if there is a token.
-    fn turn<'l>(
+    /// One turn of a stream; the time that its prediction takes counts as waiting.
+    fn turn<'p>(
         &mut self,
         stream: usize,
-        prediction: impl FnOnce() -> Prediction<'l>,
-    ) -> Result<Option<u32>, CorruptStream> {
-        self.places.exchange(stream, self.predictor);
-        let row = self.pieces(stream, prediction)?;
-        self.places.exchange(stream, self.predictor);
-        Ok(row)
+        prediction: impl FnOnce() -> Result<Prediction<'p>, CodecError>,
+    ) -> Result<Option<u32>, CodecError> {
+        let waited = &mut self.waited;
+        self.coding.turn(stream, || timed(waited, prediction))
     }
 
-    fn pieces<'l>(
-        &mut self,
-        stream: usize,
-        prediction: impl FnOnce() -> Prediction<'l>,
-    ) -> Result<Option<u32>, CorruptStream> {
-        let tokens = self.engine.model().tokens();
-        let input = &mut self.inputs[stream];
-        let mut decisions = Decisions {
-            predictor: self.predictor,
-            coder: &mut input.coder,
-        };
-        while self.escapes && decisions.settle(Event::Escape, None)? {
-            input.bytes.push(decisions.byte()?);
-            if input.bytes.len() == input.len {
-                return Ok(None);
-            }
+    fn is_complete(&self, stream: usize) -> bool {
+        self.coding.streams[stream].left == 0
+    }
+
+    fn report(&mut self) -> Result<(), CodecError> {
+        let streams = self.coding.streams.iter();
+        let done = streams.map(|stream| stream.direction.bytes.len());
+        match (self.progress)(done.sum()) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(CodecError::Cancelled),
         }
-        let prediction = timed(&mut self.waited, prediction);
-        self.outlook.look(self.engine, stream, prediction);
-        let left = input.len - input.bytes.len();
-        let walk = Walk::new(tokens, self.outlook.distribution(), left);
-        let row = decisions.token(walk, self.outlook.facts())?;
-        self.outlook.learn(stream, row);
-        input.bytes.extend_from_slice(tokens.bytes(row));
-        Ok(Some(row))
     }
 }
 
 /// Which streams the model is asked about together.
-fn groups(streams: usize, model_bytes: usize) -> Vec<Range<usize>> {
-    // A pass that reads the weights from memory is worth most for all streams at once; one that has them in the caches
-    // takes twice as long for twice the streams, and then it may run while others are decoded.
-    let first = match fits_caches(model_bytes) {
+fn groups(streams: usize, row_cost: f32) -> Vec<Range<usize>> {
+    // Where rows share much of a pass, all streams at once is fastest. Where a pass of twice the
+    // streams takes about twice as long, one half may be computed while the other is decoded.
+    let first = match row_cost > MOST_SHARED {
         true => streams / 2,
         false => streams,
     };
@@ -307,42 +265,35 @@ fn groups(streams: usize, model_bytes: usize) -> Vec<Range<usize>> {
     groups.filter(|group| !group.is_empty()).collect()
 }
 
-/// The one place where a decision meets predictor and coder.
-struct Decisions<'a, 'b> {
-    predictor: &'a mut Predictor,
-    coder: &'a mut Decoder<'b>,
+/// A decoder's end of a stream: the range coder has the answers, and bytes are kept.
+struct SymbolReader<'a> {
+    coder: Decoder<'a>,
+    bytes: Vec<u8>,
 }
 
-impl Decisions<'_, '_> {
-    fn settle(&mut self, event: Event, opinion: Option<u32>) -> Result<bool, CorruptStream> {
-        let p = self.predictor.predict(event, opinion);
-        let bit = self.coder.decode(p)?;
-        self.predictor.update(bit);
-        Ok(bit)
+impl<'a> SymbolReader<'a> {
+    fn new(coded: &'a [u8]) -> Result<SymbolReader<'a>, CorruptStream> {
+        Ok(SymbolReader {
+            coder: Decoder::new(coded)?,
+            bytes: Vec::new(),
+        })
     }
 
-    fn byte(&mut self) -> Result<u8, CorruptStream> {
-        let mut byte = 0;
-        for _ in 0..8 {
-            byte = byte << 1 | u8::from(self.settle(Event::Bit, None)?);
-        }
-        Ok(byte)
+    /// The bytes, if nothing coded is left over.
+    fn finish(self) -> Result<Vec<u8>, CorruptStream> {
+        self.coder.finish()?;
+        Ok(self.bytes)
+    }
+}
+
+impl Direction for SymbolReader<'_> {
+    fn begin_symbol(&mut self) {}
+
+    fn decide(&mut self, _: Decision, p: u32) -> Result<bool, CorruptStream> {
+        self.coder.decode(p)
     }
 
-    fn token(&mut self, mut walk: Walk<'_>, facts: TokenFacts) -> Result<u32, CorruptStream> {
-        self.predictor.begin_token(facts);
-        loop {
-            let bit = match walk.question() {
-                Question::Token(row) => return Ok(row),
-                Question::TokenEnd(Odds::Certain(bit)) => bit,
-                Question::TokenEnd(Odds::Chance(p)) => self.settle(Event::TokenEnd, Some(p))?,
-                Question::Bit(Odds::Chance(p)) => self.settle(Event::Bit, Some(p))?,
-                Question::Bit(Odds::Certain(bit)) => {
-                    self.predictor.learn_certain(bit);
-                    bit
-                }
-            };
-            walk.answer(bit)?;
-        }
+    fn end_symbol(&mut self, bytes: &[u8], _: Option<CodedToken<'_>>) {
+        self.bytes.extend_from_slice(bytes);
     }
 }

@@ -7,8 +7,6 @@
 //! Drafting only reads; [`Drafter::note`] alone learns, and only tokens that have been decoded. A draft decides how long
 //! decoding takes and nothing else: whatever is guessed, the bytes are the same.
 
-use crate::engine::fits_caches;
-
 /// How many tokens the decoder guesses ahead. For measurement and tests: it changes no byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Drafts {
@@ -24,11 +22,6 @@ impl Drafts {
     pub const MOST: usize = 15;
 }
 
-/// What one more row in a batch costs, in units of what the first row costs, where the weights come from memory: those
-/// of SmolLM2-135M, on two cores with AVX2.
-const ROW_COST_FROM_MEMORY: f32 = 0.25;
-/// The same where the weights stay in the processor's caches: those of the embedded model.
-const ROW_COST_FROM_CACHE: f32 = 0.6;
 /// Tokens that the time of a first row is worth at least, since what one pass leaves out the next one does.
 const WORTH: f32 = 1.3;
 
@@ -90,18 +83,15 @@ pub struct Drafter {
 }
 
 impl Drafter {
-    /// A drafter for a packed model of `model_bytes` that has seen nothing.
-    pub fn new(drafts: Drafts, model_bytes: usize) -> Drafter {
+    /// A drafter that has seen nothing, for a runtime of this [`crate::engine::Runtime::row_cost`].
+    pub fn new(drafts: Drafts, row_cost: f32) -> Drafter {
         let slots = match drafts {
             Drafts::Fixed(0) => 0,
             _ => 1 << SLOT_BITS,
         };
         Drafter {
             drafts,
-            row_cost: match fits_caches(model_bytes) {
-                true => ROW_COST_FROM_CACHE,
-                false => ROW_COST_FROM_MEMORY,
-            },
+            row_cost,
             recent: [0; LONGEST],
             tables: std::array::from_fn(|_| vec![Slot::default(); slots]),
             records: Default::default(),
@@ -222,7 +212,7 @@ fn check(hash: u64) -> u16 {
 mod tests {
     use super::*;
 
-    const LARGE: usize = 1 << 27;
+    const CHEAP: f32 = 0.25;
 
     fn draft(drafter: &Drafter) -> Vec<u32> {
         let mut rows = Vec::new();
@@ -232,13 +222,13 @@ mod tests {
 
     #[test]
     fn nothing_is_drafted_from_nothing() {
-        assert!(draft(&Drafter::new(Drafts::Adaptive, LARGE)).is_empty());
-        assert!(draft(&Drafter::new(Drafts::Fixed(0), LARGE)).is_empty());
+        assert!(draft(&Drafter::new(Drafts::Adaptive, CHEAP)).is_empty());
+        assert!(draft(&Drafter::new(Drafts::Fixed(0), CHEAP)).is_empty());
     }
 
     #[test]
     fn what_repeats_is_drafted_at_length() {
-        let mut drafter = Drafter::new(Drafts::Adaptive, LARGE);
+        let mut drafter = Drafter::new(Drafts::Adaptive, CHEAP);
         (0..400).for_each(|i| drafter.note(i % 20));
         let wanted: Vec<u32> = (0..Drafts::MOST as u32).collect();
         assert_eq!(draft(&drafter), wanted);
@@ -246,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_never_repeats_is_not_drafted() {
-        let mut drafter = Drafter::new(Drafts::Adaptive, LARGE);
+        let mut drafter = Drafter::new(Drafts::Adaptive, CHEAP);
         let mut state = 1u32;
         let mut drafted = 0;
         for _ in 0..4000 {
@@ -260,7 +250,7 @@ mod tests {
     #[test]
     fn a_fixed_draft_has_its_length() {
         for len in 0..20 {
-            let mut drafter = Drafter::new(Drafts::Fixed(len), LARGE);
+            let mut drafter = Drafter::new(Drafts::Fixed(len), CHEAP);
             (0..50).for_each(|row| drafter.note(row % 7));
             assert_eq!(draft(&drafter).len(), len.min(Drafts::MOST));
         }

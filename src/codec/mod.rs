@@ -12,46 +12,30 @@
 //! This folder knows bytes, tokens and probabilities; how blocks lie in a file is
 //! [`crate::container`]'s affair, and how the model computes is [`crate::engine`]'s.
 
+mod answers;
+mod block;
 mod byte_path;
 mod coder;
 pub mod decode;
 mod draft;
 pub mod encode;
+mod error;
 mod language_model;
 pub mod ledger;
+mod look_ahead;
 mod outlook;
 pub mod plan;
+mod rounds;
 mod speculation;
 mod streams;
 mod symbol;
+#[cfg(test)]
+mod tests;
 mod times;
 
 pub use coder::CODED_BITS;
 pub use draft::Drafts;
+pub use error::{CodecError, CorruptStream};
 pub use language_model::costs;
 pub use symbol::Symbol;
 pub use times::Times;
-
-/// Why coded bytes cannot be what an encoder wrote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CorruptStream {
-    /// The bytes denote a point outside every symbol.
-    #[error("the coded data is not a code word")]
-    NotACodeWord,
-    /// The decoder needs more bytes than there are.
-    #[error("the coded data ends too early")]
-    Exhausted,
-    /// The block is complete, the coded bytes are not.
-    #[error("{bytes} bytes of coded data are left over")]
-    Unread {
-        /// How many.
-        bytes: usize,
-    },
-    /// A token runs past the length of the block.
-    #[error("a token runs past the end of its block")]
-    Overshoot,
-    /// The block needs something this decoder was not given.
-    #[error("the block was coded with a language model, and its frame names none")]
-    NoModel,
-}

@@ -1,14 +1,16 @@
 //! What the next token will be: the language model's distribution, and with experts what this file has taught about the
 //! model, a bias on each token ([`OutputBias`]) and what followed where the model was in a like state ([`Recall`]).
 
-use crate::engine::cpu::kernels;
-use crate::engine::{Engine, Prediction};
+use crate::engine::Prediction;
+use crate::engine::cpu::kernels::{self, KernelSet};
 use crate::machine::float_environment::FloatEnvironment;
+use crate::packed::PackedModel;
 use crate::predict::{OutputBias, Recall, Teacher, TokenFacts};
 
 /// The next token's distribution, token after token of a frame.
 #[derive(Clone)]
 pub struct Outlook {
+    kernels: KernelSet,
     /// Only where experts are.
     lessons: Option<Lessons>,
     /// Prefix sums of the weights of the model, bias included, and of those that are coded with.
@@ -36,17 +38,19 @@ struct Own {
 
 impl Outlook {
     /// Nothing is known yet. With `experts`, the file teaches.
-    pub fn new(engine: &Engine, experts: bool) -> Outlook {
-        let config = engine.model().config();
+    pub fn new(model: &PackedModel, experts: bool) -> Outlook {
+        let config = model.config();
+        let kernels = KernelSet::choose().unwrap_or(KernelSet::REFERENCE);
         let sums = vec![0; config.vocab + 1];
         Outlook {
             lessons: experts.then(|| Lessons {
-                recall: Recall::new(engine.kernels(), config.hidden, config.inputs),
+                recall: Recall::new(kernels, config.hidden, config.inputs),
                 own: vec![Own {
                     bias: OutputBias::new(config.vocab),
                     last: 0,
                 }],
             }),
+            kernels,
             mixed: if experts { sums.clone() } else { Vec::new() },
             model: sums,
         }
@@ -70,10 +74,10 @@ impl Outlook {
     }
 
     /// Looks ahead to the next token of `stream`, for which the model gives `prediction`.
-    pub fn look(&mut self, engine: &Engine, stream: usize, prediction: Prediction<'_>) {
+    pub fn look(&mut self, stream: usize, prediction: Prediction<'_>) {
         let _environment = FloatEnvironment::enter();
         let bias = (self.lessons.as_ref()).map(|lessons| lessons.own[stream].bias.values());
-        kernels::distribution(engine.kernels(), prediction.logits, bias, &mut self.model);
+        kernels::distribution(self.kernels, prediction.logits, bias, &mut self.model);
         if let Some(Lessons { recall, own }) = &mut self.lessons {
             recall.mix(
                 own[stream].last,

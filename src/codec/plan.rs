@@ -8,8 +8,6 @@
 
 use std::ops::Range;
 
-use crate::engine::fits_caches;
-
 /// What a run of bytes looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -82,6 +80,9 @@ pub fn sample(text: &[u8]) -> Vec<u8> {
         .collect()
 }
 
+/// Bytes of a packed model from which on it counts as large. What is written depends on it.
+const LARGE_MODEL: usize = 16 << 20;
+
 /// How finely a block is cut into streams without being told.
 struct Cut {
     /// Most streams.
@@ -103,7 +104,7 @@ const CACHED: Cut = Cut {
 
 impl Cut {
     fn of(model_bytes: usize) -> &'static Cut {
-        match fits_caches(model_bytes) {
+        match model_bytes < LARGE_MODEL {
             true => &CACHED,
             false => &LARGE,
         }

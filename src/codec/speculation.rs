@@ -9,46 +9,46 @@ use std::sync::Arc;
 
 use super::draft::{Drafter, Drafts};
 use super::language_model::LanguageModel;
-use crate::engine::{Engine, Logits, Prediction};
+use crate::engine::{EngineError, Prediction, Predictions, Runtime};
 
 /// One stream's language model with drafts.
 pub struct Speculation {
     model: LanguageModel,
     drafter: Drafter,
-    /// What the rows of `logits` were fed: the pending token, then the draft.
+    /// What the rows of `predictions` were fed: the pending token, then the draft.
     fed: Vec<u32>,
-    logits: Logits,
-    /// Row of `logits` that holds the next prediction; past the end, there is none yet.
+    predictions: Predictions,
+    /// Row of `predictions` that holds the next prediction; past the end, there is none yet.
     next: usize,
 }
 
 impl Speculation {
     /// A model that has seen nothing.
-    pub fn new(engine: Arc<Engine>, drafts: Drafts) -> Speculation {
-        Speculation {
-            drafter: Drafter::new(drafts, engine.model().size()),
-            model: LanguageModel::new(engine),
+    pub fn new(runtime: Arc<dyn Runtime>, drafts: Drafts) -> Result<Speculation, EngineError> {
+        Ok(Speculation {
+            drafter: Drafter::new(drafts, runtime.row_cost()),
+            model: LanguageModel::new(runtime)?,
             fed: Vec::new(),
-            logits: Logits::new(),
+            predictions: Predictions::new(),
             next: 0,
-        }
+        })
     }
 
-    /// The engine behind.
-    pub fn engine(&self) -> &Arc<Engine> {
-        self.model.engine()
+    /// What runs the model.
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        self.model.runtime()
     }
 
     /// Predicts the next token.
-    pub fn predict(&mut self) -> Prediction<'_> {
+    pub fn predict(&mut self) -> Result<Prediction<'_>, EngineError> {
         if self.next == self.fed.len() {
             self.fed.clear();
             self.fed.push(self.model.pending());
             self.drafter.draft(&mut self.fed);
-            self.model.run(&self.fed, &mut self.logits);
+            self.model.run(&self.fed, &mut self.predictions)?;
             self.next = 0;
         }
-        self.logits.prediction(self.next)
+        Ok(self.predictions.row(self.next))
     }
 
     /// Settles that `row` is the token predicted last.

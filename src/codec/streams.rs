@@ -11,7 +11,7 @@
 //! whatever one stream teaches them, the others use from the next turn on; only where in the file they are changes with
 //! the stream. The block after goes on where the last stream ends.
 
-use crate::codec::Symbol;
+use super::Symbol;
 use crate::predict::{Place, Predictor};
 
 /// Tokens that a language model has seen before it is copied for other streams.

@@ -1,12 +1,13 @@
 //! Bytes to a frame.
 
 use std::io::{Read, Write, sink};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::codec::Symbol;
-use crate::codec::encode::{BlockEncoder, Stream};
+use crate::codec::encode::{self, BlockEncoder, Stream};
 use crate::codec::ledger::{Entry, Ledger};
 use crate::codec::plan::{self, Class, Verdict};
+use crate::codec::{CodecError, Symbol};
 use crate::container::{
     Block, ContainerError, FrameHeader, FrameWriter, MAX_BLOCK_LEN, MAX_STREAMS, Mode,
 };
@@ -62,7 +63,7 @@ impl CompressOptions {
     /// Bytes of the packed model, if there is one.
     fn model_bytes(&self) -> usize {
         let model = self.model.as_ref();
-        model.map_or(0, |model| model.engine().model().size())
+        model.map_or(0, |model| model.runtime().model().size())
     }
 
     /// The most streams a block will have.
@@ -211,21 +212,20 @@ impl<W: Write> FrameEncoder<'_, W> {
             return self.try_all(bytes, use_model);
         }
         let (verdict, with_model) = match use_model {
-            true => self.judge(bytes),
+            true => self.judge(bytes)?,
             false => (Verdict::Experts, Way::Experts),
         };
-        let encoder = match self.blocks.take() {
-            Some(encoder) => encoder,
-            None => self.start.encoder(),
+        let encoder = self.take_encoder()?;
+        let before = match bytes.len() < SHORT_RUN || plan::is_nearly_random(bytes) {
+            true => Some(encoder.fork()?),
+            false => None,
         };
-        let before =
-            (bytes.len() < SHORT_RUN || plan::is_nearly_random(bytes)).then(|| encoder.clone());
         let attempt = match verdict {
-            Verdict::Experts => self.attempt(encoder, Way::Experts, bytes),
-            Verdict::Model => self.attempt(encoder, with_model, bytes),
+            Verdict::Experts => self.attempt(encoder, Way::Experts, bytes)?,
+            Verdict::Model => self.attempt(encoder, with_model, bytes)?,
             Verdict::Open => {
-                let copy = encoder.clone();
-                self.both(copy, encoder, bytes, |_, _| with_model)
+                let copy = encoder.fork()?;
+                self.both(copy, encoder, bytes, |_, _| with_model)?
             }
         };
         if let (Some(before), true) = (before, attempt.coded.len() >= bytes.len()) {
@@ -237,13 +237,13 @@ impl<W: Write> FrameEncoder<'_, W> {
 
     /// Codes the first run of a frame in every way and keeps the shortest result.
     fn try_all(&mut self, bytes: &[u8], use_model: bool) -> Result<(), Error> {
-        let encoder = self.start.encoder();
+        let encoder = self.start.encoder()?;
         let attempt = match use_model {
             true => {
-                let other = self.start.encoder();
-                self.both(encoder, other, bytes, |this, len| this.model_way(len))
+                let other = self.start.encoder()?;
+                self.both(encoder, other, bytes, |this, len| this.model_way(len))?
             }
-            false => self.attempt(encoder, Way::Experts, bytes),
+            false => self.attempt(encoder, Way::Experts, bytes)?,
         };
         if attempt.coded.len() >= bytes.len() {
             return self.store(bytes);
@@ -259,25 +259,31 @@ impl<W: Write> FrameEncoder<'_, W> {
         with: BlockEncoder,
         bytes: &[u8],
         with_model: impl FnOnce(&Self, u64) -> Way,
-    ) -> Attempt {
-        let experts = Attempt::new(self.options, without, Way::Experts, bytes, &mut |_, _| {});
+    ) -> Result<Attempt, CodecError> {
+        let experts = Attempt::new(self.options, without, Way::Experts, bytes, &mut silent)?;
         let way = with_model(self, experts.coded.len() as u64);
-        let model = self.attempt(with, way, bytes);
+        let model = self.attempt(with, way, bytes)?;
         if model.coded.len() < experts.coded.len() || !self.options.experts {
-            model
+            Ok(model)
         } else {
-            experts
+            Ok(experts)
         }
     }
 
     /// Codes `bytes` and tells the progress.
-    fn attempt(&mut self, encoder: BlockEncoder, way: Way, bytes: &[u8]) -> Attempt {
+    fn attempt(
+        &mut self,
+        encoder: BlockEncoder,
+        way: Way,
+        bytes: &[u8],
+    ) -> Result<Attempt, CodecError> {
         let before = (self.summary.original_len, self.summary.compressed_len);
         Attempt::new(self.options, encoder, way, bytes, &mut |original, coded| {
             (self.progress)(Progress {
                 original: before.0 + original as u64,
                 compressed: before.1 + coded as u64,
             });
+            ControlFlow::Continue(())
         })
     }
 
@@ -289,16 +295,16 @@ impl<W: Write> FrameEncoder<'_, W> {
 
     /// How `text` gets shortest, by a sample of it coded with and without the model, both starting afresh; and how it is to
     /// be coded if with the model.
-    fn judge(&self, text: &[u8]) -> (Verdict, Way) {
+    fn judge(&self, text: &[u8]) -> Result<(Verdict, Way), CodecError> {
         let sample = plan::sample(text);
         let len = |way| self.start.len(way, &sample);
-        let experts = len(Way::Experts);
+        let experts = len(Way::Experts)?;
         let text_len = experts as u64 * text.len() as u64 / sample.len() as u64;
         let verdict = match self.options.experts {
-            true => plan::verdict(experts, len(Way::Model { streams: 1 })),
+            true => plan::verdict(experts, len(Way::Model { streams: 1 })?),
             false => Verdict::Model,
         };
-        (verdict, self.model_way(text_len))
+        Ok((verdict, self.model_way(text_len)))
     }
 
     /// With the model, what the experts alone would make `experts_len` bytes of.
@@ -309,11 +315,15 @@ impl<W: Write> FrameEncoder<'_, W> {
         }
     }
 
-    fn store(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let mut encoder = match self.blocks.take() {
-            Some(encoder) => encoder,
+    fn take_encoder(&mut self) -> Result<BlockEncoder, CodecError> {
+        match self.blocks.take() {
+            Some(encoder) => Ok(encoder),
             None => self.start.encoder(),
-        };
+        }
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let mut encoder = self.take_encoder()?;
         encoder.pass_raw(bytes);
         self.blocks = Some(encoder);
         self.write(Block::raw(bytes.to_vec()), bytes)
@@ -365,24 +375,21 @@ struct Start<'a> {
 
 impl Start<'_> {
     /// An encoder that has seen nothing.
-    fn encoder(&self) -> BlockEncoder {
+    fn encoder(&self) -> Result<BlockEncoder, CodecError> {
         let settings = self.options.settings();
-        let mut encoder = match &self.options.model {
-            Some(model) => BlockEncoder::with_model(settings, Arc::clone(model.engine())),
-            None => BlockEncoder::experts_only(settings),
-        };
+        let runtime = self.options.model.as_ref().map(|model| model.runtime());
+        let mut encoder = BlockEncoder::new(settings, runtime)?;
         if let Some(ledger) = &self.ledger {
             encoder.keep(ledger.clone());
         }
-        encoder
+        Ok(encoder)
     }
 
     /// The length of what an encoder that has seen nothing makes of `bytes`.
-    fn len(&self, way: Way, bytes: &[u8]) -> usize {
-        let encoder = self.encoder();
-        Attempt::new(self.options, encoder, way, bytes, &mut |_, _| {})
-            .coded
-            .len()
+    fn len(&self, way: Way, bytes: &[u8]) -> Result<usize, CodecError> {
+        let encoder = self.encoder()?;
+        let attempt = Attempt::new(self.options, encoder, way, bytes, &mut silent)?;
+        Ok(attempt.coded.len())
     }
 }
 
@@ -399,14 +406,14 @@ impl Attempt {
         mut encoder: BlockEncoder,
         way: Way,
         bytes: &[u8],
-        progress: &mut dyn FnMut(usize, usize),
-    ) -> Attempt {
-        let coded = code(options, &mut encoder, way, bytes, progress);
-        Attempt {
+        progress: encode::OnProgress<'_>,
+    ) -> Result<Attempt, CodecError> {
+        let coded = code(options, &mut encoder, way, bytes, progress)?;
+        Ok(Attempt {
             encoder,
             way,
             coded,
-        }
+        })
     }
 }
 
@@ -447,40 +454,44 @@ fn code(
     encoder: &mut BlockEncoder,
     way: Way,
     bytes: &[u8],
-    progress: &mut dyn FnMut(usize, usize),
-) -> Coded {
-    if let (Way::Model { streams }, Some(model)) = (way, &options.model) {
+    progress: encode::OnProgress<'_>,
+) -> Result<Coded, CodecError> {
+    if let Way::Model { streams } = way {
+        let model = options.model.as_ref().ok_or(CodecError::NoModel)?;
         let streams: Vec<Stream> = plan::cut(bytes, streams)
             .into_iter()
             .map(|part| Stream {
                 len: part.len(),
-                pieces: pieces(model, &bytes[part]),
+                symbols: symbols(model, &bytes[part]),
             })
             .collect();
-        if let Some(payloads) = encoder.model(&streams, progress) {
-            return Coded {
-                // No block is longer than MAX_BLOCK_LEN, which a u32 holds.
-                lens: streams.iter().map(|stream| stream.len as u32).collect(),
-                payloads,
-            };
-        }
+        return Ok(Coded {
+            payloads: encoder.model(&streams, progress)?,
+            // No block is longer than MAX_BLOCK_LEN, which a u32 holds.
+            lens: streams.iter().map(|stream| stream.len as u32).collect(),
+        });
     }
-    Coded {
+    Ok(Coded {
         lens: vec![bytes.len() as u32],
-        payloads: vec![encoder.experts(bytes, progress)],
-    }
+        payloads: vec![encoder.experts(bytes, progress)?],
+    })
 }
 
 /// The tokens of `bytes`.
 #[cfg(feature = "encode")]
-fn pieces(model: &Model, bytes: &[u8]) -> Vec<Symbol> {
+fn symbols(model: &Model, bytes: &[u8]) -> Vec<Symbol> {
     model.tokenizer().encode(bytes)
 }
 
 /// Not called: [`write_frame`] has refused.
 #[cfg(not(feature = "encode"))]
-fn pieces(_: &Model, _: &[u8]) -> Vec<Symbol> {
+fn symbols(_: &Model, _: &[u8]) -> Vec<Symbol> {
     Vec::new()
+}
+
+/// Progress that nobody follows.
+fn silent(_: usize, _: usize) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 fn writing(error: ContainerError) -> Error {

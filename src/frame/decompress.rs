@@ -1,10 +1,11 @@
 //! Frames to bytes.
 
 use std::io::{BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::codec::CorruptStream;
-use crate::codec::decode::BlockDecoder;
+use crate::codec::decode::{self, BlockDecoder};
+use crate::codec::{CodecError, Drafts};
 use crate::container::{Block, ContainerError, FrameHeader, FrameReader, Item, Mode, ModelRef};
 use crate::engine::NUMERICS_VERSION;
 use crate::predict::{PREDICTOR_VERSION, Settings};
@@ -31,7 +32,7 @@ pub fn decompress(
         match item {
             Item::FrameStart(header) => frame = Some(FrameDecoder::new(header, resolve)?),
             Item::Block(block) => {
-                let frame = frame.as_mut().ok_or(CorruptStream::NoModel)?;
+                let frame = frame.as_mut().ok_or(CodecError::NoModel)?;
                 let before = summary.original_len;
                 let compressed = reader.offset();
                 let mode = block.mode;
@@ -40,6 +41,7 @@ pub fn decompress(
                         original: before + done as u64,
                         compressed,
                     });
+                    ControlFlow::Continue(())
                 })?;
                 summary.times += frame.blocks.take_times();
                 reader.verify_block(&original)?;
@@ -96,16 +98,16 @@ impl FrameDecoder {
             }
         };
         Ok(FrameDecoder {
-            blocks: block_decoder(settings, model.as_deref()),
+            blocks: block_decoder(settings, model.as_deref())?,
             header,
             settings,
             model,
         })
     }
 
-    fn decode(&mut self, block: Block, progress: &mut dyn FnMut(usize)) -> Result<Vec<u8>, Error> {
+    fn decode(&mut self, block: Block, progress: decode::OnProgress<'_>) -> Result<Vec<u8>, Error> {
         if self.header.independent_blocks {
-            self.blocks = block_decoder(self.settings, self.model.as_deref());
+            self.blocks = block_decoder(self.settings, self.model.as_deref())?;
         }
         let len = block.original_len as usize;
         Ok(match block.mode {
@@ -124,12 +126,10 @@ impl FrameDecoder {
     }
 }
 
-fn block_decoder(settings: Settings, model: Option<&Model>) -> BlockDecoder {
+fn block_decoder(settings: Settings, model: Option<&Model>) -> Result<BlockDecoder, CodecError> {
     match model {
-        None => BlockDecoder::experts_only(settings),
-        Some(model) => {
-            BlockDecoder::with_model(settings, Arc::clone(model.engine()), model.drafts())
-        }
+        None => BlockDecoder::new(settings, None, Drafts::default()),
+        Some(model) => BlockDecoder::new(settings, Some(model.runtime()), model.drafts()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::Error;
 use crate::codec::Drafts;
 use crate::container::ModelRef;
-use crate::engine::{Engine, EngineOptions, NUMERICS_VERSION};
+use crate::engine::{Engine, EngineOptions, NUMERICS_VERSION, Runtime};
 use crate::packed::PackedModel;
 #[cfg(feature = "encode")]
 use crate::tokenizer::Tokenizer;
@@ -14,7 +14,8 @@ use crate::tokenizer::Tokenizer;
 ///
 /// Cheap to share between runs; every run has a state of its own.
 pub struct Model {
-    engine: Arc<Engine>,
+    runtime: Arc<dyn Runtime>,
+    options: EngineOptions,
     #[cfg(feature = "encode")]
     tokenizer: Arc<Tokenizer>,
     name: Option<String>,
@@ -36,7 +37,8 @@ impl Model {
         Ok(Model {
             #[cfg(feature = "encode")]
             tokenizer: Arc::new(Tokenizer::new(&packed)?),
-            engine: Arc::new(Engine::new(packed, options)?),
+            runtime: Arc::new(Engine::new(packed, options)?),
+            options,
             name,
             drafts: Drafts::default(),
         })
@@ -53,9 +55,14 @@ impl Model {
         self.drafts
     }
 
-    /// The engine.
-    pub fn engine(&self) -> &Arc<Engine> {
-        &self.engine
+    /// What runs it.
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.runtime
+    }
+
+    /// How it is run.
+    pub fn engine_options(&self) -> EngineOptions {
+        self.options
     }
 
     /// The tokenizer.
@@ -66,7 +73,7 @@ impl Model {
 
     /// What a frame header says of this model.
     pub fn reference(&self) -> ModelRef {
-        let packed = self.engine.model();
+        let packed = self.runtime.model();
         let mut identity = [0; 8];
         identity.copy_from_slice(&packed.identity()[..8]);
         ModelRef {

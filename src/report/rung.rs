@@ -53,13 +53,13 @@ impl Rung {
     /// Parameters of the model as it was trained, 0 without one.
     pub fn parameters(&self) -> u64 {
         let model = self.model.as_ref();
-        model.map_or(0, |model| model.engine().model().config().parameters)
+        model.map_or(0, |model| model.runtime().model().config().parameters)
     }
 
     /// Bytes of the packed model, 0 without one.
     pub fn model_bytes(&self) -> u64 {
         let model = self.model.as_ref();
-        model.map_or(0, |model| model.engine().model().size() as u64)
+        model.map_or(0, |model| model.runtime().model().size() as u64)
     }
 
     /// Compresses `sample` as `llmzip compress` does unless told more than the model and the experts.
@@ -138,7 +138,7 @@ impl Rung {
     pub(super) fn token(&self, row: u32) -> Vec<u8> {
         let model = self.model.as_ref();
         model.map_or_else(Vec::new, |model| {
-            model.engine().model().tokens().bytes(row).to_vec()
+            model.runtime().model().tokens().bytes(row).to_vec()
         })
     }
 

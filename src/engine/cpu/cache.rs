@@ -5,13 +5,12 @@
 //! are, in tiles of 16 positions, so that scores are a product of the same kernels; values lie four positions together.
 //! The first positions are stored a second time as sinks and never overwritten.
 
+use std::any::Any;
 use std::ops::Range;
 
 use crate::arch::config::Config;
 use crate::engine::cpu::kernels::{KernelSet, LANES};
-
-/// Positions by which a stream may run ahead or be set back.
-pub const SLACK: usize = 128;
+use crate::engine::runtime::{EngineError, SLACK, State};
 
 /// Keys and values of one stream, for every layer.
 #[derive(Clone, Debug)]
@@ -149,33 +148,6 @@ impl Cache {
         }
     }
 
-    /// Tokens of the stream so far.
-    pub fn position(&self) -> u64 {
-        self.position
-    }
-
-    /// Forgets every token from `position` on.
-    ///
-    /// # Panics
-    /// If `position` is ahead of the stream, or more than [`SLACK`] behind the furthest it ever was.
-    pub fn truncate(&mut self, position: u64) {
-        assert!(
-            position <= self.position,
-            "a stream of {} tokens cannot be cut to {position}",
-            self.position
-        );
-        let kept = self
-            .written
-            .saturating_sub((self.slots - self.window) as u64);
-        assert!(position >= kept, "keys before position {kept} are gone");
-        self.position = position;
-    }
-
-    /// Forgets everything.
-    pub fn reset(&mut self) {
-        (self.position, self.written) = (0, 0);
-    }
-
     pub(super) fn advance(&mut self, tokens: usize) {
         self.position += tokens as u64;
         self.written = self.written.max(self.position);
@@ -189,5 +161,36 @@ impl Cache {
     /// The planes of one layer, one a key/value head.
     pub(super) fn layer_mut(&mut self, layer: usize) -> &mut [Plane] {
         &mut self.planes[layer * self.kv_heads..][..self.kv_heads]
+    }
+}
+
+impl State for Cache {
+    fn position(&self) -> u64 {
+        self.position
+    }
+
+    fn fork(&self) -> Result<Box<dyn State>, EngineError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn truncate(&mut self, position: u64) {
+        assert!(
+            position <= self.position,
+            "a stream of {} tokens cannot be cut to {position}",
+            self.position
+        );
+        let kept = self
+            .written
+            .saturating_sub((self.slots - self.window) as u64);
+        assert!(position >= kept, "keys before position {kept} are gone");
+        self.position = position;
+    }
+
+    fn reset(&mut self) {
+        (self.position, self.written) = (0, 0);
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
     }
 }

@@ -1,13 +1,13 @@
 //! The forward pass of the Llama family (Llama, SmolLM2, Mistral; Qwen2's biases; Qwen3's head norms).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::attention::{Angles, Scratch, Task};
-use super::cache::{Cache, SLACK};
-use crate::engine::cpu::kernels::{KernelError, KernelSet, LANES, Product, Rows};
-use crate::engine::fits_caches;
+use super::cache::Cache;
+use super::kernels::{KernelSet, LANES, Product, Rows};
+use crate::engine::runtime::{EngineError, Helper, Predictions, Runtime, SLACK, Segment, State};
 use crate::machine::float_environment::FloatEnvironment;
-use crate::machine::pool::{Helper, Pool};
+use crate::machine::pool::{self, Pool};
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{Matrix, PackedError, PackedModel, Place};
 
@@ -15,18 +15,13 @@ use crate::packed::{Matrix, PackedError, PackedModel, Place};
 const PASS: usize = SLACK;
 /// Queries that one attention task aims at.
 const TASK_QUERIES: usize = 12;
-
-/// An engine that cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// The model lacks something.
-    #[error(transparent)]
-    Model(#[from] PackedError),
-    /// The kernel set asked for cannot be had.
-    #[error(transparent)]
-    Kernels(#[from] KernelError),
-}
+/// Bytes of a packed model whose weights, keys and values are taken to stay in the processor's caches.
+const CACHES: usize = 16 << 20;
+/// What one more row adds to a pass, in units of a pass of one row, where the weights come from memory:
+/// SmolLM2-135M on two cores with AVX2.
+const ROW_COST_FROM_MEMORY: f32 = 0.25;
+/// The same where the weights stay in the caches: the largest embedded models.
+const ROW_COST_FROM_CACHE: f32 = 0.6;
 
 /// How to run; no option changes a bit of the result.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,73 +45,10 @@ pub struct Engine {
     idle: Mutex<Vec<Workspace>>,
 }
 
-/// Tokens of one stream to run.
-#[derive(Debug)]
-pub struct Segment<'a> {
-    /// The stream so far; the tokens are added to it.
-    pub cache: &'a mut Cache,
-    /// Input rows of the model.
-    pub tokens: &'a [u32],
-}
-
-/// Rows of logits: fixed-point log2 units of 2^-16 bit. With each, the state that it was computed from.
-#[derive(Clone, Debug, Default)]
-pub struct Logits {
-    values: Vec<i32>,
-    /// Of every row what the output layer sees, in levels of its own.
-    states: Vec<i8>,
-    width: usize,
-    rows: usize,
-    vocab: usize,
-    stride: usize,
-}
-
-/// What the model says of the token behind one row.
-#[derive(Clone, Copy, Debug)]
-pub struct Prediction<'a> {
-    /// As [`Logits::row`] gives them.
-    pub logits: &'a [i32],
-    /// What the output layer computed them from: `hidden` numbers, of which the greatest magnitude is 127.
-    pub state: &'a [i8],
-}
-
-impl Logits {
-    /// No rows yet.
-    pub fn new() -> Logits {
-        Logits::default()
-    }
-
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// The logits of one row, one for each output row of the model.
-    ///
-    /// # Panics
-    /// If there is no such row.
-    pub fn row(&self, row: usize) -> &[i32] {
-        assert!(row < self.rows, "row {row} of {}", self.rows);
-        &self.values[row * self.stride..][..self.vocab]
-    }
-
-    /// Logits and state of one row.
-    ///
-    /// # Panics
-    /// If there is no such row.
-    pub fn prediction(&self, row: usize) -> Prediction<'_> {
-        Prediction {
-            logits: self.row(row),
-            state: &self.states[row * self.width..][..self.width],
-        }
-    }
-
-    fn resize(&mut self, rows: usize, vocab: usize, width: usize) {
-        (self.rows, self.vocab, self.stride) = (rows, vocab, vocab.next_multiple_of(LANES));
-        self.values.resize(rows * self.stride, 0);
-        self.width = width;
-        self.states.resize(rows * width, 0);
-    }
+/// Tokens to run behind those in a cache.
+struct Run<'a> {
+    cache: &'a mut Cache,
+    tokens: &'a [u32],
 }
 
 /// A matrix of the packed model and its bias, padded to whole tiles.
@@ -220,17 +152,65 @@ struct ThreadSpace {
     attention: Scratch,
 }
 
-/// Consecutive tokens of one segment within a pass.
+/// Consecutive tokens of one run within a pass.
 #[derive(Clone, Copy, Debug)]
 struct Part {
-    segment: usize,
-    /// First token, within the segment.
+    run: usize,
+    /// First token, within the run.
     start: usize,
     len: usize,
     /// First row, within the pass.
     row: usize,
-    /// First row, within the logits.
-    logits_row: usize,
+    /// First row, within the predictions.
+    prediction: usize,
+}
+
+impl Runtime for Engine {
+    fn model(&self) -> &Arc<PackedModel> {
+        &self.model
+    }
+
+    fn new_state(&self) -> Result<Box<dyn State>, EngineError> {
+        Ok(Box::new(self.new_cache()))
+    }
+
+    fn forward(
+        &self,
+        segments: &mut [Segment<'_>],
+        predictions: &mut Predictions,
+    ) -> Result<(), EngineError> {
+        let _environment = FloatEnvironment::enter();
+        let config = self.model.config();
+        let rows = segments.iter().map(|segment| segment.tokens.len()).sum();
+        let stride = config.vocab.next_multiple_of(LANES);
+        predictions.resize(rows, config.vocab, stride, config.hidden)?;
+        let mut runs: Vec<Run<'_>> = (segments.iter_mut())
+            .map(|segment| Run {
+                cache: (segment.state.as_any().downcast_mut()).expect("a state of this runtime"),
+                tokens: segment.tokens,
+            })
+            .collect();
+        self.run(&mut runs, predictions);
+        Ok(())
+    }
+
+    fn row_cost(&self) -> f32 {
+        match self.is_cold() {
+            true => ROW_COST_FROM_MEMORY,
+            false => ROW_COST_FROM_CACHE,
+        }
+    }
+
+    fn helper(&self) -> Option<Box<dyn Helper + '_>> {
+        let helper = self.pool.helper()?;
+        Some(Box::new(helper))
+    }
+}
+
+impl Helper for pool::Helper<'_> {
+    fn help_until(&mut self, done: &mut dyn FnMut() -> bool) {
+        self.work_until(|| done().then_some(()));
+    }
 }
 
 impl Engine {
@@ -258,11 +238,6 @@ impl Engine {
         })
     }
 
-    /// The model.
-    pub fn model(&self) -> &Arc<PackedModel> {
-        &self.model
-    }
-
     /// The kernel set in use.
     pub fn kernels(&self) -> KernelSet {
         self.kernels
@@ -270,7 +245,7 @@ impl Engine {
 
     /// Whether weights, keys and values are too many for the processor's caches.
     fn is_cold(&self) -> bool {
-        !fits_caches(self.model.size())
+        self.model.size() >= CACHES
     }
 
     /// Threads that take part in a forward pass.
@@ -278,13 +253,8 @@ impl Engine {
         self.pool.threads()
     }
 
-    /// Makes the calling thread the helper of those that run forward passes, if they are several and have none.
-    pub fn helper(&self) -> Option<Helper<'_>> {
-        self.pool.helper()
-    }
-
     /// An empty stream.
-    pub fn new_cache(&self) -> Cache {
+    fn new_cache(&self) -> Cache {
         Cache::new(self.model.config(), self.window)
     }
 
@@ -296,74 +266,61 @@ impl Engine {
         Engine { window, ..self }
     }
 
-    /// Runs the tokens of every segment and writes one row of logits for each token, segment after segment.
-    ///
-    /// # Panics
-    /// If a token is not an input row of the model, or a cache is of another model.
-    pub fn forward(&self, segments: &mut [Segment<'_>], logits: &mut Logits) {
-        let _environment = FloatEnvironment::enter();
-        let config = self.model.config();
-        logits.resize(
-            segments.iter().map(|segment| segment.tokens.len()).sum(),
-            config.vocab,
-            config.hidden,
-        );
-        let mut workspace = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
-            .unwrap_or_default();
-        workspace
-            .threads
-            .resize_with(self.threads(), Default::default);
-        workspace.logits.resize_with(self.threads(), Vec::new);
-
+    /// Runs all tokens in passes of at most [`PASS`] rows.
+    fn run(&self, runs: &mut [Run<'_>], predictions: &mut Predictions) {
+        let mut workspace = self.take_workspace();
         let mut parts: Vec<Part> = Vec::new();
-        let mut rows = 0;
-        let mut logits_row = 0;
-        for segment in 0..segments.len() {
+        let (mut rows, mut first) = (0, 0);
+        for index in 0..runs.len() {
             let mut start = 0;
-            while start < segments[segment].tokens.len() {
-                // A stream's rows follow one another, so a pass never holds two parts of one segment.
-                let len = (segments[segment].tokens.len() - start).min(PASS - rows);
+            while start < runs[index].tokens.len() {
+                // A stream's rows follow one another, so a pass never holds two parts of one run.
+                let len = (runs[index].tokens.len() - start).min(PASS - rows);
                 parts.push(Part {
-                    segment,
+                    run: index,
                     start,
                     len,
                     row: rows,
-                    logits_row,
+                    prediction: first,
                 });
-                (start, rows, logits_row) = (start + len, rows + len, logits_row + len);
+                (start, rows, first) = (start + len, rows + len, first + len);
                 if rows == PASS {
-                    self.pass(&mut workspace, segments, &parts, logits);
+                    self.pass(&mut workspace, runs, &parts, predictions);
                     parts.clear();
                     rows = 0;
                 }
             }
         }
         if rows > 0 {
-            self.pass(&mut workspace, segments, &parts, logits);
+            self.pass(&mut workspace, runs, &parts, predictions);
         }
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(workspace);
+        self.idle().push(workspace);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Workspace>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_workspace(&self) -> Workspace {
+        let mut workspace = self.idle().pop().unwrap_or_default();
+        (workspace.threads).resize_with(self.threads(), Default::default);
+        workspace.logits.resize_with(self.threads(), Vec::new);
+        workspace
     }
 
     /// One pass of at most [`PASS`] rows through all layers.
     fn pass(
         &self,
         ws: &mut Workspace,
-        segments: &mut [Segment<'_>],
+        runs: &mut [Run<'_>],
         parts: &[Part],
-        logits: &mut Logits,
+        predictions: &mut Predictions,
     ) {
         let config = self.model.config();
         let rows: usize = parts.iter().map(|part| part.len).sum();
         let positions = || {
             parts.iter().flat_map(|part| {
-                let first = segments[part.segment].cache.position();
+                let first = runs[part.run].cache.position();
                 first..first + part.len as u64
             })
         };
@@ -379,7 +336,7 @@ impl Engine {
         let embed = self.model.at(&self.weights.embed.place);
         let tokens = parts
             .iter()
-            .flat_map(|part| &segments[part.segment].tokens[part.start..][..part.len]);
+            .flat_map(|part| &runs[part.run].tokens[part.start..][..part.len]);
         for (x, token) in ws.x.chunks_exact_mut(config.hidden).zip(tokens) {
             embed_token(&embed, *token, x);
         }
@@ -391,8 +348,8 @@ impl Engine {
             if let Some((q_norm, k_norm)) = &layer.head_norms {
                 self.normalize_heads(ws, q_norm, k_norm);
             }
-            self.store_keys_and_values(ws, segments, parts, index);
-            self.attend(ws, segments, parts, index);
+            self.store_keys_and_values(ws, runs, parts, index);
+            self.attend(ws, runs, parts, index);
             self.quantize_attended(ws, rows);
             self.linear(&layer.out, &ws.rows, &mut ws.projected);
 
@@ -405,7 +362,7 @@ impl Engine {
         }
 
         self.norm_and_quantize(ws, &self.weights.final_norm, false);
-        self.store_states(ws, parts, logits);
+        self.store_states(ws, parts, predictions);
         let head = self.model.at(&self.weights.head.place);
         let head = Matrix {
             rows: config.vocab,
@@ -415,18 +372,18 @@ impl Engine {
         let product = Product::of(&head, None, ws.rows.view(), stride).cold(self.is_cold());
         let starts: Vec<usize> = parts
             .iter()
-            .flat_map(|part| (0..part.len).map(|row| (part.logits_row + row) * logits.stride))
+            .flat_map(|part| (0..part.len).map(|row| (part.prediction + row) * stride))
             .collect();
         self.kernels.logits_in(
             &self.pool,
             &product,
             &mut ws.logits,
             &starts,
-            &mut logits.values,
+            predictions.logits_mut(),
         );
 
         for part in parts {
-            segments[part.segment].cache.advance(part.len);
+            runs[part.run].cache.advance(part.len);
         }
     }
 
@@ -466,14 +423,13 @@ impl Engine {
     }
 
     /// Keeps what the output layer sees, each row in whole levels.
-    fn store_states(&self, ws: &Workspace, parts: &[Part], logits: &mut Logits) {
+    fn store_states(&self, ws: &Workspace, parts: &[Part], predictions: &mut Predictions) {
         let (kernels, config) = (self.kernels, self.model.config());
         let mut normed = vec![0.0; config.hidden];
-        let rows = (parts.iter()).flat_map(|part| part.logits_row..part.logits_row + part.len);
+        let rows = (parts.iter()).flat_map(|part| part.prediction..part.prediction + part.len);
         for (row, x) in rows.zip(ws.x.chunks_exact(config.hidden)) {
             kernels.rms_norm(x, &self.weights.final_norm, config.norm_eps, &mut normed);
-            let state = &mut logits.states[row * config.hidden..][..config.hidden];
-            kernels.quantize_whole(&normed, state);
+            kernels.quantize_whole(&normed, predictions.state_mut(row));
         }
     }
 
@@ -512,7 +468,7 @@ impl Engine {
     fn store_keys_and_values(
         &self,
         ws: &mut Workspace,
-        segments: &mut [Segment<'_>],
+        runs: &mut [Run<'_>],
         parts: &[Part],
         layer: usize,
     ) {
@@ -521,12 +477,12 @@ impl Engine {
         let (dim, qkv, angles) = (config.head_dim, &ws.qkv, &ws.angles);
         let (first_key, first_value) = (config.heads * dim, (config.heads + config.kv_heads) * dim);
         let mut planes = Vec::with_capacity(parts.len() * config.kv_heads);
-        for (index, segment) in segments.iter_mut().enumerate() {
-            let Some(part) = parts.iter().find(|part| part.segment == index) else {
+        for (index, run) in runs.iter_mut().enumerate() {
+            let Some(part) = parts.iter().find(|part| part.run == index) else {
                 continue;
             };
-            let (position, sinks) = (segment.cache.position(), config.sinks);
-            let heads = segment.cache.layer_mut(layer).iter_mut().enumerate();
+            let (position, sinks) = (run.cache.position(), config.sinks);
+            let heads = run.cache.layer_mut(layer).iter_mut().enumerate();
             planes.extend(heads.map(|(head, plane)| (plane, head, *part, position, sinks)));
         }
         let store = |thread: &mut ThreadSpace, item: &mut (_, usize, Part, u64, usize)| {
@@ -563,7 +519,7 @@ impl Engine {
     }
 
     /// Attention of every new row.
-    fn attend(&self, ws: &mut Workspace, segments: &[Segment<'_>], parts: &[Part], layer: usize) {
+    fn attend(&self, ws: &mut Workspace, runs: &[Run<'_>], parts: &[Part], layer: usize) {
         let (kernels, config) = (self.kernels, self.model.config());
         let stride = config.qkv_rows().next_multiple_of(LANES);
         let (dim, heads) = (config.head_dim, config.heads_per_kv());
@@ -581,7 +537,7 @@ impl Engine {
         for (kv_head, mut plane_out) in ws.attended.chunks_exact_mut(rows * heads * dim).enumerate()
         {
             for part in parts {
-                let cache = &*segments[part.segment].cache;
+                let cache = &*runs[part.run].cache;
                 let plane = &cache.layer(layer)[kv_head];
                 let mut row = 0;
                 while row < part.len {
@@ -696,236 +652,5 @@ fn embed_token(embed: &Matrix<'_>, token: u32, x: &mut [f32]) {
     for (column, x) in x.iter_mut().enumerate() {
         let level = i32::from(embed.tiles[tiled_offset(row, column, embed.columns)]) - 128;
         *x = level as f32 * scale;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::arch::config::{Config, tests::tiny};
-    use crate::packed::random;
-
-    fn engine(config: &Config, kernels: KernelSet, threads: usize) -> Engine {
-        let model = Arc::new(PackedModel::from_bytes(&random::model(config)).unwrap());
-        Engine::new(
-            model,
-            EngineOptions {
-                kernels: Some(kernels),
-                threads,
-            },
-        )
-        .unwrap()
-    }
-
-    fn tokens(config: &Config, len: usize, seed: u64) -> Vec<u32> {
-        let mut state = seed;
-        let mut next = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as u32 % config.inputs as u32
-        };
-        (0..len).map(|_| next()).collect()
-    }
-
-    /// Logits of a stream run in chunks of the given lengths, over and over.
-    fn run(engine: &Engine, tokens: &[u32], chunks: &[usize]) -> Vec<Vec<i32>> {
-        let (mut cache, mut logits, mut rows) = (engine.new_cache(), Logits::new(), Vec::new());
-        let mut lengths = chunks.iter().cycle();
-        while rows.len() < tokens.len() {
-            let len = (*lengths.next().unwrap()).min(tokens.len() - rows.len());
-            let tokens = &tokens[rows.len()..][..len];
-            engine.forward(
-                &mut [Segment {
-                    cache: &mut cache,
-                    tokens,
-                }],
-                &mut logits,
-            );
-            rows.extend((0..len).map(|row| logits.row(row).to_vec()));
-        }
-        assert_eq!(cache.position(), tokens.len() as u64);
-        rows
-    }
-
-    fn variants() -> Vec<Config> {
-        let base = tiny();
-        vec![
-            base.clone(),
-            Config {
-                qk_norm: true,
-                attention_bias: true,
-                tied: false,
-                ..base.clone()
-            },
-            Config {
-                heads: 3,
-                kv_heads: 3,
-                head_dim: 64,
-                hidden: 192,
-                window: 48,
-                sinks: 0,
-                ..base.clone()
-            },
-            Config {
-                heads: 6,
-                kv_heads: 1,
-                head_dim: 80,
-                hidden: 64,
-                intermediate: 128,
-                window: 33,
-                ..base
-            },
-        ]
-    }
-
-    #[test]
-    fn chunks_threads_and_kernels_do_not_change_a_bit() {
-        for config in variants() {
-            let tokens = tokens(&config, 300, 1);
-            let want = run(&engine(&config, KernelSet::REFERENCE, 1), &tokens, &[1]);
-            for kernels in KernelSet::available() {
-                for (threads, chunks) in [
-                    (1, &[300][..]),
-                    (3, &[1, 64, 2, 17, 3]),
-                    (2, &[128]),
-                    (2, &[1, 1, 5]),
-                ] {
-                    let got = run(&engine(&config, kernels, threads), &tokens, chunks);
-                    let differs = want.iter().zip(&got).position(|(want, got)| want != got);
-                    assert_eq!(
-                        differs,
-                        None,
-                        "{} {threads} {chunks:?} {config:?}",
-                        kernels.name()
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_window_cut_is_that_of_a_model_with_a_shorter_one() {
-        let long = Config {
-            window: 96,
-            ..tiny()
-        };
-        let short = Config {
-            window: 20,
-            ..tiny()
-        };
-        let tokens = tokens(&long, 200, 5);
-        let kernels = KernelSet::choose().unwrap();
-        let cut = engine(&long, kernels, 1).with_window(20);
-        let want = run(&engine(&short, kernels, 1), &tokens, &[64]);
-        assert!(run(&cut, &tokens, &[64]) == want);
-        assert!(run(&cut.with_window(1000), &tokens, &[1]) == want);
-        assert!(run(&engine(&long, kernels, 1), &tokens, &[64]) != want);
-    }
-
-    #[test]
-    fn streams_side_by_side_do_not_disturb_each_other() {
-        let config = tiny();
-        let engine = engine(&config, KernelSet::choose().unwrap(), 2);
-        let streams: Vec<Vec<u32>> = (0..5)
-            .map(|stream| tokens(&config, 90 + 40 * stream, stream as u64))
-            .collect();
-        let alone: Vec<_> = streams
-            .iter()
-            .map(|tokens| run(&engine, tokens, &[50]))
-            .collect();
-        let mut caches: Vec<Cache> = streams.iter().map(|_| engine.new_cache()).collect();
-        let mut logits = Logits::new();
-        let mut done = vec![0; streams.len()];
-        for step in 0.. {
-            let mut segments = Vec::new();
-            let mut wanted = Vec::new();
-            for (index, cache) in caches.iter_mut().enumerate() {
-                // Some segments are empty, and together they are longer than a pass.
-                let len = (step * 7 + index * 31) % 83;
-                let len = len.min(streams[index].len() - done[index]);
-                segments.push(Segment {
-                    cache,
-                    tokens: &streams[index][done[index]..][..len],
-                });
-                wanted.extend(&alone[index][done[index]..][..len]);
-                done[index] += len;
-            }
-            engine.forward(&mut segments, &mut logits);
-            assert_eq!(logits.rows(), wanted.len());
-            for (row, want) in wanted.into_iter().enumerate() {
-                assert_eq!(logits.row(row), want);
-            }
-            if done
-                .iter()
-                .zip(&streams)
-                .all(|(done, tokens)| *done == tokens.len())
-            {
-                break;
-            }
-        }
-    }
-
-    #[test]
-    fn a_rejected_draft_leaves_no_trace() {
-        let config = tiny();
-        let engine = engine(&config, KernelSet::choose().unwrap(), 1);
-        let text = tokens(&config, 240, 7);
-        let want = run(&engine, &text, &[240]);
-        let (mut cache, mut logits) = (engine.new_cache(), Logits::new());
-        for (index, token) in text.iter().enumerate() {
-            let mut draft = tokens(&config, [1, 9, SLACK][index % 3], index as u64);
-            draft[0] = *token;
-            engine.forward(
-                &mut [Segment {
-                    cache: &mut cache,
-                    tokens: &draft,
-                }],
-                &mut logits,
-            );
-            assert_eq!(logits.row(0), want[index], "token {index}");
-            cache.truncate(index as u64 + 1);
-        }
-    }
-
-    #[test]
-    fn a_reset_stream_is_a_new_one() {
-        let config = tiny();
-        let engine = engine(&config, KernelSet::choose().unwrap(), 1);
-        let text = tokens(&config, 60, 3);
-        let want = run(&engine, &text, &[60]);
-        let (mut cache, mut logits) = (engine.new_cache(), Logits::new());
-        engine.forward(
-            &mut [Segment {
-                cache: &mut cache,
-                tokens: &tokens(&config, 77, 4),
-            }],
-            &mut logits,
-        );
-        cache.reset();
-        engine.forward(
-            &mut [Segment {
-                cache: &mut cache,
-                tokens: &text,
-            }],
-            &mut logits,
-        );
-        assert!((0..60).all(|row| logits.row(row) == want[row]));
-    }
-
-    #[test]
-    #[should_panic(expected = "are gone")]
-    fn keys_that_were_overwritten_cannot_be_asked_for() {
-        let config = tiny();
-        let engine = engine(&config, KernelSet::REFERENCE, 1);
-        let mut cache = engine.new_cache();
-        engine.forward(
-            &mut [Segment {
-                cache: &mut cache,
-                tokens: &tokens(&config, 200, 4),
-            }],
-            &mut Logits::new(),
-        );
-        cache.truncate(40);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::codec::Symbol;
 use crate::codec::costs;
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, Runtime};
 use crate::{Error, Model};
 
 /// Windows tried, where the model's own is at least as long.
@@ -52,37 +52,33 @@ pub(in crate::report) fn measure(
     bytes: &[u8],
     on_window: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Window>, Error> {
-    let engine = model.engine();
+    let packed = model.runtime().model();
     let stretches = stretches(model, bytes);
     if stretches.is_empty() {
         return Ok(Vec::new());
     }
     let windows: Vec<usize> = WINDOWS
         .into_iter()
-        .filter(|&window| window <= engine.model().config().window)
+        .filter(|&window| window <= packed.config().window)
         .collect();
     let mut measured = Vec::new();
     for (done, &tokens) in windows.iter().enumerate() {
         on_window(done, windows.len());
-        let options = EngineOptions {
-            kernels: Some(engine.kernels()),
-            threads: engine.threads(),
-        };
-        let cut = Engine::new(Arc::clone(engine.model()), options)?.with_window(tokens);
-        measured.push(one(&Arc::new(cut), tokens, &stretches));
+        let cut = Engine::new(Arc::clone(packed), model.engine_options())?.with_window(tokens);
+        measured.push(one(Arc::new(cut), tokens, &stretches)?);
     }
     Ok(measured)
 }
 
-fn one(engine: &Arc<Engine>, tokens: usize, stretches: &[Vec<u32>]) -> Window {
-    let table = engine.model().tokens();
+fn one(runtime: Arc<dyn Runtime>, tokens: usize, stretches: &[Vec<u32>]) -> Result<Window, Error> {
+    let table = runtime.model().tokens();
     let mut window = Window {
         tokens,
         all: Cost::default(),
         by_position: Vec::new(),
     };
     for rows in stretches {
-        for (position, (bits, &row)) in costs(engine, rows).into_iter().zip(rows).enumerate() {
+        for (position, (bits, &row)) in costs(&runtime, rows)?.into_iter().zip(rows).enumerate() {
             let bytes = table.bytes(row).len() as u64;
             let class = position.checked_ilog2().map_or(0, |log| log as usize + 1);
             if class == window.by_position.len() {
@@ -92,7 +88,7 @@ fn one(engine: &Arc<Engine>, tokens: usize, stretches: &[Vec<u32>]) -> Window {
             window.all.add(bytes, bits);
         }
     }
-    window
+    Ok(window)
 }
 
 /// Stretches of tokens, evenly spread over the file. Bytes outside the vocabulary are left out, as the model never sees them.

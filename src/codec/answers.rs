@@ -1,0 +1,53 @@
+//! What the thread that runs the language model sends to the thread that codes.
+
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::thread::{Builder, Scope};
+
+use super::CodecError;
+use crate::engine::{EngineError, Helper, Runtime};
+
+/// The receiving end. Whoever waits for an answer helps the runtime meanwhile.
+pub struct Answers<'a, T> {
+    sent: Receiver<Result<T, EngineError>>,
+    helper: Option<Box<dyn Helper + 'a>>,
+}
+
+impl<'a, T> Answers<'a, T> {
+    pub fn new(runtime: &'a dyn Runtime, sent: Receiver<Result<T, EngineError>>) -> Self {
+        Answers {
+            sent,
+            helper: runtime.helper(),
+        }
+    }
+
+    /// The next one; `None` if the thread has ended.
+    pub fn next(&mut self) -> Result<Option<T>, CodecError> {
+        let received = match &mut self.helper {
+            Some(helper) => helped(&mut **helper, &self.sent),
+            None => self.sent.recv().ok(),
+        };
+        Ok(received.transpose()?)
+    }
+}
+
+/// Helps until something is received; `None` if nothing can be any more.
+fn helped<T>(helper: &mut dyn Helper, sent: &Receiver<T>) -> Option<T> {
+    let mut received = Err(TryRecvError::Empty);
+    helper.help_until(&mut || {
+        received = sent.try_recv();
+        !matches!(received, Err(TryRecvError::Empty))
+    });
+    received.ok()
+}
+
+/// Starts the thread that runs the language model.
+pub fn spawn<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    run: impl FnOnce() + Send + 'scope,
+) -> Result<(), CodecError> {
+    let builder = Builder::new().name("llmzip-model".into());
+    builder
+        .spawn_scoped(scope, run)
+        .map_err(EngineError::Thread)?;
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! One block, decision by decision, in either direction.
+//!
+//! Whatever an encoder does between two decisions, a decoder must do too, so both run this code. It
+//! asks for the outcome of every decision, and a [`Direction`] answers: an encoder from the symbols
+//! it was given, a decoder from the coded bytes.
+
+use std::ops::ControlFlow;
+
+use super::byte_path::{Odds, Question, Walk};
+use super::outlook::Outlook;
+use super::streams::Places;
+use super::times::Times;
+use super::{CodecError, CorruptStream};
+use crate::engine::Prediction;
+use crate::packed::{PackedModel, TokenTable};
+use crate::predict::{Event, Predictor, Settings, TokenFacts};
+
+/// Bytes of a block without a model between two reports of progress.
+const PROGRESS_BYTES: usize = 4096;
+
+/// What a decision is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Whether the next symbol is a byte outside the vocabulary.
+    Escape,
+    /// Whether the symbol ends after `depth` bytes.
+    TokenEnd { depth: usize },
+    /// The bit of value `2^shift` of the symbol's byte behind `depth` others.
+    Bit { depth: usize, shift: u8 },
+}
+
+impl Decision {
+    fn event(self) -> Event {
+        match self {
+            Decision::Escape => Event::Escape,
+            Decision::TokenEnd { .. } => Event::TokenEnd,
+            Decision::Bit { .. } => Event::Bit,
+        }
+    }
+}
+
+/// A token that has been coded, and the distribution that the model by itself gave it.
+#[derive(Clone, Copy)]
+pub struct CodedToken<'a> {
+    /// Its output row.
+    pub row: u32,
+    /// Exclusive prefix sums of the model's weights.
+    pub cumulative: &'a [u64],
+}
+
+/// One stream's end of the coder: where outcomes come from, and where they go.
+pub trait Direction {
+    /// The next symbol is about to be coded.
+    fn begin_symbol(&mut self);
+
+    /// The outcome of a decision, to which the predictor gave the probability `p` of being 1, in
+    /// units of 2^-24.
+    fn decide(&mut self, decision: Decision, p: u32) -> Result<bool, CorruptStream>;
+
+    /// The symbol is complete: these bytes, and the token if it is one.
+    fn end_symbol(&mut self, bytes: &[u8], token: Option<CodedToken<'_>>);
+}
+
+/// Where a decision meets the predictor and the coder.
+struct Decisions<'a, D> {
+    predictor: &'a mut Predictor,
+    direction: &'a mut D,
+}
+
+impl<D: Direction> Decisions<'_, D> {
+    /// Predicts a decision, settles it and learns from it. `opinion` is the model's P(1), if it has
+    /// one.
+    fn settle(&mut self, decision: Decision, opinion: Option<u32>) -> Result<bool, CorruptStream> {
+        let p = self.predictor.predict(decision.event(), opinion);
+        let bit = self.direction.decide(decision, p)?;
+        self.predictor.update(bit);
+        Ok(bit)
+    }
+
+    /// A byte of which no model has an opinion.
+    fn byte(&mut self) -> Result<u8, CorruptStream> {
+        let mut byte = 0;
+        for shift in (0..8).rev() {
+            let bit = self.settle(Decision::Bit { depth: 0, shift }, None)?;
+            byte = byte << 1 | u8::from(bit);
+        }
+        Ok(byte)
+    }
+
+    /// A token, spelled along `walk`.
+    fn token(&mut self, mut walk: Walk<'_>, facts: TokenFacts) -> Result<u32, CorruptStream> {
+        self.predictor.begin_token(facts);
+        loop {
+            let depth = walk.depth();
+            let bit = match walk.question() {
+                Question::Token(row) => return Ok(row),
+                Question::TokenEnd(Odds::Certain(bit)) => bit,
+                Question::TokenEnd(Odds::Chance(p)) => {
+                    self.settle(Decision::TokenEnd { depth }, Some(p))?
+                }
+                Question::Bit(shift, Odds::Chance(p)) => {
+                    self.settle(Decision::Bit { depth, shift }, Some(p))?
+                }
+                Question::Bit(_, Odds::Certain(bit)) => {
+                    self.predictor.learn_certain(bit);
+                    bit
+                }
+            };
+            walk.answer(bit)?;
+        }
+    }
+}
+
+/// Codes `len` bytes with the experts alone. `progress` is told the bytes coded so far.
+pub fn code_bytes<D: Direction>(
+    predictor: &mut Predictor,
+    direction: &mut D,
+    len: usize,
+    progress: &mut dyn FnMut(&D, usize) -> ControlFlow<()>,
+) -> Result<(), CodecError> {
+    for done in 1..=len {
+        direction.begin_symbol();
+        let mut decisions = Decisions {
+            predictor: &mut *predictor,
+            direction: &mut *direction,
+        };
+        let byte = decisions.byte()?;
+        direction.end_symbol(&[byte], None);
+        if done % PROGRESS_BYTES == 0 && progress(direction, done).is_break() {
+            return Err(CodecError::Cancelled);
+        }
+    }
+    Ok(())
+}
+
+/// One stream of a block.
+pub struct StreamCoding<D> {
+    /// Its end of the coder.
+    pub direction: D,
+    /// Bytes yet to be coded.
+    pub left: usize,
+}
+
+/// A block while it is coded with a language model.
+pub struct BlockCoding<'a, D> {
+    /// The model's vocabulary.
+    pub tokens: TokenTable<'a>,
+    /// Whether some byte is no token by itself, so that symbols may be escaped bytes.
+    pub escapes: bool,
+    /// Predicts decisions.
+    pub predictor: &'a mut Predictor,
+    /// Predicts tokens.
+    pub outlook: &'a mut Outlook,
+    /// Where in the original each stream is.
+    pub places: Places,
+    /// The streams, in order.
+    pub streams: Vec<StreamCoding<D>>,
+}
+
+impl<D: Direction> BlockCoding<'_, D> {
+    /// Codes one turn of a stream: its next token, which is given, and the escaped bytes before it;
+    /// or the escaped bytes at its end. The model's `prediction` is asked for if there is a token.
+    pub fn turn<'p>(
+        &mut self,
+        stream: usize,
+        prediction: impl FnOnce() -> Result<Prediction<'p>, CodecError>,
+    ) -> Result<Option<u32>, CodecError> {
+        self.places.exchange(stream, self.predictor);
+        let row = self.symbols(stream, prediction)?;
+        self.places.exchange(stream, self.predictor);
+        Ok(row)
+    }
+
+    fn symbols<'p>(
+        &mut self,
+        stream: usize,
+        prediction: impl FnOnce() -> Result<Prediction<'p>, CodecError>,
+    ) -> Result<Option<u32>, CodecError> {
+        let StreamCoding { direction, left } = &mut self.streams[stream];
+        loop {
+            direction.begin_symbol();
+            let mut decisions = Decisions {
+                predictor: &mut *self.predictor,
+                direction: &mut *direction,
+            };
+            if !self.escapes || !decisions.settle(Decision::Escape, None)? {
+                break;
+            }
+            let byte = decisions.byte()?;
+            direction.end_symbol(&[byte], None);
+            *left -= 1;
+            if *left == 0 {
+                return Ok(None);
+            }
+        }
+        self.outlook.look(stream, prediction()?);
+        let walk = Walk::new(self.tokens, self.outlook.distribution(), *left);
+        let mut decisions = Decisions {
+            predictor: &mut *self.predictor,
+            direction: &mut *direction,
+        };
+        let row = decisions.token(walk, self.outlook.facts())?;
+        let bytes = self.tokens.bytes(row);
+        let cumulative = self.outlook.of_model();
+        direction.end_symbol(bytes, Some(CodedToken { row, cumulative }));
+        self.outlook.learn(stream, row);
+        *left -= bytes.len();
+        Ok(Some(row))
+    }
+
+    /// Ends the block: the predictor goes on from where the last stream ended.
+    pub fn finish(self) -> Vec<D> {
+        self.places.finish(self.predictor);
+        let streams = self.streams.into_iter();
+        streams.map(|stream| stream.direction).collect()
+    }
+}
+
+/// What coding carries from block to block of a frame; `M` is the language model as one direction
+/// runs it.
+pub struct Carried<M> {
+    /// Predicts decisions.
+    pub predictor: Predictor,
+    /// Where the frame has a language model.
+    pub model: Option<ModelCoding<M>>,
+    /// How long coding has taken since this was last asked.
+    pub times: Times,
+}
+
+/// A language model and what goes with it.
+pub struct ModelCoding<M> {
+    /// The model.
+    pub language_model: M,
+    /// Predicts tokens.
+    pub outlook: Outlook,
+    /// Whether some byte is no token by itself.
+    pub escapes: bool,
+}
+
+impl<M> ModelCoding<M> {
+    /// A model that has seen nothing.
+    pub fn new(packed: &PackedModel, language_model: M, settings: Settings) -> ModelCoding<M> {
+        ModelCoding {
+            language_model,
+            outlook: Outlook::new(packed, settings.experts),
+            escapes: !packed.tokens().has_every_byte(),
+        }
+    }
+}

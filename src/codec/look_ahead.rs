@@ -1,0 +1,155 @@
+//! Predictions of tokens that an encoder knows already, computed a chunk at a time while it codes
+//! those before.
+
+use std::sync::mpsc::{self, Sender};
+use std::thread::Scope;
+use std::time::Duration;
+
+use super::CodecError;
+use super::answers::{Answers, spawn};
+use super::language_model::{LanguageModel, run_together};
+use super::times::timed;
+use crate::engine::{EngineError, Prediction, Predictions, Runtime};
+
+/// A chunk holds at most this many logits, 16 MiB.
+const LOGITS_AT_ONCE: usize = 4 << 20;
+
+/// Computes predictions of known tokens.
+pub struct LookAhead<'a, T> {
+    runtime: &'a dyn Runtime,
+    /// A model for each stream.
+    models: Vec<&'a mut LanguageModel>,
+    /// The tokens to be predicted, each behind its stream's number.
+    tokens: T,
+    /// Predictions in a chunk.
+    chunk: usize,
+}
+
+/// Predictions of tokens that follow one another in the order of coding.
+#[derive(Default)]
+pub struct Chunk {
+    predictions: Predictions,
+    /// The row of `predictions` of each.
+    rows: Vec<usize>,
+}
+
+impl Chunk {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The prediction of the chunk's token number `index`.
+    pub fn prediction(&self, index: usize) -> Prediction<'_> {
+        self.predictions.row(self.rows[index])
+    }
+}
+
+impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
+    /// For `tokens`, each (stream, row), and the models of `runtime`, one for each stream. Afterwards
+    /// each stream's last token is pending.
+    pub fn new(
+        runtime: &'a dyn Runtime,
+        models: Vec<&'a mut LanguageModel>,
+        tokens: T,
+    ) -> LookAhead<'a, T> {
+        let vocabulary = runtime.model().config().vocab;
+        LookAhead {
+            runtime,
+            models,
+            tokens,
+            chunk: (LOGITS_AT_ONCE / vocabulary.max(1)).clamp(32, 256),
+        }
+    }
+
+    /// Computes the next chunk; false when no token is left.
+    pub fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, EngineError> {
+        let mut fed = vec![Vec::new(); self.models.len()];
+        let mut order = Vec::with_capacity(self.chunk);
+        for (stream, row) in self.tokens.by_ref().take(self.chunk) {
+            order.push((stream, fed[stream].len()));
+            fed[stream].push(self.models[stream].accept(row));
+        }
+        if order.is_empty() {
+            return Ok(false);
+        }
+        run_together(self.runtime, &mut self.models, &fed, &mut chunk.predictions)?;
+        let starts: Vec<usize> = (fed.iter())
+            .scan(0, |start, tokens| {
+                Some(std::mem::replace(start, *start + tokens.len()))
+            })
+            .collect();
+        chunk.rows.clear();
+        (chunk.rows).extend(order.iter().map(|&(stream, index)| starts[stream] + index));
+        Ok(true)
+    }
+
+    /// Gives the predictions one by one, computed by a thread of `scope` while others are used.
+    pub fn start<'scope>(
+        mut self,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> Result<PredictedTokens<'a>, CodecError>
+    where
+        'a: 'scope,
+        T: Send + 'scope,
+    {
+        let (full_in, full_out) = mpsc::sync_channel(1);
+        let (empty_in, empty_out) = mpsc::channel::<Chunk>();
+        let full = Answers::new(self.runtime, full_out);
+        spawn(scope, move || {
+            while let Ok(mut chunk) = empty_out.recv() {
+                let computed = self.next_chunk(&mut chunk);
+                let message = match computed {
+                    Ok(true) => Ok(chunk),
+                    Ok(false) => break,
+                    Err(error) => Err(error),
+                };
+                if full_in.send(message).is_err() {
+                    break;
+                }
+            }
+        })?;
+        // Cannot fail: the thread ends when it has seen the last token, or this end is gone. Of the
+        // two buffers, one is filled while the other is used.
+        let _ = empty_in.send(Chunk::default());
+        Ok(PredictedTokens {
+            full,
+            empty: empty_in,
+            chunk: Chunk::default(),
+            used: 0,
+            waited: Duration::ZERO,
+        })
+    }
+}
+
+/// The receiving end of [`LookAhead::start`].
+pub struct PredictedTokens<'a> {
+    full: Answers<'a, Chunk>,
+    empty: Sender<Chunk>,
+    chunk: Chunk,
+    used: usize,
+    waited: Duration,
+}
+
+impl PredictedTokens<'_> {
+    /// For how long [`PredictedTokens::next`] has waited.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// The next token's prediction.
+    ///
+    /// # Panics
+    /// If there is none left.
+    pub fn next(&mut self) -> Result<Prediction<'_>, CodecError> {
+        if self.used == self.chunk.len() {
+            let next = timed(&mut self.waited, || self.full.next())?;
+            let next = next.expect("a prediction for each token");
+            // Fails if there are none left to compute.
+            let _ = self.empty.send(std::mem::replace(&mut self.chunk, next));
+            self.used = 0;
+        }
+        self.used += 1;
+        Ok(self.chunk.prediction(self.used - 1))
+    }
+}

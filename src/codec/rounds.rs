@@ -1,0 +1,60 @@
+//! Questions about the next token of several streams, answered by a thread while a decoder decodes
+//! the tokens of others.
+
+use std::sync::mpsc::{self, Sender};
+use std::thread::Scope;
+
+use super::CodecError;
+use super::answers::{Answers, spawn};
+use super::language_model::{LanguageModel, run_together};
+use crate::engine::{EngineError, Predictions, Runtime};
+
+/// A question about the next token of several streams, and its answer.
+pub struct Round {
+    /// Streams in ascending order, each with its pending token.
+    pub rows: Vec<(usize, u32)>,
+    /// The answer: a prediction for each.
+    pub predictions: Predictions,
+}
+
+impl Round {
+    /// A question that has no answer yet.
+    pub fn new(rows: Vec<(usize, u32)>) -> Round {
+        Round {
+            rows,
+            predictions: Predictions::new(),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        runtime: &dyn Runtime,
+        models: &mut [&mut LanguageModel],
+    ) -> Result<(), EngineError> {
+        let mut tokens = vec![Vec::new(); models.len()];
+        for &(stream, row) in &self.rows {
+            tokens[stream].push(row);
+        }
+        run_together(runtime, models, &tokens, &mut self.predictions)
+    }
+}
+
+/// Starts a thread of `scope` that answers rounds in the order in which they are asked. The models
+/// are of `runtime`, one for each stream.
+pub fn start<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    runtime: &'scope dyn Runtime,
+    mut models: Vec<&'scope mut LanguageModel>,
+) -> Result<(Sender<Round>, Answers<'scope, Round>), CodecError> {
+    let (asks, asked) = mpsc::channel::<Round>();
+    let (answers, answered) = mpsc::channel();
+    spawn(scope, move || {
+        while let Ok(mut round) = asked.recv() {
+            let result = round.answer(runtime, &mut models);
+            if answers.send(result.map(|()| round)).is_err() {
+                break;
+            }
+        }
+    })?;
+    Ok((asks, Answers::new(runtime, answered)))
+}

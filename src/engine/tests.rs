@@ -1,0 +1,351 @@
+//! Every runtime equals the reference, bit for bit, however its tokens are fed.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::cpu::kernels::{KernelSet, distribution};
+use super::reference::{self, Output, Reference};
+use super::*;
+use crate::arch::config::{Config, tests::tiny};
+use crate::packed::{PackedModel, random};
+
+/// Models of every shape that the engine has a case for.
+fn config() -> impl Strategy<Value = Config> {
+    let heads = prop_oneof![
+        Just((4, 2, 20)),
+        Just((3, 3, 64)),
+        Just((6, 1, 80)),
+        Just((1, 1, 2)),
+        Just((2, 1, 130)),
+    ];
+    let window = (16usize..70, prop_oneof![Just(0usize), 1usize..=16]);
+    let flags = any::<[bool; 3]>();
+    let sizes = (1usize..140, 1usize..140, 1usize..3);
+    (heads, window, flags, sizes).prop_map(|(heads, window, flags, sizes)| Config {
+        heads: heads.0,
+        kv_heads: heads.1,
+        head_dim: heads.2,
+        window: window.0,
+        sinks: window.1.min(window.0),
+        qk_norm: flags[0],
+        attention_bias: flags[1],
+        tied: flags[2],
+        hidden: sizes.0,
+        intermediate: sizes.1,
+        layers: sizes.2,
+        ..tiny()
+    })
+}
+
+fn packed(config: &Config) -> Arc<PackedModel> {
+    Arc::new(PackedModel::from_bytes(&random::model(config)).unwrap())
+}
+
+fn engine(model: &Arc<PackedModel>, kernels: KernelSet, threads: usize) -> Engine {
+    let options = EngineOptions {
+        kernels: Some(kernels),
+        threads,
+    };
+    Engine::new(Arc::clone(model), options).unwrap()
+}
+
+fn tokens(config: &Config, len: usize, seed: u64) -> Vec<u32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u32 % config.inputs as u32
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// What the reference says behind each of `tokens`.
+fn expected(reference: &Reference, tokens: &[u32]) -> Vec<Output> {
+    let mut stream = reference.new_stream();
+    let step = |token: &u32| reference.forward(&mut stream, *token);
+    tokens.iter().map(step).collect()
+}
+
+/// Feeds `tokens` to one state.
+fn feed(runtime: &dyn Runtime, state: &mut dyn State, tokens: &[u32]) -> Vec<Output> {
+    let mut predictions = Predictions::new();
+    let segment = Segment { state, tokens };
+    runtime.forward(&mut [segment], &mut predictions).unwrap();
+    outputs(&predictions)
+}
+
+fn outputs(predictions: &Predictions) -> Vec<Output> {
+    let output = |row| {
+        let Prediction { logits, state } = predictions.row(row);
+        Output {
+            logits: logits.to_vec(),
+            state: state.to_vec(),
+        }
+    };
+    (0..predictions.len()).map(output).collect()
+}
+
+/// Feeds `tokens` in chunks of these lengths, over and over.
+fn feed_in_chunks(runtime: &dyn Runtime, tokens: &[u32], chunks: &[usize]) -> Vec<Output> {
+    let mut state = runtime.new_state().unwrap();
+    let (mut outputs, mut lengths) = (Vec::new(), chunks.iter().cycle());
+    while outputs.len() < tokens.len() {
+        let len = (*lengths.next().unwrap()).min(tokens.len() - outputs.len());
+        let chunk = &tokens[outputs.len()..][..len];
+        outputs.extend(feed(runtime, &mut *state, chunk));
+    }
+    assert_eq!(state.position(), tokens.len() as u64);
+    outputs
+}
+
+/// The first place where two runs differ.
+fn difference(left: &[Output], right: &[Output]) -> Option<usize> {
+    assert_eq!(left.len(), right.len());
+    (0..left.len()).find(|&i| left[i] != right[i])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn the_engine_equals_the_reference(
+        config in config(),
+        len in 1usize..230,
+        seed in any::<u64>(),
+        threads in 1usize..4,
+        chunks in prop::collection::vec(prop_oneof![4 => 1usize..20, 1 => 1usize..300], 1..6),
+    ) {
+        let model = packed(&config);
+        let tokens = tokens(&config, len, seed);
+        let reference = expected(&Reference::new(&model).unwrap(), &tokens);
+        for kernels in KernelSet::available() {
+            let engine = engine(&model, kernels, threads);
+            let found = feed_in_chunks(&engine, &tokens, &chunks);
+            prop_assert_eq!(difference(&reference, &found), None, "{} {:?}", kernels.name(), config);
+        }
+    }
+
+    #[test]
+    fn streams_in_one_pass_equal_the_reference(
+        config in config(),
+        lens in prop::collection::vec(0usize..150, 1..6),
+        steps in prop::collection::vec(0usize..90, 1..9),
+    ) {
+        let model = packed(&config);
+        let reference = Reference::new(&model).unwrap();
+        let engine = engine(&model, KernelSet::choose().unwrap(), 2);
+        let streams: Vec<Vec<u32>> = (0u64..)
+            .zip(&lens)
+            .map(|(seed, len)| tokens(&config, *len, seed))
+            .collect();
+        let mut states: Vec<_> = lens.iter().map(|_| engine.new_state().unwrap()).collect();
+        let mut found = vec![Vec::new(); streams.len()];
+        let mut predictions = Predictions::new();
+        let mut step = steps.iter().cycle();
+        while found.iter().zip(&lens).any(|(found, len)| found.len() < *len) {
+            // Some segments are empty, and together they may be longer than a pass.
+            let parts: Vec<&[u32]> = (streams.iter().zip(&found))
+                .map(|(tokens, found)| {
+                    let left = &tokens[found.len()..];
+                    &left[..left.len().min(1 + step.next().unwrap())]
+                })
+                .collect();
+            let mut segments: Vec<_> = (states.iter_mut().zip(&parts))
+                .map(|(state, tokens)| Segment { state: &mut **state, tokens })
+                .collect();
+            engine.forward(&mut segments, &mut predictions).unwrap();
+            let mut rows = outputs(&predictions).into_iter();
+            for (found, part) in found.iter_mut().zip(&parts) {
+                found.extend(rows.by_ref().take(part.len()));
+            }
+            prop_assert!(rows.next().is_none());
+        }
+        for (tokens, found) in streams.iter().zip(&found) {
+            prop_assert_eq!(difference(&expected(&reference, tokens), found), None);
+        }
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_no_trace(
+        config in config(),
+        drafts in prop::collection::vec((1usize..40, 0usize..=SLACK), 1..12),
+        seed in any::<u64>(),
+    ) {
+        let model = packed(&config);
+        let reference = Reference::new(&model).unwrap();
+        let engine = engine(&model, KernelSet::choose().unwrap(), 1);
+        let (mut state, mut stream) = (engine.new_state().unwrap(), reference.new_stream());
+        for (index, (kept, rejected)) in (0u64..).zip(drafts) {
+            let fed = tokens(&config, kept + rejected, seed ^ index);
+            let found = feed(&engine, &mut *state, &fed);
+            let step = |token: &u32| reference.forward(&mut stream, *token);
+            let want: Vec<Output> = fed.iter().map(step).collect();
+            prop_assert_eq!(difference(&want, &found), None);
+            state.truncate(state.position() - rejected as u64);
+            stream.truncate(stream.position() - rejected);
+        }
+    }
+
+    #[test]
+    fn distributions_equal_the_reference(
+        logits in prop::collection::vec(-(1 << 29)..=1i32 << 29, 1..80),
+        near in prop::collection::vec(-(50i32 << 16)..=0, 80),
+        biases in prop::collection::vec(-(16i32 << 16)..=16 << 16, 80),
+        is_near in any::<bool>(),
+        is_biased in any::<bool>(),
+    ) {
+        let logits = if is_near { &near[..logits.len()] } else { &logits };
+        let biases = &biases[..logits.len()];
+        let zeros = vec![0; logits.len()];
+        let want = reference::distribution(logits, if is_biased { biases } else { &zeros });
+        for kernels in KernelSet::available() {
+            let mut found = vec![0; logits.len() + 1];
+            distribution(kernels, logits, is_biased.then_some(biases), &mut found);
+            prop_assert_eq!(&want, &found, "{}", kernels.name());
+        }
+    }
+}
+
+#[test]
+fn a_fork_and_its_origin_go_their_own_ways() {
+    let config = tiny();
+    let model = packed(&config);
+    let reference = Reference::new(&model).unwrap();
+    let engine = engine(&model, KernelSet::choose().unwrap(), 1);
+    let (head, left, right) = (
+        tokens(&config, 70, 1),
+        tokens(&config, 50, 2),
+        tokens(&config, 60, 3),
+    );
+    let mut state = engine.new_state().unwrap();
+    feed(&engine, &mut *state, &head);
+    let mut fork = state.fork().unwrap();
+    for (state, tail) in [(&mut state, left), (&mut fork, right)] {
+        let found = feed(&engine, &mut **state, &tail);
+        let want = expected(&reference, &[&head[..], &tail].concat());
+        assert_eq!(difference(&want[head.len()..], &found), None);
+    }
+}
+
+#[test]
+fn a_reset_state_is_a_new_one() {
+    let config = tiny();
+    let model = packed(&config);
+    let engine = engine(&model, KernelSet::choose().unwrap(), 1);
+    let text = tokens(&config, 60, 3);
+    let want = expected(&Reference::new(&model).unwrap(), &text);
+    let mut state = engine.new_state().unwrap();
+    feed(&engine, &mut *state, &tokens(&config, 77, 4));
+    state.reset();
+    assert_eq!(state.position(), 0);
+    assert_eq!(difference(&want, &feed(&engine, &mut *state, &text)), None);
+}
+
+#[test]
+fn a_window_cut_is_that_of_a_model_with_a_shorter_one() {
+    let window = |window| Config { window, ..tiny() };
+    let (long, short) = (packed(&window(96)), packed(&window(20)));
+    let tokens = tokens(&window(96), 200, 5);
+    let kernels = KernelSet::choose().unwrap();
+    let want = feed_in_chunks(&engine(&short, kernels, 1), &tokens, &[64]);
+    let cut = engine(&long, kernels, 1).with_window(20);
+    assert_eq!(
+        difference(&want, &feed_in_chunks(&cut, &tokens, &[64])),
+        None
+    );
+    let cut = cut.with_window(1000);
+    assert_eq!(
+        difference(&want, &feed_in_chunks(&cut, &tokens, &[1])),
+        None
+    );
+    let whole = feed_in_chunks(&engine(&long, kernels, 1), &tokens, &[64]);
+    assert!(difference(&want, &whole).is_some());
+}
+
+#[test]
+#[should_panic(expected = "are gone")]
+fn keys_that_were_overwritten_cannot_be_asked_for() {
+    let config = tiny();
+    let engine = engine(&packed(&config), KernelSet::REFERENCE, 1);
+    let mut state = engine.new_state().unwrap();
+    feed(&engine, &mut *state, &tokens(&config, 200, 4));
+    state.truncate(40);
+}
+
+/// The reference as a runtime: the seam has room for an implementation that shares nothing with the
+/// CPU's.
+#[derive(Debug)]
+pub(crate) struct ReferenceRuntime {
+    model: Arc<PackedModel>,
+    reference: Reference,
+}
+
+impl ReferenceRuntime {
+    pub(crate) fn new(model: Arc<PackedModel>) -> ReferenceRuntime {
+        ReferenceRuntime {
+            reference: Reference::new(&model).unwrap(),
+            model,
+        }
+    }
+}
+
+impl Runtime for ReferenceRuntime {
+    fn model(&self) -> &Arc<PackedModel> {
+        &self.model
+    }
+
+    fn new_state(&self) -> Result<Box<dyn State>, EngineError> {
+        Ok(Box::new(self.reference.new_stream()))
+    }
+
+    fn forward(
+        &self,
+        segments: &mut [Segment<'_>],
+        predictions: &mut Predictions,
+    ) -> Result<(), EngineError> {
+        let config = self.model.config();
+        let rows = segments.iter().map(|segment| segment.tokens.len()).sum();
+        predictions.resize(rows, config.vocab, config.vocab, config.hidden)?;
+        let mut row = 0;
+        for segment in segments {
+            let stream = segment.state.as_any().downcast_mut().unwrap();
+            for token in segment.tokens {
+                let output = self.reference.forward(stream, *token);
+                predictions.logits_mut()[row * config.vocab..][..config.vocab]
+                    .copy_from_slice(&output.logits);
+                predictions.state_mut(row).copy_from_slice(&output.state);
+                row += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn row_cost(&self) -> f32 {
+        1.0
+    }
+}
+
+impl State for reference::Stream {
+    fn position(&self) -> u64 {
+        reference::Stream::position(self) as u64
+    }
+
+    fn fork(&self) -> Result<Box<dyn State>, EngineError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn truncate(&mut self, position: u64) {
+        reference::Stream::truncate(self, position as usize);
+    }
+
+    fn reset(&mut self) {
+        reference::Stream::truncate(self, 0);
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
