@@ -7,7 +7,7 @@
 //! logits a call, so they take the first window, one token at a time. Nothing
 //! here codes anything: ordinary floats and libm are fine.
 
-#[cfg(feature = "candle-reference")]
+#[cfg(feature = "reference")]
 mod candle;
 pub mod float;
 
@@ -198,7 +198,7 @@ impl Subject {
     ///
     /// # Errors
     /// When candle has no such model, or fails.
-    #[cfg(feature = "candle-reference")]
+    #[cfg(feature = "reference")]
     pub fn candle(&mut self, tokens: &[u32]) -> Result<Vec<f64>, CheckError> {
         let tokens = &tokens[..tokens.len().min(self.packed.config().window)];
         let (inputs, mut bits) = self.inputs(tokens);
@@ -374,7 +374,7 @@ mod tests {
     }
 
     /// Two independent implementations in f32: only rounding may differ.
-    #[cfg(feature = "candle-reference")]
+    #[cfg(feature = "reference")]
     #[test]
     fn the_float_model_agrees_with_candle() {
         let mut subject = Subject::from_source(fixture()).unwrap();

@@ -57,7 +57,7 @@ pub(super) fn run(store: &Store, args: &CheckArgs, out: &mut dyn Write) -> Resul
     };
     line("f32", &float, bytes, whole)?;
     line("exact engine", &exact, bytes, whole)?;
-    if args.no_candle || !cfg!(feature = "candle-reference") {
+    if args.no_candle || !cfg!(feature = "reference") {
         return Ok(());
     }
     first_window(&mut subject, &cut.tokens, &exact, &float, out).map_err(|error| match error {
@@ -67,7 +67,7 @@ pub(super) fn run(store: &Store, args: &CheckArgs, out: &mut dyn Write) -> Resul
 }
 
 /// The same for the tokens of the first window, with candle's model as a third.
-#[cfg(feature = "candle-reference")]
+#[cfg(feature = "reference")]
 fn first_window(
     subject: &mut Subject,
     tokens: &[u32],
@@ -97,7 +97,7 @@ fn first_window(
     Ok(())
 }
 
-#[cfg(not(feature = "candle-reference"))]
+#[cfg(not(feature = "reference"))]
 fn first_window(
     _: &mut Subject,
     _: &[u32],

@@ -19,59 +19,72 @@ pub struct Embedded {
     opened: OnceLock<Arc<PackedModel>>,
 }
 
-/// The packed file `embedded/NAME.llmzmodel`, whose BLAKE3 is written here in hexadecimal digits.
-macro_rules! embedded {
-    ($name:literal, $identity:literal) => {{
-        static PACKED: &Aligned<[u8]> =
-            &Aligned(*include_bytes!(concat!("embedded/", $name, ".llmzmodel")));
-        Embedded {
-            name: $name,
-            bytes: &PACKED.0,
-            identity: digits($identity),
-            opened: OnceLock::new(),
-        }
-    }};
-}
+#[cfg(feature = "builtin")]
+pub use family::ALL;
 
-/// All embedded models, the smallest first.
-pub static ALL: [Embedded; 4] = [
-    embedded!(
-        "nano",
-        b"b0def8dcea11ce80f658d07b0982481d9336935e3ce643a6558c1169f133575d"
-    ),
-    embedded!(
-        "micro",
-        b"fb956183997731ab2ed842aa660b549937b4d7be10ede7ae6c1eded2a241d56e"
-    ),
-    embedded!(
-        "mini",
-        b"1694d0eb943fd03c93f55bba8bacaee03465d9ceef2d75a5ea232a90eb52634f"
-    ),
-    embedded!(
-        "small",
-        b"e855f1ecd4027b9a2f204acdcb56c253c76ea8e8a3405453f6c404a0d7832f0a"
-    ),
-];
+/// Empty: the feature `builtin` is off.
+#[cfg(not(feature = "builtin"))]
+pub static ALL: [Embedded; 0] = [];
 
-/// Aligned like a mapped file, so that the weights are used where they lie.
-#[repr(C, align(64))]
-struct Aligned<T: ?Sized>(T);
+#[cfg(feature = "builtin")]
+mod family {
+    use super::Embedded;
+    use std::sync::OnceLock;
 
-const fn digits(text: &[u8; 64]) -> [u8; 32] {
-    const fn value(digit: u8) -> u8 {
-        match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => panic!("an identity is written in lower-case hexadecimal digits"),
-        }
+    /// The packed file `embedded/NAME.llmzmodel`, whose BLAKE3 is written here in hexadecimal digits.
+    macro_rules! embedded {
+        ($name:literal, $identity:literal) => {{
+            static PACKED: &Aligned<[u8]> =
+                &Aligned(*include_bytes!(concat!("embedded/", $name, ".llmzmodel")));
+            Embedded {
+                name: $name,
+                bytes: &PACKED.0,
+                identity: digits($identity),
+                opened: OnceLock::new(),
+            }
+        }};
     }
-    let mut bytes = [0; 32];
-    let mut i = 0;
-    while i < 32 {
-        bytes[i] = value(text[2 * i]) << 4 | value(text[2 * i + 1]);
-        i += 1;
+
+    /// All embedded models, the smallest first.
+    pub static ALL: [Embedded; 4] = [
+        embedded!(
+            "nano",
+            b"b0def8dcea11ce80f658d07b0982481d9336935e3ce643a6558c1169f133575d"
+        ),
+        embedded!(
+            "micro",
+            b"fb956183997731ab2ed842aa660b549937b4d7be10ede7ae6c1eded2a241d56e"
+        ),
+        embedded!(
+            "mini",
+            b"1694d0eb943fd03c93f55bba8bacaee03465d9ceef2d75a5ea232a90eb52634f"
+        ),
+        embedded!(
+            "small",
+            b"e855f1ecd4027b9a2f204acdcb56c253c76ea8e8a3405453f6c404a0d7832f0a"
+        ),
+    ];
+
+    /// Aligned like a mapped file, so that the weights are used where they lie.
+    #[repr(C, align(64))]
+    struct Aligned<T: ?Sized>(T);
+
+    const fn digits(text: &[u8; 64]) -> [u8; 32] {
+        const fn value(digit: u8) -> u8 {
+            match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => panic!("an identity is written in lower-case hexadecimal digits"),
+            }
+        }
+        let mut bytes = [0; 32];
+        let mut i = 0;
+        while i < 32 {
+            bytes[i] = value(text[2 * i]) << 4 | value(text[2 * i + 1]);
+            i += 1;
+        }
+        bytes
     }
-    bytes
 }
 
 impl Embedded {
@@ -86,6 +99,7 @@ impl Embedded {
 }
 
 /// The model that `compress` uses unless told otherwise: `mini`, because `small` takes nearly twice its time.
+#[cfg(feature = "builtin")]
 pub fn default() -> &'static Embedded {
     &ALL[2]
 }
@@ -103,6 +117,7 @@ pub(crate) const FIXTURE: &[u8] = include_bytes!("../../fixtures/fixture.llmzmod
 mod tests {
     use super::*;
 
+    #[cfg(feature = "builtin")]
     #[test]
     fn every_embedded_model_is_what_its_identity_says_and_sound() {
         for model in &ALL {

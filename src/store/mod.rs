@@ -561,6 +561,7 @@ mod tests {
         assert!(store.verify(&added).is_err());
     }
 
+    #[cfg(feature = "builtin")]
     #[test]
     fn names_are_checked() {
         let (_folder, store) = store();

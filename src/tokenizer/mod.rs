@@ -347,7 +347,7 @@ fn without_byte_mapping(fragment: &serde_json::Value) -> serde_json::Value {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "builtin"))]
 mod tests {
     use super::*;
 
