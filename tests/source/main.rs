@@ -1,0 +1,95 @@
+//! What must be true of the source text.
+//!
+//! docs/ARCHITECTURE.md: its table lists the rooms of `src` from top to bottom. Every file and folder
+//! of `src` is in it, a room uses only rooms below it, and no files of one room use each other in a
+//! circle. Tests inside `src` may use anything.
+
+mod circles;
+mod rooms;
+mod rust;
+mod tree;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use tree::Tree;
+
+/// Uses that make circles today, by file. Each is to go; none may be added.
+const KNOWN: [(&str, &str); 11] = [
+    ("src/check/candle.rs", "src/check/mod.rs"),
+    ("src/cli/check.rs", "src/cli/model.rs"),
+    ("src/cli/level.rs", "src/cli/meant.rs"),
+    ("src/container/block.rs", "src/container/reader.rs"),
+    ("src/container/header.rs", "src/container/reader.rs"),
+    (
+        "src/engine/cpu/kernels/reference.rs",
+        "src/engine/cpu/kernels/mod.rs",
+    ),
+    ("src/import/vocabulary.rs", "src/import/source.rs"),
+    ("src/predict/experts.rs", "src/predict/predictor.rs"),
+    ("src/predict/light.rs", "src/predict/predictor.rs"),
+    ("src/predict/plain.rs", "src/predict/predictor.rs"),
+    ("src/report/explain/page.rs", "src/report/explain/render.rs"),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All Rust files below `folder`.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The source tree as it stands.
+fn sources() -> Tree {
+    let files = rust_files(&root().join("src"));
+    Tree::new(files.iter().map(|path| {
+        let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
+        (name.replace('\\', "/"), fs::read_to_string(path).unwrap())
+    }))
+}
+
+fn table() -> rooms::Table {
+    rooms::Table::new(&fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap())
+}
+
+#[test]
+fn the_table_lists_what_is_in_src() {
+    let mut entries: Vec<String> = fs::read_dir(root().join("src"))
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let slash = if entry.path().is_dir() { "/" } else { "" };
+            format!("src/{}{slash}", entry.file_name().to_str().unwrap())
+        })
+        .collect();
+    entries.sort();
+    let mut listed = table().paths();
+    listed.sort();
+    assert_eq!(
+        listed, entries,
+        "left: the table of docs/ARCHITECTURE.md; right: src"
+    );
+}
+
+#[test]
+fn rooms_use_only_rooms_below_them() {
+    let wrong = rooms::upward_uses(&table(), &sources());
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_of_a_room_do_not_use_each_other_in_a_circle() {
+    let wrong = circles::circles(&table(), &sources(), &KNOWN);
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
