@@ -26,12 +26,14 @@ pub(super) fn run(meant: Compare) -> Result<bool, Failure> {
     let Some(material) = samples::gather(&measure)? else {
         return Ok(false);
     };
-    let rungs = &material.rungs;
-    let compressors = compare::compressors(rungs);
-    let classical = compressors.len() - rungs.len();
+    let candidates = &material.candidates;
+    let compressors = compare::compressors(candidates);
+    let classical = compressors.len() - candidates.len();
     let names: Vec<String> = compressors.iter().map(|one| one.name.clone()).collect();
     let comparison = Comparison::new(&material.samples, compressors, |sample, i| {
-        let model = i.checked_sub(classical).map(|rung| rungs[rung].name());
+        let model = i
+            .checked_sub(classical)
+            .map(|candidate| candidates[candidate].name());
         in_a_process(
             sample,
             &names[i],
@@ -58,12 +60,12 @@ fn one(meant: CompareOne) -> Result<Outcome, Failure> {
         name: meant.called,
         ..samples::read_one(&Input::Stdin, false)?
     };
-    let rungs = Models::new(meant.watching.means).ladder(&meant.models, &mut |_| {})?;
-    let known = compare::compressors(&rungs);
+    let candidates = Models::new(meant.watching.means).ladder(&meant.models, &mut |_| {})?;
+    let known = compare::compressors(&candidates);
     let i = known.iter().position(|one| one.name == meant.compressor);
     let i = i.ok_or_else(|| Failure::said(format!("no compressor {}", meant.compressor)))?;
     let mut steps = Steps::new(meant.watching.progress);
-    let outcome = compare::measure(&sample, &rungs, i, &mut |step| steps.update(step))?;
+    let outcome = compare::measure(&sample, &candidates, i, &mut |step| steps.update(step))?;
     Ok(Outcome {
         peak_memory: peak_memory(),
         ..outcome

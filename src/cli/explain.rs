@@ -23,9 +23,9 @@ pub(super) fn run(meant: Explain) -> Result<bool, Failure> {
         picture::refuse(path, slice::from_ref(&input), watching.force)?;
     }
     let sample = samples::read_one(&input, watching.force)?;
-    let rung = Models::new(watching.means).chosen_rung(&model)?;
+    let candidate = Models::new(watching.means).candidate(&model)?;
     let mut steps = Steps::new(watching.progress);
-    let explanation = explain::measure(&sample, &rung, &mut |step| steps.update(step))?;
+    let explanation = explain::measure(&sample, &candidate, &mut |step| steps.update(step))?;
     drop(steps);
     if let Some(path) = &page {
         picture::write(path, &explain::render::html(&explanation), watching.force)?;

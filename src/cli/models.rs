@@ -5,7 +5,7 @@ use std::sync::Arc;
 use llmzip::container::{FrameHeader, MAX_BLOCK_LEN, MAX_STREAMS, ModelRef};
 use llmzip::engine::EngineOptions;
 use llmzip::packed::PackedModel;
-use llmzip::report::{Rung, numbers};
+use llmzip::report::{Candidate, numbers};
 use llmzip::store::embedded;
 use llmzip::store::{self, Found, Store, StoreError};
 use llmzip::{CompressOptions, Error, Model};
@@ -76,16 +76,16 @@ impl Models {
         &self,
         list: &ModelList,
         unusable: &mut dyn FnMut(Failure),
-    ) -> Result<Vec<Rung>, Failure> {
+    ) -> Result<Vec<Candidate>, Failure> {
         let said = |error: StoreError| Failure::Said(error.to_string());
         self.check_memory(None, CompressOptions::default().block_len, 1)?;
         let mut identities = Vec::new();
-        let mut rungs = vec![Rung::experts()];
+        let mut candidates = vec![Candidate::experts_alone()];
         let mut add = |name: String, found: Result<Found, Failure>| -> Result<(), Failure> {
             let found = found?;
             let identity = found.model.identity();
             if !identities.contains(&identity) {
-                rungs.push(self.rung(name, found)?);
+                candidates.push(self.candidate_of(name, found)?);
                 identities.push(identity);
             }
             Ok(())
@@ -114,28 +114,28 @@ impl Models {
                 }
             }
         }
-        rungs.sort_by_key(Rung::parameters);
-        Ok(rungs)
+        candidates.sort_by_key(Candidate::parameters);
+        Ok(candidates)
     }
 
     /// The one that `choice` stands for.
     #[cfg(feature = "encode")]
-    pub(super) fn chosen_rung(&self, choice: &ModelChoice) -> Result<Rung, Failure> {
+    pub(super) fn candidate(&self, choice: &ModelChoice) -> Result<Candidate, Failure> {
         let block_len = CompressOptions::default().block_len;
         match choice {
             ModelChoice::None => {
                 self.check_memory(None, block_len, 1)?;
-                Ok(Rung::experts())
+                Ok(Candidate::experts_alone())
             }
-            ModelChoice::Default => self.rung(
+            ModelChoice::Default => self.candidate_of(
                 embedded::default().name.to_owned(),
                 find(embedded::default().name)?,
             ),
-            ModelChoice::Named(name) => self.rung(name.clone(), find(name)?),
+            ModelChoice::Named(name) => self.candidate_of(name.clone(), find(name)?),
         }
     }
 
-    fn rung(&self, name: String, found: Found) -> Result<Rung, Failure> {
+    fn candidate_of(&self, name: String, found: Found) -> Result<Candidate, Failure> {
         let model = self.make_ready(found.model, found.name)?;
         let options = CompressOptions {
             model: Some(Arc::clone(&model)),
@@ -143,7 +143,7 @@ impl Models {
         };
         self.check_memory(Some(&model), options.block_len, options.most_streams())
             .map_err(|failure| Failure::Said(format!("{name}: {failure}")))?;
-        Ok(Rung::with_model(name, model))
+        Ok(Candidate::with_model(name, model))
     }
 
     /// Makes the model that is called `name` available for the files that were written with it.

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use llmzip::Progress;
-use llmzip::report::{Direction, Rung, Sample, Step};
+use llmzip::report::{Candidate, MeasureProgress, Phase, Sample};
 
 use super::failure::Failure;
 use super::input;
@@ -15,7 +15,7 @@ use super::text;
 /// What a report measures, and with what.
 pub(super) struct Material {
     pub(super) samples: Vec<Sample>,
-    pub(super) rungs: Vec<Rung>,
+    pub(super) candidates: Vec<Candidate>,
     /// Whether nothing is missing. What is has been reported.
     pub(super) complete: bool,
 }
@@ -26,13 +26,14 @@ pub(super) fn gather(measure: &Measure) -> Result<Option<Material>, Failure> {
     if samples.is_empty() {
         return Ok(None);
     }
-    let rungs = Models::new(measure.watching.means).ladder(&measure.models, &mut |failure| {
-        text::complain(&failure.to_string());
-        complete = false;
-    })?;
+    let candidates =
+        Models::new(measure.watching.means).ladder(&measure.models, &mut |failure| {
+            text::complain(&failure.to_string());
+            complete = false;
+        })?;
     Ok(Some(Material {
         samples,
-        rungs,
+        candidates,
         complete,
     }))
 }
@@ -77,25 +78,25 @@ impl Steps {
         }
     }
 
-    pub(super) fn update(&mut self, step: Step<'_>) {
+    pub(super) fn update(&mut self, progress: MeasureProgress<'_>) {
         if !self.show {
             return;
         }
-        let direction = match step.direction {
-            Direction::Compress => "compressing",
-            Direction::Decompress => "decompressing",
-            Direction::Measure => "measuring",
+        let phase = match progress.phase {
+            Phase::Compress => "compressing",
+            Phase::Decompress => "decompressing",
+            Phase::Predict => "measuring",
         };
-        let name = format!("{}, {}, {direction}", step.file, step.compressor);
+        let name = format!("{}, {}, {phase}", progress.file, progress.compressor);
         if self.current.as_ref().is_none_or(|(now, _)| *now != name) {
             // The old line goes before the new one comes.
             self.current = None;
-            let bar = Bar::new(&name, Some(step.total), false, true);
+            let bar = Bar::new(&name, Some(progress.total), false, true);
             self.current = Some((name, bar));
         }
         if let Some((_, bar)) = &self.current {
             bar.update(Progress {
-                original: step.done,
+                original: progress.done,
                 compressed: 0,
             });
         }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use llmzip::report::{Rung, scaling};
+use llmzip::report::{Candidate, scaling};
 
 use super::failure::Failure;
 use super::meant::Scale;
@@ -22,12 +22,17 @@ pub(super) fn run(meant: Scale) -> Result<bool, Failure> {
     let Some(material) = samples::gather(&measure)? else {
         return Ok(false);
     };
-    let mut rungs = material.rungs;
+    let mut candidates = material.candidates;
     if !experts {
-        rungs = rungs.into_iter().map(Rung::without_experts).collect();
+        candidates = candidates
+            .into_iter()
+            .map(Candidate::without_experts)
+            .collect();
     }
     let mut steps = Steps::new(measure.watching.progress);
-    let scaling = scaling::measure(&material.samples, &rungs, &mut |step| steps.update(step))?;
+    let scaling = scaling::measure(&material.samples, &candidates, &mut |step| {
+        steps.update(step)
+    })?;
     drop(steps);
     io::stdout()
         .write_all(render(&scaling).as_bytes())

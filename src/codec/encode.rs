@@ -9,8 +9,8 @@ use super::block::{
     BlockCoding, Carried, CodedToken, Decision, Direction, ModelCoding, StreamCoding, code_bytes,
 };
 use super::coder::Encoder;
+use super::cost::{CostRecorder, ModelPrediction};
 use super::language_model::LanguageModel;
-use super::ledger::{Ledger, Opinion};
 use super::look_ahead::LookAhead;
 use super::streams::{Places, Turns, split_head};
 use super::times::Times;
@@ -28,8 +28,8 @@ pub type OnProgress<'a> = &'a mut dyn FnMut(usize, usize) -> ControlFlow<()>;
 /// What an encoder carries from block to block of a frame.
 pub struct BlockEncoder {
     carried: Carried<LanguageModel>,
-    /// Where costs are noted, if they are wanted.
-    ledger: Option<Ledger>,
+    /// What coding costs, if that is wanted.
+    costs: Option<CostRecorder>,
 }
 
 /// A stream of a block.
@@ -59,7 +59,7 @@ impl BlockEncoder {
                 model: model.transpose()?,
                 times: Times::default(),
             },
-            ledger: None,
+            costs: None,
         })
     }
 
@@ -86,18 +86,18 @@ impl BlockEncoder {
                 model: model.transpose()?,
                 times: *times,
             },
-            ledger: self.ledger.clone(),
+            costs: self.costs.clone(),
         })
     }
 
-    /// From now on notes what everything costs.
-    pub fn keep(&mut self, ledger: Ledger) {
-        self.ledger = Some(ledger);
+    /// Records what coding costs from now on.
+    pub fn record_costs(&mut self, costs: CostRecorder) {
+        self.costs = Some(costs);
     }
 
-    /// What was noted since this was last asked; `None` if nothing is.
-    pub fn take_ledger(&mut self) -> Option<Ledger> {
-        self.ledger.as_mut().map(Ledger::take)
+    /// What coding has cost since the last call; `None` if costs are not recorded.
+    pub fn take_costs(&mut self) -> Option<CostRecorder> {
+        self.costs.as_mut().map(CostRecorder::take)
     }
 
     /// How long coding has taken since this was last asked.
@@ -126,7 +126,7 @@ impl BlockEncoder {
             bytes: std::slice::from_ref(byte),
             escaped: true,
         });
-        let mut writer = SymbolWriter::new(symbols, self.ledger.take());
+        let mut writer = SymbolWriter::new(symbols, self.costs.take());
         code_bytes(
             &mut self.carried.predictor,
             &mut writer,
@@ -134,7 +134,7 @@ impl BlockEncoder {
             &mut |writer, done| progress(done, writer.coder.len()),
         )?;
         self.carried.times.add(start, Duration::ZERO);
-        self.ledger = writer.ledger;
+        self.costs = writer.costs;
         Ok(writer.coder.finish())
     }
 
@@ -169,7 +169,7 @@ impl BlockEncoder {
                     .map(|stream| StreamCoding {
                         direction: SymbolWriter::new(
                             spellings(tokens, &stream.symbols),
-                            self.ledger.as_ref().map(Ledger::emptied),
+                            self.costs.as_ref().map(CostRecorder::emptied),
                         ),
                         left: stream.len,
                     })
@@ -197,8 +197,8 @@ impl BlockEncoder {
         }
         let mut coded = Vec::new();
         for writer in writers {
-            if let (Some(ledger), Some(part)) = (&mut self.ledger, writer.ledger) {
-                ledger.append(part);
+            if let (Some(costs), Some(part)) = (&mut self.costs, writer.costs) {
+                costs.append(part);
             }
             coded.push(writer.coder.finish());
         }
@@ -293,11 +293,11 @@ struct SymbolWriter<'a, S> {
     symbols: S,
     current: Spelling<'a>,
     coder: Encoder,
-    ledger: Option<Ledger>,
+    costs: Option<CostRecorder>,
 }
 
 impl<'a, S: Iterator<Item = Spelling<'a>>> SymbolWriter<'a, S> {
-    fn new(symbols: S, ledger: Option<Ledger>) -> Self {
+    fn new(symbols: S, costs: Option<CostRecorder>) -> Self {
         SymbolWriter {
             symbols,
             current: Spelling {
@@ -305,7 +305,7 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> SymbolWriter<'a, S> {
                 escaped: false,
             },
             coder: Encoder::new(),
-            ledger,
+            costs,
         }
     }
 }
@@ -324,18 +324,18 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> Direction for SymbolWriter<'a, S> {
             Decision::TokenEnd { depth } => depth == bytes.len(),
             Decision::Bit { depth, shift } => bytes[depth] >> shift & 1 == 1,
         };
-        if let Some(ledger) = &mut self.ledger {
-            ledger.add(code_length(p, bit));
+        if let Some(costs) = &mut self.costs {
+            costs.add(code_length(p, bit));
         }
         self.coder.encode(p, bit);
         Ok(bit)
     }
 
     fn end_symbol(&mut self, bytes: &[u8], token: Option<CodedToken<'_>>) {
-        if let Some(ledger) = &mut self.ledger {
-            let token = token.filter(|_| ledger.is_detailed());
-            let opinion = token.map(|token| Opinion::new(token.cumulative, token.row));
-            ledger.enter(bytes.len(), opinion);
+        if let Some(costs) = &mut self.costs {
+            let token = token.filter(|_| costs.is_detailed());
+            let prediction = token.map(|token| ModelPrediction::new(token.cumulative, token.row));
+            costs.end_symbol(bytes.len(), prediction);
         }
     }
 }

@@ -6,8 +6,8 @@
 //! Without one, the decisions are simply the bits of the bytes. [`encode`] and [`decode`] are mirror
 //! images: whatever one does between two decisions, the other does too. [`plan`] chooses the modes.
 //! The decoder, which would otherwise ask the language model about one token at a time, drafts the tokens to come
-//! (`draft`, `speculation`), or asks about several streams of a block at once (`streams`). [`ledger`] notes for reports
-//! what everything cost.
+//! (`draft`, `speculation`), or asks about several streams of a block at once (`streams`). [`cost`] records for reports
+//! what every symbol cost.
 //!
 //! This folder knows bytes, tokens and probabilities; how blocks lie in a file is
 //! [`crate::container`]'s affair, and how the model computes is [`crate::engine`]'s.
@@ -16,12 +16,12 @@ mod answers;
 mod block;
 mod byte_path;
 mod coder;
+pub mod cost;
 pub mod decode;
 mod draft;
 pub mod encode;
 mod error;
 mod language_model;
-pub mod ledger;
 mod look_ahead;
 mod outlook;
 pub mod plan;

@@ -4,8 +4,8 @@ use std::io::{Read, Write, sink};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use crate::codec::cost::{CostRecorder, SymbolCost};
 use crate::codec::encode::{self, BlockEncoder, Stream};
-use crate::codec::ledger::{Entry, Ledger};
 use crate::codec::plan::{self, Class, Verdict};
 use crate::codec::{CodecError, Symbol};
 use crate::container::{
@@ -89,8 +89,8 @@ pub fn compress(
     options: &CompressOptions,
     progress: OnProgress<'_>,
 ) -> Result<Summary, Error> {
-    let ledger = options.count_cross_entropy.then(Ledger::sum);
-    write_frame(input, output, options, ledger, &mut |_| {}, progress)
+    let costs = options.count_cross_entropy.then(CostRecorder::sum);
+    write_frame(input, output, options, costs, &mut |_| {}, progress)
 }
 
 /// What became of a stretch of input.
@@ -100,8 +100,8 @@ pub struct TracedBlock {
     pub mode: Mode,
     /// Original bytes.
     pub original_len: u64,
-    /// What each piece of it cost, in order; none if it is stored.
-    pub entries: Vec<Entry>,
+    /// What each symbol of it cost, in order; empty if it is stored.
+    pub symbols: Vec<SymbolCost>,
 }
 
 /// Compresses as [`compress`] does, without writing anything, and gives what each piece of the input costs, block by
@@ -117,17 +117,17 @@ pub fn trace(
 ) -> Result<(Summary, Vec<TracedBlock>), Error> {
     let mut blocks = Vec::new();
     let mut on_block = |block| blocks.push(block);
-    let ledger = Some(Ledger::detailed());
-    let summary = write_frame(input, sink(), options, ledger, &mut on_block, progress)?;
+    let costs = Some(CostRecorder::detailed());
+    let summary = write_frame(input, sink(), options, costs, &mut on_block, progress)?;
     Ok((summary, blocks))
 }
 
-/// Reads `input` to its end and writes one frame; `ledger`, if there is one, is kept from block to block.
+/// Reads `input` to its end and writes one frame; `costs`, if given, records every block.
 fn write_frame(
     mut input: impl Read,
     output: impl Write,
     options: &CompressOptions,
-    ledger: Option<Ledger>,
+    costs: Option<CostRecorder>,
     on_block: &mut dyn FnMut(TracedBlock),
     progress: OnProgress<'_>,
 ) -> Result<Summary, Error> {
@@ -152,14 +152,14 @@ fn write_frame(
         independent_blocks: options.independent_blocks,
         checksum: options.checksum,
     };
-    let keeps_ledger = ledger.is_some();
+    let records_costs = costs.is_some();
     let mut frame = FrameEncoder {
         writer: FrameWriter::new(output, &header).map_err(writing)?,
         options,
-        start: Start { options, ledger },
+        start: Start { options, costs },
         blocks: None,
         summary: Summary {
-            cross_entropy: keeps_ledger.then_some(0.0),
+            cross_entropy: records_costs.then_some(0.0),
             ..Summary::default()
         },
         on_block,
@@ -338,16 +338,16 @@ impl<W: Write> FrameEncoder<'_, W> {
             self.summary.times += encoder.take_times();
         }
         // Trials and what was taken back count elsewhere: this encoder coded what is written.
-        let ledger = self.blocks.as_mut().and_then(BlockEncoder::take_ledger);
-        if let (Some(sum), Some(ledger)) = (&mut self.summary.cross_entropy, ledger) {
+        let costs = self.blocks.as_mut().and_then(BlockEncoder::take_costs);
+        if let (Some(sum), Some(costs)) = (&mut self.summary.cross_entropy, costs) {
             *sum += match mode {
                 Mode::Raw => 8.0 * original.len() as f64,
-                _ => ledger.bits(),
+                _ => costs.bits(),
             };
             (self.on_block)(TracedBlock {
                 mode,
                 original_len: original.len() as u64,
-                entries: ledger.into_entries(),
+                symbols: costs.into_symbols(),
             });
         }
         self.writer.write_block(block, original).map_err(writing)?;
@@ -369,8 +369,8 @@ impl<W: Write> FrameEncoder<'_, W> {
 /// What an encoder is made of at the start of a frame.
 struct Start<'a> {
     options: &'a CompressOptions,
-    /// An empty one, if costs are wanted.
-    ledger: Option<Ledger>,
+    /// An empty recorder, if costs are wanted.
+    costs: Option<CostRecorder>,
 }
 
 impl Start<'_> {
@@ -379,8 +379,8 @@ impl Start<'_> {
         let settings = self.options.settings();
         let runtime = self.options.model.as_ref().map(|model| model.runtime());
         let mut encoder = BlockEncoder::new(settings, runtime)?;
-        if let Some(ledger) = &self.ledger {
-            encoder.keep(ledger.clone());
+        if let Some(costs) = &self.costs {
+            encoder.record_costs(costs.clone());
         }
         Ok(encoder)
     }

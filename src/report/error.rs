@@ -9,13 +9,13 @@ use crate::Error;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// llmzip itself failed.
-    #[error("{file}: llmzip with {rung}: {error}")]
+    /// llmzip failed.
+    #[error("{file}: llmzip with {model}: {error}")]
     Llmzip {
-        /// The file measured.
+        /// Name of the file.
         file: String,
-        /// The model's name, or that of having none.
-        rung: String,
+        /// Name of the model, `none` without one.
+        model: String,
         /// What went wrong.
         #[source]
         error: Box<Error>,
@@ -24,21 +24,21 @@ pub enum ReportError {
     #[cfg(feature = "compare")]
     #[error("{file}: {codec}: {error}")]
     Codec {
-        /// The file measured.
+        /// Name of the file.
         file: String,
-        /// The codec's name.
+        /// Name of the codec.
         codec: &'static str,
-        /// What it said.
+        /// The error of its library.
         #[source]
         error: io::Error,
     },
-    /// Decompression gave other bytes than were compressed.
+    /// Decompression did not give the original bytes back.
     #[cfg(feature = "compare")]
     #[error("{file}: {compressor} did not give the original back")]
     NotRestored {
-        /// The file measured.
+        /// Name of the file.
         file: String,
-        /// The compressor's name.
+        /// Name of the compressor.
         compressor: String,
     },
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Column, Comparison, Compressor, Group, Kind, Outcome};
+use super::{Comparison, Compressor, CompressorKind, FileOutcomes, Metric, Outcome};
 use crate::report::numbers::{self, one_line, or_dash};
 use crate::report::table::Table;
 
@@ -12,32 +12,32 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// Tables for a terminal.
 pub fn table(comparison: &Comparison) -> String {
     let section =
-        |group: &Group| format!("{}\n{}\n", title(group), rows(comparison, group).plain());
-    let sections: String = groups(comparison).iter().map(section).collect();
+        |file: &FileOutcomes| format!("{}\n{}\n", title(file), rows(comparison, file).plain());
+    let sections: String = files_and_total(comparison).iter().map(section).collect();
     format!("{sections}{}", notes(comparison).join("\n")) + "\n"
 }
 
 /// The same tables in Markdown.
 pub fn markdown(comparison: &Comparison) -> String {
-    let section = |group: &Group| {
-        let rows = rows(comparison, group).markdown();
-        format!("**{}**\n\n{rows}\n", title(group))
+    let section = |file: &FileOutcomes| {
+        let rows = rows(comparison, file).markdown();
+        format!("**{}**\n\n{rows}\n", title(file))
     };
-    let sections: String = groups(comparison).iter().map(section).collect();
+    let sections: String = files_and_total(comparison).iter().map(section).collect();
     format!("{sections}{}", notes(comparison).join("\n\n")) + "\n"
 }
 
 /// One JSON object.
 pub fn json(comparison: &Comparison) -> String {
     let compressors: Vec<Value> = comparison.compressors.iter().map(compressor).collect();
-    let group = |group: &Group| {
+    let file = |file: &FileOutcomes| {
         json!({
-            "name": group.name,
-            "original_bytes": group.original,
-            "results": results(comparison, group),
+            "name": file.name,
+            "original_bytes": file.original,
+            "results": results(comparison, file),
         })
     };
-    let files: Vec<Value> = comparison.files.iter().map(group).collect();
+    let files: Vec<Value> = comparison.files.iter().map(file).collect();
     let total = comparison.total();
     let value = json!({
         "schema": "llmzip.compare",
@@ -52,7 +52,7 @@ pub fn json(comparison: &Comparison) -> String {
     format!("{value:#}\n")
 }
 
-/// A line for each file and compressor, and for all files together where there are several.
+/// CSV: a line for each file and compressor, and for all files added up if there are several.
 pub fn csv(comparison: &Comparison) -> String {
     let mut table = Table::new(&[
         "file",
@@ -66,16 +66,16 @@ pub fn csv(comparison: &Comparison) -> String {
         "model_bytes",
         "peak_memory_bytes",
     ]);
-    for group in groups(comparison) {
-        for (compressor, outcome) in comparison.compressors.iter().zip(&group.outcomes) {
-            let bits = numbers::bits_per_byte(group.original, outcome.compressed);
+    for file in files_and_total(comparison) {
+        for (compressor, outcome) in comparison.compressors.iter().zip(&file.outcomes) {
+            let bits = numbers::bits_per_byte(file.original, outcome.compressed);
             let number = |number: Option<f64>| number.map_or(String::new(), |n| format!("{n:.6}"));
             table.push(vec![
-                group.name.clone(),
+                file.name.clone(),
                 compressor.name.clone(),
-                group.original.to_string(),
+                file.original.to_string(),
                 outcome.compressed.to_string(),
-                number(group.ratio(outcome)),
+                number(file.ratio(outcome)),
                 number(bits),
                 format!("{:.6}", outcome.compress.as_secs_f64()),
                 format!("{:.6}", outcome.decompress.as_secs_f64()),
@@ -87,21 +87,21 @@ pub fn csv(comparison: &Comparison) -> String {
     table.csv()
 }
 
-/// The files, and all together where there are several.
-fn groups(comparison: &Comparison) -> Vec<Group> {
-    let mut groups = comparison.files.clone();
-    if groups.len() > 1 {
-        groups.push(comparison.total());
+/// The files, and all of them added up if there are several.
+fn files_and_total(comparison: &Comparison) -> Vec<FileOutcomes> {
+    let mut files = comparison.files.clone();
+    if files.len() > 1 {
+        files.push(comparison.total());
     }
-    groups
+    files
 }
 
-fn title(group: &Group) -> String {
-    format!("{}: {} bytes", one_line(&group.name), group.original)
+fn title(file: &FileOutcomes) -> String {
+    format!("{}: {} bytes", one_line(&file.name), file.original)
 }
 
 /// One row for each compressor.
-fn rows(comparison: &Comparison, group: &Group) -> Table {
+fn rows(comparison: &Comparison, file: &FileOutcomes) -> Table {
     let mut table = Table::new(&[
         "",
         "bytes ",
@@ -116,30 +116,30 @@ fn rows(comparison: &Comparison, group: &Group) -> Table {
         peak.map_or_else(|| "-".to_owned(), numbers::memory)
     };
     for (i, compressor) in comparison.compressors.iter().enumerate() {
-        let outcome = &group.outcomes[i];
-        let bits = numbers::bits_per_byte(group.original, outcome.compressed);
-        let cell = |text: String, column| {
-            let mark = if group.is_best(column, i) { '*' } else { ' ' };
+        let outcome = &file.outcomes[i];
+        let bits = numbers::bits_per_byte(file.original, outcome.compressed);
+        let cell = |text: String, metric| {
+            let mark = if file.is_best(metric, i) { '*' } else { ' ' };
             format!("{text}{mark}")
         };
         let rate = |duration| {
-            let speed = numbers::speed(group.original, duration);
+            let speed = numbers::speed(file.original, duration);
             speed.map_or_else(|| "-".to_owned(), numbers::per_second)
         };
         table.push(vec![
             compressor.name.clone(),
-            cell(outcome.compressed.to_string(), Column::Size),
-            cell(or_dash(group.ratio(outcome), 2), Column::Size),
-            cell(or_dash(bits, 3), Column::Size),
-            cell(rate(outcome.compress), Column::Compress),
-            cell(rate(outcome.decompress), Column::Decompress),
-            cell(memory(outcome), Column::Memory),
+            cell(outcome.compressed.to_string(), Metric::Size),
+            cell(or_dash(file.ratio(outcome), 2), Metric::Size),
+            cell(or_dash(bits, 3), Metric::Size),
+            cell(rate(outcome.compress), Metric::Compress),
+            cell(rate(outcome.decompress), Metric::Decompress),
+            cell(memory(outcome), Metric::Memory),
         ]);
     }
     table
 }
 
-/// What a reader of the tables must know.
+/// The lines below the tables.
 fn notes(comparison: &Comparison) -> Vec<String> {
     let models: Vec<String> = comparison
         .compressors
@@ -162,16 +162,16 @@ fn notes(comparison: &Comparison) -> Vec<String> {
 
 fn model_bytes(compressor: &Compressor) -> u64 {
     match compressor.kind {
-        Kind::Model { bytes, .. } => bytes,
-        Kind::Classical | Kind::Experts => 0,
+        CompressorKind::Model { bytes, .. } => bytes,
+        CompressorKind::Classical | CompressorKind::Experts => 0,
     }
 }
 
 fn compressor(compressor: &Compressor) -> Value {
     let (kind, parameters) = match compressor.kind {
-        Kind::Classical => ("classical", None),
-        Kind::Experts => ("experts", Some(0)),
-        Kind::Model { parameters, .. } => ("model", Some(parameters)),
+        CompressorKind::Classical => ("classical", None),
+        CompressorKind::Experts => ("experts", Some(0)),
+        CompressorKind::Model { parameters, .. } => ("model", Some(parameters)),
     };
     json!({
         "name": compressor.name,
@@ -181,31 +181,31 @@ fn compressor(compressor: &Compressor) -> Value {
     })
 }
 
-fn results(comparison: &Comparison, group: &Group) -> Vec<Value> {
-    let pairs = comparison.compressors.iter().zip(&group.outcomes);
+fn results(comparison: &Comparison, file: &FileOutcomes) -> Vec<Value> {
+    let pairs = comparison.compressors.iter().zip(&file.outcomes);
     pairs
         .enumerate()
-        .map(|(i, (compressor, outcome))| result(group, i, &compressor.name, outcome))
+        .map(|(i, (compressor, outcome))| result(file, i, &compressor.name, outcome))
         .collect()
 }
 
-fn result(group: &Group, i: usize, name: &str, outcome: &Outcome) -> Value {
+fn result(file: &FileOutcomes, i: usize, name: &str, outcome: &Outcome) -> Value {
     json!({
         "compressor": name,
         "compressed_bytes": outcome.compressed,
-        "ratio": group.ratio(outcome),
-        "bits_per_byte": numbers::bits_per_byte(group.original, outcome.compressed),
+        "ratio": file.ratio(outcome),
+        "bits_per_byte": numbers::bits_per_byte(file.original, outcome.compressed),
         "compress_seconds": outcome.compress.as_secs_f64(),
         "decompress_seconds": outcome.decompress.as_secs_f64(),
-        "compress_bytes_per_second": numbers::speed(group.original, outcome.compress),
-        "decompress_bytes_per_second": numbers::speed(group.original, outcome.decompress),
+        "compress_bytes_per_second": numbers::speed(file.original, outcome.compress),
+        "decompress_bytes_per_second": numbers::speed(file.original, outcome.decompress),
         "peak_memory_bytes": outcome.peak_memory,
         "verified": true,
         "best": {
-            "size": group.is_best(Column::Size, i),
-            "compress": group.is_best(Column::Compress, i),
-            "decompress": group.is_best(Column::Decompress, i),
-            "memory": group.is_best(Column::Memory, i),
+            "size": file.is_best(Metric::Size, i),
+            "compress": file.is_best(Metric::Compress, i),
+            "decompress": file.is_best(Metric::Decompress, i),
+            "memory": file.is_best(Metric::Memory, i),
         },
     })
 }

@@ -1,4 +1,4 @@
-//! What looking back is worth: the model by itself, its window cut shorter and shorter.
+//! What a longer context is worth: the model alone, with attention windows of several lengths.
 
 use std::sync::Arc;
 
@@ -7,25 +7,25 @@ use crate::codec::costs;
 use crate::engine::{Engine, Runtime};
 use crate::{Error, Model};
 
-/// Windows tried, where the model's own is at least as long.
+/// Windows measured, in tokens, as far as the model's own window reaches.
 const WINDOWS: [usize; 4] = [16, 64, 256, 1024];
-/// Tokens of a stretch, before which the model has seen nothing.
+/// Tokens of one stretch. The model starts each stretch with an empty context.
 const STRETCH: usize = 1024;
-/// The most stretches taken from a file, evenly spread.
+/// Most stretches taken from a file; they are spread evenly over it.
 const STRETCHES: usize = 24;
 
-/// The model with one window.
+/// What the model alone pays with one length of window.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Window {
-    /// Tokens it sees.
+pub struct WindowCost {
+    /// Tokens that the model sees.
     pub tokens: usize,
     /// Over all stretches.
     pub all: Cost,
-    /// By how many tokens came before: 0, 1, 2 to 3, 4 to 7 and so on.
+    /// By the number of tokens before the predicted one: 0, 1, 2 to 3, 4 to 7 and so on.
     pub by_position: Vec<Cost>,
 }
 
-/// Bits spent on bytes.
+/// A number of bytes and what they cost together.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
     /// Original bytes.
@@ -34,8 +34,19 @@ pub struct Cost {
     pub bits: f64,
 }
 
+impl WindowCost {
+    /// Number of tokens before the first position of class `class` of
+    /// [`by_position`](WindowCost::by_position).
+    pub fn first_position(class: usize) -> usize {
+        match class {
+            0 => 0,
+            _ => 1 << (class - 1),
+        }
+    }
+}
+
 impl Cost {
-    /// Bits a byte; `None` without bytes.
+    /// Bits per byte; `None` if there are no bytes.
     pub fn bits_per_byte(&self) -> Option<f64> {
         (self.bytes > 0).then(|| self.bits / self.bytes as f64)
     }
@@ -46,12 +57,13 @@ impl Cost {
     }
 }
 
-/// Measures every window on stretches of `bytes`; `on_window` hears how many of how many are done.
-pub(in crate::report) fn measure(
+/// Measures every window on stretches of `bytes`. `on_window` is told how many windows are done, and
+/// how many there are.
+pub(super) fn measure(
     model: &Model,
     bytes: &[u8],
     on_window: &mut dyn FnMut(usize, usize),
-) -> Result<Vec<Window>, Error> {
+) -> Result<Vec<WindowCost>, Error> {
     let packed = model.runtime().model();
     let stretches = stretches(model, bytes);
     if stretches.is_empty() {
@@ -65,14 +77,18 @@ pub(in crate::report) fn measure(
     for (done, &tokens) in windows.iter().enumerate() {
         on_window(done, windows.len());
         let cut = Engine::new(Arc::clone(packed), model.engine_options())?.with_window(tokens);
-        measured.push(one(Arc::new(cut), tokens, &stretches)?);
+        measured.push(with_window(Arc::new(cut), tokens, &stretches)?);
     }
     Ok(measured)
 }
 
-fn one(runtime: Arc<dyn Runtime>, tokens: usize, stretches: &[Vec<u32>]) -> Result<Window, Error> {
+fn with_window(
+    runtime: Arc<dyn Runtime>,
+    tokens: usize,
+    stretches: &[Vec<u32>],
+) -> Result<WindowCost, Error> {
     let table = runtime.model().tokens();
-    let mut window = Window {
+    let mut window = WindowCost {
         tokens,
         all: Cost::default(),
         by_position: Vec::new(),
@@ -91,12 +107,13 @@ fn one(runtime: Arc<dyn Runtime>, tokens: usize, stretches: &[Vec<u32>]) -> Resu
     Ok(window)
 }
 
-/// Stretches of tokens, evenly spread over the file. Bytes outside the vocabulary are left out, as the model never sees them.
+/// Stretches of tokens, spread evenly over the file. Bytes for which the vocabulary has no token are
+/// left out: the model never sees them.
 fn stretches(model: &Model, bytes: &[u8]) -> Vec<Vec<u32>> {
-    let pieces = model.tokenizer().encode(bytes);
-    let rows: Vec<u32> = pieces
+    let symbols = model.tokenizer().encode(bytes);
+    let rows: Vec<u32> = symbols
         .iter()
-        .filter_map(|piece| match piece {
+        .filter_map(|symbol| match symbol {
             Symbol::Token(row) => Some(*row),
             Symbol::Byte(_) => None,
         })
@@ -106,4 +123,17 @@ fn stretches(model: &Model, bytes: &[u8]) -> Vec<Vec<u32>> {
     (0..count)
         .map(|i| whole[i * whole.len() / count].to_vec())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_double() {
+        assert_eq!(
+            [0, 1, 2, 3, 11].map(WindowCost::first_position),
+            [0, 1, 2, 4, 1024]
+        );
+    }
 }

@@ -123,8 +123,8 @@ fn round_step(least: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::scaling;
     use super::*;
+    use crate::report::scaling::curve::tests::scaling;
 
     #[test]
     fn everything_lies_inside() {

@@ -122,8 +122,8 @@ fn labels_across(ticks: &[Tick]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::scaling;
     use super::*;
+    use crate::report::scaling::curve::tests::scaling;
 
     #[test]
     fn points_are_letters_and_the_law_is_dots() {

@@ -120,7 +120,7 @@ fn rows(curve: &Curve) -> Table {
         let adjusted = numbers::bits_per_byte(point.original, point.adjusted());
         let break_even = curve.baseline().and_then(|base| point.break_even(base));
         table.push(vec![
-            one_line(&point.rung),
+            one_line(&point.model),
             numbers::parameters(point.parameters),
             point.compressed.to_string(),
             or_dash(point.bits_per_byte(), 4),
@@ -187,7 +187,7 @@ fn curve(curve: &Curve) -> Value {
 
 fn point(point: &Point) -> Value {
     object!({
-        "model": point.rung,
+        "model": point.model,
         "parameters": point.parameters,
         "model_bytes": point.model_bytes,
         "original_bytes": point.original,
@@ -215,8 +215,8 @@ fn fit(fit: &Fit) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::scaling;
     use super::*;
+    use crate::report::scaling::curve::tests::scaling;
 
     #[test]
     fn a_page_escapes_names_and_loads_nothing() {

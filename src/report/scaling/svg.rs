@@ -137,7 +137,7 @@ fn circle(axes: &Axes, point: &Point, bits: f64) -> String {
         "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4.5\"><title>{}: {} parameters, {bits:.3} bits per byte</title></circle>\n",
         x(axes.across(point.parameters as f64)),
         y(axes.up(bits)),
-        escaped(&point.rung),
+        escaped(&point.model),
         numbers::parameters(point.parameters),
     )
 }
@@ -163,8 +163,8 @@ fn legend(curves: &[Curve]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::scaling;
     use super::*;
+    use crate::report::scaling::curve::tests::scaling;
 
     #[test]
     fn the_picture_has_a_law_and_a_circle_for_each_point() {

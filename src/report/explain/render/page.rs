@@ -1,16 +1,15 @@
-//! The page: a fixed document that draws the JSON it carries. It loads nothing.
+//! An [`Explanation`] as a page: a fixed document that draws the JSON it carries and loads nothing.
 
-use super::{Explanation, render};
+use super::json::value;
+use crate::report::explain::Explanation;
 use crate::report::numbers::one_line;
 
 const TEMPLATE: &str = include_str!("page.html");
 
-/// The page of one file, ready to be opened.
-pub(super) fn page(explanation: &Explanation) -> String {
-    // Within a script, `<` could only end it or begin a comment.
-    let data = render::value(explanation)
-        .to_string()
-        .replace('<', "\\u003c");
+/// One self-contained page for a browser.
+pub fn html(explanation: &Explanation) -> String {
+    // Inside a script element, `<` might end the element or begin a comment.
+    let data = value(explanation).to_string().replace('<', "\\u003c");
     let title = one_line(&explanation.name)
         .replace('&', "&amp;")
         .replace('<', "&lt;");

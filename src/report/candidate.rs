@@ -1,0 +1,155 @@
+//! llmzip with one model, or without: what reports measure beside each other.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{MeasureProgress, OnMeasureProgress, Phase, ReportError, Sample};
+use crate::{CompressOptions, Error, Model, Summary, compress};
+
+/// llmzip with one language model, or with its adaptive experts alone.
+#[derive(Clone)]
+pub struct Candidate {
+    name: String,
+    model: Option<Arc<Model>>,
+    /// Whether experts help the model.
+    experts: bool,
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate")
+            .field("name", &self.name)
+            .field("experts", &self.experts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Candidate {
+    /// The adaptive experts alone, which `-m none` stands for.
+    pub fn experts_alone() -> Candidate {
+        Candidate {
+            name: "none".to_owned(),
+            model: None,
+            experts: true,
+        }
+    }
+
+    /// The model called `name`, with the experts beside it.
+    pub fn with_model(name: impl Into<String>, model: Arc<Model>) -> Candidate {
+        Candidate {
+            name: name.into(),
+            model: Some(model),
+            experts: true,
+        }
+    }
+
+    /// The model alone. A candidate without a model keeps its experts: it has nothing else.
+    #[must_use]
+    pub fn without_experts(self) -> Candidate {
+        Candidate {
+            experts: self.model.is_none(),
+            ..self
+        }
+    }
+
+    /// The name that `-m` takes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of parameters the model was trained with, 0 without a model.
+    pub fn parameters(&self) -> u64 {
+        let model = self.model.as_ref();
+        model.map_or(0, |model| model.runtime().model().config().parameters)
+    }
+
+    /// Bytes of the packed model, 0 without a model.
+    pub fn model_bytes(&self) -> u64 {
+        let model = self.model.as_ref();
+        model.map_or(0, |model| model.runtime().model().size() as u64)
+    }
+
+    /// The model, if there is one.
+    #[cfg(feature = "encode")]
+    pub(super) fn model(&self) -> Option<&Arc<Model>> {
+        self.model.as_ref()
+    }
+
+    /// The default options of `llmzip compress` with this model.
+    pub(super) fn options(&self) -> CompressOptions {
+        CompressOptions {
+            model: self.model.clone(),
+            experts: self.experts,
+            ..CompressOptions::default()
+        }
+    }
+
+    /// Compresses `sample` with `options`.
+    pub(super) fn compress(
+        &self,
+        options: &CompressOptions,
+        sample: &Sample,
+        on_progress: OnMeasureProgress<'_>,
+    ) -> Result<(Vec<u8>, Summary), ReportError> {
+        let mut compressed = Vec::new();
+        let summary = compress(
+            sample.bytes.as_slice(),
+            &mut compressed,
+            options,
+            &mut |progress| {
+                on_progress(self.progress(sample, Phase::Compress, progress.original));
+            },
+        )
+        .map_err(|error| self.failed(sample, error))?;
+        Ok((compressed, summary))
+    }
+
+    /// Decompresses what [`Candidate::compress`] made of `sample`.
+    #[cfg(feature = "compare")]
+    pub(super) fn decompress(
+        &self,
+        sample: &Sample,
+        compressed: &[u8],
+        on_progress: OnMeasureProgress<'_>,
+    ) -> Result<Vec<u8>, ReportError> {
+        let mut restored = Vec::new();
+        crate::decompress(
+            compressed,
+            &mut restored,
+            &mut |wanted| match &self.model {
+                Some(model) => Ok(Arc::clone(model)),
+                None => crate::no_models(wanted),
+            },
+            &mut |progress| {
+                on_progress(self.progress(sample, Phase::Decompress, progress.original));
+            },
+        )
+        .map_err(|error| self.failed(sample, error))?;
+        Ok(restored)
+    }
+
+    /// Says that `done` bytes of `sample` have gone through `phase`.
+    pub(super) fn progress<'a>(
+        &'a self,
+        sample: &'a Sample,
+        phase: Phase,
+        done: u64,
+    ) -> MeasureProgress<'a> {
+        MeasureProgress {
+            file: &sample.name,
+            compressor: &self.name,
+            phase,
+            done,
+            total: sample.bytes.len() as u64,
+        }
+    }
+
+    /// The error of a measurement of `sample`.
+    pub(super) fn failed(&self, sample: &Sample, error: Error) -> ReportError {
+        ReportError::Llmzip {
+            file: sample.name.clone(),
+            model: self.name.clone(),
+            error: Box::new(error),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! An [`Explanation`] as tables for a terminal.
+
+use crate::report::explain::{Cost, Explanation, ModelVersusExperts, WindowCost};
+use crate::report::numbers::{self, one_line, or_dash};
+use crate::report::table::Table;
+
+/// Peaks in the table.
+const PEAKS: usize = 10;
+/// Bytes of text shown before and after a peak.
+const AROUND: usize = 24;
+
+/// Tables for a terminal.
+pub fn table(explanation: &Explanation) -> String {
+    let headline = headline(explanation);
+    let mut out = format!("{headline}\n\n{}", kinds(explanation).plain());
+    if let Some(sums) = &explanation.model_versus_experts {
+        out += &format!("\n{}", model_versus_experts(explanation, sums));
+    }
+    if !explanation.windows.is_empty() {
+        out += &format!("\n{}", windows(explanation).plain());
+    }
+    if !explanation.peaks.is_empty() {
+        out += &format!("\n{}", peaks(explanation).plain());
+    }
+    out
+}
+
+fn headline(explanation: &Explanation) -> String {
+    let model = match explanation.parameters {
+        0 => "experts alone".to_owned(),
+        count => format!(
+            "{}, {} parameters, with experts",
+            one_line(&explanation.model),
+            numbers::parameters(count)
+        ),
+    };
+    let bits = numbers::bits_per_byte(explanation.original, explanation.compressed);
+    format!(
+        "{}: {} -> {} bytes, {} bits per byte ({model})",
+        one_line(&explanation.name),
+        explanation.original,
+        explanation.compressed,
+        or_dash(bits, 3),
+    )
+}
+
+fn model_versus_experts(explanation: &Explanation, sums: &ModelVersusExperts) -> String {
+    let predicted = explanation
+        .pieces
+        .iter()
+        .filter(|piece| piece.model.is_some());
+    let bytes: usize = predicted.map(|piece| piece.bytes.len()).sum();
+    let per_byte = |bits: f64| or_dash((bytes > 0).then(|| bits / bytes as f64), 3);
+    format!(
+        "  model alone {} bits per byte of its tokens, experts alone {}, both {}\n  \
+         the model knew better {} times, by {:.0} bits in all; the experts {} times, by {:.0}\n",
+        per_byte(sums.model_bits),
+        per_byte(sums.experts_bits),
+        per_byte(sums.bits),
+        sums.model_better.pieces,
+        sums.model_better.saved_bits,
+        sums.experts_better.pieces,
+        sums.experts_better.saved_bits,
+    )
+}
+
+fn kinds(explanation: &Explanation) -> Table {
+    let mut table = Table::new(&[
+        "kind",
+        "pieces",
+        "bytes",
+        "bits",
+        "share",
+        "bits/byte",
+        "bits/piece",
+    ]);
+    let all: f64 = explanation.kinds.iter().map(|kind| kind.cost.bits).sum();
+    for totals in explanation.kinds.iter().filter(|kind| kind.pieces > 0) {
+        table.push(vec![
+            totals.kind.key().replace('_', " "),
+            totals.pieces.to_string(),
+            totals.cost.bytes.to_string(),
+            format!("{:.0}", totals.cost.bits),
+            format!(
+                "{:.1} %",
+                100.0 * totals.cost.bits / all.max(f64::MIN_POSITIVE)
+            ),
+            or_dash(totals.cost.bits_per_byte(), 3),
+            format!("{:.2}", totals.cost.bits / totals.pieces as f64),
+        ]);
+    }
+    table
+}
+
+fn windows(explanation: &Explanation) -> Table {
+    let classes = explanation
+        .windows
+        .iter()
+        .map(|window| window.by_position.len())
+        .max();
+    let classes = classes.unwrap_or_default();
+    // Columns for 1, 16, 256, ... tokens of context, and for the longest.
+    let shown: Vec<usize> = (0..classes)
+        .filter(|&class| class % 4 == 1 || class + 1 == classes)
+        .collect();
+    let mut head = vec!["model alone, window".to_owned(), "bits/byte".to_owned()];
+    head.extend(
+        shown
+            .iter()
+            .map(|&class| format!("after {}", WindowCost::first_position(class))),
+    );
+    let mut table = Table::new(&head.iter().map(String::as_str).collect::<Vec<_>>());
+    for window in &explanation.windows {
+        let mut row = vec![
+            window.tokens.to_string(),
+            or_dash(window.all.bits_per_byte(), 3),
+        ];
+        row.extend(shown.iter().map(|&class| {
+            let cost = window.by_position.get(class);
+            or_dash(cost.and_then(Cost::bits_per_byte), 3)
+        }));
+        table.push(row);
+    }
+    table
+}
+
+fn peaks(explanation: &Explanation) -> Table {
+    let mut table = Table::new(&["dearest pieces, in their places", "at byte", "bits"]);
+    let mut starts = Vec::with_capacity(explanation.pieces.len());
+    let mut text: Vec<u8> = Vec::new();
+    for piece in &explanation.pieces {
+        starts.push(text.len());
+        text.extend(&piece.bytes);
+    }
+    for &peak in explanation.peaks.iter().take(PEAKS) {
+        let (start, end) = (
+            starts[peak],
+            starts[peak] + explanation.pieces[peak].bytes.len(),
+        );
+        let before = &text[start.saturating_sub(AROUND)..start];
+        let after = &text[end..text.len().min(end + AROUND)];
+        table.push(vec![
+            format!(
+                "{}[{}]{}",
+                shown(before),
+                shown(&text[start..end]),
+                shown(after)
+            ),
+            start.to_string(),
+            format!("{:.1}", explanation.pieces[peak].bits),
+        ]);
+    }
+    table
+}
+
+/// Bytes as text in one line.
+fn shown(bytes: &[u8]) -> String {
+    one_line(&String::from_utf8_lossy(bytes))
+}
