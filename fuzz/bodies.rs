@@ -6,7 +6,7 @@
 use std::io::{self, Cursor};
 use std::sync::{Arc, OnceLock};
 
-use llmzip::container::{Block, FrameHeader, FrameReader, FrameWriter, Item, Mode, ModelRef};
+use llmzip::container::{Block, FrameHeader, FramePart, FrameReader, FrameWriter, Mode, ModelRef};
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::packed::PackedModel;
 use llmzip::{CompressOptions, Error, Model, compress, decompress};
@@ -39,7 +39,7 @@ fn resolve(_: &ModelRef) -> Result<Arc<Model>, Error> {
 pub fn container(data: &[u8]) {
     let mut reader = FrameReader::new(data);
     while let Ok(Some(item)) = reader.next() {
-        if let Item::Block(block) = item
+        if let FramePart::Block(block) = item
             && block.mode == Mode::Raw
         {
             let _ = reader.verify_block(&block.payload);

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufReader, Read, Write};
 
-use llmzip::container::{Block, ContainerError, FrameHeader, FrameReader, FrameTotals, Item, Mode};
+use llmzip::container::{
+    Block, ContainerError, FrameHeader, FramePart, FrameReader, FrameTotals, Mode,
+};
 use llmzip::store::hex;
 use serde_json::{Value, json};
 
@@ -45,20 +47,20 @@ impl Contents {
         let mut totals = FrameTotals::default();
         while let Some(item) = reader.next()? {
             match (item, frames.last_mut()) {
-                (Item::FrameStart(header), _) => frames.push(Frame {
+                (FramePart::Header(header), _) => frames.push(Frame {
                     header,
                     totals: FrameTotals::default(),
                     modes: [Share::default(); 3],
                     streams: 0,
                 }),
-                (Item::Block(block), Some(frame)) => frame.count(&block),
-                (Item::FrameEnd(end), Some(frame)) => {
+                (FramePart::Block(block), Some(frame)) => frame.count(&block),
+                (FramePart::End(end), Some(frame)) => {
                     frame.totals = end;
                     totals.blocks += end.blocks;
                     totals.original_len += end.original_len;
                     totals.payload_len += end.payload_len;
                 }
-                (Item::Block(_) | Item::FrameEnd(_), None) => {}
+                (FramePart::Block(_) | FramePart::End(_), None) => {}
             }
         }
         // Auxiliary frames count, too.

@@ -1,4 +1,4 @@
-//! What can be wrong with a container, each error saying what was found and what was wanted.
+//! What can be wrong with a container. Errors say what was found and what was expected.
 
 use std::io;
 
@@ -15,7 +15,7 @@ pub enum ContainerError {
     #[error(transparent)]
     Io(#[from] io::Error),
 
-    /// There is not one byte.
+    /// The file is empty.
     #[error("not an llmzip file: it is empty")]
     Empty,
 
@@ -38,22 +38,22 @@ pub enum ContainerError {
         hex(got)
     )]
     TrailingData {
-        /// Where the junk begins, in bytes from the start of the file.
+        /// Offset of the junk in bytes.
         offset: u64,
         /// Its first bytes.
         got: Vec<u8>,
     },
 
-    /// The bytes end in the middle of something.
-    #[error("truncated: ends at byte {offset}, in {place}")]
+    /// The file ends too early.
+    #[error("truncated: ends at byte {offset}, in {field}")]
     Truncated {
         /// Length of the file, bytes.
         offset: u64,
         /// The field or structure that was being read.
-        place: &'static str,
+        field: &'static str,
     },
 
-    /// The frame's format version is another one.
+    /// The frame has another format version than this library reads.
     #[error("format version {got}; this llmzip reads version {expected}")]
     Version {
         /// The version found.
@@ -63,33 +63,33 @@ pub enum ContainerError {
     },
 
     /// Bits that must be zero are not.
-    #[error("damaged or from a newer llmzip: reserved bits set in {place} ({got:#04x})")]
+    #[error("damaged or from a newer llmzip: reserved bits set in {field} ({got:#04x})")]
     Reserved {
         /// The field the bits are in.
-        place: &'static str,
+        field: &'static str,
         /// Its value.
         got: u8,
     },
 
     /// A field holds a value that the format does not allow.
-    #[error("damaged: {place} is {got}, expected {expected}")]
+    #[error("damaged: {field} is {got}, expected {expected}")]
     Field {
         /// The field.
-        place: &'static str,
+        field: &'static str,
         /// Its value.
         got: u64,
-        /// What is allowed, in words.
+        /// The allowed values, in words.
         expected: &'static str,
     },
 
-    /// A varint that is overlong or does not fit 64 bits.
-    #[error("damaged: {place} is not a canonical varint")]
+    /// A varint is longer than necessary or does not fit 64 bits.
+    #[error("damaged: {field} is not a canonical varint")]
     Varint {
         /// The field.
-        place: &'static str,
+        field: &'static str,
     },
 
-    /// A model name with bytes that names do not have.
+    /// The model name has characters that names must not have.
     #[error("damaged: the model name in the frame header is not a name")]
     Name,
 
@@ -126,7 +126,7 @@ pub enum ContainerError {
         expected: u64,
     },
 
-    /// The blocks of a frame make up another length than its end says.
+    /// The lengths of a frame's blocks do not add up to the length at its end.
     #[error("damaged: the frame's blocks have {got} bytes, expected {expected}")]
     TotalLength {
         /// Sum over the blocks.
@@ -136,10 +136,10 @@ pub enum ContainerError {
     },
 
     /// The checksum at the end of a frame is wrong.
-    #[error("damaged: the {place} has checksum {got:016x}, expected {expected:016x}")]
+    #[error("damaged: the {part} has checksum {got:016x}, expected {expected:016x}")]
     Checksum {
-        /// What it is a checksum of.
-        place: &'static str,
+        /// What the checksum covers.
+        part: &'static str,
         /// Computed from the bytes.
         got: u64,
         /// Carried by the file.
@@ -150,10 +150,10 @@ pub enum ContainerError {
     #[error("holds no data, only auxiliary frames")]
     NoData,
 
-    /// A header or block was handed to the writer that no reader would accept.
+    /// The writer was given a header or block that no reader would accept.
     #[error("cannot be written: {reason}")]
     Unwritable {
-        /// What is wrong with it.
+        /// What is wrong.
         reason: &'static str,
     },
 }

@@ -1,9 +1,9 @@
-//! The frame header: what a decoder must know before the first block.
+//! The header of a frame: what a decoder must know before the first block.
 
 use std::io::Read;
 
 use super::error::ContainerError;
-use super::reader::Source;
+use super::source::Source;
 use super::{FORMAT_VERSION, MAGIC, MAX_NAME_LEN};
 
 const FLAG_MODEL: u8 = 1 << 0;
@@ -14,18 +14,19 @@ const PRESET_SHIFT: u32 = 4;
 const PRESET_MAX: u8 = 7;
 const FLAG_RESERVED: u8 = 1 << 7;
 
-/// Everything that holds for all blocks of a frame.
+/// What holds for all blocks of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameHeader {
-    /// The language model, if any block may use one.
+    /// The language model; `None` if no block uses one.
     pub model: Option<ModelRef>,
-    /// Version of the predictor (experts and mixer): any constant of any of them changes the bits.
+    /// Version of the predictor (experts and mixer). Every change to them that changes coded bits has
+    /// a new version.
     pub predictor: u8,
     /// Preset of the predictor, 0..=7.
     pub preset: u8,
-    /// Blocks carry no state into one another.
+    /// Each block can be decoded without those before it.
     pub independent_blocks: bool,
-    /// Each block carries a check of its original bytes. (Headers and payload are always sealed.)
+    /// Each block carries a check of its original bytes. Headers and payload always have a seal.
     pub checksum: bool,
 }
 
@@ -38,13 +39,13 @@ pub struct ModelRef {
     pub numerics: u8,
     /// Base-2 logarithm of the attention window in tokens, 1..=15.
     pub window_log2: u8,
-    /// The model's name where the file was written; only ever used to say what is missing.
-    /// See [`FrameHeader::is_name`].
+    /// The model's name on the machine that wrote the file. Readers use it only to tell users which
+    /// model is missing. See [`FrameHeader::is_name`].
     pub name: Option<String>,
 }
 
 impl Default for FrameHeader {
-    /// No model, predictor 0, preset 0, blocks that depend on each other, checksum on.
+    /// No model, predictor 0, preset 0, dependent blocks, with checks.
     fn default() -> Self {
         FrameHeader {
             model: None,
@@ -72,7 +73,6 @@ impl FrameHeader {
     ///
     /// [`ContainerError::Unwritable`] if a field is outside its documented range.
     pub(super) fn encode(&self) -> Result<Vec<u8>, ContainerError> {
-        let unwritable = |reason| ContainerError::Unwritable { reason };
         if self.preset > PRESET_MAX {
             return Err(unwritable("a preset has 3 bits"));
         }
@@ -86,19 +86,10 @@ impl FrameHeader {
         let mut model_part = Vec::new();
         if let Some(model) = &self.model {
             flags |= FLAG_MODEL;
-            if !(1..=15).contains(&model.numerics) || !(1..=15).contains(&model.window_log2) {
-                return Err(unwritable("numerics and window are 1 to 15"));
-            }
-            model_part.extend_from_slice(&model.identity);
-            model_part.push(model.window_log2 << 4 | model.numerics);
-            if let Some(name) = &model.name {
-                if !Self::is_name(name) {
-                    return Err(unwritable("a model name has 1 to 64 letters and digits"));
-                }
+            if model.name.is_some() {
                 flags |= FLAG_NAME;
-                model_part.push(name.len() as u8);
-                model_part.extend_from_slice(name.as_bytes());
             }
+            model_part = model.encode()?;
         }
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&[FORMAT_VERSION, flags, self.predictor]);
@@ -106,52 +97,29 @@ impl FrameHeader {
         Ok(bytes)
     }
 
-    /// Reads what follows the magic; appends the bytes read to `bytes`.
+    /// Reads what follows the magic, and appends the bytes read to `bytes`.
     pub(super) fn decode<R: Read>(
         source: &mut Source<R>,
         bytes: &mut Vec<u8>,
     ) -> Result<Self, ContainerError> {
-        let place = "the frame header";
-        let [version] = source.array(place, bytes)?;
+        let field = "the frame header";
+        let [version] = source.array(field, bytes)?;
         if version != FORMAT_VERSION {
             return Err(ContainerError::Version {
                 got: version,
                 expected: FORMAT_VERSION,
             });
         }
-        let [flags, predictor] = source.array(place, bytes)?;
+        let [flags, predictor] = source.array(field, bytes)?;
         if flags & FLAG_RESERVED != 0 || flags & (FLAG_MODEL | FLAG_NAME) == FLAG_NAME {
             return Err(ContainerError::Reserved {
-                place: "the flags",
+                field: "the flags",
                 got: flags,
             });
         }
-        let model = if flags & FLAG_MODEL == 0 {
-            None
-        } else {
-            let identity = source.array(place, bytes)?;
-            let [parameters] = source.array(place, bytes)?;
-            let (numerics, window_log2) = (parameters & 15, parameters >> 4);
-            for (place, value) in [("numerics version", numerics), ("window", window_log2)] {
-                if value == 0 {
-                    return Err(ContainerError::Field {
-                        place,
-                        got: 0,
-                        expected: "1 to 15",
-                    });
-                }
-            }
-            let name = if flags & FLAG_NAME == 0 {
-                None
-            } else {
-                Some(decode_name(source, bytes)?)
-            };
-            Some(ModelRef {
-                identity,
-                numerics,
-                window_log2,
-                name,
-            })
+        let model = match flags & FLAG_MODEL {
+            0 => None,
+            _ => Some(ModelRef::decode(source, flags & FLAG_NAME != 0, bytes)?),
         };
         Ok(FrameHeader {
             model,
@@ -163,17 +131,71 @@ impl FrameHeader {
     }
 }
 
+impl ModelRef {
+    /// The bytes of this part of the header.
+    fn encode(&self) -> Result<Vec<u8>, ContainerError> {
+        if !(1..=15).contains(&self.numerics) || !(1..=15).contains(&self.window_log2) {
+            return Err(unwritable("numerics and window are 1 to 15"));
+        }
+        let mut bytes = self.identity.to_vec();
+        bytes.push(self.window_log2 << 4 | self.numerics);
+        if let Some(name) = &self.name {
+            if !FrameHeader::is_name(name) {
+                return Err(unwritable("a model name has 1 to 64 letters and digits"));
+            }
+            bytes.push(name.len() as u8);
+            bytes.extend_from_slice(name.as_bytes());
+        }
+        Ok(bytes)
+    }
+
+    /// Reads this part of the header, and appends the bytes read to `bytes`.
+    fn decode<R: Read>(
+        source: &mut Source<R>,
+        has_name: bool,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Self, ContainerError> {
+        let header = "the frame header";
+        let identity = source.array(header, bytes)?;
+        let [parameters] = source.array(header, bytes)?;
+        let (numerics, window_log2) = (parameters & 15, parameters >> 4);
+        for (field, value) in [("numerics version", numerics), ("window", window_log2)] {
+            if value == 0 {
+                return Err(ContainerError::Field {
+                    field,
+                    got: 0,
+                    expected: "1 to 15",
+                });
+            }
+        }
+        let name = match has_name {
+            true => Some(decode_name(source, bytes)?),
+            false => None,
+        };
+        Ok(ModelRef {
+            identity,
+            numerics,
+            window_log2,
+            name,
+        })
+    }
+}
+
 fn decode_name<R: Read>(
     source: &mut Source<R>,
     bytes: &mut Vec<u8>,
 ) -> Result<String, ContainerError> {
-    let place = "the model name";
-    let [len] = source.array(place, bytes)?;
+    let field = "the model name";
+    let [len] = source.array(field, bytes)?;
     let start = bytes.len();
-    source.append(place, usize::from(len).min(MAX_NAME_LEN), bytes)?;
+    source.append(field, usize::from(len).min(MAX_NAME_LEN), bytes)?;
     let name = String::from_utf8(bytes[start..].to_vec()).map_err(|_| ContainerError::Name)?;
     if usize::from(len) != name.len() || !FrameHeader::is_name(&name) {
         return Err(ContainerError::Name);
     }
     Ok(name)
+}
+
+fn unwritable(reason: &'static str) -> ContainerError {
+    ContainerError::Unwritable { reason }
 }

@@ -1,46 +1,68 @@
-//! Reading frames.
+//! Reads frames. The mirror image of [`super::writer`].
 
-use std::io::{ErrorKind, Read};
+use std::fmt;
+use std::io::Read;
 
-use super::block::{Block, BlockHeader};
-use super::checksum::{FrameChecksum, check, seal};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::block::Block;
+use super::block_header::BlockHeader;
+use super::checksum::{self, FrameChecksum, seal};
 use super::error::ContainerError;
-use super::{AUXILIARY_MAGIC, FrameHeader, FrameTotals, MAGIC, varint};
+use super::header::FrameHeader;
+use super::source::{STEP, Source};
+use super::{AUXILIARY_MAGIC, FrameTotals, MAGIC};
 
-/// Bytes are asked for in steps of at most this many, so that a length that lies costs no memory.
-const STEP: usize = 1 << 16;
-
-/// What a file is made of, in the order of reading.
+/// A part of a frame, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
-    /// A frame begins. Its header has been found undamaged.
-    FrameStart(FrameHeader),
-    /// The next block of the frame. Headers and payload have been found undamaged; whether it
-    /// decodes to the right bytes is for [`FrameReader::verify_block`] to say.
+pub enum FramePart {
+    /// A frame begins. Its header is undamaged.
+    Header(FrameHeader),
+    /// The next block of the frame. Its header and payload are undamaged; whether it decodes to
+    /// the right bytes, [`FrameReader::verify_block`] tells.
     Block(Block),
-    /// The frame ended as it should.
-    FrameEnd(FrameTotals),
+    /// The frame is complete and undamaged.
+    End(FrameTotals),
 }
 
 /// Reads a file: any number of frames, at least one.
 ///
-/// Holds one block at a time. `next` is called until it gives `None`; an error ends the reading.
+/// It holds one block at a time. Call [`next`](FrameReader::next) until it returns `None` or an
+/// error.
 pub struct FrameReader<R: Read> {
     source: Source<R>,
     state: State,
     data_frames: u64,
-    /// Number, length and check (if the frame has them) of the block last given out.
-    unverified: Option<(u64, u32, Option<u32>)>,
+    /// What the block last returned must decode to, until it has been verified.
+    expected: Option<ExpectedOriginal>,
+}
+
+impl<R: Read> fmt::Debug for FrameReader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameReader")
+            .field("offset", &self.offset())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a file says of a block's original bytes.
+struct ExpectedOriginal {
+    /// Number of the block in its frame, from 0.
+    block: u64,
+    len: u32,
+    /// Their check, if the frame carries checks.
+    check: Option<u32>,
 }
 
 enum State {
     BetweenFrames,
-    /// The header was given out; its first block, read along with it, was not.
+    /// The header was returned. The first block, whose seal covers the header, was read with it
+    /// and is returned next; the flag says whether it is the last.
     FirstBlock(Box<Frame>, Block, bool),
     InFrame(Box<Frame>),
-    /// The last block was given out.
+    /// The last block was returned.
     AfterLast(Box<Frame>),
-    Failed,
+    Ended,
 }
 
 /// A frame being read.
@@ -50,35 +72,34 @@ struct Frame {
     start: u64,
     checksum: FrameChecksum,
     totals: FrameTotals,
-    /// The check carried by the block last read.
+    /// The check of the block last read, if the frame carries checks.
     check: Option<u32>,
 }
 
 impl<R: Read> FrameReader<R> {
-    /// Reads from `input`, which is best buffered: headers are read a few bytes at a time.
+    /// Reads from `input`, which should be buffered: headers are read a few bytes at a time.
     pub fn new(input: R) -> Self {
         FrameReader {
-            source: Source { input, offset: 0 },
+            source: Source::new(input),
             state: State::BetweenFrames,
             data_frames: 0,
-            unverified: None,
+            expected: None,
         }
     }
 
     /// Compressed bytes read so far.
     pub fn offset(&self) -> u64 {
-        self.source.offset
+        self.source.offset()
     }
 
-    /// The next item; `None` at the end of the file.
+    /// The next part; `None` at the end of the file, and after an error.
     ///
     /// # Errors
     ///
-    /// Any [`ContainerError`] but `Check`, `Length` and `Unwritable`. After an error, and after
-    /// `None`, there is nothing more to be had: the answer is `None`.
+    /// Any [`ContainerError`] but `Check`, `Length` and `Unwritable`.
     #[allow(clippy::should_implement_trait)] // `?` reads better on a Result outside the Option
-    pub fn next(&mut self) -> Result<Option<Item>, ContainerError> {
-        match std::mem::replace(&mut self.state, State::Failed) {
+    pub fn next(&mut self) -> Result<Option<FramePart>, ContainerError> {
+        match std::mem::replace(&mut self.state, State::Ended) {
             State::BetweenFrames => {
                 let Some(mut frame) = self.begin_frame()? else {
                     return Ok(None);
@@ -86,7 +107,7 @@ impl<R: Read> FrameReader<R> {
                 let (block, last) = frame.read_block(&mut self.source)?;
                 let header = frame.header.clone();
                 self.state = State::FirstBlock(Box::new(frame), block, last);
-                Ok(Some(Item::FrameStart(header)))
+                Ok(Some(FramePart::Header(header)))
             }
             State::FirstBlock(frame, block, last) => Ok(Some(self.give(frame, block, last))),
             State::InFrame(mut frame) => {
@@ -95,22 +116,22 @@ impl<R: Read> FrameReader<R> {
             }
             State::AfterLast(frame) => {
                 let totals = frame.end(&mut self.source)?;
-                self.unverified = None;
+                self.expected = None;
                 self.state = State::BetweenFrames;
-                Ok(Some(Item::FrameEnd(totals)))
+                Ok(Some(FramePart::End(totals)))
             }
-            State::Failed => Ok(None),
+            State::Ended => Ok(None),
         }
     }
 
-    /// Compares what the block last given out was decoded to with what the file says it was.
-    /// Calling this is the decoder's duty; reading on without it is for those who decode nothing.
+    /// Compares `original`, the decoded bytes of the block last returned, with what the file says
+    /// of them. A decoder must call this for every block; whoever decodes nothing need not.
     ///
     /// # Errors
     ///
-    /// [`ContainerError::Length`] and [`ContainerError::Check`].
+    /// [`ContainerError::Length`] or [`ContainerError::Check`] if they differ.
     pub fn verify_block(&mut self, original: &[u8]) -> Result<(), ContainerError> {
-        let Some((block, len, expected)) = self.unverified.take() else {
+        let Some(ExpectedOriginal { block, len, check }) = self.expected.take() else {
             return Ok(());
         };
         if original.len() != len as usize {
@@ -120,42 +141,43 @@ impl<R: Read> FrameReader<R> {
                 expected: u64::from(len),
             });
         }
-        let Some(expected) = expected else {
-            return Ok(());
-        };
-        let got = check(original);
-        if got == expected {
-            Ok(())
-        } else {
-            Err(ContainerError::Check {
+        let got = checksum::check(original);
+        match check {
+            Some(expected) if got != expected => Err(ContainerError::Check {
                 block,
                 got,
                 expected,
-            })
+            }),
+            _ => Ok(()),
         }
     }
 
-    fn give(&mut self, frame: Box<Frame>, block: Block, last: bool) -> Item {
-        self.unverified = Some((frame.totals.blocks - 1, block.original_len, frame.check));
+    /// Returns a block that has been read, and notes what must follow it.
+    fn give(&mut self, frame: Box<Frame>, block: Block, last: bool) -> FramePart {
+        self.expected = Some(ExpectedOriginal {
+            block: frame.totals.blocks - 1,
+            len: block.original_len,
+            check: frame.check,
+        });
         self.state = if last {
             State::AfterLast(frame)
         } else {
             State::InFrame(frame)
         };
-        Item::Block(block)
+        FramePart::Block(block)
     }
 
     /// Reads up to and including the next data frame's header.
     fn begin_frame(&mut self) -> Result<Option<Frame>, ContainerError> {
         loop {
-            let start = self.source.offset;
+            let start = self.source.offset();
             let mut bytes = Vec::new();
             self.source.append_available(MAGIC.len(), &mut bytes)?;
             if bytes == MAGIC {
                 self.data_frames += 1;
                 return Frame::begin(&mut self.source, bytes, start).map(Some);
             } else if bytes == AUXILIARY_MAGIC {
-                self.source.skip_auxiliary(bytes)?;
+                skip_auxiliary(&mut self.source, bytes)?;
             } else if !bytes.is_empty() && start > 0 {
                 return Err(ContainerError::TrailingData {
                     offset: start,
@@ -178,7 +200,7 @@ impl<R: Read> FrameReader<R> {
 }
 
 impl Frame {
-    /// Reads a header whose magic has been read into `bytes`.
+    /// Reads a header. Its magic has been read into `bytes` already.
     fn begin<R: Read>(
         source: &mut Source<R>,
         mut bytes: Vec<u8>,
@@ -195,7 +217,7 @@ impl Frame {
         })
     }
 
-    /// Reads the next block and checks its seal. Also says whether it is the last.
+    /// Reads the next block and checks its seal; also returns whether it is the last.
     fn read_block<R: Read>(
         &mut self,
         source: &mut Source<R>,
@@ -210,10 +232,10 @@ impl Frame {
             &mut payload,
         )?;
         let mut trailer = Vec::new();
-        let place = "a block's checksums";
-        let expected = u32::from_le_bytes(source.array(place, &mut trailer)?);
+        let field = "a block's checksums";
+        let expected = u32::from_le_bytes(source.array(field, &mut trailer)?);
         self.check = if self.header.checksum {
-            Some(u32::from_le_bytes(source.array(place, &mut trailer)?))
+            Some(u32::from_le_bytes(source.array(field, &mut trailer)?))
         } else {
             None
         };
@@ -227,7 +249,7 @@ impl Frame {
         }
         self.checksum.block(&trailer);
         self.totals.blocks += 1;
-        // 2^40 blocks of 16 MiB are needed to overflow, and bytes for each of them.
+        // Only 2^40 blocks of 16 MiB could overflow the sums.
         self.totals.original_len += u64::from(header.original_len);
         self.totals.payload_len += u64::from(header.payload_len);
         let block = Block {
@@ -239,12 +261,12 @@ impl Frame {
         Ok((block, header.last))
     }
 
-    /// Reads and checks what stands behind the last block.
+    /// Reads and checks what follows the last block.
     fn end<R: Read>(mut self, source: &mut Source<R>) -> Result<FrameTotals, ContainerError> {
         if self.totals.blocks > 1 {
             let mut bytes = Vec::new();
-            let place = "the frame's total length";
-            let original_len = source.varint(place, &mut bytes)?;
+            let field = "the frame's total length";
+            let original_len = source.varint(field, &mut bytes)?;
             let expected = u64::from_le_bytes(source.array("the frame's checksum", &mut bytes)?);
             if self.totals.original_len != original_len {
                 return Err(ContainerError::TotalLength {
@@ -255,123 +277,41 @@ impl Frame {
             let got = self.checksum.finish(original_len);
             if got != expected {
                 return Err(ContainerError::Checksum {
-                    place: "frame",
+                    part: "frame",
                     got,
                     expected,
                 });
             }
         }
-        self.totals.frame_len = source.offset - self.start;
+        self.totals.frame_len = source.offset() - self.start;
         Ok(self.totals)
     }
 }
 
-/// The input, and how much of it has been read.
-pub(super) struct Source<R> {
-    input: R,
-    offset: u64,
-}
-
-impl<R: Read> Source<R> {
-    /// Reads exactly `N` bytes; they are also appended to `bytes`.
-    pub(super) fn array<const N: usize>(
-        &mut self,
-        place: &'static str,
-        bytes: &mut Vec<u8>,
-    ) -> Result<[u8; N], ContainerError> {
-        let mut array = [0; N];
-        let got = self.fill(&mut array)?;
-        if got < N {
-            return Err(self.truncated(place));
-        }
-        bytes.extend_from_slice(&array);
-        Ok(array)
-    }
-
-    /// Reads one varint; its bytes are also appended to `bytes`.
-    pub(super) fn varint(
-        &mut self,
-        place: &'static str,
-        bytes: &mut Vec<u8>,
-    ) -> Result<u64, ContainerError> {
-        varint::read(place, || Ok(self.array::<1>(place, bytes)?[0]))
-    }
-
-    /// Appends exactly `len` bytes.
-    pub(super) fn append(
-        &mut self,
-        place: &'static str,
-        len: usize,
-        bytes: &mut Vec<u8>,
-    ) -> Result<(), ContainerError> {
-        let end = bytes.len() + len;
-        self.append_available(len, bytes)?;
-        if bytes.len() < end {
-            return Err(self.truncated(place));
-        }
-        Ok(())
-    }
-
-    /// Appends `len` bytes, or as many as there are.
-    fn append_available(&mut self, len: usize, bytes: &mut Vec<u8>) -> Result<(), ContainerError> {
-        let end = bytes.len() + len;
-        while bytes.len() < end {
-            let start = bytes.len();
-            bytes.resize(start + (end - start).min(STEP), 0);
-            let got = self.fill(&mut bytes[start..])?;
-            let full = start + got == bytes.len();
-            bytes.truncate(start + got);
-            if !full {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads and checks an auxiliary frame whose magic is in `bytes`.
-    fn skip_auxiliary(&mut self, mut bytes: Vec<u8>) -> Result<(), ContainerError> {
-        let place = "an auxiliary frame";
-        let mut left = self.varint(place, &mut bytes)?;
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+/// Reads and checks an auxiliary frame. Its magic has been read into `bytes` already.
+fn skip_auxiliary<R: Read>(
+    source: &mut Source<R>,
+    mut bytes: Vec<u8>,
+) -> Result<(), ContainerError> {
+    let field = "an auxiliary frame";
+    let mut left = source.varint(field, &mut bytes)?;
+    let mut hasher = Xxh3::new();
+    hasher.update(&bytes);
+    while left > 0 {
+        bytes.clear();
+        source.append(field, left.min(STEP as u64) as usize, &mut bytes)?;
         hasher.update(&bytes);
-        while left > 0 {
-            bytes.clear();
-            self.append(place, left.min(STEP as u64) as usize, &mut bytes)?;
-            hasher.update(&bytes);
-            left -= bytes.len() as u64;
-        }
-        let expected = u64::from_le_bytes(self.array(place, &mut bytes)?);
-        let got = hasher.digest();
-        if got == expected {
-            Ok(())
-        } else {
-            Err(ContainerError::Checksum {
-                place: "auxiliary frame",
-                got,
-                expected,
-            })
-        }
+        left -= bytes.len() as u64;
     }
-
-    fn truncated(&self, place: &'static str) -> ContainerError {
-        ContainerError::Truncated {
-            offset: self.offset,
-            place,
-        }
-    }
-
-    /// Fills `buffer` as far as the input goes.
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ContainerError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.input.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(got) => filled += got,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.offset += filled as u64;
-        Ok(filled)
+    let expected = u64::from_le_bytes(source.array(field, &mut bytes)?);
+    let got = hasher.digest();
+    if got == expected {
+        Ok(())
+    } else {
+        Err(ContainerError::Checksum {
+            part: "auxiliary frame",
+            got,
+            expected,
+        })
     }
 }

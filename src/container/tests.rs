@@ -9,7 +9,7 @@ use super::*;
 
 /// A frame as the codec would hand it over: the "coding" is arbitrary bytes.
 #[derive(Debug, Clone)]
-struct Plan {
+struct TestFrame {
     header: FrameHeader,
     blocks: Vec<(Block, Vec<u8>)>,
 }
@@ -49,9 +49,9 @@ fn block(with_model: bool) -> impl Strategy<Value = (Block, Vec<u8>)> {
     let modes = if with_model { 3 } else { 2 };
     let streams = vec((1..200u32, 0..200u32), 1..5);
     (0..modes, streams, any::<u8>()).prop_map(|(mode, streams, fill)| {
-        let streams: Vec<StreamPart> = streams
+        let streams: Vec<StreamLens> = streams
             .into_iter()
-            .map(|(original_len, payload_len)| StreamPart {
+            .map(|(original_len, payload_len)| StreamLens {
                 original_len,
                 payload_len: payload_len.min(original_len),
             })
@@ -78,16 +78,16 @@ fn block(with_model: bool) -> impl Strategy<Value = (Block, Vec<u8>)> {
     })
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
+fn frame() -> impl Strategy<Value = TestFrame> {
     header().prop_flat_map(|header| {
         let blocks = vec(block(header.model.is_some()), 0..4);
-        (Just(header), blocks).prop_map(|(header, blocks)| Plan { header, blocks })
+        (Just(header), blocks).prop_map(|(header, blocks)| TestFrame { header, blocks })
     })
 }
 
-fn write(plan: &Plan) -> Vec<u8> {
-    let mut writer = FrameWriter::new(Vec::new(), &plan.header).unwrap();
-    for (block, original) in &plan.blocks {
+fn write(frame: &TestFrame) -> Vec<u8> {
+    let mut writer = FrameWriter::new(Vec::new(), &frame.header).unwrap();
+    for (block, original) in &frame.blocks {
         writer.write_block(block.clone(), original).unwrap();
     }
     let (file, totals) = writer.finish().unwrap();
@@ -95,33 +95,33 @@ fn write(plan: &Plan) -> Vec<u8> {
     file
 }
 
-/// Reads all items; the "decoder" knows the originals.
-fn read(file: impl Read, originals: &[Vec<u8>]) -> Result<Vec<Item>, ContainerError> {
+/// Reads all parts; the "decoder" knows the originals.
+fn read(file: impl Read, originals: &[Vec<u8>]) -> Result<Vec<FramePart>, ContainerError> {
     let mut reader = FrameReader::new(file);
-    let mut items = Vec::new();
+    let mut parts = Vec::new();
     let mut originals = originals.iter();
-    while let Some(item) = reader.next()? {
-        if let Item::Block(block) = &item {
+    while let Some(part) = reader.next()? {
+        if let FramePart::Block(block) = &part {
             match block.mode {
                 Mode::Raw => reader.verify_block(&block.payload)?,
                 _ => reader.verify_block(originals.next().map_or(&[], |bytes| bytes))?,
             }
         }
-        items.push(item);
+        parts.push(part);
     }
     assert!(reader.next()?.is_none());
-    Ok(items)
+    Ok(parts)
 }
 
-fn coded_originals(plan: &Plan) -> Vec<Vec<u8>> {
-    let coded = plan
+fn coded_originals(frame: &TestFrame) -> Vec<Vec<u8>> {
+    let coded = frame
         .blocks
         .iter()
         .filter(|(block, _)| block.mode != Mode::Raw);
     coded.map(|(_, original)| original.clone()).collect()
 }
 
-fn sample(blocks: &[(Block, Vec<u8>)], checksum: bool) -> Plan {
+fn sample(blocks: &[(Block, Vec<u8>)], checksum: bool) -> TestFrame {
     let model = ModelRef {
         identity: *b"identity",
         numerics: 1,
@@ -135,7 +135,7 @@ fn sample(blocks: &[(Block, Vec<u8>)], checksum: bool) -> Plan {
         independent_blocks: false,
         checksum,
     };
-    Plan {
+    TestFrame {
         header,
         blocks: blocks.to_vec(),
     }
@@ -143,53 +143,53 @@ fn sample(blocks: &[(Block, Vec<u8>)], checksum: bool) -> Plan {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(plan in plan(), chunk in 1..50usize) {
-        let file = write(&plan);
-        let items = read(Trickle(&file, chunk), &coded_originals(&plan)).unwrap();
-        prop_assert_eq!(&items[0], &Item::FrameStart(plan.header.clone()));
-        let blocks: Vec<&Block> = items.iter().filter_map(|item| match item {
-            Item::Block(block) => Some(block),
+    fn what_is_written_is_read(frame in frame(), chunk in 1..50usize) {
+        let file = write(&frame);
+        let parts = read(Trickle(&file, chunk), &coded_originals(&frame)).unwrap();
+        prop_assert_eq!(&parts[0], &FramePart::Header(frame.header.clone()));
+        let blocks: Vec<&Block> = parts.iter().filter_map(|part| match part {
+            FramePart::Block(block) => Some(block),
             _ => None,
         }).collect();
-        if plan.blocks.is_empty() {
+        if frame.blocks.is_empty() {
             prop_assert_eq!(blocks, [&Block::raw(Vec::new())]);
         } else {
-            prop_assert_eq!(blocks, plan.blocks.iter().map(|(block, _)| block).collect::<Vec<_>>());
+            prop_assert_eq!(blocks, frame.blocks.iter().map(|(block, _)| block).collect::<Vec<_>>());
         }
-        let Some(Item::FrameEnd(totals)) = items.last() else { panic!("no end") };
+        let Some(FramePart::End(totals)) = parts.last() else { panic!("no end") };
         prop_assert_eq!(totals.frame_len, file.len() as u64);
-        prop_assert_eq!(totals.original_len, plan.blocks.iter().map(|(_, o)| o.len() as u64).sum::<u64>());
+        prop_assert_eq!(totals.original_len, frame.blocks.iter().map(|(_, o)| o.len() as u64).sum::<u64>());
     }
 
     #[test]
-    fn concatenated_frames_are_a_file(plans in vec(plan(), 2..4)) {
-        let file: Vec<u8> = plans.iter().flat_map(write).collect();
-        let originals: Vec<Vec<u8>> = plans.iter().flat_map(coded_originals).collect();
-        let items = read(file.as_slice(), &originals).unwrap();
-        let headers = items.iter().filter(|item| matches!(item, Item::FrameStart(_)));
-        prop_assert_eq!(headers.count(), plans.len());
+    fn concatenated_frames_are_a_file(frames in vec(frame(), 2..4)) {
+        let file: Vec<u8> = frames.iter().flat_map(write).collect();
+        let originals: Vec<Vec<u8>> = frames.iter().flat_map(coded_originals).collect();
+        let parts = read(file.as_slice(), &originals).unwrap();
+        let headers = parts.iter().filter(|part| matches!(part, FramePart::Header(_)));
+        prop_assert_eq!(headers.count(), frames.len());
     }
 
     #[test]
-    fn any_flipped_bit_is_an_error(plan in plan(), bit: prop::sample::Index) {
-        let mut file = write(&plan);
+    fn any_flipped_bit_is_an_error(frame in frame(), bit: prop::sample::Index) {
+        let mut file = write(&frame);
         let bit = bit.index(file.len() * 8);
         file[bit / 8] ^= 1 << (bit % 8);
-        prop_assert!(read(file.as_slice(), &coded_originals(&plan)).is_err());
+        prop_assert!(read(file.as_slice(), &coded_originals(&frame)).is_err());
     }
 
     #[test]
-    fn any_truncation_is_an_error(plan in plan(), len: prop::sample::Index) {
-        let file = write(&plan);
+    fn any_truncation_is_an_error(frame in frame(), len: prop::sample::Index) {
+        let file = write(&frame);
         let file = &file[..len.index(file.len())];
-        prop_assert!(read(file, &coded_originals(&plan)).is_err());
+        prop_assert!(read(file, &coded_originals(&frame)).is_err());
     }
 
     #[test]
-    fn junk_behind_a_frame_is_an_error(plan in plan(), junk in vec(any::<u8>(), 1..40)) {
-        let mut file = write(&plan);
+    fn junk_behind_a_frame_is_an_error(frame in frame(), junk in vec(any::<u8>(), 1..40)) {
+        let mut file = write(&frame);
         file.extend_from_slice(&junk);
-        prop_assert!(read(file.as_slice(), &coded_originals(&plan)).is_err());
+        prop_assert!(read(file.as_slice(), &coded_originals(&frame)).is_err());
     }
 
     #[test]
@@ -201,15 +201,15 @@ proptest! {
     }
 
     #[test]
-    fn another_original_is_an_error(plan in plan(), at: prop::sample::Index) {
-        let mut originals = coded_originals(&plan);
-        prop_assume!(!originals.is_empty() && plan.header.checksum);
+    fn another_original_is_an_error(frame in frame(), at: prop::sample::Index) {
+        let mut originals = coded_originals(&frame);
+        prop_assume!(!originals.is_empty() && frame.header.checksum);
         let at = at.index(originals.len());
         originals[at][0] ^= 1;
-        let result = read(write(&plan).as_slice(), &originals);
+        let result = read(write(&frame).as_slice(), &originals);
         prop_assert!(matches!(result, Err(ContainerError::Check { .. })), "{:?}", result);
         originals[at].pop();
-        let result = read(write(&plan).as_slice(), &originals);
+        let result = read(write(&frame).as_slice(), &originals);
         prop_assert!(matches!(result, Err(ContainerError::Length { .. })), "{:?}", result);
     }
 }
@@ -238,11 +238,11 @@ fn every_single_change_to_every_kind_of_frame_is_an_error() {
     };
     let streams = Block {
         streams: vec![
-            StreamPart {
+            StreamLens {
                 original_len: 4,
                 payload_len: 2,
             },
-            StreamPart {
+            StreamLens {
                 original_len: 5,
                 payload_len: 3,
             },
@@ -260,9 +260,9 @@ fn every_single_change_to_every_kind_of_frame_is_an_error() {
     for blocks in &kinds {
         // Without the check of the original, headers and payload are sealed all the same.
         for checksum in [true, false] {
-            let plan = sample(blocks, checksum);
-            let originals = coded_originals(&plan);
-            let file = write(&plan);
+            let frame = sample(blocks, checksum);
+            let originals = coded_originals(&frame);
+            let file = write(&frame);
             read(file.as_slice(), &originals).unwrap();
             for bit in 0..file.len() * 8 {
                 let mut bad = file.clone();
@@ -284,9 +284,9 @@ fn every_single_change_to_every_kind_of_frame_is_an_error() {
 #[test]
 fn blocks_cannot_be_dropped_repeated_or_exchanged() {
     let block = |byte: u8| (Block::raw(vec![byte; 3]), vec![byte; 3]);
-    let plan = sample(&[block(1), block(2), block(3)], true);
-    let file = write(&plan);
-    let header = plan.header.encode().unwrap().len();
+    let frame = sample(&[block(1), block(2), block(3)], true);
+    let file = write(&frame);
+    let header = frame.header.encode().unwrap().len();
     let block = 1 + 1 + 3 + 8;
     let (start, rest) = file.split_at(header);
     let (blocks, end) = rest.split_at(3 * block);
@@ -332,8 +332,8 @@ fn lengths_that_lie_cost_no_memory() {
 fn overhead_of_a_one_block_file() {
     let overhead = |original: usize, payload: usize| {
         let block = Block::coded(Mode::Model, original as u32, vec![0; payload]);
-        let plan = sample(&[(block, vec![0; original])], true);
-        write(&plan).len() - payload
+        let frame = sample(&[(block, vec![0; original])], true);
+        write(&frame).len() - payload
     };
     assert_eq!(overhead(100, 40), 27);
     assert_eq!(overhead(16_383, 5_000), 29);

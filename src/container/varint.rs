@@ -2,11 +2,11 @@
 //!
 //! Seven bits a byte, least significant first, the top bit set on all bytes but the last. A number
 //! has one encoding: a last byte of zero (other than for 0 itself) is refused, so that no flipped
-//! bit can be without effect.
+//! bit goes unnoticed.
 
 use super::error::ContainerError;
 
-/// Appends `value`.
+/// Appends `value` to `out`.
 pub(super) fn write(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -15,9 +15,9 @@ pub(super) fn write(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Reads one number, byte by byte from `next`; `place` names the field in errors.
+/// Reads one number from `next`, which returns byte after byte. `field` is its name in errors.
 pub(super) fn read(
-    place: &'static str,
+    field: &'static str,
     mut next: impl FnMut() -> Result<u8, ContainerError>,
 ) -> Result<u64, ContainerError> {
     let mut value = 0u64;
@@ -26,14 +26,14 @@ pub(super) fn read(
         let bits = u64::from(byte & 0x7f);
         // The tenth byte has room for one bit.
         if (shift == 63 && bits > 1) || (byte == 0 && shift > 0) {
-            return Err(ContainerError::Varint { place });
+            return Err(ContainerError::Varint { field });
         }
         value |= bits << shift;
         if byte < 0x80 {
             return Ok(value);
         }
     }
-    Err(ContainerError::Varint { place })
+    Err(ContainerError::Varint { field })
 }
 
 #[cfg(test)]

@@ -1,28 +1,40 @@
-//! Writing frames.
+//! Writes frames. The mirror image of [`super::reader`].
 
+use std::fmt;
 use std::io::Write;
 
+use super::block::Block;
 use super::checksum::{FrameChecksum, check, seal};
 use super::error::ContainerError;
-use super::{Block, FrameHeader, FrameTotals, varint};
+use super::header::FrameHeader;
+use super::{FrameTotals, block_header, varint};
 
 /// Writes one frame.
 ///
-/// One block is held back until it is known whether another follows, because the last block says
-/// so in its header; that is all the memory a writer needs. A frame that is dropped without
-/// [`finish`](FrameWriter::finish) is truncated, and readers will say so.
+/// The header of the last block says that it is the last, so the writer holds each block back until
+/// it knows whether another follows. A frame that is dropped without
+/// [`finish`](FrameWriter::finish) is truncated, and readers refuse it.
 pub struct FrameWriter<W: Write> {
     out: W,
     header: FrameHeader,
     header_bytes: Vec<u8>,
     checksum: FrameChecksum,
-    /// The block held back and the check of its original bytes.
+    /// The block held back, and the check of its original bytes.
     held: Option<(Block, u32)>,
     totals: FrameTotals,
 }
 
+impl<W: Write> fmt::Debug for FrameWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameWriter")
+            .field("header", &self.header)
+            .field("totals", &self.totals)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<W: Write> FrameWriter<W> {
-    /// Begins a frame: writes its header.
+    /// Begins a frame by writing its header.
     ///
     /// # Errors
     ///
@@ -44,7 +56,7 @@ impl<W: Write> FrameWriter<W> {
         })
     }
 
-    /// Adds a block that stands for `original` (at least one byte of it).
+    /// Adds a block that codes `original`, at least one byte.
     ///
     /// # Errors
     ///
@@ -61,7 +73,7 @@ impl<W: Write> FrameWriter<W> {
         Ok(())
     }
 
-    /// Ends the frame. Gives back what was written to, not flushed, and the frame's totals.
+    /// Ends the frame. Returns the output, not flushed, and the frame's totals.
     ///
     /// # Errors
     ///
@@ -82,16 +94,17 @@ impl<W: Write> FrameWriter<W> {
         Ok((self.out, self.totals))
     }
 
-    /// What has been written so far; the block held back is not among it.
+    /// Totals of what has been written so far, without the block held back.
     pub fn totals(&self) -> FrameTotals {
         self.totals
     }
 
+    /// Writes the block held back, if there is one.
     fn flush_held(&mut self, last: bool) -> Result<(), ContainerError> {
         let Some((block, check)) = self.held.take() else {
             return Ok(());
         };
-        let header = block.encode_header(last);
+        let header = block_header::encode(&block, last);
         let seal = seal(
             &self.header_bytes,
             self.totals.blocks,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::codec::decode::{self, BlockDecoder};
 use crate::codec::{CodecError, Drafts};
-use crate::container::{Block, ContainerError, FrameHeader, FrameReader, Item, Mode, ModelRef};
+use crate::container::{
+    Block, ContainerError, FrameHeader, FramePart, FrameReader, Mode, ModelRef,
+};
 use crate::engine::NUMERICS_VERSION;
 use crate::predict::{PREDICTOR_VERSION, Settings};
 use crate::{Error, Model, OnProgress, Progress, Summary};
@@ -30,8 +32,8 @@ pub fn decompress(
     let mut frame: Option<FrameDecoder> = None;
     while let Some(item) = reader.next().map_err(reading)? {
         match item {
-            Item::FrameStart(header) => frame = Some(FrameDecoder::new(header, resolve)?),
-            Item::Block(block) => {
+            FramePart::Header(header) => frame = Some(FrameDecoder::new(header, resolve)?),
+            FramePart::Block(block) => {
                 let frame = frame.as_mut().ok_or(CodecError::NoModel)?;
                 let before = summary.original_len;
                 let compressed = reader.offset();
@@ -53,7 +55,7 @@ pub fn decompress(
                     compressed,
                 });
             }
-            Item::FrameEnd(_) => frame = None,
+            FramePart::End(_) => frame = None,
         }
     }
     summary.compressed_len = reader.offset();

@@ -3,7 +3,7 @@
 use super::class::FileClass;
 use super::curve::{Curve, MeasuredFile, Point, Scaling};
 use crate::CompressOptions;
-use crate::container::{ContainerError, FrameReader, Item};
+use crate::container::{ContainerError, FramePart, FrameReader};
 use crate::report::{Candidate, OnMeasureProgress, ReportError, Sample};
 
 /// Compresses every sample with every candidate.
@@ -66,7 +66,7 @@ fn payload_len(compressed: &[u8]) -> Result<u64, ContainerError> {
     let mut reader = FrameReader::new(compressed);
     let mut len = 0;
     while let Some(item) = reader.next()? {
-        if let Item::FrameEnd(totals) = item {
+        if let FramePart::End(totals) = item {
             len += totals.payload_len;
         }
     }
