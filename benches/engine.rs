@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench engine [-- MODEL]` with the path of a packed model; without one, a model with random weights
 //! and the shape of SmolLM2-135M. The best of several short runs is shown, since other work on the machine only ever
-//! slows a run down. `LLMZIP_KERNELS` picks one kernel set.
+//! slows a run down. `LLMZIP_KERNELS` picks one instruction set.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,10 +11,12 @@ use std::time::Instant;
 
 use llmzip::arch::config::{Config, GROUP, Part};
 use llmzip::arch::rope::{Rope, RopeScaling};
-use llmzip::engine::cpu::kernels::{KernelSet, Product, Rows, distribution};
+use llmzip::engine::cpu::kernels::{Kernels, Product, Rows};
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
+use llmzip::machine::instructions::InstructionSet;
 use llmzip::machine::pool::Pool;
 use llmzip::packed::{PackInput, PackedError, PackedModel, TensorSource, pack};
+use llmzip::predict::kernels::distribution;
 
 fn main() {
     let path = std::env::args()
@@ -33,24 +35,24 @@ fn main() {
         model.config().vocab,
         macs as f64 / 1e6
     );
-    let mut sets = KernelSet::available();
+    let mut sets = InstructionSet::available();
     if std::env::var_os("LLMZIP_KERNELS").is_some() {
-        sets = vec![KernelSet::choose().expect("a kernel set of this machine")];
+        sets = vec![InstructionSet::choose().expect("an instruction set of this machine")];
     }
     // The reference is for reading, not for running.
-    sets.retain(|set| *set != KernelSet::REFERENCE);
-    for kernels in sets {
+    sets.retain(|set| *set != InstructionSet::PORTABLE);
+    for instructions in sets {
         for threads in [1, 2] {
             let options = EngineOptions {
-                kernels: Some(kernels),
+                instructions: Some(instructions),
                 threads,
             };
             let engine = Engine::new(model.clone(), options).expect("an engine");
-            let compute = products_roofline(kernels, threads);
+            let compute = products_roofline(Kernels::new(instructions), threads);
             let bandwidth = memory_roofline(threads);
             println!(
                 "\n{}, {threads} threads: products from cache {:.0} GMAC/s, memory {:.1} GB/s",
-                kernels.name(),
+                instructions.name(),
                 compute / 1e9,
                 bandwidth / 1e9
             );
@@ -148,7 +150,7 @@ fn measure(engine: &Engine, streams: usize, rows: usize) -> f64 {
         engine.forward(&mut segments, &mut predictions).unwrap();
         for row in 0..streams * rows {
             let logits = predictions.row(row).logits;
-            distribution(engine.kernels(), logits, None, &mut cumulative);
+            distribution(engine.instructions(), logits, None, &mut cumulative);
         }
         best = best.min(call.seconds());
     }
@@ -157,7 +159,7 @@ fn measure(engine: &Engine, streams: usize, rows: usize) -> f64 {
 }
 
 /// Products a second with 48 rows and weights that stay in the second-level cache.
-fn products_roofline(kernels: KernelSet, threads: usize) -> f64 {
+fn products_roofline(kernels: Kernels, threads: usize) -> f64 {
     let (columns, tiles, count) = (1024, 16, 48);
     let weights = vec![130u8; tiles * 16 * columns];
     let scales = vec![1.0; tiles * 16];

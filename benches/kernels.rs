@@ -1,4 +1,4 @@
-//! Speed of single kernels on one thread, every kernel set of this machine.
+//! Speed of single kernels on one thread, every instruction set of this machine.
 //!
 //! `cargo bench --bench kernels`. Each line is the best of several runs over data that stays in cache.
 
@@ -6,12 +6,15 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use llmzip::arch::config::GROUP;
-use llmzip::engine::cpu::kernels::{KernelSet, Product, Rows, Values, distribution};
+use llmzip::engine::cpu::kernels::{Kernels, Product, Rows, Values};
+use llmzip::machine::instructions::InstructionSet;
+use llmzip::predict::kernels::distribution;
 
 fn main() {
     print!("{:<44}", "");
-    let sets = KernelSet::available();
+    let sets = InstructionSet::available();
     sets.iter().for_each(|set| print!("{:>12}", set.name()));
+    let sets: Vec<Kernels> = sets.into_iter().map(Kernels::new).collect();
     println!();
     for (rows, columns, outputs) in [
         (1, 576, 1536),
@@ -57,7 +60,7 @@ fn main() {
 }
 
 /// One line of the table: `count` over the nanoseconds that each set needs.
-fn line(name: &str, sets: &[KernelSet], count: usize, run: impl Fn(KernelSet) -> f64) {
+fn line(name: &str, sets: &[Kernels], count: usize, run: impl Fn(Kernels) -> f64) {
     print!("{name:<44}");
     for set in sets {
         print!("{:>12.2}", count as f64 / (run(*set) * 1e9));
@@ -88,7 +91,7 @@ fn floats(len: usize) -> Vec<f32> {
         .collect()
 }
 
-fn product(set: KernelSet, count: usize, columns: usize, outputs: usize) -> f64 {
+fn product(set: Kernels, count: usize, columns: usize, outputs: usize) -> f64 {
     let weights: Vec<u8> = (0..outputs * columns)
         .map(|i| (i % 255) as u8 + 1)
         .collect();
@@ -105,7 +108,7 @@ fn product(set: KernelSet, count: usize, columns: usize, outputs: usize) -> f64 
     })
 }
 
-fn weighted_values(set: KernelSet) -> f64 {
+fn weighted_values(set: Kernels) -> f64 {
     let values: Vec<i8> = (0..1024 * 64).map(|i| (i % 255 - 127) as i8).collect();
     let halves: Vec<u8> = (0..3 * 1024).map(|i| (i % 128) as u8).collect();
     let mut sums = vec![0; 3 * 64];
@@ -125,7 +128,7 @@ fn weighted_values(set: KernelSet) -> f64 {
     })
 }
 
-fn softmax(set: KernelSet) -> f64 {
+fn softmax(set: Kernels) -> f64 {
     let (source, scales) = (floats(1024), vec![0.01; 1024]);
     let mut scores = source.clone();
     let (mut high, mut low) = (vec![0; 1024], vec![0; 1024]);
@@ -135,11 +138,18 @@ fn softmax(set: KernelSet) -> f64 {
     })
 }
 
-fn distribution_of_logits(set: KernelSet) -> f64 {
+fn distribution_of_logits(set: Kernels) -> f64 {
     let logits: Vec<i32> = floats(49_152)
         .into_iter()
         .map(|x| (x * 1e6) as i32)
         .collect();
     let mut cumulative = vec![0; 49_153];
-    best(|| distribution(set, &logits, None, black_box(&mut cumulative)))
+    best(|| {
+        distribution(
+            set.instructions(),
+            &logits,
+            None,
+            black_box(&mut cumulative),
+        )
+    })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use llmzip::container::ModelRef;
 use llmzip::engine::EngineOptions;
-use llmzip::engine::cpu::kernels::KernelSet;
+use llmzip::machine::instructions::InstructionSet;
 use llmzip::packed::PackedModel;
 use llmzip::{CompressOptions, Error, Model, Summary, compress, decompress, no_models};
 use proptest::prelude::*;
@@ -109,14 +109,14 @@ fn the_bytes_do_not_depend_on_kernels_or_threads() {
     for streams in [1, 5] {
         let (expected, summary) = squeeze(text, &with(&fixture(single_thread()), streams));
         assert_eq!(summary.modes.model, 6000);
-        for kernels in KernelSet::available() {
+        for instructions in InstructionSet::available() {
             for threads in [1, 3] {
                 let model = fixture(EngineOptions {
                     threads,
-                    kernels: Some(kernels),
+                    instructions: Some(instructions),
                 });
                 let (compressed, _) = squeeze(text, &with(&model, streams));
-                assert!(compressed == expected, "{} x{threads}", kernels.name());
+                assert!(compressed == expected, "{} x{threads}", instructions.name());
                 assert!(restore(&expected, &model).unwrap() == text);
             }
         }

@@ -6,11 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use llmzip::check::float::FloatModel;
-use llmzip::engine::cpu::kernels::{KernelSet, distribution};
+
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::import;
+use llmzip::machine::instructions::InstructionSet;
+use llmzip::machine::instructions::InstructionSet;
 use llmzip::packed::PackInput;
 use llmzip::packed::PackedModel;
+use llmzip::predict::kernels::distribution;
+use llmzip::predict::kernels::distribution;
 use llmzip::tokenizer::{Symbol, Tokenizer};
 
 /// Bits that `tokens` cost the exact engine, each coded after `inputs`.
@@ -25,7 +29,7 @@ fn exact_bits(model: &Arc<PackedModel>, inputs: &[u32], tokens: &[u32]) -> f64 {
     engine.forward(&mut [segment], &mut predictions).unwrap();
     let bits = tokens.iter().enumerate().map(|(row, token)| {
         let logits = predictions.row(row).logits;
-        distribution(engine.kernels(), logits, None, &mut cumulative);
+        distribution(engine.instructions(), logits, None, &mut cumulative);
         let weight = cumulative[*token as usize + 1] - cumulative[*token as usize];
         (cumulative[model.config().vocab] as f64 / weight as f64).log2()
     });
@@ -78,7 +82,7 @@ fn exactness_costs_little_on_the_fixture_model() {
     let float = FloatModel::new(
         &input,
         &mut *source.tensors,
-        KernelSet::choose().unwrap(),
+        InstructionSet::choose().unwrap(),
         1,
     )
     .unwrap();

@@ -4,7 +4,8 @@
 //! model can be packed and checked from one source. Its last bits differ between machines; nothing is coded with it.
 
 use crate::arch::config::Config;
-use crate::engine::cpu::kernels::KernelSet;
+use crate::engine::cpu::kernels::Kernels;
+use crate::machine::instructions::InstructionSet;
 use crate::machine::pool::Pool;
 use crate::packed::{PackInput, PackedError, TensorSource};
 
@@ -15,7 +16,7 @@ const PASS: usize = 128;
 #[derive(Debug)]
 pub struct FloatModel {
     config: Config,
-    kernels: KernelSet,
+    kernels: Kernels,
     pool: Pool,
     rope_steps: Vec<u64>,
     /// Input rows x hidden.
@@ -58,7 +59,7 @@ impl FloatModel {
     pub fn new(
         input: &PackInput<'_>,
         source: &mut dyn TensorSource,
-        kernels: KernelSet,
+        instructions: InstructionSet,
         threads: usize,
     ) -> Result<FloatModel, PackedError> {
         let config = input.config.clone();
@@ -151,7 +152,7 @@ impl FloatModel {
         let rope_steps = input.rope.steps(config.head_dim);
         Ok(FloatModel {
             config,
-            kernels,
+            kernels: Kernels::new(instructions),
             pool: Pool::new(threads),
             rope_steps,
             embed,
@@ -436,16 +437,16 @@ mod tests {
                 rows: &rows,
                 merges: &[],
             };
-            let kernels = KernelSet::choose().unwrap();
+            let instructions = InstructionSet::choose().unwrap();
             let mut source = random::RandomSource {
                 config: config.clone(),
             };
-            let float = FloatModel::new(&input, &mut source, kernels, 1).unwrap();
+            let float = FloatModel::new(&input, &mut source, instructions, 1).unwrap();
             let model = Arc::new(PackedModel::from_bytes(&random::model(&config)).unwrap());
             let exact = Engine::new(
                 model,
                 EngineOptions {
-                    kernels: Some(kernels),
+                    instructions: Some(instructions),
                     threads: 1,
                 },
             )

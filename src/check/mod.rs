@@ -15,6 +15,7 @@ use crate::arch::rope::{Rope, RopeScaling};
 use crate::check::float::FloatModel;
 use crate::engine::{Engine, EngineError, EngineOptions, Predictions, Runtime, Segment};
 use crate::import::{Source, SourceError};
+use crate::machine::instructions::InstructionSet;
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{PackInput, PackedError, PackedModel, TensorSource};
 use crate::tokenizer::{Symbol, Tokenizer, TokenizerError};
@@ -180,9 +181,8 @@ impl Subject {
             rows: &self.rows,
             merges: &[],
         };
-        let kernels =
-            crate::engine::cpu::kernels::KernelSet::choose().map_err(EngineError::from)?;
-        let model = FloatModel::new(&input, &mut *self.tensors, kernels, 0)?;
+        let instructions = InstructionSet::choose().map_err(EngineError::from)?;
+        let model = FloatModel::new(&input, &mut *self.tensors, instructions, 0)?;
         let mut stream = model.stream();
         for pass in inputs.chunks(PASS) {
             let logits = model.forward(&mut stream, pass);

@@ -2,15 +2,16 @@
 //! model, a bias on each token ([`OutputBias`]) and what followed where the model was in a like state ([`Recall`]).
 
 use crate::engine::Prediction;
-use crate::engine::cpu::kernels::{self, KernelSet};
 use crate::machine::float_environment::FloatEnvironment;
+use crate::machine::instructions::InstructionSet;
 use crate::packed::PackedModel;
+use crate::predict::kernels::distribution;
 use crate::predict::{OutputBias, Recall, Teacher, TokenFacts};
 
 /// The next token's distribution, token after token of a frame.
 #[derive(Clone)]
 pub struct Outlook {
-    kernels: KernelSet,
+    instructions: InstructionSet,
     /// Only where experts are.
     lessons: Option<Lessons>,
     /// Prefix sums of the weights of the model, bias included, and of those that are coded with.
@@ -40,17 +41,17 @@ impl Outlook {
     /// Nothing is known yet. With `experts`, the file teaches.
     pub fn new(model: &PackedModel, experts: bool) -> Outlook {
         let config = model.config();
-        let kernels = KernelSet::choose().unwrap_or(KernelSet::REFERENCE);
+        let instructions = InstructionSet::choose().unwrap_or(InstructionSet::PORTABLE);
         let sums = vec![0; config.vocab + 1];
         Outlook {
             lessons: experts.then(|| Lessons {
-                recall: Recall::new(kernels, config.hidden, config.inputs),
+                recall: Recall::new(instructions, config.hidden, config.inputs),
                 own: vec![Own {
                     bias: OutputBias::new(config.vocab),
                     last: 0,
                 }],
             }),
-            kernels,
+            instructions,
             mixed: if experts { sums.clone() } else { Vec::new() },
             model: sums,
         }
@@ -77,7 +78,7 @@ impl Outlook {
     pub fn look(&mut self, stream: usize, prediction: Prediction<'_>) {
         let _environment = FloatEnvironment::enter();
         let bias = (self.lessons.as_ref()).map(|lessons| lessons.own[stream].bias.values());
-        kernels::distribution(self.kernels, prediction.logits, bias, &mut self.model);
+        distribution(self.instructions, prediction.logits, bias, &mut self.model);
         if let Some(Lessons { recall, own }) = &mut self.lessons {
             recall.mix(
                 own[stream].last,

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::cpu::kernels::KernelError;
+use crate::machine::instructions::InstructionError;
 use crate::packed::{PackedError, PackedModel};
 
 /// Tokens by which a state can be set back: it keeps what they displaced.
@@ -24,7 +24,7 @@ pub enum EngineError {
     Model(#[from] PackedError),
     /// The instruction set asked for cannot be had.
     #[error(transparent)]
-    Kernels(#[from] KernelError),
+    Instructions(#[from] InstructionError),
     /// The system gives no thread.
     #[error("no thread to run the model: {0}")]
     Thread(#[source] std::io::Error),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::cpu::kernels::{KernelSet, distribution};
 use super::reference::{self, Output, Reference};
 use super::*;
 use crate::arch::config::{Config, tests::tiny};
+use crate::machine::instructions::InstructionSet;
 use crate::packed::{PackedModel, random};
+use crate::predict::kernels::distribution;
 
 /// Models of every shape that the engine has a case for.
 fn config() -> impl Strategy<Value = Config> {
@@ -43,9 +44,9 @@ fn packed(config: &Config) -> Arc<PackedModel> {
     Arc::new(PackedModel::from_bytes(&random::model(config)).unwrap())
 }
 
-fn engine(model: &Arc<PackedModel>, kernels: KernelSet, threads: usize) -> Engine {
+fn engine(model: &Arc<PackedModel>, instructions: InstructionSet, threads: usize) -> Engine {
     let options = EngineOptions {
-        kernels: Some(kernels),
+        instructions: Some(instructions),
         threads,
     };
     Engine::new(Arc::clone(model), options).unwrap()
@@ -121,10 +122,10 @@ proptest! {
         let model = packed(&config);
         let tokens = tokens(&config, len, seed);
         let reference = expected(&Reference::new(&model).unwrap(), &tokens);
-        for kernels in KernelSet::available() {
-            let engine = engine(&model, kernels, threads);
+        for instructions in InstructionSet::available() {
+            let engine = engine(&model, instructions, threads);
             let found = feed_in_chunks(&engine, &tokens, &chunks);
-            prop_assert_eq!(difference(&reference, &found), None, "{} {:?}", kernels.name(), config);
+            prop_assert_eq!(difference(&reference, &found), None, "{} {:?}", instructions.name(), config);
         }
     }
 
@@ -136,7 +137,7 @@ proptest! {
     ) {
         let model = packed(&config);
         let reference = Reference::new(&model).unwrap();
-        let engine = engine(&model, KernelSet::choose().unwrap(), 2);
+        let engine = engine(&model, InstructionSet::choose().unwrap(), 2);
         let streams: Vec<Vec<u32>> = (0u64..)
             .zip(&lens)
             .map(|(seed, len)| tokens(&config, *len, seed))
@@ -176,7 +177,7 @@ proptest! {
     ) {
         let model = packed(&config);
         let reference = Reference::new(&model).unwrap();
-        let engine = engine(&model, KernelSet::choose().unwrap(), 1);
+        let engine = engine(&model, InstructionSet::choose().unwrap(), 1);
         let (mut state, mut stream) = (engine.new_state().unwrap(), reference.new_stream());
         for (index, (kept, rejected)) in (0u64..).zip(drafts) {
             let fed = tokens(&config, kept + rejected, seed ^ index);
@@ -201,10 +202,10 @@ proptest! {
         let biases = &biases[..logits.len()];
         let zeros = vec![0; logits.len()];
         let want = reference::distribution(logits, if is_biased { biases } else { &zeros });
-        for kernels in KernelSet::available() {
+        for instructions in InstructionSet::available() {
             let mut found = vec![0; logits.len() + 1];
-            distribution(kernels, logits, is_biased.then_some(biases), &mut found);
-            prop_assert_eq!(&want, &found, "{}", kernels.name());
+            distribution(instructions, logits, is_biased.then_some(biases), &mut found);
+            prop_assert_eq!(&want, &found, "{}", instructions.name());
         }
     }
 }
@@ -214,7 +215,7 @@ fn a_fork_and_its_origin_go_their_own_ways() {
     let config = tiny();
     let model = packed(&config);
     let reference = Reference::new(&model).unwrap();
-    let engine = engine(&model, KernelSet::choose().unwrap(), 1);
+    let engine = engine(&model, InstructionSet::choose().unwrap(), 1);
     let (head, left, right) = (
         tokens(&config, 70, 1),
         tokens(&config, 50, 2),
@@ -234,7 +235,7 @@ fn a_fork_and_its_origin_go_their_own_ways() {
 fn a_reset_state_is_a_new_one() {
     let config = tiny();
     let model = packed(&config);
-    let engine = engine(&model, KernelSet::choose().unwrap(), 1);
+    let engine = engine(&model, InstructionSet::choose().unwrap(), 1);
     let text = tokens(&config, 60, 3);
     let want = expected(&Reference::new(&model).unwrap(), &text);
     let mut state = engine.new_state().unwrap();
@@ -249,9 +250,9 @@ fn a_window_cut_is_that_of_a_model_with_a_shorter_one() {
     let window = |window| Config { window, ..tiny() };
     let (long, short) = (packed(&window(96)), packed(&window(20)));
     let tokens = tokens(&window(96), 200, 5);
-    let kernels = KernelSet::choose().unwrap();
-    let want = feed_in_chunks(&engine(&short, kernels, 1), &tokens, &[64]);
-    let cut = engine(&long, kernels, 1).with_window(20);
+    let instructions = InstructionSet::choose().unwrap();
+    let want = feed_in_chunks(&engine(&short, instructions, 1), &tokens, &[64]);
+    let cut = engine(&long, instructions, 1).with_window(20);
     assert_eq!(
         difference(&want, &feed_in_chunks(&cut, &tokens, &[64])),
         None
@@ -261,7 +262,7 @@ fn a_window_cut_is_that_of_a_model_with_a_shorter_one() {
         difference(&want, &feed_in_chunks(&cut, &tokens, &[1])),
         None
     );
-    let whole = feed_in_chunks(&engine(&long, kernels, 1), &tokens, &[64]);
+    let whole = feed_in_chunks(&engine(&long, instructions, 1), &tokens, &[64]);
     assert!(difference(&want, &whole).is_some());
 }
 
@@ -269,7 +270,7 @@ fn a_window_cut_is_that_of_a_model_with_a_shorter_one() {
 #[should_panic(expected = "are gone")]
 fn keys_that_were_overwritten_cannot_be_asked_for() {
     let config = tiny();
-    let engine = engine(&packed(&config), KernelSet::REFERENCE, 1);
+    let engine = engine(&packed(&config), InstructionSet::PORTABLE, 1);
     let mut state = engine.new_state().unwrap();
     feed(&engine, &mut *state, &tokens(&config, 200, 4));
     state.truncate(40);

@@ -6,7 +6,8 @@
 use super::counter::Counter;
 use super::logistic::{squash, stretch};
 use super::mixer::{Mixer, Rate, Set};
-use crate::predict::kernels::mixer::{LANES, MixerKernel};
+use crate::machine::instructions::InstructionSet;
+use crate::predict::kernels::mixer::LANES;
 
 /// Contexts of an event.
 pub const CONTEXTS: usize = 6;
@@ -47,7 +48,7 @@ pub struct EventExperts {
 }
 
 impl EventExperts {
-    pub fn new(kernel: MixerKernel) -> EventExperts {
+    pub fn new(instructions: InstructionSet) -> EventExperts {
         let sets = [64, 64, 1].map(|contexts| Set { contexts, pace: 1 });
         // The opinion counts until the counters have shown their worth.
         let mut initial = [0; LANES];
@@ -56,7 +57,7 @@ impl EventExperts {
             counters: vec![Counter::new(1 << 21, 0); CONTEXTS * COUNTERS],
             selected: [0; CONTEXTS],
             inputs: [0; LANES],
-            mixer: Mixer::new(kernel, &initial, &sets, 1, RATES),
+            mixer: Mixer::new(instructions, &initial, &sets, 1, RATES),
         }
     }
 

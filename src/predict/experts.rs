@@ -12,7 +12,8 @@ use super::mixer::{Mixer, Rate, Set};
 use super::pixels::{self, Pixels};
 use super::predictor::{Event, Settings, TokenFacts};
 use super::record::Record;
-use crate::predict::kernels::mixer::{LANES, MixerKernel};
+use crate::machine::instructions::InstructionSet;
+use crate::predict::kernels::mixer::LANES;
 use std::ops::Range;
 
 /// Match models: their minimum lengths, and where they look.
@@ -127,7 +128,7 @@ struct Token {
 }
 
 impl Experts {
-    pub fn new(kernel: MixerKernel, settings: Settings) -> Experts {
+    pub fn new(instructions: InstructionSet, settings: Settings) -> Experts {
         // Bytes of the table, bytes of history, slots of each match model, as powers of two.
         let (table_bits, history_bits, match_bits) = if settings.with_model {
             (25, 22, 18)
@@ -153,7 +154,7 @@ impl Experts {
             inputs: [0; INPUTS],
             silenced: 0..0,
             mixer: Mixer::new(
-                kernel,
+                instructions,
                 &initial,
                 &SETS.map(|contexts| Set { contexts, pace: 1 }),
                 256,
@@ -171,7 +172,7 @@ impl Experts {
                 ],
             ),
             referee: Mixer::new(
-                kernel,
+                instructions,
                 &referee,
                 &referee_sets,
                 16,
@@ -191,8 +192,8 @@ impl Experts {
             verdict: [0; LANES],
             with_opinion: false,
             apms: [Apm::new(1 << 16, 255), Apm::new(1 << 16, 255)],
-            ends: EventExperts::new(kernel),
-            escapes: EventExperts::new(kernel),
+            ends: EventExperts::new(instructions),
+            escapes: EventExperts::new(instructions),
             event: Event::Bit,
             partial: 1,
             tokens: Tokens::default(),

@@ -9,7 +9,8 @@ use super::logistic::{LOGIT_MAX, squash, stretch};
 use super::match_model::{MatchModel, Scope};
 use super::mixer::{Mixer, Rate, Set};
 use super::predictor::Event;
-use crate::predict::kernels::mixer::{LANES, MixerKernel};
+use crate::machine::instructions::InstructionSet;
+use crate::predict::kernels::mixer::LANES;
 
 /// Orders 1 to 4 and 6, and the word.
 const CONTEXTS: usize = 6;
@@ -48,7 +49,7 @@ pub struct Light {
 }
 
 impl Light {
-    pub fn new(kernel: MixerKernel) -> Light {
+    pub fn new(instructions: InstructionSet) -> Light {
         let mut initial = [0; INPUTS];
         initial[..ACTIVE].fill((5 << 18) / ACTIVE as i32);
         let rates = [(300, 1700), (100, 1000)].map(|(floor, extra)| Rate {
@@ -65,7 +66,7 @@ impl Light {
             events: [Counter::new(1 << 21, 0); 2],
             event: Event::Bit,
             inputs: [0; INPUTS],
-            mixer: Mixer::new(kernel, &initial, &sets, 256, rates),
+            mixer: Mixer::new(instructions, &initial, &sets, 256, rates),
             apm: Apm::new(1 << 16, 255),
             word: 0,
             partial: 1,

@@ -5,7 +5,8 @@
 //! the gradient of its own coding cost, fast at first and slower as it settles.
 
 use super::logistic::{LOGIT_MAX, squash};
-use crate::predict::kernels::mixer::{LANES, MixerKernel};
+use crate::machine::instructions::InstructionSet;
+use crate::predict::kernels::mixer::{LANES, dot, train};
 
 /// A sum of the first layer, in 1/4096 nat, as an input of the second, in 1/256 nat.
 fn as_input(sum: i32) -> i32 {
@@ -82,7 +83,7 @@ impl Layer {
 /// The two layers.
 #[derive(Clone)]
 pub struct Mixer {
-    kernel: MixerKernel,
+    instructions: InstructionSet,
     first: Layer,
     /// Where each set's vectors begin.
     sets: Vec<usize>,
@@ -101,7 +102,7 @@ impl Mixer {
     /// `first` are the weights (20 bits) that all vectors of the first layer start with, `sets` gives each set's
     /// number of contexts.
     pub fn new(
-        kernel: MixerKernel,
+        instructions: InstructionSet,
         first: &[i32],
         sets: &[Set],
         second_contexts: usize,
@@ -116,7 +117,7 @@ impl Mixer {
         let second_size = sets.len().next_multiple_of(LANES);
         let second = vec![(1 << 20) / sets.len() as i32; second_size];
         Mixer {
-            kernel,
+            instructions,
             first: Layer::new(first, vectors, rates[0]),
             selected: vec![0; sets.len()],
             offsets: vec![0; sets.len()],
@@ -143,14 +144,20 @@ impl Mixer {
             self.selected[set] = self.sets[set] + context;
             self.offsets[set] = self.selected[set] * self.first.inputs;
         }
-        self.kernel
-            .dot(inputs, &self.first.weights, &self.offsets, &mut self.sums);
+        dot(
+            self.instructions,
+            inputs,
+            &self.first.weights,
+            &self.offsets,
+            &mut self.sums,
+        );
         for (input, &sum) in self.second_inputs.iter_mut().zip(&self.sums) {
             *input = as_input(sum >> 8);
         }
         self.second_selected = [second_context * self.second.inputs];
         let mut sum = [0];
-        self.kernel.dot(
+        dot(
+            self.instructions,
             &self.second_inputs,
             &self.second.weights,
             &self.second_selected,
@@ -167,11 +174,17 @@ impl Mixer {
             let p = squash(self.second_inputs[set] * 16);
             self.steps[set] = self.first.step(self.selected[set], self.paces[set], p, bit);
         }
-        self.kernel
-            .train(inputs, &mut self.first.weights, &self.offsets, &self.steps);
+        train(
+            self.instructions,
+            inputs,
+            &mut self.first.weights,
+            &self.offsets,
+            &self.steps,
+        );
         let vector = self.second_selected[0] / self.second.inputs;
         let step = self.second.step(vector, 1, self.probability, bit);
-        self.kernel.train(
+        train(
+            self.instructions,
             &self.second_inputs,
             &mut self.second.weights,
             &self.second_selected,

@@ -4,7 +4,7 @@ use super::experts::{self, Experts, Place};
 use super::light::Light;
 use super::logistic::PROBABILITY_BITS;
 use super::plain::Plain;
-use crate::predict::kernels::mixer::MixerKernel;
+use crate::machine::instructions::InstructionSet;
 
 /// What the next binary decision is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +63,12 @@ enum Kind {
 impl Predictor {
     /// A predictor that has seen nothing.
     pub fn new(settings: Settings) -> Predictor {
-        Predictor::with_kernel(settings, MixerKernel::detect())
+        let fastest = InstructionSet::available().pop();
+        Predictor::with_instructions(settings, fastest.unwrap_or(InstructionSet::PORTABLE))
     }
 
-    /// The same with the mixer's loops compiled for a given instruction set: it changes no probability.
-    pub fn with_kernel(settings: Settings, kernel: MixerKernel) -> Predictor {
+    /// The same in code compiled for a given instruction set: it changes no probability.
+    pub fn with_instructions(settings: Settings, instructions: InstructionSet) -> Predictor {
         Predictor {
             kind: match settings {
                 Settings { experts: false, .. } => Kind::Plain(Plain::new()),
@@ -75,8 +76,8 @@ impl Predictor {
                     preset: Preset::Light,
                     with_model: false,
                     ..
-                } => Kind::Light(Box::new(Light::new(kernel))),
-                _ => Kind::Mixed(Box::new(Experts::new(kernel, settings))),
+                } => Kind::Light(Box::new(Light::new(instructions))),
+                _ => Kind::Mixed(Box::new(Experts::new(instructions, settings))),
             },
         }
     }
@@ -214,12 +215,12 @@ mod tests {
     }
 
     /// A run of decisions as a codec with a model makes them, with a made-up model.
-    fn probabilities(kernel: MixerKernel, seed: u64) -> Vec<u32> {
+    fn probabilities(instructions: InstructionSet, seed: u64) -> Vec<u32> {
         let settings = Settings {
             with_model: true,
             ..ALONE
         };
-        let mut predictor = Predictor::with_kernel(settings, kernel);
+        let mut predictor = Predictor::with_instructions(settings, instructions);
         let mut random = seed;
         let mut next = move || {
             random = random
@@ -258,13 +259,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_calls_give_the_same_probabilities_on_every_kernel() {
-        let expected = probabilities(MixerKernel::Baseline, 7);
+    fn the_same_calls_give_the_same_probabilities_with_every_instruction_set() {
+        let expected = probabilities(InstructionSet::PORTABLE, 7);
         assert!(expected.iter().all(|p| (1..1 << 24).contains(p)));
-        for kernel in MixerKernel::available() {
-            assert!(probabilities(kernel, 7) == expected, "{kernel:?}");
+        for instructions in InstructionSet::available() {
+            let found = probabilities(instructions, 7);
+            assert!(found == expected, "{}", instructions.name());
         }
-        assert!(probabilities(MixerKernel::Baseline, 8) != expected);
+        assert!(probabilities(InstructionSet::PORTABLE, 8) != expected);
     }
 
     #[test]

@@ -7,8 +7,9 @@
 //! trusted is learned for each kind of situation by expectation maximisation: a step towards the part that it had in the
 //! probability of the token that came. In integers alone.
 
-use crate::engine::cpu::kernels::KernelSet;
+use crate::machine::instructions::InstructionSet;
 use crate::machine::prefetch::prefetch_range;
+use crate::predict::kernels::dots;
 
 /// Most earlier states that are compared with the present one: the latest.
 const COMPARED: usize = 128;
@@ -35,7 +36,7 @@ const LIKENESSES: usize = 32;
 /// States, what followed them, and how far to trust that.
 #[derive(Clone)]
 pub struct Recall {
-    kernels: KernelSet,
+    instructions: InstructionSet,
     /// Numbers in a state.
     width: usize,
     /// States kept; a power of two.
@@ -87,9 +88,9 @@ struct Present {
 
 impl Recall {
     /// Nothing seen, of a model whose states have `width` numbers, and with `rows` input rows.
-    pub fn new(kernels: KernelSet, width: usize, rows: usize) -> Recall {
+    pub fn new(instructions: InstructionSet, width: usize, rows: usize) -> Recall {
         Recall {
-            kernels,
+            instructions,
             width,
             capacity: capacity(width),
             seen: 0,
@@ -113,7 +114,7 @@ impl Recall {
         present.state.clear();
         present.state.extend_from_slice(state);
         let mut square = [0];
-        (self.kernels).dots(state, state, &[0], &mut square);
+        dots(self.instructions, state, state, &[0], &mut square);
         present.scale = scale(square[0]);
         present.last = last;
         self.find();
@@ -153,7 +154,13 @@ impl Recall {
         let present = &mut self.present;
         let (chosen, cosines) = (&present.chosen, &mut present.cosines);
         cosines.resize(chosen.len(), 0);
-        (self.kernels).dots(&present.state, &self.states, chosen, cosines);
+        dots(
+            self.instructions,
+            &present.state,
+            &self.states,
+            chosen,
+            cosines,
+        );
         for (product, &at) in cosines.iter_mut().zip(chosen) {
             let scale = u64::from(self.kept[at as usize].scale) * u64::from(present.scale);
             *product = ((i64::from(*product) * scale as i64) >> 32) as i32;
@@ -313,7 +320,7 @@ mod tests {
 
     #[test]
     fn what_followed_a_like_state_is_expected_again() {
-        let mut recall = Recall::new(KernelSet::REFERENCE, WIDTH, ROWS);
+        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS);
         assert_eq!(mixed(&mut recall, 1, &state(50)), EVEN);
         recall.learn(&EVEN, 3);
         let sums = mixed(&mut recall, 1, &state(51));
@@ -331,7 +338,7 @@ mod tests {
 
     #[test]
     fn trust_follows_what_comes_and_is_bounded() {
-        let mut recall = Recall::new(KernelSet::REFERENCE, WIDTH, ROWS);
+        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS);
         let share = |sums: &[u64]| weight(sums, 3) as f64 / sums[ROWS] as f64;
         let mut after = |row: u32| {
             for _ in 0..2000 {
@@ -342,7 +349,7 @@ mod tests {
         };
         assert!(share(&after(3)) > 0.95);
         let model: [u64; ROWS + 1] = [0, 1, 2, 3, 4, 1 << 24];
-        let mut doubted = Recall::new(KernelSet::REFERENCE, WIDTH, ROWS);
+        let mut doubted = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS);
         for turn in 0..2000 {
             let mut sums = [0; ROWS + 1];
             doubted.mix(1, &state(50), &model, &mut sums);
@@ -358,7 +365,7 @@ mod tests {
 
     #[test]
     fn the_oldest_gives_way() {
-        let mut recall = Recall::new(KernelSet::REFERENCE, WIDTH, ROWS);
+        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS);
         recall.capacity = 4;
         for turn in 0..11u32 {
             mixed(&mut recall, turn % 3, &state(turn as i8));
@@ -408,7 +415,7 @@ mod tests {
             tokens in vec((0..ROWS as u32, vec(-127i8..=127, WIDTH), vec(1u64..=1 << 40, ROWS)), 1..60),
             flat in any::<bool>(),
         ) {
-            let mut recall = Recall::new(KernelSet::REFERENCE, WIDTH, ROWS);
+            let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS);
             let mut last = 0;
             for (row, state, weights) in tokens {
                 let state = if flat { vec![0; WIDTH] } else { state };

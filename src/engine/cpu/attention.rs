@@ -5,7 +5,7 @@
 
 use super::cache::{Cache, Plane};
 use crate::engine::cpu::kernels::reference::MASKED;
-use crate::engine::cpu::kernels::{KernelSet, LANES, Product, Rows, Values};
+use crate::engine::cpu::kernels::{Kernels, LANES, Product, Rows, Values};
 use crate::machine::prefetch::prefetch_range;
 use crate::numerics::LOG2_E;
 
@@ -82,7 +82,7 @@ pub(super) struct Task<'a> {
 impl Task<'_> {
     pub(super) fn run(
         &mut self,
-        kernels: KernelSet,
+        kernels: Kernels,
         angles: &Angles,
         sink_angles: &Angles,
         scratch: &mut Scratch,
@@ -207,7 +207,7 @@ impl Task<'_> {
     /// Rotates and quantises every query; its scale takes in 1/sqrt(head_dim) and the change to base 2.
     fn quantize_queries(
         &self,
-        kernels: KernelSet,
+        kernels: Kernels,
         angles: &Angles,
         rotated: &mut Vec<f32>,
         out: &mut Rows,

@@ -8,8 +8,8 @@
 use std::any::Any;
 use std::ops::Range;
 
+use super::kernels::{Kernels, LANES};
 use crate::arch::config::Config;
-use crate::engine::cpu::kernels::{KernelSet, LANES};
 use crate::engine::runtime::{EngineError, SLACK, State};
 
 /// Keys and values of one stream, for every layer.
@@ -104,7 +104,7 @@ impl Plane {
     /// Stores the rotated key and the value of one position. `levels` is scratch.
     pub(super) fn put(
         &mut self,
-        kernels: KernelSet,
+        kernels: Kernels,
         position: u64,
         sinks: usize,
         key: &[f32],

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::attention::{Angles, Scratch, Task};
 use super::cache::Cache;
-use super::kernels::{KernelSet, LANES, Product, Rows};
+use super::kernels::{Kernels, LANES, Product, Rows};
 use crate::engine::runtime::{EngineError, Helper, Predictions, Runtime, SLACK, Segment, State};
 use crate::machine::float_environment::FloatEnvironment;
+use crate::machine::instructions::InstructionSet;
 use crate::machine::pool::{self, Pool};
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{Matrix, PackedError, PackedModel, Place};
@@ -26,8 +27,8 @@ const ROW_COST_FROM_CACHE: f32 = 0.6;
 /// How to run; no option changes a bit of the result.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EngineOptions {
-    /// Kernel set; by default the one that `LLMZIP_KERNELS` names, or the fastest.
-    pub kernels: Option<KernelSet>,
+    /// Instructions to run with; by default those that `LLMZIP_KERNELS` names, or the fastest.
+    pub instructions: Option<InstructionSet>,
     /// Threads; 0 for as many as there are processors.
     pub threads: usize,
 }
@@ -36,7 +37,7 @@ pub struct EngineOptions {
 #[derive(Debug)]
 pub struct Engine {
     model: Arc<PackedModel>,
-    kernels: KernelSet,
+    kernels: Kernels,
     pool: Pool,
     weights: Weights,
     /// Positions that attention sees; the model's own but for measurements.
@@ -217,11 +218,11 @@ impl Engine {
     /// Prepares `model` to run.
     ///
     /// # Errors
-    /// If the model lacks a tensor or the kernel set cannot be had.
+    /// If the model lacks a tensor or the instruction set cannot be had.
     pub fn new(model: Arc<PackedModel>, options: EngineOptions) -> Result<Engine, EngineError> {
-        let kernels = match options.kernels {
-            Some(kernels) => kernels,
-            None => KernelSet::choose()?,
+        let instructions = match options.instructions {
+            Some(instructions) => instructions,
+            None => InstructionSet::choose()?,
         };
         let threads = match options.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -231,16 +232,16 @@ impl Engine {
         Ok(Engine {
             window: model.config().window,
             model,
-            kernels,
+            kernels: Kernels::new(instructions),
             pool: Pool::new(threads),
             weights,
             idle: Mutex::default(),
         })
     }
 
-    /// The kernel set in use.
-    pub fn kernels(&self) -> KernelSet {
-        self.kernels
+    /// The instructions in use.
+    pub fn instructions(&self) -> InstructionSet {
+        self.kernels.instructions()
     }
 
     /// Whether weights, keys and values are too many for the processor's caches.

@@ -4,84 +4,30 @@
 //! of summation cannot matter; in practice they stay far from the edge. The body is one piece of safe code,
 //! compiled once more for each instruction set that makes it faster: every version computes the same integers.
 
+use crate::machine::instructions::compile_for_each;
+
 /// Inputs are padded to a multiple of this many.
 pub const LANES: usize = 16;
 
-/// The instruction set the mixer's loops are compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MixerKernel {
-    /// What every machine of the architecture has.
-    Baseline,
-    /// 256-bit integers.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// 512-bit integers.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl MixerKernel {
-    /// The fastest that this machine has.
-    pub fn detect() -> MixerKernel {
-        *Self::available()
-            .last()
-            .expect("the baseline is always there")
-    }
-
-    /// All that this machine has, slowest first.
-    pub fn available() -> Vec<MixerKernel> {
-        #[allow(unused_mut)]
-        let mut found = vec![MixerKernel::Baseline];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if std::arch::is_x86_feature_detected!("avx2") {
-                found.push(MixerKernel::Avx2);
-            }
-            if std::arch::is_x86_feature_detected!("avx512f") {
-                found.push(MixerKernel::Avx512);
-            }
-        }
-        found
-    }
-
+compile_for_each! {
     /// For each `offsets[s]`: the sum over `i` of `inputs[i] * (weights[offsets[s] + i] >> 8)`, wrapping.
     ///
     /// # Panics
     /// If the number of inputs is no multiple of [`LANES`] or an offset leaves no room for them.
-    pub fn dot(self, inputs: &[i32], weights: &[i32], offsets: &[usize], sums: &mut [i32]) {
-        match self {
-            MixerKernel::Baseline => dot(inputs, weights, offsets, sums),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: `available` found the feature; the function is safe code otherwise.
-            MixerKernel::Avx2 => unsafe { dot_avx2(inputs, weights, offsets, sums) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            MixerKernel::Avx512 => unsafe { dot_avx512(inputs, weights, offsets, sums) },
-        }
-    }
+    pub fn dot(inputs: &[i32], weights: &[i32], offsets: &[usize], sums: &mut [i32]) = dot_body;
 
     /// For each `s`: `weights[offsets[s] + i] += (inputs[i] * steps[s] + 2^11) >> 12`, wrapping.
     ///
     /// # Panics
-    /// As [`dot`](Self::dot).
-    pub fn train(self, inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) {
-        match self {
-            MixerKernel::Baseline => train(inputs, weights, offsets, steps),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: `available` found the feature; the function is safe code otherwise.
-            MixerKernel::Avx2 => unsafe { train_avx2(inputs, weights, offsets, steps) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            MixerKernel::Avx512 => unsafe { train_avx512(inputs, weights, offsets, steps) },
-        }
-    }
+    /// As [`dot`].
+    pub fn train(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) = train_body;
 }
 
 /// Sizes that mixers have: of known length the loops unroll and keep their sums in registers.
 const SIZES: [usize; 2] = [LANES, 4 * LANES];
 
 #[inline(always)]
-fn dot(inputs: &[i32], weights: &[i32], offsets: &[usize], sums: &mut [i32]) {
+fn dot_body(inputs: &[i32], weights: &[i32], offsets: &[usize], sums: &mut [i32]) {
     assert!(inputs.len().is_multiple_of(LANES));
     if let Ok(inputs) = inputs.try_into() {
         dot_sized::<{ SIZES[0] }>(inputs, weights, offsets, sums);
@@ -113,7 +59,7 @@ fn product(inputs: &[i32], weights: &[i32]) -> i32 {
 }
 
 #[inline(always)]
-fn train(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) {
+fn train_body(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) {
     assert!(inputs.len().is_multiple_of(LANES));
     if let Ok(inputs) = inputs.try_into() {
         train_sized::<{ SIZES[0] }>(inputs, weights, offsets, steps);
@@ -146,51 +92,28 @@ fn descend(inputs: &[i32], weights: &mut [i32], step: i32) {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn dot_avx2(inputs: &[i32], weights: &[i32], offsets: &[usize], sums: &mut [i32]) {
-    dot(inputs, weights, offsets, sums);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn train_avx2(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) {
-    train(inputs, weights, offsets, steps);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2")]
-fn dot_avx512(inputs: &[i32], weights: &[i32], offsets: &[usize], sums: &mut [i32]) {
-    dot(inputs, weights, offsets, sums);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2")]
-fn train_avx512(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) {
-    train(inputs, weights, offsets, steps);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::instructions::InstructionSet;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
-        fn every_kernel_equals_the_baseline(
+        fn every_instruction_set_gives_the_same(
             inputs in prop::collection::vec(-4095i32..=4095, 3 * LANES),
             weights in prop::collection::vec(any::<i32>(), 5 * LANES),
             steps in prop::collection::vec(prop_oneof![Just(0), any::<i32>()], 3),
         ) {
             let offsets = [0, 17, 2 * LANES];
             let mut expected = ([0; 3], weights.clone());
-            MixerKernel::Baseline.dot(&inputs, &weights, &offsets, &mut expected.0);
-            MixerKernel::Baseline.train(&inputs, &mut expected.1, &offsets, &steps);
-            for kernel in MixerKernel::available() {
+            dot(InstructionSet::PORTABLE, &inputs, &weights, &offsets, &mut expected.0);
+            train(InstructionSet::PORTABLE, &inputs, &mut expected.1, &offsets, &steps);
+            for instructions in InstructionSet::available() {
                 let mut found = ([0; 3], weights.clone());
-                kernel.dot(&inputs, &weights, &offsets, &mut found.0);
-                kernel.train(&inputs, &mut found.1, &offsets, &steps);
-                prop_assert_eq!(&found, &expected, "{:?}", kernel);
+                dot(instructions, &inputs, &weights, &offsets, &mut found.0);
+                train(instructions, &inputs, &mut found.1, &offsets, &steps);
+                prop_assert_eq!(&found, &expected, "{}", instructions.name());
             }
         }
     }
@@ -200,7 +123,7 @@ mod tests {
         let inputs: Vec<i32> = (0..LANES as i32).map(|i| i - 5).collect();
         let weights: Vec<i32> = (0..LANES as i32).map(|i| (i * i) << 8).collect();
         let mut sums = [0];
-        MixerKernel::Baseline.dot(&inputs, &weights, &[0], &mut sums);
+        dot(InstructionSet::PORTABLE, &inputs, &weights, &[0], &mut sums);
         let expected: i32 = (0..LANES as i32).map(|i| (i - 5) * i * i).sum();
         assert_eq!(sums[0], expected);
     }

@@ -8,10 +8,8 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, instantiate, shares};
+use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, shares};
 use crate::machine::prefetch::{prefetch, prefetch_range};
-
-instantiate!("avx2,sse4.1");
 
 /// Rows multiplied with one tile at a time.
 const ROWS: usize = 4;

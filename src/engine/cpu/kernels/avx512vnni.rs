@@ -11,9 +11,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, instantiate, shares};
-
-instantiate!("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,sse4.1");
+use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, shares};
 
 /// Rows multiplied with two tiles at a time: 24 of the 32 registers are accumulators.
 const ROWS: usize = 6;

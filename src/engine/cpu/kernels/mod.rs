@@ -1,7 +1,7 @@
 //! Integer products and fixed-order float operations: a reference and one file an instruction set that equals it.
 //!
-//! [`reference`] defines the results. The sets for AVX2, AVX-512 VNNI and NEON with dot products are chosen at run time
-//! and give the same bits; `LLMZIP_KERNELS` forces one. This module checks every size, so that the kernels may trust
+//! [`reference`] defines the results. The code for AVX2, AVX-512 VNNI and NEON with dot products is chosen by an
+//! [`InstructionSet`] and gives the same bits. This module checks every size, so that the kernels may trust
 //! what they are given; it knows slices, and nothing of transformers.
 
 mod float;
@@ -19,6 +19,7 @@ mod tests;
 use std::ops::Range;
 
 use crate::arch::config::{GROUP, TILE};
+use crate::machine::instructions::{Family, InstructionSet, compile_for_each};
 use crate::machine::pool::{Pool, Raw};
 use crate::packed::Matrix;
 
@@ -30,89 +31,54 @@ const LINES_PER_GROUP: usize = GROUP / 4;
 /// Bytes of one line of a tile.
 const LINE: usize = LANES * 4;
 
-/// A set of kernels that this processor can run.
+/// The operations of the engine, in code compiled for one instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KernelSet(Set);
+pub struct Kernels(InstructionSet);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Set {
-    Reference,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512Vnni,
-    #[cfg(target_arch = "aarch64")]
-    NeonDot,
+// The operations that every instruction set compiles from the reference's safe code.
+compile_for_each! {
+    fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) = reference::rms_norm;
+    fn quantize(
+        x: &[f32],
+        levels: &mut [i8],
+        scales: &mut [f32],
+        corrections: &mut [i32],
+    ) = reference::quantize;
+    fn quantize_whole(x: &[f32], levels: &mut [i8]) -> f32 = reference::quantize_whole;
+    fn gated(gate: &[f32], up: &[f32], out: &mut [f32]) = reference::gated;
+    fn add(x: &mut [f32], y: &[f32]) = reference::add;
+    fn rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) = reference::rotate;
+    fn softmax(
+        scores: &mut [f32],
+        value_scales: &[f32],
+        top: f32,
+        high: &mut [u8],
+        low: &mut [u8],
+    ) -> f32 = reference::softmax;
+    fn scale_sums(sums: &[i32], factor: f32, out: &mut [f32]) = reference::scale_sums;
+    fn logits(x: &[f32], out: &mut [i32]) = reference::logits;
+    fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32]) = float::float_product;
+    fn float_weighted(weights: &[f32], values: &[f32], out: &mut [f32]) = float::float_weighted;
 }
 
-/// A kernel set that cannot be had.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KernelError {
-    /// No set has this name.
-    #[error("unknown kernel set {got:?}, expected one of reference, avx2, avx512, neon")]
-    Unknown {
-        /// The name given.
-        got: String,
-    },
-    /// The set exists, but this processor lacks its instructions.
-    #[error("this processor cannot run the kernel set {got:?}")]
-    Unsupported {
-        /// The name given.
-        got: String,
-    },
-}
-
-/// Calls the same function of whichever module the set names.
+/// Calls the function of this name in the module written for the instruction set.
 macro_rules! dispatch {
-    ($set:expr, $operation:ident ( $($argument:expr),* $(,)? )) => {
-        // SAFETY: a set is only made after its instructions were detected; what the operation itself asks for is
-        // said where it is called.
+    ($kernels:expr, $operation:ident ( $($argument:expr),* $(,)? )) => {
+        // SAFETY: an `InstructionSet` is proof that the processor has the instructions; what the operation itself asks
+        // for is said where it is called.
         unsafe {
-            match $set.0 {
-                Set::Reference => reference::$operation($($argument),*),
+            match $kernels.0.family() {
+                Family::Portable => reference::$operation($($argument),*),
                 #[cfg(target_arch = "x86_64")]
-                Set::Avx2 => avx2::$operation($($argument),*),
+                Family::Avx2 => avx2::$operation($($argument),*),
                 #[cfg(target_arch = "x86_64")]
-                Set::Avx512Vnni => avx512vnni::$operation($($argument),*),
+                Family::Avx512 => avx512vnni::$operation($($argument),*),
                 #[cfg(target_arch = "aarch64")]
-                Set::NeonDot => neon::$operation($($argument),*),
+                Family::Neon => neon::$operation($($argument),*),
             }
         }
     };
 }
-
-/// Compiles the shared operations of the reference for the instructions of one set.
-macro_rules! instantiate {
-    ($features:literal) => {
-        $crate::engine::cpu::kernels::instantiate! { $features;
-            fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]);
-            fn quantize(x: &[f32], levels: &mut [i8], scales: &mut [f32], corrections: &mut [i32]);
-            fn quantize_whole(x: &[f32], levels: &mut [i8]) -> f32;
-            fn gated(gate: &[f32], up: &[f32], out: &mut [f32]);
-            fn add(x: &mut [f32], y: &[f32]);
-            fn rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]);
-            fn softmax(scores: &mut [f32], value_scales: &[f32], top: f32, high: &mut [u8], low: &mut [u8]) -> f32;
-            fn scale_sums(sums: &[i32], factor: f32, out: &mut [f32]);
-            fn logits(x: &[f32], out: &mut [i32]);
-            fn dots(query: &[i8], rows: &[i8], chosen: &[u32], products: &mut [i32]);
-            fn distribution(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut [u64]);
-            fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32]);
-            fn float_weighted(weights: &[f32], values: &[f32], out: &mut [f32]);
-        }
-    };
-    ($features:literal; $(fn $operation:ident($($name:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
-        $(
-            /// The operation of the same name in the reference.
-            #[target_feature(enable = $features)]
-            pub fn $operation($($name: $type),*) $(-> $result)? {
-                $crate::engine::cpu::kernels::reference::$operation($($name),*)
-            }
-        )*
-    };
-}
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-use instantiate;
 
 /// Cuts `count` into as few ranges as there can be of at most `most`, all about as long: 8 by 6 are 4 and 4, not 6 and 2.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -122,78 +88,24 @@ fn shares(count: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     (0..parts).map(move |part| count * part / parts..count * (part + 1) / parts)
 }
 
-impl KernelSet {
-    /// Plain Rust: the definition.
-    pub const REFERENCE: KernelSet = KernelSet(Set::Reference);
+impl Kernels {
+    /// The definition: plain Rust, compiled for what every processor of the architecture has.
+    pub const REFERENCE: Kernels = Kernels(InstructionSet::PORTABLE);
 
-    /// The fastest set of this processor, or the one that the environment variable `LLMZIP_KERNELS` names.
-    ///
-    /// # Errors
-    /// If the variable names a set that does not exist or cannot run here.
-    pub fn choose() -> Result<KernelSet, KernelError> {
-        match std::env::var("LLMZIP_KERNELS") {
-            Ok(name) if !name.is_empty() => Self::named(&name),
-            _ => Ok(Self::available().pop().unwrap_or(Self::REFERENCE)),
-        }
+    /// The operations in code compiled for `instructions`.
+    pub fn new(instructions: InstructionSet) -> Kernels {
+        Kernels(instructions)
     }
 
-    /// The set called `name`: `reference`, `avx2`, `avx512` or `neon`.
-    ///
-    /// # Errors
-    /// If there is no such set or this processor cannot run it.
-    pub fn named(name: &str) -> Result<KernelSet, KernelError> {
-        let found = Self::available().into_iter().find(|set| set.name() == name);
-        found.ok_or_else(|| match name {
-            "avx2" | "avx512" | "neon" => KernelError::Unsupported { got: name.into() },
-            _ => KernelError::Unknown { got: name.into() },
-        })
-    }
-
-    /// Every set that this processor can run, the fastest last.
-    pub fn available() -> Vec<KernelSet> {
-        #[cfg_attr(
-            not(any(target_arch = "x86_64", target_arch = "aarch64")),
-            expect(unused_mut)
-        )]
-        let mut sets = vec![KernelSet::REFERENCE];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") {
-                sets.push(KernelSet(Set::Avx2));
-            }
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vnni")
-            {
-                sets.push(KernelSet(Set::Avx512Vnni));
-            }
-        }
-        #[cfg(target_arch = "aarch64")]
-        if std::arch::is_aarch64_feature_detected!("dotprod") {
-            sets.push(KernelSet(Set::NeonDot));
-        }
-        sets
-    }
-
-    /// The name that `LLMZIP_KERNELS` takes.
-    pub fn name(self) -> &'static str {
-        match self.0 {
-            Set::Reference => "reference",
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512Vnni => "avx512",
-            #[cfg(target_arch = "aarch64")]
-            Set::NeonDot => "neon",
-        }
+    /// The instruction set that the operations are compiled for.
+    pub fn instructions(self) -> InstructionSet {
+        self.0
     }
 
     /// Root-mean-square norm of `x` times `weight`; all of one length.
     pub fn rms_norm(self, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
         assert!(x.len() == weight.len() && x.len() == out.len());
-        dispatch!(self, rms_norm(x, weight, eps, out));
+        rms_norm(self.0, x, weight, eps, out);
     }
 
     /// Quantises `x` in groups of 64. `levels` is at least as long as `x` and shorter than the next group;
@@ -208,41 +120,31 @@ impl KernelSet {
         let groups = x.len().div_ceil(GROUP);
         assert!(levels.len() >= x.len() && levels.len() <= groups * GROUP);
         assert!(scales.len() == groups && corrections.len() == groups);
-        dispatch!(self, quantize(x, levels, scales, corrections));
+        quantize(self.0, x, levels, scales, corrections);
     }
 
     /// Quantises `x` with one scale, which is returned.
     pub fn quantize_whole(self, x: &[f32], levels: &mut [i8]) -> f32 {
         assert!(x.len() == levels.len());
-        dispatch!(self, quantize_whole(x, levels))
-    }
-
-    /// The scalar products of `query` with the `chosen` among `rows`, which lie one behind the other and are as long. No longer
-    /// than 2^16, so that 32 bits hold the sum.
-    ///
-    /// # Panics
-    /// If a chosen row is not there.
-    pub fn dots(self, query: &[i8], rows: &[i8], chosen: &[u32], products: &mut [i32]) {
-        assert!(chosen.len() == products.len());
-        dispatch!(self, dots(query, rows, chosen, products));
+        quantize_whole(self.0, x, levels)
     }
 
     /// `gate * sigmoid(gate) * up`; all of one length.
     pub fn gated(self, gate: &[f32], up: &[f32], out: &mut [f32]) {
         assert!(gate.len() == up.len() && up.len() == out.len());
-        dispatch!(self, gated(gate, up, out));
+        gated(self.0, gate, up, out);
     }
 
     /// `x += y`; both of one length.
     pub fn add(self, x: &mut [f32], y: &[f32]) {
         assert!(x.len() == y.len());
-        dispatch!(self, add(x, y));
+        add(self.0, x, y);
     }
 
     /// Rotary embedding of one head; `cos` and `sin` have one value for each pair (i, i + half).
     pub fn rotate(self, head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) {
         assert!(cos.len() == sin.len() && head.len() == 2 * cos.len() && out.len() == head.len());
-        dispatch!(self, rotate(head, cos, sin, out));
+        rotate(self.0, head, cos, sin, out);
     }
 
     /// Scores of one query to integer weights; see [`reference::softmax`]. All slices have one length, a multiple of
@@ -262,32 +164,32 @@ impl KernelSet {
                 && high.len() == len
                 && low.len() == len
         );
-        dispatch!(self, softmax(scores, value_scales, top, high, low))
+        softmax(self.0, scores, value_scales, top, high, low)
     }
 
     /// `sums * factor`; both of one length.
     pub fn scale_sums(self, sums: &[i32], factor: f32, out: &mut [f32]) {
         assert!(sums.len() == out.len());
-        dispatch!(self, scale_sums(sums, factor, out));
+        scale_sums(self.0, sums, factor, out);
     }
 
     /// Logits in nats to fixed-point log2 units of 2^-16 bit; both of one length.
     pub fn logits(self, x: &[f32], out: &mut [i32]) {
         assert!(x.len() == out.len());
-        dispatch!(self, logits(x, out));
+        logits(self.0, x, out);
     }
 
     /// `out[n][r] = x[r] . w[n]` in f32, rows of `width` values; not exact, see [`crate::check::float`].
     pub fn float_product(self, x: &[f32], w: &[f32], width: usize, out: &mut [f32]) {
         assert!(x.len().is_multiple_of(width) && w.len().is_multiple_of(width));
         assert!(out.len() == x.len() / width * (w.len() / width));
-        dispatch!(self, float_product(x, w, width, out));
+        float_product(self.0, x, w, width, out);
     }
 
     /// `out += sum of weights[j] * values[j]` in f32; not exact, see [`crate::check::float`].
     pub fn float_weighted(self, weights: &[f32], values: &[f32], out: &mut [f32]) {
         assert!(values.len() == weights.len() * out.len());
-        dispatch!(self, float_weighted(weights, values, out));
+        float_weighted(self.0, weights, values, out);
     }
 
     /// One product on this thread: columns of `tiles`, written to `out` from column 0 on.
@@ -362,22 +264,6 @@ impl KernelSet {
     }
 }
 
-/// Logits (and a bias on them, in the same units) to integer weights and their exclusive prefix sums.
-///
-/// `cumulative` has one more entry than `logits`: entry i is the sum of the weights of rows below i. A weight is
-/// `max(1, round(2^24 * 2^((l_i + b_i - max) / 65536)))`. Logits and biases must be within 2^29 on either side.
-pub fn distribution(
-    kernels: KernelSet,
-    logits: &[i32],
-    bias: Option<&[i32]>,
-    cumulative: &mut [u64],
-) {
-    assert!(
-        cumulative.len() == logits.len() + 1 && bias.is_none_or(|bias| bias.len() == logits.len())
-    );
-    dispatch!(kernels, distribution(logits, bias, cumulative));
-}
-
 /// Activation rows, quantised in groups of 64.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
@@ -409,7 +295,7 @@ impl Rows {
     }
 
     /// Quantises `x` into row `row`.
-    pub fn set(&mut self, kernels: KernelSet, row: usize, x: &[f32]) {
+    pub fn set(&mut self, kernels: Kernels, row: usize, x: &[f32]) {
         self.slots().nth(row).expect("row in range").set(kernels, x);
     }
 
@@ -465,7 +351,7 @@ pub struct RowSlot<'a> {
 
 impl RowSlot<'_> {
     /// Quantises `x` into this row.
-    pub fn set(&mut self, kernels: KernelSet, x: &[f32]) {
+    pub fn set(&mut self, kernels: Kernels, x: &[f32]) {
         assert!(x.len() == self.columns);
         let used = self.levels.len().min(self.columns.div_ceil(GROUP) * GROUP);
         kernels.quantize(x, &mut self.levels[..used], self.scales, self.corrections);

@@ -11,9 +11,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 use std::ops::Range;
 
-use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, instantiate, shares};
-
-instantiate!("neon,dotprod");
+use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, shares};
 
 /// Rows multiplied with one tile at a time.
 const ROWS: usize = 4;

@@ -11,7 +11,6 @@
     reason = "lanes of several arrays are walked side by side"
 )]
 
-pub use super::float::{float_product, float_weighted};
 use super::{LANES, LINES_PER_GROUP, Product, Values};
 use crate::arch::config::GROUP;
 use crate::numerics::{self, LOG2_E, TINY};
@@ -184,19 +183,6 @@ pub fn gated(gate: &[f32], up: &[f32], out: &mut [f32]) {
     }
 }
 
-/// The scalar products of `query` with the chosen rows.
-#[inline(always)]
-pub fn dots(query: &[i8], rows: &[i8], chosen: &[u32], products: &mut [i32]) {
-    for (product, &row) in products.iter_mut().zip(chosen) {
-        let row = &rows[row as usize * query.len()..][..query.len()];
-        let terms = query
-            .iter()
-            .zip(row)
-            .map(|(&a, &b)| i32::from(a) * i32::from(b));
-        *product = terms.sum();
-    }
-}
-
 /// `x += y`.
 #[inline(always)]
 pub fn add(x: &mut [f32], y: &[f32]) {
@@ -312,82 +298,5 @@ pub fn logits(x: &[f32], out: &mut [i32]) {
         // SAFETY: not a NaN, which `max` replaces, and within the limit. `as` would also say what becomes of others, and
         // keep the loop from being vectorised.
         *out = unsafe { units.round_ties_even().to_int_unchecked() };
-    }
-}
-
-/// Weight of one output row: `max(1, round(2^24 * 2^(distance / 65536)))` for a distance at most 0.
-#[inline(always)]
-fn weight(distance: i32) -> u32 {
-    let distance = if distance > -(40 << 16) {
-        distance
-    } else {
-        -(40 << 16)
-    };
-    let whole = (distance + 32768) >> 16;
-    let fraction = (distance - (whole << 16)) as f32 * (1.0 / 65536.0);
-    let value = numerics::exp2_parts(fraction, whole + 24).round_ties_even();
-    // SAFETY: a power of 2 between 2^-16 and 2^24. As above.
-    let value: i32 = unsafe { value.to_int_unchecked() };
-    if value > 1 { value as u32 } else { 1 }
-}
-
-/// Logits and their bias to exclusive prefix sums of integer weights.
-#[inline(always)]
-pub fn distribution(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut [u64]) {
-    const NONE: [i32; LANES] = [0; LANES];
-    let (chunks, rest) = logits.as_chunks::<LANES>();
-    match bias {
-        Some(bias) => {
-            let biased = logits
-                .iter()
-                .zip(bias)
-                .map(|(logit, bias)| logit.wrapping_add(*bias));
-            let best = biased.fold(i32::MIN, i32::max);
-            let (biases, bias_rest) = bias.as_chunks::<LANES>();
-            prefix_sums(
-                best,
-                chunks.iter().zip(biases),
-                rest.iter().zip(bias_rest),
-                cumulative,
-            );
-        }
-        None => {
-            let best = logits.iter().copied().fold(i32::MIN, i32::max);
-            let zeros = std::iter::repeat(&NONE);
-            prefix_sums(
-                best,
-                chunks.iter().zip(zeros),
-                rest.iter().zip(&NONE),
-                cumulative,
-            );
-        }
-    }
-}
-
-/// Weights of logits beside their biases, of which `best` is the largest sum: whole chunks, then the rest.
-#[inline(always)]
-fn prefix_sums<'a>(
-    best: i32,
-    chunks: impl Iterator<Item = (&'a [i32; LANES], &'a [i32; LANES])>,
-    rest: impl Iterator<Item = (&'a i32, &'a i32)>,
-    cumulative: &mut [u64],
-) {
-    let mut total = 0u64;
-    cumulative[0] = 0;
-    let (out, out_rest) = cumulative[1..].as_chunks_mut::<LANES>();
-    for ((logits, biases), out) in chunks.zip(out) {
-        let mut weights = [0u32; LANES];
-        for lane in 0..LANES {
-            weights[lane] = weight(logits[lane].wrapping_add(biases[lane]).wrapping_sub(best));
-        }
-        // One addition an element: cheaper than any sum within registers that the compiler finds.
-        for (out, weight) in out.iter_mut().zip(weights) {
-            total += u64::from(weight);
-            *out = total;
-        }
-    }
-    for (out, (logit, bias)) in out_rest.iter_mut().zip(rest) {
-        total += u64::from(weight(logit.wrapping_add(*bias).wrapping_sub(best)));
-        *out = total;
     }
 }

@@ -1,4 +1,4 @@
-//! Every kernel set of this machine equals the reference bit for bit, over shapes, values and extremes.
+//! The kernels of every instruction set of this machine equal the reference bit for bit, over shapes, values and extremes.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -45,10 +45,13 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-fn others() -> Vec<KernelSet> {
-    KernelSet::available()
-        .into_iter()
-        .filter(|set| *set != KernelSet::REFERENCE)
+fn all() -> impl Iterator<Item = Kernels> {
+    InstructionSet::available().into_iter().map(Kernels::new)
+}
+
+fn others() -> Vec<Kernels> {
+    all()
+        .filter(|kernels| *kernels != Kernels::REFERENCE)
         .collect()
 }
 
@@ -94,7 +97,7 @@ fn product_case() -> impl Strategy<Value = ProductCase> {
 }
 
 impl ProductCase {
-    fn rows(&self, kernels: KernelSet) -> Rows {
+    fn rows(&self, kernels: Kernels) -> Rows {
         let mut rows = Rows::default();
         rows.resize(self.x.len(), self.columns, self.pad);
         for (row, x) in self.x.iter().enumerate() {
@@ -103,7 +106,7 @@ impl ProductCase {
         rows
     }
 
-    fn run(&self, kernels: KernelSet, pool: Option<&Pool>) -> Vec<u32> {
+    fn run(&self, kernels: Kernels, pool: Option<&Pool>) -> Vec<u32> {
         let (rows, stride) = (self.rows(kernels), self.tiles * 16 + 16);
         let lines = self.columns.next_multiple_of(self.pad) / 4;
         let product = Product::new(
@@ -129,17 +132,17 @@ proptest! {
 
     #[test]
     fn products_are_equal(case in product_case()) {
-        let want = case.run(KernelSet::REFERENCE, None);
+        let want = case.run(Kernels::REFERENCE, None);
         let pool = Pool::new(3);
         for kernels in others() {
-            prop_assert_eq!(&case.run(kernels, None), &want, "{}", kernels.name());
-            prop_assert_eq!(&case.run(kernels, Some(&pool)), &want, "{} in a pool", kernels.name());
+            prop_assert_eq!(&case.run(kernels, None), &want, "{}", kernels.instructions().name());
+            prop_assert_eq!(&case.run(kernels, Some(&pool)), &want, "{} in a pool", kernels.instructions().name());
         }
     }
 
     #[test]
     fn logits_are_the_product_in_fixed_point(case in product_case()) {
-        let (kernels, columns) = (KernelSet::REFERENCE, case.tiles * 16);
+        let (kernels, columns) = (Kernels::REFERENCE, case.tiles * 16);
         let rows = case.rows(kernels);
         let lines = case.columns.next_multiple_of(case.pad) / 4;
         let product = Product::new(&case.weights, lines, &case.scales, case.bias.as_deref(), rows.view(), columns);
@@ -148,7 +151,7 @@ proptest! {
         kernels.logits(&floats, &mut want);
         let starts: Vec<usize> = (0..case.x.len()).map(|row| 3 + row * (columns + 5)).collect();
         for threads in [1, 2] {
-            for kernels in KernelSet::available() {
+            for kernels in all() {
                 let mut out = vec![1; 3 + case.x.len() * (columns + 5)];
                 let mut scratch = vec![Vec::new(); threads];
                 kernels.logits_in(&Pool::new(threads), &product, &mut scratch, &starts, &mut out);
@@ -168,13 +171,13 @@ proptest! {
             rows.levels.fill(99);
             rows.set(kernels, 0, &x);
             let mut whole = vec![0; x.len()];
-            let scale = KernelSet::quantize_whole(kernels, &x, &mut whole);
+            let scale = Kernels::quantize_whole(kernels, &x, &mut whole);
             (rows.levels, bits(&rows.scales), rows.corrections, whole, scale.to_bits())
         };
-        let want = quantize(KernelSet::REFERENCE);
+        let want = quantize(Kernels::REFERENCE);
         prop_assert!(want.0.iter().chain(&want.3).all(|level| *level != -128));
         for kernels in others() {
-            prop_assert_eq!(&quantize(kernels), &want, "{}", kernels.name());
+            prop_assert_eq!(&quantize(kernels), &want, "{}", kernels.instructions().name());
         }
     }
 
@@ -183,7 +186,7 @@ proptest! {
         (x, y) in (1usize..200).prop_flat_map(|len| (floats(len), floats(len))),
         eps in prop_oneof![Just(0.0f32), Just(1e-5)],
     ) {
-        let run = |kernels: KernelSet| {
+        let run = |kernels: Kernels| {
             let (mut normed, mut gated, mut sum) = (x.clone(), x.clone(), x.clone());
             // A row of zeros with no epsilon has no norm; weights of real models always come with one.
             kernels.rms_norm(&x, &y, eps.max(1e-12), &mut normed);
@@ -191,29 +194,9 @@ proptest! {
             kernels.add(&mut sum, &y);
             (bits(&normed), bits(&gated), bits(&sum))
         };
-        let want = run(KernelSet::REFERENCE);
+        let want = run(Kernels::REFERENCE);
         for kernels in others() {
-            prop_assert_eq!(&run(kernels), &want, "{}", kernels.name());
-        }
-    }
-
-    #[test]
-    fn scalar_products_of_chosen_rows_are_equal(
-        (query, rows) in (1usize..200).prop_flat_map(|len| (vec(-127i8..=127, len), vec(-127i8..=127, 5 * len))),
-        chosen in vec(0u32..5, 0..9),
-    ) {
-        let run = |kernels: KernelSet| {
-            let mut products = vec![1; chosen.len()];
-            kernels.dots(&query, &rows, &chosen, &mut products);
-            products
-        };
-        let want = run(KernelSet::REFERENCE);
-        for (product, row) in want.iter().zip(&chosen) {
-            let row = rows.chunks(query.len()).nth(*row as usize).unwrap();
-            prop_assert_eq!(*product, query.iter().zip(row).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum::<i32>());
-        }
-        for kernels in others() {
-            prop_assert_eq!(&run(kernels), &want, "{}", kernels.name());
+            prop_assert_eq!(&run(kernels), &want, "{}", kernels.instructions().name());
         }
     }
 
@@ -222,13 +205,13 @@ proptest! {
         (head, angles) in (1usize..70).prop_flat_map(|pairs| (floats(2 * pairs), vec(any::<u64>(), pairs))),
     ) {
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles.into_iter().map(numerics::cos_sin).unzip();
-        let run = |kernels: KernelSet| {
+        let run = |kernels: Kernels| {
             let mut out = head.clone();
             kernels.rotate(&head, &cos, &sin, &mut out);
             bits(&out)
         };
         for kernels in others() {
-            prop_assert_eq!(run(kernels), run(KernelSet::REFERENCE), "{}", kernels.name());
+            prop_assert_eq!(run(kernels), run(Kernels::REFERENCE), "{}", kernels.instructions().name());
         }
     }
 
@@ -241,17 +224,31 @@ proptest! {
         }),
         top in prop_oneof![Just(16383.0f32), Just(1023.0)],
     ) {
-        let run = |kernels: KernelSet| {
+        let run = |kernels: Kernels| {
             let mut scores = scores.clone();
             scores[3] = 1.5;
             let (mut high, mut low) = (vec![200; scores.len()], vec![200; scores.len()]);
             let factor = kernels.softmax(&mut scores, &scales, top, &mut high, &mut low);
             (factor.to_bits(), high, low)
         };
-        let want = run(KernelSet::REFERENCE);
+        let want = run(Kernels::REFERENCE);
         prop_assert!(want.1.iter().chain(&want.2).all(|half| *half < 128));
         for kernels in others() {
-            prop_assert_eq!(&run(kernels), &want, "{}", kernels.name());
+            prop_assert_eq!(&run(kernels), &want, "{}", kernels.instructions().name());
+        }
+    }
+
+    #[test]
+    fn logits_in_fixed_point_are_equal(
+        x in vec(prop_oneof![8 => -30.0f32..30.0, 1 => -1e30f32..1e30, 1 => Just(0.0f32)], 1..150),
+    ) {
+        let run = |kernels: Kernels| {
+            let mut logits = vec![0; x.len()];
+            kernels.logits(&x, &mut logits);
+            logits
+        };
+        for kernels in others() {
+            prop_assert_eq!(run(kernels), run(Kernels::REFERENCE), "{}", kernels.instructions().name());
         }
     }
 
@@ -271,68 +268,17 @@ proptest! {
         let values: Vec<i8> = (0..width * positions).map(|_| if extreme { -127 } else { next(255) as i8 }).map(|v| v.max(-127)).collect();
         let mut half = || (0..queries * stride).map(|_| if extreme { 127 } else { next(128) as u8 }).collect::<Vec<u8>>();
         let (high, low) = (half(), half());
-        let run = |kernels: KernelSet| {
+        let run = |kernels: Kernels| {
             let mut sums: Vec<i32> = (0..queries * width).map(|i| i as i32 - 40).collect();
             let values = Values { values: &values, width, queries, high: &high, low: &low, stride, offset, cold: seed % 2 == 0 };
             kernels.values(&values, &mut sums);
             sums
         };
         for kernels in others() {
-            prop_assert_eq!(run(kernels), run(KernelSet::REFERENCE), "{}", kernels.name());
+            prop_assert_eq!(run(kernels), run(Kernels::REFERENCE), "{}", kernels.instructions().name());
         }
     }
 
-    #[test]
-    fn logits_and_distributions_are_equal(
-        (x, bias) in (1usize..150).prop_flat_map(|len| {
-            let logit = prop_oneof![8 => -30.0f32..30.0, 1 => -1e30f32..1e30, 1 => Just(0.0f32)];
-            let bias = prop_oneof![8 => -100_000i32..100_000, 1 => Just(1 << 29), 1 => Just(-(1 << 29))];
-            (vec(logit, len), proptest::option::of(vec(bias, len)))
-        }),
-    ) {
-        let run = |kernels: KernelSet| {
-            let mut logits = vec![0; x.len()];
-            kernels.logits(&x, &mut logits);
-            let mut cumulative = vec![99; x.len() + 1];
-            distribution(kernels, &logits, bias.as_deref(), &mut cumulative);
-            (logits, cumulative)
-        };
-        let want = run(KernelSet::REFERENCE);
-        prop_assert!(want.1.windows(2).all(|pair| (1..=1 << 24).contains(&(pair[1] - pair[0]))));
-        prop_assert!(want.1.windows(2).any(|pair| pair[1] - pair[0] == 1 << 24));
-        for kernels in others() {
-            prop_assert_eq!(&run(kernels), &want, "{}", kernels.name());
-        }
-    }
-
-    #[test]
-    fn weights_follow_the_exponential(distance in 0u32..(45 << 16)) {
-        let mut cumulative = [0; 3];
-        distribution(KernelSet::REFERENCE, &[0, -(distance as i32)], None, &mut cumulative);
-        let exact = 2f64.powf(24.0 - f64::from(distance) / 65536.0);
-        let weight = (cumulative[2] - cumulative[1]) as f64;
-        prop_assert!((weight - exact.max(1.0)).abs() <= 0.5 + exact * 2e-7, "{weight} for {exact}");
-    }
-}
-
-#[test]
-fn names_choose_sets_and_others_are_refused() {
-    for set in KernelSet::available() {
-        assert_eq!(KernelSet::named(set.name()).unwrap(), set);
-    }
-    assert!(matches!(
-        KernelSet::named("sse9"),
-        Err(KernelError::Unknown { .. })
-    ));
-    let foreign = if cfg!(target_arch = "x86_64") {
-        "neon"
-    } else {
-        "avx2"
-    };
-    assert!(matches!(
-        KernelSet::named(foreign),
-        Err(KernelError::Unsupported { .. })
-    ));
 }
 
 /// Bits of the definition itself: a change here is a new version of the numerics.
@@ -344,18 +290,18 @@ fn the_reference_does_not_move() {
     let mut rows = Rows::default();
     rows.resize(1, 150, 64);
     let mut normed = x.clone();
-    KernelSet::REFERENCE.rms_norm(&x, &x, 1e-5, &mut normed);
-    rows.set(KernelSet::REFERENCE, 0, &normed);
+    Kernels::REFERENCE.rms_norm(&x, &x, 1e-5, &mut normed);
+    rows.set(Kernels::REFERENCE, 0, &normed);
     let weights: Vec<u8> = (0..16 * 192u32).map(|i| (i * 37 % 255) as u8 + 1).collect();
     let scales = [0.01; 16];
     let product = Product::new(&weights, 48, &scales, None, rows.view(), 16);
     let mut out = [0.0; 16];
-    KernelSet::REFERENCE.product(&product, &mut out);
+    Kernels::REFERENCE.product(&product, &mut out);
     let gate = out;
-    KernelSet::REFERENCE.gated(&gate, &x[..16], &mut out);
+    Kernels::REFERENCE.gated(&gate, &x[..16], &mut out);
     let mut scores: Vec<f32> = out.iter().map(|x| x * 3.0).collect();
     let (mut high, mut low) = ([0; 16], [0; 16]);
-    let factor = KernelSet::REFERENCE.softmax(
+    let factor = Kernels::REFERENCE.softmax(
         &mut scores,
         &x[16..32].iter().map(|x| x.abs()).collect::<Vec<_>>(),
         16383.0,
@@ -363,8 +309,8 @@ fn the_reference_does_not_move() {
         &mut low,
     );
     let (mut logits, mut cumulative) = ([0; 16], [0; 17]);
-    KernelSet::REFERENCE.logits(&out, &mut logits);
-    distribution(KernelSet::REFERENCE, &logits, None, &mut cumulative);
+    Kernels::REFERENCE.logits(&out, &mut logits);
+    crate::predict::kernels::distribution(InstructionSet::PORTABLE, &logits, None, &mut cumulative);
     let mut hash = blake3::Hasher::new();
     for value in normed.iter().chain(&gate).chain(&out).chain([&factor]) {
         hash.update(&value.to_bits().to_le_bytes());
