@@ -41,6 +41,7 @@ fn predictor(preset: Preset) -> Predictor {
         preset,
         with_model: false,
     })
+    .expect("memory")
 }
 
 /// Bytes that `predictor` needs for `bytes`.

@@ -5,6 +5,7 @@ use std::io;
 use crate::codec::{CodecError, CorruptStream};
 use crate::container::ContainerError;
 use crate::engine::EngineError;
+use crate::machine::MachineError;
 use crate::packed::PackedError;
 #[cfg(feature = "encode")]
 use crate::tokenizer::TokenizerError;
@@ -28,6 +29,9 @@ pub enum Error {
     /// The engine cannot run the model.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The machine lacks something: memory, a thread, instructions.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// The model cannot be used.
     #[error(transparent)]
     Model(#[from] PackedError),
@@ -65,6 +69,9 @@ impl From<CodecError> for Error {
     fn from(error: CodecError) -> Self {
         match error {
             CodecError::Corrupt(error) => Error::Corrupt(error),
+            CodecError::Machine(error) | CodecError::Engine(EngineError::Machine(error)) => {
+                Error::Machine(error)
+            }
             CodecError::Engine(error) => Error::Engine(error),
             CodecError::NoModel => {
                 Error::Unsupported("the block needs a language model, and its frame names none")

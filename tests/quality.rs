@@ -6,14 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use llmzip::check::float::FloatModel;
-
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::import;
 use llmzip::machine::instructions::InstructionSet;
-use llmzip::machine::instructions::InstructionSet;
 use llmzip::packed::PackInput;
 use llmzip::packed::PackedModel;
-use llmzip::predict::kernels::distribution;
 use llmzip::predict::kernels::distribution;
 use llmzip::tokenizer::{Symbol, Tokenizer};
 

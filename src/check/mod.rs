@@ -15,6 +15,7 @@ use crate::arch::rope::{Rope, RopeScaling};
 use crate::check::float::FloatModel;
 use crate::engine::{Engine, EngineError, EngineOptions, Predictions, Runtime, Segment};
 use crate::import::{Source, SourceError};
+use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{PackInput, PackedError, PackedModel, TensorSource};
@@ -40,6 +41,9 @@ pub enum CheckError {
     /// The exact engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The machine lacks memory or instructions.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// candle's model.
     #[error("candle: {0}")]
     Candle(String),
@@ -181,7 +185,7 @@ impl Subject {
             rows: &self.rows,
             merges: &[],
         };
-        let instructions = InstructionSet::choose().map_err(EngineError::from)?;
+        let instructions = InstructionSet::choose().map_err(MachineError::from)?;
         let model = FloatModel::new(&input, &mut *self.tensors, instructions, 0)?;
         let mut stream = model.stream();
         for pass in inputs.chunks(PASS) {

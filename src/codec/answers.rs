@@ -5,6 +5,7 @@ use std::thread::{Builder, Scope};
 
 use super::CodecError;
 use crate::engine::{EngineError, Helper, Runtime};
+use crate::machine::MachineError;
 
 /// The receiving end. Whoever waits for an answer helps the runtime meanwhile.
 pub struct Answers<'a, T> {
@@ -46,8 +47,8 @@ pub fn spawn<'scope>(
     run: impl FnOnce() + Send + 'scope,
 ) -> Result<(), CodecError> {
     let builder = Builder::new().name("llmzip-model".into());
-    builder
-        .spawn_scoped(scope, run)
-        .map_err(EngineError::Thread)?;
-    Ok(())
+    match builder.spawn_scoped(scope, run) {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(MachineError::Threads { cause }.into()),
+    }
 }

@@ -239,11 +239,15 @@ pub struct ModelCoding<M> {
 
 impl<M> ModelCoding<M> {
     /// A model that has seen nothing.
-    pub fn new(packed: &PackedModel, language_model: M, settings: Settings) -> ModelCoding<M> {
-        ModelCoding {
+    pub fn new(
+        packed: &PackedModel,
+        language_model: M,
+        settings: Settings,
+    ) -> Result<ModelCoding<M>, CodecError> {
+        Ok(ModelCoding {
             language_model,
-            outlook: Outlook::new(packed, settings.experts),
+            outlook: Outlook::new(packed, settings.experts)?,
             escapes: !packed.tokens().has_every_byte(),
-        }
+        })
     }
 }

@@ -16,7 +16,7 @@ use super::speculation::Speculation;
 use super::streams::{HEAD, Places};
 use super::times::{Times, timed};
 use super::{CodecError, CorruptStream};
-use crate::engine::{EngineError, Prediction, Runtime};
+use crate::engine::{Prediction, Runtime};
 use crate::predict::{Predictor, Settings};
 
 /// Where one more row adds more than this to a pass, two halves of the streams are asked about in
@@ -44,11 +44,11 @@ impl BlockDecoder {
     ) -> Result<BlockDecoder, CodecError> {
         let model = runtime.map(|runtime| {
             let model = Speculation::new(Arc::clone(runtime), drafts)?;
-            Ok::<_, EngineError>(ModelCoding::new(runtime.model(), model, settings))
+            ModelCoding::new(runtime.model(), model, settings)
         });
         Ok(BlockDecoder {
             carried: Carried {
-                predictor: Predictor::new(settings),
+                predictor: Predictor::new(settings)?,
                 model: model.transpose()?,
                 times: Times::default(),
             },

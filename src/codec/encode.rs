@@ -15,7 +15,7 @@ use super::look_ahead::LookAhead;
 use super::streams::{Places, Turns, split_head};
 use super::times::Times;
 use super::{CodecError, CorruptStream, Symbol};
-use crate::engine::{EngineError, Runtime};
+use crate::engine::Runtime;
 use crate::packed::TokenTable;
 use crate::predict::{PROBABILITY_BITS, Predictor, Settings};
 
@@ -51,11 +51,11 @@ impl BlockEncoder {
     ) -> Result<BlockEncoder, CodecError> {
         let model = runtime.map(|runtime| {
             let model = LanguageModel::new(Arc::clone(runtime))?;
-            Ok::<_, EngineError>(ModelCoding::new(runtime.model(), model, settings))
+            ModelCoding::new(runtime.model(), model, settings)
         });
         Ok(BlockEncoder {
             carried: Carried {
-                predictor: Predictor::new(settings),
+                predictor: Predictor::new(settings)?,
                 model: model.transpose()?,
                 times: Times::default(),
             },
@@ -74,15 +74,15 @@ impl BlockEncoder {
             times,
         } = &self.carried;
         let model = model.as_ref().map(|model| {
-            Ok::<_, EngineError>(ModelCoding {
+            Ok::<_, CodecError>(ModelCoding {
                 language_model: model.language_model.fork()?,
-                outlook: model.outlook.clone(),
+                outlook: model.outlook.try_clone()?,
                 escapes: model.escapes,
             })
         });
         Ok(BlockEncoder {
             carried: Carried {
-                predictor: predictor.clone(),
+                predictor: predictor.try_clone()?,
                 model: model.transpose()?,
                 times: *times,
             },

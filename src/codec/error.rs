@@ -1,6 +1,7 @@
 //! What can go wrong while a block is coded.
 
 use crate::engine::EngineError;
+use crate::machine::MachineError;
 
 /// Why a block could not be coded or decoded.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum CodecError {
     /// The language model cannot be run.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The machine lacks memory, a thread or instructions.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// The block wants a language model, and its frame has none.
     #[error("the block needs a language model, and its frame names none")]
     NoModel,

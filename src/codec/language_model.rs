@@ -111,7 +111,7 @@ pub fn costs(runtime: &Arc<dyn Runtime>, rows: &[u32]) -> Result<Vec<f64>, Codec
     let tokens = rows.iter().map(|&row| (0, row));
     let mut ahead = LookAhead::new(&**runtime, vec![&mut model], tokens);
     let mut chunk = Chunk::default();
-    let mut outlook = Outlook::new(runtime.model(), false);
+    let mut outlook = Outlook::new(runtime.model(), false)?;
     let mut costs = Vec::with_capacity(rows.len());
     while ahead.next_chunk(&mut chunk)? {
         for index in 0..chunk.len() {

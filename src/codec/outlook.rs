@@ -2,6 +2,7 @@
 //! model, a bias on each token ([`OutputBias`]) and what followed where the model was in a like state ([`Recall`]).
 
 use crate::engine::Prediction;
+use crate::machine::MachineError;
 use crate::machine::float_environment::FloatEnvironment;
 use crate::machine::instructions::InstructionSet;
 use crate::packed::PackedModel;
@@ -9,7 +10,6 @@ use crate::predict::kernels::distribution;
 use crate::predict::{OutputBias, Recall, Teacher, TokenFacts};
 
 /// The next token's distribution, token after token of a frame.
-#[derive(Clone)]
 pub struct Outlook {
     instructions: InstructionSet,
     /// Only where experts are.
@@ -20,7 +20,6 @@ pub struct Outlook {
 }
 
 /// What the file has taught.
-#[derive(Clone)]
 struct Lessons {
     recall: Recall,
     /// What is each stream's own, of the block at hand.
@@ -39,22 +38,43 @@ struct Own {
 
 impl Outlook {
     /// Nothing is known yet. With `experts`, the file teaches.
-    pub fn new(model: &PackedModel, experts: bool) -> Outlook {
+    pub fn new(model: &PackedModel, experts: bool) -> Result<Outlook, MachineError> {
         let config = model.config();
-        let instructions = InstructionSet::choose().unwrap_or(InstructionSet::PORTABLE);
+        let instructions = InstructionSet::choose()?;
         let sums = vec![0; config.vocab + 1];
-        Outlook {
-            lessons: experts.then(|| Lessons {
-                recall: Recall::new(instructions, config.hidden, config.inputs),
+        let lessons = match experts {
+            false => None,
+            true => Some(Lessons {
+                recall: Recall::new(instructions, config.hidden, config.inputs)?,
                 own: vec![Own {
                     bias: OutputBias::new(config.vocab),
                     last: 0,
                 }],
             }),
+        };
+        Ok(Outlook {
             instructions,
+            lessons,
             mixed: if experts { sums.clone() } else { Vec::new() },
             model: sums,
-        }
+        })
+    }
+
+    /// A copy that has learned the same.
+    pub fn try_clone(&self) -> Result<Outlook, MachineError> {
+        let lessons = match &self.lessons {
+            None => None,
+            Some(Lessons { recall, own }) => Some(Lessons {
+                recall: recall.try_clone()?,
+                own: own.clone(),
+            }),
+        };
+        Ok(Outlook {
+            instructions: self.instructions,
+            lessons,
+            model: self.model.clone(),
+            mixed: self.mixed.clone(),
+        })
     }
 
     /// A block begins, of so many streams; `pending` is the row that the first prediction follows. All of them begin with the

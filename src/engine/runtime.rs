@@ -9,7 +9,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::machine::instructions::InstructionError;
+use crate::machine::{MachineError, memory};
 use crate::packed::{PackedError, PackedModel};
 
 /// Tokens by which a state can be set back: it keeps what they displaced.
@@ -22,12 +22,9 @@ pub enum EngineError {
     /// The model lacks something.
     #[error(transparent)]
     Model(#[from] PackedError),
-    /// The instruction set asked for cannot be had.
+    /// The machine lacks memory, a thread or the instructions asked for.
     #[error(transparent)]
-    Instructions(#[from] InstructionError),
-    /// The system gives no thread.
-    #[error("no thread to run the model: {0}")]
-    Thread(#[source] std::io::Error),
+    Machine(#[from] MachineError),
 }
 
 /// Runs one model.
@@ -169,10 +166,11 @@ impl Predictions {
         stride: usize,
         hidden: usize,
     ) -> Result<(), EngineError> {
-        (self.rows, self.vocab, self.stride, self.hidden) =
-            (rows, vocab, stride.max(vocab), hidden);
-        self.logits.resize(rows * self.stride, 0);
-        self.states.resize(rows * hidden, 0);
+        const WHAT: &str = "the predictions of a pass";
+        let stride = stride.max(vocab);
+        memory::resize(&mut self.logits, WHAT, rows * stride, 0)?;
+        memory::resize(&mut self.states, WHAT, rows * hidden, 0)?;
+        (self.rows, self.vocab, self.stride, self.hidden) = (rows, vocab, stride, hidden);
         Ok(())
     }
 

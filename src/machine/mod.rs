@@ -1,7 +1,34 @@
 //! The machine: threads, memory, the processor's instruction sets and floating-point modes.
+//!
+//! Nothing here knows what it is used for. What the system cannot give is a [`MachineError`].
 
 pub mod float_environment;
 pub mod instructions;
+pub mod memory;
 pub mod pages;
 pub mod pool;
 pub mod prefetch;
+
+/// What this machine cannot give.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MachineError {
+    /// Not enough memory.
+    #[error("not enough memory: {what} needs {} MB more", .bytes.div_ceil(1_000_000))]
+    Memory {
+        /// What it is for.
+        what: &'static str,
+        /// How much was asked for.
+        bytes: usize,
+    },
+    /// A thread without which nothing goes on.
+    #[error("cannot start a thread: {cause}")]
+    Threads {
+        /// What the system says.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// Instructions that do not exist or that this processor lacks.
+    #[error(transparent)]
+    Instructions(#[from] instructions::InstructionError),
+}

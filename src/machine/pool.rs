@@ -62,7 +62,7 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool of `threads` threads, of which the caller of [`Pool::run`] is one.
+    /// A pool of `threads` threads, of which the caller of [`Pool::run`] is one; of fewer, where the system gives no more.
     pub fn new(threads: usize) -> Pool {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
@@ -76,7 +76,6 @@ impl Pool {
         for index in 1..threads {
             let (shared, asleep) = (shared.clone(), Arc::new(AtomicBool::new(false)));
             let flag = asleep.clone();
-            // A system that gives no more threads gets a smaller pool.
             if let Ok(handle) = thread::Builder::new()
                 .name(format!("llmzip-{index}"))
                 .spawn(move || worker(&shared, &flag, index))

@@ -2,6 +2,7 @@
 
 use super::counter::Counter;
 use super::logistic::squash;
+use crate::machine::MachineError;
 use crate::machine::pages::Pages;
 use crate::machine::prefetch::prefetch;
 
@@ -9,7 +10,6 @@ use crate::machine::prefetch::prefetch;
 const KNOTS: usize = 25;
 
 /// One curve from predicted to observed probability for each context.
-#[derive(Clone)]
 pub struct Apm {
     /// Its knots, a [`Counter`] each, curve after curve.
     curves: Pages,
@@ -19,18 +19,26 @@ pub struct Apm {
 
 impl Apm {
     /// Knots settle to a rate of `1 / limit`.
-    pub fn new(contexts: usize, limit: u32) -> Apm {
+    pub fn new(contexts: usize, limit: u32) -> Result<Apm, MachineError> {
         let knot = |k: usize| Counter::new(squash((k as i32 - 12) * 4096) >> 2, 6).to_bytes();
         let identity: [[u8; 4]; KNOTS] = std::array::from_fn(knot);
-        let mut curves = Pages::zeroed(contexts * KNOTS * 4);
+        let mut curves = Pages::zeroed("probability maps", contexts * KNOTS * 4)?;
         for curve in curves.chunks_exact_mut(KNOTS * 4) {
             curve.copy_from_slice(identity.as_flattened());
         }
-        Apm {
+        Ok(Apm {
             curves,
             selected: 0,
             limit,
-        }
+        })
+    }
+
+    /// A copy in memory of its own.
+    pub fn try_clone(&self) -> Result<Apm, MachineError> {
+        Ok(Apm {
+            curves: self.curves.try_clone()?,
+            ..*self
+        })
     }
 
     /// Asks memory for the curve of a context.

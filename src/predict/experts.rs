@@ -12,6 +12,7 @@ use super::mixer::{Mixer, Rate, Set};
 use super::pixels::{self, Pixels};
 use super::predictor::{Event, Settings, TokenFacts};
 use super::record::Record;
+use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
 use crate::predict::kernels::mixer::LANES;
 use std::ops::Range;
@@ -55,7 +56,6 @@ const REFEREE_SETS: [usize; 6] = [16 * 4 * 4, 16 * 4, 512, 512, 256, 512];
 const FAST: u32 = 8;
 
 /// All experts, what they have seen, and the mixers.
-#[derive(Clone)]
 pub struct Experts {
     history: History,
     histories: Histories<CONTEXTS>,
@@ -128,7 +128,7 @@ struct Token {
 }
 
 impl Experts {
-    pub fn new(instructions: InstructionSet, settings: Settings) -> Experts {
+    pub fn new(instructions: InstructionSet, settings: Settings) -> Result<Experts, MachineError> {
         // Bytes of the table, bytes of history, slots of each match model, as powers of two.
         let (table_bits, history_bits, match_bits) = if settings.with_model {
             (25, 22, 18)
@@ -143,13 +143,17 @@ impl Experts {
         let paces = [1, FAST].map(|pace| REFEREE_SETS.map(|contexts| Set { contexts, pace }));
         let referee_sets = paces.concat();
         referee[2] = 1 << 17;
-        Experts {
-            history: History::new(history_bits, settings.with_model),
-            histories: Histories::new(table_bits),
+        let matches = |i: usize| {
+            let (minimum, scope) = MATCHES[i];
+            MatchModel::new(minimum, scope, match_bits)
+        };
+        Ok(Experts {
+            history: History::new(history_bits, settings.with_model)?,
+            histories: Histories::new(table_bits)?,
             contexts: Contexts::new(0),
             record: Record::new(),
-            pixels: Pixels::new(),
-            matches: MATCHES.map(|(minimum, scope)| MatchModel::new(minimum, scope, match_bits)),
+            pixels: Pixels::new()?,
+            matches: [matches(0)?, matches(1)?, matches(2)?],
             order0: vec![Counter::new(1 << 21, 0); 256],
             inputs: [0; INPUTS],
             silenced: 0..0,
@@ -191,13 +195,36 @@ impl Experts {
             ),
             verdict: [0; LANES],
             with_opinion: false,
-            apms: [Apm::new(1 << 16, 255), Apm::new(1 << 16, 255)],
+            apms: [Apm::new(1 << 16, 255)?, Apm::new(1 << 16, 255)?],
             ends: EventExperts::new(instructions),
             escapes: EventExperts::new(instructions),
             event: Event::Bit,
             partial: 1,
             tokens: Tokens::default(),
-        }
+        })
+    }
+
+    /// A copy in memory of its own.
+    pub fn try_clone(&self) -> Result<Experts, MachineError> {
+        let [long, middle, short] = &self.matches;
+        let [first, second] = &self.apms;
+        Ok(Experts {
+            history: self.history.try_clone()?,
+            histories: self.histories.try_clone()?,
+            contexts: self.contexts.clone(),
+            record: self.record.clone(),
+            pixels: self.pixels.try_clone()?,
+            matches: [long.try_clone()?, middle.try_clone()?, short.try_clone()?],
+            order0: self.order0.clone(),
+            silenced: self.silenced.clone(),
+            mixer: self.mixer.clone(),
+            referee: self.referee.clone(),
+            apms: [first.try_clone()?, second.try_clone()?],
+            ends: self.ends.clone(),
+            escapes: self.escapes.clone(),
+            tokens: self.tokens.clone(),
+            ..*self
+        })
     }
 
     /// Takes one expert's voice away.

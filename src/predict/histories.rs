@@ -4,10 +4,10 @@ use super::counter::Counter;
 use super::logistic::stretch_quick;
 use super::state::STATES;
 use super::table::{Row, Table};
+use crate::machine::MachineError;
 
 /// The histories of `N` contexts: a row of the table for each and for each nibble, and, for each context and state of a
 /// history, the probability that came with it.
-#[derive(Clone)]
 pub struct Histories<const N: usize> {
     table: Table,
     place: Place<N>,
@@ -43,18 +43,28 @@ impl<const N: usize> Histories<N> {
     pub const INPUTS: usize = 2 * N;
 
     /// Histories in a table of `2^table_bits` bytes.
-    pub fn new(table_bits: u32) -> Histories<N> {
+    pub fn new(table_bits: u32) -> Result<Histories<N>, MachineError> {
         let prior = std::array::from_fn(|state| {
             let (zeros, ones) = STATES.seen(state as u8);
             let p = ((2 * ones + 1) << 22) / (2 * (zeros + ones) + 2);
             Counter::new(p.min((1 << 22) - 1), 0)
         });
-        Histories {
-            table: Table::new(table_bits),
+        Ok(Histories {
+            table: Table::new(table_bits)?,
             place: Place::new(),
             states: [0; N],
             maps: vec![prior; N],
-        }
+        })
+    }
+
+    /// A copy in memory of its own.
+    pub fn try_clone(&self) -> Result<Histories<N>, MachineError> {
+        Ok(Histories {
+            table: self.table.try_clone()?,
+            place: self.place.clone(),
+            states: self.states,
+            maps: self.maps.clone(),
+        })
     }
 
     /// Goes on with other histories, and leaves those that came next.
@@ -139,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_context_expects_what_followed_it() {
-        let mut histories = Histories::<1>::new(16);
+        let mut histories = Histories::<1>::new(16).unwrap();
         let mut inputs = [0; 2];
         for round in 0..20 {
             for (context, byte) in [(7, b'x'), (8, 0xa5)] {

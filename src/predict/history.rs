@@ -1,13 +1,13 @@
 //! The bytes seen so far, and after which of them a token ended.
 
+use crate::machine::MachineError;
 use crate::machine::pages::Pages;
 
 /// A ring of the last bytes; positions count from the beginning of the frame.
-#[derive(Clone)]
 pub struct History {
     bytes: Pages,
-    /// One flag a byte: a token ended after it.
-    ends: Vec<bool>,
+    /// One flag a byte: 1 if a token ended after it.
+    ends: Pages,
     place: Place,
 }
 
@@ -34,12 +34,22 @@ impl Place {
 
 impl History {
     /// Remembers the last `2^bits` bytes, and on demand where tokens ended.
-    pub fn new(bits: u32, tokens: bool) -> History {
-        History {
-            bytes: Pages::zeroed(1 << bits),
-            ends: vec![false; if tokens { 1 << bits } else { 1 }],
+    pub fn new(bits: u32, tokens: bool) -> Result<History, MachineError> {
+        let ends = if tokens { 1 << bits } else { 1 };
+        Ok(History {
+            bytes: Pages::zeroed("the history", 1 << bits)?,
+            ends: Pages::zeroed("the ends of tokens", ends)?,
             place: Place::default(),
-        }
+        })
+    }
+
+    /// A copy in memory of its own.
+    pub fn try_clone(&self) -> Result<History, MachineError> {
+        Ok(History {
+            bytes: self.bytes.try_clone()?,
+            ends: self.ends.try_clone()?,
+            place: self.place.clone(),
+        })
     }
 
     /// Goes on at `place`, and leaves there where it was.
@@ -67,7 +77,7 @@ impl History {
         let slot = self.slot(self.place.position);
         self.bytes[slot] = byte;
         let end = self.place.position & (self.ends.len() - 1);
-        self.ends[end] = false;
+        self.ends[end] = 0;
         self.place.position += 1;
         let [a, b, c] = self.place.recent;
         self.place.recent = [a << 8 | u64::from(byte), b << 8 | a >> 56, c << 8 | b >> 56];
@@ -82,7 +92,7 @@ impl History {
     /// Notes that a token ended after the last byte.
     pub fn mark_end(&mut self) {
         let end = self.place.position.wrapping_sub(1) & (self.ends.len() - 1);
-        self.ends[end] = true;
+        self.ends[end] = 1;
     }
 
     /// The byte at a position; any position is safe, forgotten ones give other bytes.
@@ -93,7 +103,7 @@ impl History {
 
     /// Whether a token ended after the byte at a position.
     pub fn ended_after(&self, position: usize) -> bool {
-        self.ends[position & (self.ends.len() - 1)]
+        self.ends[position & (self.ends.len() - 1)] != 0
     }
 
     /// The byte `distance` back: 1 is the last one. Zero before the beginning.

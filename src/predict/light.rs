@@ -9,6 +9,7 @@ use super::logistic::{LOGIT_MAX, squash, stretch};
 use super::match_model::{MatchModel, Scope};
 use super::mixer::{Mixer, Rate, Set};
 use super::predictor::Event;
+use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
 use crate::predict::kernels::mixer::LANES;
 
@@ -31,7 +32,6 @@ const INPUTS: usize = ACTIVE.next_multiple_of(LANES);
 const SETS: [usize; 2] = [16 * 3, 256];
 
 /// The light experts, what they have seen, and their mixer.
-#[derive(Clone)]
 pub struct Light {
     history: History,
     histories: Histories<CONTEXTS>,
@@ -49,7 +49,7 @@ pub struct Light {
 }
 
 impl Light {
-    pub fn new(instructions: InstructionSet) -> Light {
+    pub fn new(instructions: InstructionSet) -> Result<Light, MachineError> {
         let mut initial = [0; INPUTS];
         initial[..ACTIVE].fill((5 << 18) / ACTIVE as i32);
         let rates = [(300, 1700), (100, 1000)].map(|(floor, extra)| Rate {
@@ -58,19 +58,32 @@ impl Light {
             halving: 100,
         });
         let sets = SETS.map(|contexts| Set { contexts, pace: 1 });
-        Light {
-            history: History::new(HISTORY_BITS, false),
-            histories: Histories::new(TABLE_BITS),
-            longest: MatchModel::new(MATCH, Scope::File, MATCH_BITS),
+        Ok(Light {
+            history: History::new(HISTORY_BITS, false)?,
+            histories: Histories::new(TABLE_BITS)?,
+            longest: MatchModel::new(MATCH, Scope::File, MATCH_BITS)?,
             order0: vec![Counter::new(1 << 21, 0); 256],
             events: [Counter::new(1 << 21, 0); 2],
             event: Event::Bit,
             inputs: [0; INPUTS],
             mixer: Mixer::new(instructions, &initial, &sets, 256, rates),
-            apm: Apm::new(1 << 16, 255),
+            apm: Apm::new(1 << 16, 255)?,
             word: 0,
             partial: 1,
-        }
+        })
+    }
+
+    /// A copy in memory of its own.
+    pub fn try_clone(&self) -> Result<Light, MachineError> {
+        Ok(Light {
+            history: self.history.try_clone()?,
+            histories: self.histories.try_clone()?,
+            longest: self.longest.try_clone()?,
+            order0: self.order0.clone(),
+            mixer: self.mixer.clone(),
+            apm: self.apm.try_clone()?,
+            ..*self
+        })
     }
 
     /// P(bit = 1) of the next decision.

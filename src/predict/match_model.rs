@@ -7,6 +7,7 @@
 use super::counter::Counter;
 use super::history::History;
 use super::logistic::stretch;
+use crate::machine::MachineError;
 use crate::machine::pages::Pages;
 use crate::machine::prefetch::prefetch;
 
@@ -26,7 +27,6 @@ pub enum Scope {
 }
 
 /// One pointer into the history.
-#[derive(Clone)]
 pub struct MatchModel {
     minimum: usize,
     /// Whose past it looks at.
@@ -55,16 +55,26 @@ impl MatchModel {
     /// Inputs it gives for a bit.
     pub const INPUTS: usize = 2;
 
-    pub fn new(minimum: usize, scope: Scope, hash_bits: u32) -> MatchModel {
-        MatchModel {
+    pub fn new(minimum: usize, scope: Scope, hash_bits: u32) -> Result<MatchModel, MachineError> {
+        Ok(MatchModel {
             minimum,
             scope,
-            heads: Pages::zeroed(4 << hash_bits),
+            heads: Pages::zeroed("a match model", 4 << hash_bits)?,
             hash_bits,
             place: Place::default(),
             counters: vec![Counter::new(3 << 20, 0); 16 * 16 * 8],
             selected: None,
-        }
+        })
+    }
+
+    /// A copy in memory of its own.
+    pub fn try_clone(&self) -> Result<MatchModel, MachineError> {
+        Ok(MatchModel {
+            heads: self.heads.try_clone()?,
+            place: self.place.clone(),
+            counters: self.counters.clone(),
+            ..*self
+        })
     }
 
     /// Follows another match, and leaves the one followed so far.

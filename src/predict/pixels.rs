@@ -5,15 +5,18 @@
 use super::counter::Counter;
 use super::history::History;
 use super::logistic::stretch_quick;
+use crate::machine::{MachineError, memory};
 
 /// Shortest row, in bytes.
 const SHORTEST: usize = 12;
+
+/// What memory is asked for.
+const WHAT: &str = "the pixel expert";
 
 /// Context bits of the two neighbourhoods.
 const BITS: [u32; 2] = [17, 18];
 
 /// Two neighbourhoods of the next pixel.
-#[derive(Clone)]
 pub struct Pixels {
     counters: [Vec<Counter>; 2],
     selected: [usize; 2],
@@ -35,12 +38,26 @@ impl Pixels {
     /// Inputs it gives for a bit.
     pub const INPUTS: usize = 2;
 
-    pub fn new() -> Pixels {
-        Pixels {
-            counters: BITS.map(|bits| vec![Counter::new(1 << 21, 0); 1 << bits]),
+    pub fn new() -> Result<Pixels, MachineError> {
+        let counters = |bits: u32| memory::filled(WHAT, 1 << bits, Counter::new(1 << 21, 0));
+        Ok(Pixels {
+            counters: [counters(BITS[0])?, counters(BITS[1])?],
             selected: [0; 2],
             place: Place::default(),
-        }
+        })
+    }
+
+    /// A copy in memory of its own.
+    pub fn try_clone(&self) -> Result<Pixels, MachineError> {
+        let [first, second] = &self.counters;
+        Ok(Pixels {
+            counters: [
+                memory::copied(WHAT, first, 0)?,
+                memory::copied(WHAT, second, 0)?,
+            ],
+            selected: self.selected,
+            place: self.place.clone(),
+        })
     }
 
     /// Goes on at `place`, and leaves there where it was.

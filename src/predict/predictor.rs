@@ -4,6 +4,7 @@ use super::experts::{self, Experts, Place};
 use super::light::Light;
 use super::logistic::PROBABILITY_BITS;
 use super::plain::Plain;
+use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
 
 /// What the next binary decision is about.
@@ -48,12 +49,10 @@ pub struct TokenFacts {
 ///
 /// The caller alternates [`predict`](Predictor::predict) and [`update`](Predictor::update), or calls
 /// [`learn_certain`](Predictor::learn_certain) for bits that cost nothing.
-#[derive(Clone)]
 pub struct Predictor {
     kind: Kind,
 }
 
-#[derive(Clone)]
 enum Kind {
     Plain(Plain),
     Light(Box<Light>),
@@ -61,25 +60,47 @@ enum Kind {
 }
 
 impl Predictor {
-    /// A predictor that has seen nothing.
-    pub fn new(settings: Settings) -> Predictor {
-        let fastest = InstructionSet::available().pop();
-        Predictor::with_instructions(settings, fastest.unwrap_or(InstructionSet::PORTABLE))
+    /// A predictor that has seen nothing, in code compiled for the instruction set of [`InstructionSet::choose`].
+    ///
+    /// # Errors
+    /// If its memory or the instruction set that the environment names cannot be had.
+    pub fn new(settings: Settings) -> Result<Predictor, MachineError> {
+        Predictor::with_instructions(settings, InstructionSet::choose()?)
     }
 
     /// The same in code compiled for a given instruction set: it changes no probability.
-    pub fn with_instructions(settings: Settings, instructions: InstructionSet) -> Predictor {
-        Predictor {
+    ///
+    /// # Errors
+    /// If its memory cannot be had.
+    pub fn with_instructions(
+        settings: Settings,
+        instructions: InstructionSet,
+    ) -> Result<Predictor, MachineError> {
+        Ok(Predictor {
             kind: match settings {
                 Settings { experts: false, .. } => Kind::Plain(Plain::new()),
                 Settings {
                     preset: Preset::Light,
                     with_model: false,
                     ..
-                } => Kind::Light(Box::new(Light::new(instructions))),
-                _ => Kind::Mixed(Box::new(Experts::new(instructions, settings))),
+                } => Kind::Light(Box::new(Light::new(instructions)?)),
+                _ => Kind::Mixed(Box::new(Experts::new(instructions, settings)?)),
             },
-        }
+        })
+    }
+
+    /// A copy that has seen and learned the same.
+    ///
+    /// # Errors
+    /// If its memory cannot be had.
+    pub fn try_clone(&self) -> Result<Predictor, MachineError> {
+        Ok(Predictor {
+            kind: match &self.kind {
+                Kind::Plain(plain) => Kind::Plain(plain.clone()),
+                Kind::Light(light) => Kind::Light(Box::new(light.try_clone()?)),
+                Kind::Mixed(experts) => Kind::Mixed(Box::new(experts.try_clone()?)),
+            },
+        })
     }
 
     /// What the experts of [`Preset::Normal`] are called.
@@ -164,7 +185,7 @@ mod tests {
     use super::*;
 
     fn bits_of(settings: Settings, bytes: &[u8]) -> f64 {
-        let mut predictor = Predictor::new(settings);
+        let mut predictor = Predictor::new(settings).unwrap();
         let mut cost = 0.0;
         for &byte in bytes {
             for position in (0..8).rev() {
@@ -188,7 +209,7 @@ mod tests {
         let text = b"one two three, four five six; seven eight nine\n".repeat(8);
         let heard: Vec<u32> = (0..=Predictor::experts().len())
             .map(|silent| {
-                let mut predictor = Predictor::new(ALONE);
+                let mut predictor = Predictor::new(ALONE).unwrap();
                 if silent > 0 {
                     predictor.silence(silent - 1);
                 }
@@ -220,7 +241,7 @@ mod tests {
             with_model: true,
             ..ALONE
         };
-        let mut predictor = Predictor::with_instructions(settings, instructions);
+        let mut predictor = Predictor::with_instructions(settings, instructions).unwrap();
         let mut random = seed;
         let mut next = move || {
             random = random
@@ -271,7 +292,7 @@ mod tests {
 
     #[test]
     fn what_never_happens_costs_next_to_nothing() {
-        let mut predictor = Predictor::new(ALONE);
+        let mut predictor = Predictor::new(ALONE).unwrap();
         let mut p = 0;
         for _ in 0..20_000 {
             p = predictor.predict(Event::Bit, None);
@@ -285,7 +306,8 @@ mod tests {
         let mut predictor = Predictor::new(Settings {
             experts: false,
             ..ALONE
-        });
+        })
+        .unwrap();
         for p in [1, 77, 1 << 23, (1 << 24) - 1] {
             for event in [Event::Bit, Event::TokenEnd, Event::Escape] {
                 assert_eq!(predictor.predict(event, Some(p)), p);

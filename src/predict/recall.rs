@@ -7,9 +7,14 @@
 //! trusted is learned for each kind of situation by expectation maximisation: a step towards the part that it had in the
 //! probability of the token that came. In integers alone.
 
+use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
+use crate::machine::memory::{copied, filled, reserve};
 use crate::machine::prefetch::prefetch_range;
 use crate::predict::kernels::dots;
+
+/// What memory is asked for.
+const WHAT: &str = "recall";
 
 /// Most earlier states that are compared with the present one: the latest.
 const COMPARED: usize = 128;
@@ -34,7 +39,6 @@ const TRUST_AT_FIRST: u32 = 1 << 28;
 const LIKENESSES: usize = 32;
 
 /// States, what followed them, and how far to trust that.
-#[derive(Clone)]
 pub struct Recall {
     instructions: InstructionSet,
     /// Numbers in a state.
@@ -88,19 +92,49 @@ struct Present {
 
 impl Recall {
     /// Nothing seen, of a model whose states have `width` numbers, and with `rows` input rows.
-    pub fn new(instructions: InstructionSet, width: usize, rows: usize) -> Recall {
-        Recall {
+    ///
+    /// # Errors
+    /// If its memory cannot be had.
+    pub fn new(
+        instructions: InstructionSet,
+        width: usize,
+        rows: usize,
+    ) -> Result<Recall, MachineError> {
+        let capacity = capacity(width);
+        let (mut states, mut kept, mut distances) = (Vec::new(), Vec::new(), Vec::new());
+        // Asked for at once and used bit by bit: nothing has to grow later.
+        reserve(&mut states, WHAT, capacity as usize * width)?;
+        reserve(&mut kept, WHAT, capacity as usize)?;
+        reserve(&mut distances, WHAT, capacity as usize)?;
+        Ok(Recall {
             instructions,
             width,
-            capacity: capacity(width),
+            capacity,
             seen: 0,
-            latest: vec![0; rows],
-            states: Vec::new(),
-            kept: Vec::new(),
-            distances: Vec::new(),
+            latest: filled(WHAT, rows, 0)?,
+            states,
+            kept,
+            distances,
             trust: vec![Trust::new(); LIKENESSES],
             present: Present::default(),
-        }
+        })
+    }
+
+    /// A copy that has learned the same.
+    ///
+    /// # Errors
+    /// If its memory cannot be had.
+    pub fn try_clone(&self) -> Result<Recall, MachineError> {
+        let capacity = self.capacity as usize;
+        Ok(Recall {
+            latest: copied(WHAT, &self.latest, 0)?,
+            states: copied(WHAT, &self.states, capacity * self.width)?,
+            kept: copied(WHAT, &self.kept, capacity)?,
+            distances: copied(WHAT, &self.distances, capacity)?,
+            trust: self.trust.clone(),
+            present: self.present.clone(),
+            ..*self
+        })
     }
 
     /// What the token behind `last` will be, in the model's state `state`: `mixed` becomes the prefix sums of weights
@@ -320,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_followed_a_like_state_is_expected_again() {
-        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS);
+        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
         assert_eq!(mixed(&mut recall, 1, &state(50)), EVEN);
         recall.learn(&EVEN, 3);
         let sums = mixed(&mut recall, 1, &state(51));
@@ -338,7 +372,7 @@ mod tests {
 
     #[test]
     fn trust_follows_what_comes_and_is_bounded() {
-        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS);
+        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
         let share = |sums: &[u64]| weight(sums, 3) as f64 / sums[ROWS] as f64;
         let mut after = |row: u32| {
             for _ in 0..2000 {
@@ -349,7 +383,7 @@ mod tests {
         };
         assert!(share(&after(3)) > 0.95);
         let model: [u64; ROWS + 1] = [0, 1, 2, 3, 4, 1 << 24];
-        let mut doubted = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS);
+        let mut doubted = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
         for turn in 0..2000 {
             let mut sums = [0; ROWS + 1];
             doubted.mix(1, &state(50), &model, &mut sums);
@@ -365,7 +399,7 @@ mod tests {
 
     #[test]
     fn the_oldest_gives_way() {
-        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS);
+        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
         recall.capacity = 4;
         for turn in 0..11u32 {
             mixed(&mut recall, turn % 3, &state(turn as i8));
@@ -415,7 +449,7 @@ mod tests {
             tokens in vec((0..ROWS as u32, vec(-127i8..=127, WIDTH), vec(1u64..=1 << 40, ROWS)), 1..60),
             flat in any::<bool>(),
         ) {
-            let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS);
+            let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
             let mut last = 0;
             for (row, state, weights) in tokens {
                 let state = if flat { vec![0; WIDTH] } else { state };

@@ -3,6 +3,7 @@
 //! A row holds the histories of the fifteen nodes of a nibble's binary tree, behind a check byte. Four rows
 //! share a cache line and compete for it: the row whose first history has seen least gives way.
 
+use crate::machine::MachineError;
 use crate::machine::pages::Pages;
 use crate::machine::prefetch::prefetch;
 
@@ -11,7 +12,6 @@ use crate::machine::prefetch::prefetch;
 pub struct Row(u32);
 
 /// Hashed rows of bit histories.
-#[derive(Clone)]
 pub struct Table {
     bytes: Pages,
     shift: u32,
@@ -19,11 +19,19 @@ pub struct Table {
 
 impl Table {
     /// A table of `2^bits` bytes.
-    pub fn new(bits: u32) -> Table {
-        Table {
-            bytes: Pages::zeroed(1 << bits),
+    pub fn new(bits: u32) -> Result<Table, MachineError> {
+        Ok(Table {
+            bytes: Pages::zeroed("the table of bit histories", 1 << bits)?,
             shift: 32 - (bits - 6),
-        }
+        })
+    }
+
+    /// A copy in memory of its own.
+    pub fn try_clone(&self) -> Result<Table, MachineError> {
+        Ok(Table {
+            bytes: self.bytes.try_clone()?,
+            ..*self
+        })
     }
 
     /// Tells the memory system that a hash will be looked up.

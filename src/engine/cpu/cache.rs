@@ -11,9 +11,14 @@ use std::ops::Range;
 use super::kernels::{Kernels, LANES};
 use crate::arch::config::Config;
 use crate::engine::runtime::{EngineError, SLACK, State};
+use crate::machine::MachineError;
+use crate::machine::memory::{copied, filled};
+
+/// What memory is asked for.
+const WHAT: &str = "a stream's keys and values";
 
 /// Keys and values of one stream, for every layer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Cache {
     pub(super) window: usize,
     pub(super) sinks: usize,
@@ -27,14 +32,14 @@ pub struct Cache {
 }
 
 /// Keys and values of one head of one layer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Plane {
     pub(super) ring: Store,
     pub(super) sinks: Store,
 }
 
 /// Quantised keys and values of a fixed number of positions, a multiple of 16.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Store {
     /// Lines of 64 bytes of one tile of keys.
     pub(super) lines: usize,
@@ -49,16 +54,26 @@ pub(super) struct Store {
 }
 
 impl Store {
-    fn new(positions: usize, head_dim: usize) -> Store {
+    fn new(positions: usize, head_dim: usize) -> Result<Store, MachineError> {
         let (lines, width) = (head_dim.div_ceil(4), head_dim.next_multiple_of(LANES));
-        Store {
+        Ok(Store {
             lines,
             width,
-            keys: vec![128; positions * lines * 4],
-            key_scales: vec![0.0; positions],
-            values: vec![0; positions * width],
-            value_scales: vec![0.0; positions],
-        }
+            keys: filled(WHAT, positions * lines * 4, 128)?,
+            key_scales: filled(WHAT, positions, 0.0)?,
+            values: filled(WHAT, positions * width, 0)?,
+            value_scales: filled(WHAT, positions, 0.0)?,
+        })
+    }
+
+    fn try_clone(&self) -> Result<Store, MachineError> {
+        Ok(Store {
+            keys: copied(WHAT, &self.keys, 0)?,
+            key_scales: copied(WHAT, &self.key_scales, 0)?,
+            values: copied(WHAT, &self.values, 0)?,
+            value_scales: copied(WHAT, &self.value_scales, 0)?,
+            ..*self
+        })
     }
 
     fn put(&mut self, slot: usize, key: &[i8], key_scale: f32, value: &[i8], value_scale: f32) {
@@ -101,6 +116,13 @@ impl Store {
 }
 
 impl Plane {
+    fn try_clone(&self) -> Result<Plane, MachineError> {
+        Ok(Plane {
+            ring: self.ring.try_clone()?,
+            sinks: self.sinks.try_clone()?,
+        })
+    }
+
     /// Stores the rotated key and the value of one position. `levels` is scratch.
     pub(super) fn put(
         &mut self,
@@ -131,21 +153,24 @@ impl Plane {
 }
 
 impl Cache {
-    pub(super) fn new(config: &Config, window: usize) -> Cache {
+    pub(super) fn new(config: &Config, window: usize) -> Result<Cache, MachineError> {
         let slots = (window + SLACK).next_multiple_of(LANES);
-        let plane = Plane {
-            ring: Store::new(slots, config.head_dim),
-            sinks: Store::new(LANES, config.head_dim),
+        let plane = |_| {
+            Ok(Plane {
+                ring: Store::new(slots, config.head_dim)?,
+                sinks: Store::new(LANES, config.head_dim)?,
+            })
         };
-        Cache {
+        let planes = (0..config.layers * config.kv_heads).map(plane);
+        Ok(Cache {
             window,
             sinks: config.sinks,
             slots,
             position: 0,
             written: 0,
-            planes: vec![plane; config.layers * config.kv_heads],
+            planes: planes.collect::<Result<_, MachineError>>()?,
             kv_heads: config.kv_heads,
-        }
+        })
     }
 
     pub(super) fn advance(&mut self, tokens: usize) {
@@ -170,7 +195,11 @@ impl State for Cache {
     }
 
     fn fork(&self) -> Result<Box<dyn State>, EngineError> {
-        Ok(Box::new(self.clone()))
+        let planes = self.planes.iter().map(Plane::try_clone);
+        Ok(Box::new(Cache {
+            planes: planes.collect::<Result<_, MachineError>>()?,
+            ..*self
+        }))
     }
 
     fn truncate(&mut self, position: u64) {

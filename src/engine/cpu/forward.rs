@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::attention::{Angles, Scratch, Task};
 use super::cache::Cache;
 use super::kernels::{Kernels, LANES, Product, Rows};
+use crate::arch::config::Config;
 use crate::engine::runtime::{EngineError, Helper, Predictions, Runtime, SLACK, Segment, State};
 use crate::machine::float_environment::FloatEnvironment;
 use crate::machine::instructions::InstructionSet;
 use crate::machine::pool::{self, Pool};
+use crate::machine::{MachineError, memory};
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{Matrix, PackedError, PackedModel, Place};
 
@@ -145,6 +147,27 @@ struct Workspace {
     logits: Vec<Vec<f32>>,
 }
 
+impl Workspace {
+    /// Makes room for `rows` rows, so that a pass need not ask for any.
+    fn reserve(&mut self, config: &Config, rows: usize) -> Result<(), MachineError> {
+        let hidden = config.hidden.next_multiple_of(LANES);
+        for (buffer, width) in [
+            (&mut self.x, config.hidden),
+            (&mut self.qkv, config.qkv_rows().next_multiple_of(LANES)),
+            (&mut self.attended, config.heads * config.head_dim),
+            (&mut self.projected, hidden),
+            (
+                &mut self.wide,
+                (2 * config.intermediate).next_multiple_of(LANES),
+            ),
+        ] {
+            let more = (rows * width).saturating_sub(buffer.len());
+            memory::reserve(buffer, "the rows of a pass", more)?;
+        }
+        Ok(())
+    }
+}
+
 /// Buffers of one thread.
 #[derive(Debug, Default)]
 struct ThreadSpace {
@@ -172,7 +195,7 @@ impl Runtime for Engine {
     }
 
     fn new_state(&self) -> Result<Box<dyn State>, EngineError> {
-        Ok(Box::new(self.new_cache()))
+        Ok(Box::new(Cache::new(self.model.config(), self.window)?))
     }
 
     fn forward(
@@ -191,8 +214,7 @@ impl Runtime for Engine {
                 tokens: segment.tokens,
             })
             .collect();
-        self.run(&mut runs, predictions);
-        Ok(())
+        self.run(&mut runs, predictions)
     }
 
     fn row_cost(&self) -> f32 {
@@ -222,7 +244,7 @@ impl Engine {
     pub fn new(model: Arc<PackedModel>, options: EngineOptions) -> Result<Engine, EngineError> {
         let instructions = match options.instructions {
             Some(instructions) => instructions,
-            None => InstructionSet::choose()?,
+            None => InstructionSet::choose().map_err(MachineError::from)?,
         };
         let threads = match options.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -254,11 +276,6 @@ impl Engine {
         self.pool.threads()
     }
 
-    /// An empty stream.
-    fn new_cache(&self) -> Cache {
-        Cache::new(self.model.config(), self.window)
-    }
-
     /// The same engine with a window of at most `window` positions, at least one. For measurements: what is coded with it
     /// is in no format.
     #[must_use]
@@ -268,8 +285,9 @@ impl Engine {
     }
 
     /// Runs all tokens in passes of at most [`PASS`] rows.
-    fn run(&self, runs: &mut [Run<'_>], predictions: &mut Predictions) {
+    fn run(&self, runs: &mut [Run<'_>], predictions: &mut Predictions) -> Result<(), EngineError> {
         let mut workspace = self.take_workspace();
+        workspace.reserve(self.model.config(), predictions.len().min(PASS))?;
         let mut parts: Vec<Part> = Vec::new();
         let (mut rows, mut first) = (0, 0);
         for index in 0..runs.len() {
@@ -296,6 +314,7 @@ impl Engine {
             self.pass(&mut workspace, runs, &parts, predictions);
         }
         self.idle().push(workspace);
+        Ok(())
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Workspace>> {
