@@ -7,23 +7,23 @@ use llmzip::{CompressOptions, OnProgress, Summary};
 
 use super::estimate;
 use super::failure::Failure;
-use super::files::{self, Forecast, Work};
-use super::input::Opened;
-use super::meant::{Compress, SUFFIX};
+use super::files::{self, FileCoder, Forecast};
+use super::input::OpenInput;
+use super::meant::{CompressJob, SUFFIX};
 use super::models::Models;
 use super::output::Content;
 
-pub(super) fn run(meant: Compress) -> Result<bool, Failure> {
-    let models = Models::new(meant.means);
-    let model = models.choose(&meant.model)?;
+pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
+    let models = Models::new(job.resources);
+    let model = models.choose(&job.model)?;
     let options = CompressOptions {
         model,
-        experts: meant.experts,
-        preset: meant.preset,
-        checksum: meant.checksum,
-        independent_blocks: meant.independent_blocks,
-        block_len: meant.block_len,
-        streams: meant.streams,
+        experts: job.experts,
+        preset: job.preset,
+        checksum: job.checksum,
+        independent_blocks: job.independent_blocks,
+        block_len: job.block_len,
+        streams: job.streams,
         count_cross_entropy: false,
     };
     models.check_memory(
@@ -31,20 +31,20 @@ pub(super) fn run(meant: Compress) -> Result<bool, Failure> {
         options.block_len,
         options.most_streams(),
     )?;
-    let mut work = Compressing {
-        estimate: meant.files.talk.progress,
+    let mut compressor = Compressor {
+        estimate_time: job.files.verbosity.progress,
         options,
     };
-    files::run(&meant.files, &mut work)
+    files::run(&job.files, &mut compressor)
 }
 
-struct Compressing {
+struct Compressor {
     options: CompressOptions,
-    estimate: bool,
+    estimate_time: bool,
 }
 
-impl Work for Compressing {
-    const PRODUCES: Content = Content::Compressed;
+impl FileCoder for Compressor {
+    const WRITES: Content = Content::Compressed;
 
     fn output_path(&self, input: &Path) -> Result<PathBuf, Failure> {
         let mut name = input.as_os_str().to_owned();
@@ -52,10 +52,10 @@ impl Work for Compressing {
         Ok(PathBuf::from(name))
     }
 
-    fn forecast(&mut self, input: &Opened) -> Result<Forecast, Failure> {
+    fn forecast(&mut self, input: &OpenInput) -> Result<Forecast, Failure> {
         let original_len = input.len();
         let time = match (input.path(), original_len) {
-            (Some(path), Some(len)) if self.estimate => {
+            (Some(path), Some(len)) if self.estimate_time => {
                 estimate::compression(path, len, &self.options)
             }
             _ => None,

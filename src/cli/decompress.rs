@@ -7,69 +7,61 @@ use std::path::{Path, PathBuf};
 use llmzip::container::MAX_STREAMS;
 use llmzip::{OnProgress, Summary};
 
+use super::contents::Contents;
 use super::estimate;
 use super::failure::Failure;
-use super::files::{self, Forecast, Work};
-use super::info::Contents;
-use super::input::Opened;
-use super::meant::{Decompress, SUFFIX};
+use super::files::{self, FileCoder, Forecast};
+use super::input::OpenInput;
+use super::meant::{DecompressJob, SUFFIX};
 use super::models::Models;
 use super::output::Content;
 
-pub(super) fn run(meant: Decompress) -> Result<bool, Failure> {
-    let mut models = Models::new(meant.means);
-    if let Some(name) = &meant.model {
+pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
+    let mut models = Models::new(job.resources);
+    if let Some(name) = &job.model {
         models.prefer(name)?;
     }
-    let mut work = Decompressing {
-        look_ahead: meant.files.talk.progress,
+    let mut decompressor = Decompressor {
+        estimate_time: job.files.verbosity.progress,
         models,
     };
-    files::run(&meant.files, &mut work)
+    files::run(&job.files, &mut decompressor)
 }
 
-struct Decompressing {
+struct Decompressor {
     models: Models,
-    /// Whether it is worth reading through the file beforehand.
-    look_ahead: bool,
+    estimate_time: bool,
 }
 
-impl Work for Decompressing {
-    const PRODUCES: Content = Content::Original;
+impl FileCoder for Decompressor {
+    const WRITES: Content = Content::Original;
 
     fn output_path(&self, input: &Path) -> Result<PathBuf, Failure> {
         // Names need not be UTF-8. A name that begins with its only dot has no extension.
         match input.extension() {
             Some(extension) if extension == &SUFFIX[1..] => Ok(input.with_extension("")),
-            _ => Err(Failure::Said(format!(
+            _ => Err(Failure::Message(format!(
                 "has no {SUFFIX} at the end of its name; name the output with -o"
             ))),
         }
     }
 
-    fn forecast(&mut self, input: &Opened) -> Result<Forecast, Failure> {
-        self.models.check_memory_at_all()?;
+    fn forecast(&mut self, input: &OpenInput) -> Result<Forecast, Failure> {
+        self.models.check_memory_of_any_file()?;
         self.models.expect_streams(MAX_STREAMS);
-        let look_ahead = self.look_ahead || self.models.is_limited();
-        let (Some(path), Some(_), true) = (input.path(), input.len(), look_ahead) else {
+        // The whole file is read once more for this, so only where somebody wants to know.
+        if !self.estimate_time && !self.models.have_memory_limit() {
+            return Ok(Forecast::default());
+        }
+        // A damaged file has no contents here; the decoder will say what is wrong with it.
+        let Some(contents) = contents(input) else {
             return Ok(Forecast::default());
         };
-        // What is wrong with the file is for the decoder to say.
-        let Some(contents) = File::open(path)
-            .ok()
-            .and_then(|file| Contents::read(file).ok())
-        else {
-            return Ok(Forecast::default());
-        };
-        self.models.expect_streams(contents.streams());
-        if contents
-            .frames
-            .iter()
-            .any(|frame| frame.header.model.is_none())
-        {
+        self.models.expect_streams(contents.most_streams());
+        if contents.needs_experts_alone() {
             self.models.check_memory(None, 0, 1)?;
         }
-        let time = if self.look_ahead {
+        let time = if self.estimate_time {
             estimate::decompression(&contents, &mut self.models)
         } else {
             None
@@ -93,9 +85,16 @@ impl Work for Decompressing {
             &mut |wanted| models.resolve(wanted),
             progress,
         );
-        match (result, models.refusal.take()) {
-            (Err(_), Some(refusal)) => Err(Failure::Said(refusal)),
+        match (result, models.take_refusal()) {
+            (Err(_), Some(refusal)) => Err(Failure::Message(refusal)),
             (result, _) => Ok(result?),
         }
     }
+}
+
+/// The contents of a regular file that is sound.
+fn contents(input: &OpenInput) -> Option<Contents> {
+    let (path, _) = (input.path()?, input.len()?);
+    let file = File::open(path).ok()?;
+    Contents::read(file).ok()
 }

@@ -1,4 +1,4 @@
-//! How long a run will take, found by coding a little of it first.
+//! Estimates how long coding a file will take, by coding a little of it first.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -9,19 +9,20 @@ use std::time::{Duration, Instant};
 use llmzip::container::{Mode, ModelRef};
 use llmzip::{CompressOptions, Error, Model, compress, decompress};
 
-use super::info::{Contents, Frame};
+use super::contents::{Contents, FrameContents};
 use super::models::Models;
 
-/// Runs shorter than this are not worth a word.
+/// Shorter times are not announced.
 const LONG: Duration = Duration::from_secs(20);
-/// Files with fewer bytes than this are not worth a trial.
+/// Shorter files get no estimate.
 const LARGE: u64 = 64 << 10;
-/// Bytes compressed as a trial: few, and then more. What the two have in common is not counted.
-const TRIAL: [usize; 2] = [256, 2 << 10];
-/// Bytes decompressed as a trial: a decoder takes one token after the other, many times slower.
-const SHORT_TRIAL: [usize; 2] = [64, 1 << 10];
+/// Lengths of the two trials of compression in bytes. Only the difference of their times counts, so
+/// what both need at the start drops out.
+const COMPRESSION_TRIALS: [usize; 2] = [256, 2 << 10];
+/// The same for decompression, which is many times slower: it takes one token after the other.
+const DECOMPRESSION_TRIALS: [usize; 2] = [64, 1 << 10];
 
-/// How long compressing the `len` bytes of the file at `path` will take, if long.
+/// How long it will take to compress the file at `path`, which has `len` bytes; `None` if not long.
 pub(super) fn compression(path: &Path, len: u64, options: &CompressOptions) -> Option<Duration> {
     if len < LARGE || options.model.is_none() {
         return None;
@@ -29,18 +30,20 @@ pub(super) fn compression(path: &Path, len: u64, options: &CompressOptions) -> O
     let mut file = File::open(path).ok()?;
     file.seek(SeekFrom::Start(len / 2)).ok()?;
     let mut sample = Vec::new();
-    file.take(TRIAL[1] as u64).read_to_end(&mut sample).ok()?;
-    extrapolate(&sample, TRIAL, len, |sample| {
+    file.take(COMPRESSION_TRIALS[1] as u64)
+        .read_to_end(&mut sample)
+        .ok()?;
+    extrapolate(&sample, COMPRESSION_TRIALS, len, |sample| {
         let start = Instant::now();
         compress(sample, io::sink(), options, &mut |_| {}).ok()?;
         Some(start.elapsed())
     })
 }
 
-/// How long decompressing a file with these contents will take, if long.
+/// How long it will take to decompress a file with these contents; `None` if not long.
 pub(super) fn decompression(contents: &Contents, models: &mut Models) -> Option<Duration> {
-    // Only what went through a model takes long enough to speak of.
-    let by_model = |frame: &Frame| frame.modes[Mode::Model as usize].original_len;
+    // Everything but the model is fast.
+    let by_model = |frame: &FrameContents| frame.of_mode(Mode::Model).original_len;
     let len: u64 = contents.frames.iter().map(by_model).sum();
     if len < LARGE {
         return None;
@@ -50,12 +53,12 @@ pub(super) fn decompression(contents: &Contents, models: &mut Models) -> Option<
     let model = models.resolve(frame.header.model.as_ref()?).ok()?;
     let options = CompressOptions {
         model: Some(Arc::clone(&model)),
-        streams: Some(contents.streams()),
+        streams: Some(contents.most_streams()),
         ..CompressOptions::default()
     };
-    // Any text will do.
+    // Any text serves as a sample.
     let sample = include_bytes!("estimate.rs");
-    extrapolate(sample, SHORT_TRIAL, len, |sample| {
+    extrapolate(sample, DECOMPRESSION_TRIALS, len, |sample| {
         let mut compressed = Vec::new();
         compress(sample, &mut compressed, &options, &mut |_| {}).ok()?;
         let mut resolve = |_: &ModelRef| -> Result<Arc<Model>, Error> { Ok(Arc::clone(&model)) };
@@ -65,7 +68,7 @@ pub(super) fn decompression(contents: &Contents, models: &mut Models) -> Option<
     })
 }
 
-/// The time for `len` bytes, from the times for two beginnings of `sample`.
+/// The time for `len` bytes, computed from the times for two prefixes of `sample`.
 fn extrapolate(
     sample: &[u8],
     sizes: [usize; 2],

@@ -1,37 +1,37 @@
 //! `explain`: where the bits of a file go.
 
-use std::io::{self, Write};
 use std::slice;
 
 use llmzip::report::explain;
 
 use super::failure::Failure;
-use super::meant::Explain;
+use super::meant::ExplainJob;
 use super::models::Models;
-use super::picture;
-use super::samples::{self, Steps};
+use super::print;
+use super::report_file;
+use super::workload::{self, MeasureLine};
 
-pub(super) fn run(meant: Explain) -> Result<bool, Failure> {
-    let Explain {
+pub(super) fn run(job: ExplainJob) -> Result<bool, Failure> {
+    let ExplainJob {
         input,
         model,
-        watching,
+        options,
         render,
         page,
-    } = meant;
+    } = job;
     if let Some(path) = &page {
-        picture::refuse(path, slice::from_ref(&input), watching.force)?;
+        report_file::check(path, slice::from_ref(&input), options.force)?;
     }
-    let sample = samples::read_one(&input, watching.force)?;
-    let candidate = Models::new(watching.means).candidate(&model)?;
-    let mut steps = Steps::new(watching.progress);
-    let explanation = explain::measure(&sample, &candidate, &mut |step| steps.update(step))?;
-    drop(steps);
+    let sample = workload::read(&input, options.force)?;
+    let candidate = Models::new(options.resources).candidate(&model)?;
+    let mut line = MeasureLine::new(options.progress);
+    let explanation = explain::measure(&sample, &candidate, &mut |progress| {
+        line.update(progress);
+    })?;
+    drop(line);
     if let Some(path) = &page {
-        picture::write(path, &explain::render::html(&explanation), watching.force)?;
+        report_file::write(path, &explain::render::html(&explanation), options.force)?;
     }
-    io::stdout()
-        .write_all(render(&explanation).as_bytes())
-        .map_err(Failure::from_write)?;
+    print::result(&render(&explanation))?;
     Ok(true)
 }

@@ -4,27 +4,46 @@ use std::fmt;
 use std::io;
 
 use llmzip::Error;
+#[cfg(feature = "hub")]
+use llmzip::hub::HubError;
 use llmzip::report::ReportError;
+use llmzip::store::StoreError;
 
-/// What ended a command or the work on one file.
+use super::advice;
+
+/// Why a command, or the work on one file, ended.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Whoever was reading our output has gone: not worth a word.
+    /// The reader of our output has gone. It has seen enough, so nothing is reported.
     BrokenPipe,
-    /// The command line asks for something contradictory.
+    /// The command line contradicts itself.
     Usage(String),
-    /// Anything else, in one sentence.
-    Said(String),
+    /// Anything else, as one sentence for the user.
+    Message(String),
 }
 
 impl Failure {
-    pub(super) fn said(message: impl Into<String>) -> Failure {
-        Failure::Said(message.into())
+    pub(super) fn usage(message: impl Into<String>) -> Failure {
+        Failure::Usage(message.into())
+    }
+
+    pub(super) fn message(message: impl Into<String>) -> Failure {
+        Failure::Message(message.into())
     }
 
     /// A failure to write output.
     pub(super) fn from_write(error: io::Error) -> Failure {
         Failure::from(Error::Write(error))
+    }
+
+    /// The same failure, its sentence preceded by what it is about. A broken pipe stays one.
+    #[must_use]
+    pub(super) fn about(self, what: impl fmt::Display) -> Failure {
+        match self {
+            Failure::BrokenPipe => Failure::BrokenPipe,
+            Failure::Usage(message) => Failure::Usage(format!("{what}: {message}")),
+            Failure::Message(message) => Failure::Message(format!("{what}: {message}")),
+        }
     }
 }
 
@@ -32,21 +51,27 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match &error {
             Error::Write(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
-            Error::MissingModel { name, .. } => {
-                let mend = match name {
-                    Some(name) => format!("llmzip model pull {name}"),
-                    None => "llmzip model add PATH".to_owned(),
-                };
-                Failure::Said(format!("{error}; run: {mend}"))
-            }
-            _ => Failure::Said(error.to_string()),
+            _ => Failure::Message(advice::library(&error)),
         }
     }
 }
 
 impl From<ReportError> for Failure {
     fn from(error: ReportError) -> Failure {
-        Failure::Said(error.to_string())
+        Failure::Message(error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Message(advice::store(&error))
+    }
+}
+
+#[cfg(feature = "hub")]
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Failure {
+        Failure::Message(advice::hub(&error))
     }
 }
 
@@ -54,7 +79,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::BrokenPipe => f.write_str("nobody reads the output"),
-            Failure::Usage(message) | Failure::Said(message) => f.write_str(message),
+            Failure::Usage(message) | Failure::Message(message) => f.write_str(message),
         }
     }
 }

@@ -1,4 +1,7 @@
-//! Takes each input through opening, coding and replacing, whatever the coding is.
+//! Takes each input through opening, coding and putting the output in place.
+//!
+//! What coding means is up to a [`FileCoder`]: `compress` and the commands that decompress have one
+//! each.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -7,22 +10,23 @@ use std::time::{Duration, Instant};
 use llmzip::{OnProgress, Summary, Times};
 
 use super::failure::Failure;
-use super::input::{self, Opened};
-use super::meant::{Destination, Files, Input};
+use super::input::{self, OpenInput};
+use super::meant::{Destination, FilesJob, Input};
 use super::output::{self, Content, Output};
-use super::progress::Bar;
+use super::print;
+use super::progress::ProgressLine;
 use super::text::{self, Ratio};
 
 /// What is done with the contents of files.
-pub(super) trait Work {
-    /// What it produces.
-    const PRODUCES: Content;
+pub(super) trait FileCoder {
+    /// What it writes.
+    const WRITES: Content;
 
-    /// The name of the output that goes beside an input of this name.
+    /// The path of the output that goes beside the input at this path.
     fn output_path(&self, input: &Path) -> Result<PathBuf, Failure>;
 
-    /// Before a file is coded: refuses what cannot be done, and gives what can be known beforehand.
-    fn forecast(&mut self, input: &Opened) -> Result<Forecast, Failure>;
+    /// Called before a file is coded: refuses what is impossible, and tells what is known already.
+    fn forecast(&mut self, input: &OpenInput) -> Result<Forecast, Failure>;
 
     /// Codes one file.
     fn code(
@@ -33,24 +37,24 @@ pub(super) trait Work {
     ) -> Result<Summary, Failure>;
 }
 
-/// What is known of a run before it starts.
+/// What is known of a file before it is coded.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Forecast {
     /// Original bytes.
     pub(super) original_len: Option<u64>,
-    /// How long it will take, if that is worth a word.
+    /// How long coding will take, if that is long.
     pub(super) time: Option<Duration>,
 }
 
-/// Works on all `files`; whether all went well. Failures have been reported.
-pub(super) fn run(files: &Files, work: &mut impl Work) -> Result<bool, Failure> {
+/// Codes all files. Returns whether all went well; failures of single files have been reported.
+pub(super) fn run(job: &FilesJob, coder: &mut impl FileCoder) -> Result<bool, Failure> {
     let mut all_well = true;
-    for input in &files.inputs {
-        match one(files, input, work) {
+    for input in &job.inputs {
+        match code_file(job, input, coder) {
             Ok(()) => {}
             Err(Failure::BrokenPipe) => return Err(Failure::BrokenPipe),
-            Err(Failure::Usage(message) | Failure::Said(message)) => {
-                text::complain(&format!("{}: {message}", input::name(input)));
+            Err(failure) => {
+                print::error(&failure.about(input::name(input)).to_string());
                 all_well = false;
             }
         }
@@ -58,61 +62,63 @@ pub(super) fn run(files: &Files, work: &mut impl Work) -> Result<bool, Failure> 
     Ok(all_well)
 }
 
-fn one<W: Work>(files: &Files, input: &Input, work: &mut W) -> Result<(), Failure> {
-    if W::PRODUCES == Content::Original {
+fn code_file<C: FileCoder>(job: &FilesJob, input: &Input, coder: &mut C) -> Result<(), Failure> {
+    if C::WRITES == Content::Original {
         input::refuse_terminal(input)?;
     }
     let name = input::name(input);
-    let mut opened = input::open(input, files.force)?;
-    let mut output = match (&files.destination, opened.path()) {
-        (Destination::Nowhere, _) => Output::Nowhere,
-        (Destination::Stdout, _) | (Destination::Beside, None) => {
-            Output::stdout(W::PRODUCES, files.force)?
-        }
-        (Destination::File(path), _) => Output::file(path, &opened, files.force)?,
-        (Destination::Beside, Some(path)) => {
-            Output::file(&work.output_path(path)?, &opened, files.force)?
-        }
-    };
-    let forecast = work.forecast(&opened)?;
-    let ratio = W::PRODUCES == Content::Compressed;
-    let bar = Bar::new(&name, forecast.original_len, ratio, files.talk.progress);
+    let mut opened = input::open(input, job.force)?;
+    let mut output = open_output(job, &opened, coder)?;
+    let forecast = coder.forecast(&opened)?;
+    let line = ProgressLine::new(
+        &name,
+        forecast.original_len,
+        C::WRITES == Content::Compressed,
+        job.verbosity.progress,
+    );
     if let Some(time) = forecast.time {
-        bar.announce(&format!("{name}: about {}", text::duration(time)));
+        line.announce(&format!("{name}: about {}", text::duration(time)));
     }
     let start = Instant::now();
-    let summary = work.code(&mut opened.reader, &mut output, &mut |progress| {
-        bar.update(progress)
+    let summary = coder.code(&mut opened.reader, &mut output, &mut |progress| {
+        line.update(progress);
     })?;
     let in_a_file = output.commit(&opened)?;
     let elapsed = start.elapsed();
-    drop(bar);
-    if files.remove_inputs && in_a_file {
+    drop(line);
+    if job.remove_inputs && in_a_file {
         output::remove_input(&opened)?;
     }
-    if files.talk.summary {
-        text::say(&line::<W>(&name, summary, elapsed));
+    if job.verbosity.summary {
+        print::note(&summary_line::<C>(&name, summary, elapsed));
     }
-    if files.talk.verbose {
-        let modes = summary.modes;
-        text::say(&format!(
-            "  original bytes by mode: model {}, experts {}, raw {}",
-            modes.model, modes.experts, modes.raw
-        ));
-        let Times { engine, coder } = summary.times;
-        let rest = elapsed.saturating_sub(engine + coder);
-        let [engine, coder, rest] = [engine, coder, rest].map(text::duration);
-        text::say(&format!(
-            "  time: waiting for the model {engine}, experts and coder {coder}, trials, reading and writing {rest}"
-        ));
+    if job.verbosity.details {
+        print_details(summary, elapsed);
     }
     Ok(())
 }
 
+fn open_output<C: FileCoder>(
+    job: &FilesJob,
+    input: &OpenInput,
+    coder: &C,
+) -> Result<Output, Failure> {
+    match (&job.destination, input.path()) {
+        (Destination::Nowhere, _) => Ok(Output::Nowhere),
+        (Destination::Stdout, _) | (Destination::Beside, None) => {
+            Output::stdout(C::WRITES, job.force)
+        }
+        (Destination::File(path), _) => Output::file(path, input, job.force),
+        (Destination::Beside, Some(path)) => {
+            Output::file(&coder.output_path(path)?, input, job.force)
+        }
+    }
+}
+
 /// `alice29.txt: 152089 -> 19012 bytes (12.5 %, 1.000 bpb, 8.0x) in 3.1 s, 49 KB/s`
-fn line<W: Work>(name: &str, summary: Summary, elapsed: Duration) -> String {
+fn summary_line<C: FileCoder>(name: &str, summary: Summary, elapsed: Duration) -> String {
     let (original, compressed) = (summary.original_len, summary.compressed_len);
-    let (from, to) = match W::PRODUCES {
+    let (from, to) = match C::WRITES {
         Content::Compressed => (original, compressed),
         Content::Original => (compressed, original),
     };
@@ -126,4 +132,19 @@ fn line<W: Work>(name: &str, summary: Summary, elapsed: Duration) -> String {
     };
     let rate = text::rate(original, elapsed);
     format!("{name}: {from} -> {to} bytes ({ratio}) in {time}, {rate}")
+}
+
+fn print_details(summary: Summary, elapsed: Duration) {
+    let modes = summary.modes;
+    print::note(&format!(
+        "  original bytes by mode: model {}, experts {}, raw {}",
+        modes.model, modes.experts, modes.raw
+    ));
+    let Times { engine, coder } = summary.times;
+    let rest = elapsed.saturating_sub(engine + coder);
+    let [engine, coder, rest] = [engine, coder, rest].map(text::duration);
+    print::note(&format!(
+        "  time: waiting for the model {engine}, experts and coder {coder}, \
+         trials, reading and writing {rest}"
+    ));
 }

@@ -1,4 +1,4 @@
-//! Opening what is to be read.
+//! Opens inputs.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, IsTerminal, Read};
@@ -7,23 +7,23 @@ use std::path::{Path, PathBuf};
 use super::failure::Failure;
 use super::meant::Input;
 
-/// An input, opened.
-pub(super) struct Opened {
+/// An open input.
+pub(super) struct OpenInput {
     pub(super) reader: Box<dyn Read>,
-    /// The file, unless it is standard input.
+    /// Path and metadata of the file; `None` for standard input.
     pub(super) file: Option<(PathBuf, Metadata)>,
 }
 
-impl Opened {
-    /// No input at all: what is written comes from several.
-    pub(super) fn nothing() -> Opened {
-        Opened {
+impl OpenInput {
+    /// No input: for outputs that are not made from one file.
+    pub(super) fn nothing() -> OpenInput {
+        OpenInput {
             reader: Box::new(io::empty()),
             file: None,
         }
     }
 
-    /// Length in bytes, if it can be known and the input be read a second time.
+    /// Length in bytes of a regular file, which can also be read a second time.
     pub(super) fn len(&self) -> Option<u64> {
         let (_, metadata) = self.file.as_ref()?;
         metadata.is_file().then_some(metadata.len())
@@ -34,7 +34,7 @@ impl Opened {
     }
 }
 
-/// How an input is called in messages.
+/// The name of an input in messages.
 pub(super) fn name(input: &Input) -> String {
     match input {
         Input::Stdin => "(stdin)".to_owned(),
@@ -42,40 +42,42 @@ pub(super) fn name(input: &Input) -> String {
     }
 }
 
-/// Opens `input`. Directories are refused, and symbolic links too unless `follow`.
-pub(super) fn open(input: &Input, follow: bool) -> Result<Opened, Failure> {
+/// Opens `input`. Refuses directories, and symbolic links unless `follow` is set.
+pub(super) fn open(input: &Input, follow: bool) -> Result<OpenInput, Failure> {
     let path = match input {
         Input::Stdin => {
-            return Ok(Opened {
+            return Ok(OpenInput {
                 reader: Box::new(io::stdin().lock()),
                 file: None,
             });
         }
         Input::File(path) => path,
     };
-    let cannot_open = |error: io::Error| Failure::Said(format!("cannot open: {error}"));
+    let cannot_open = |error: io::Error| Failure::Message(format!("cannot open: {error}"));
     if !follow
         && fs::symlink_metadata(path)
             .map_err(cannot_open)?
             .is_symlink()
     {
-        return Err(Failure::said("is a symbolic link, skipped; -f follows it"));
+        return Err(Failure::message(
+            "is a symbolic link, skipped; -f follows it",
+        ));
     }
     if fs::metadata(path).map_err(cannot_open)?.is_dir() {
-        return Err(Failure::said("is a directory, skipped"));
+        return Err(Failure::message("is a directory, skipped"));
     }
     let file = File::open(path).map_err(cannot_open)?;
     let metadata = file.metadata().map_err(cannot_open)?;
-    Ok(Opened {
+    Ok(OpenInput {
         reader: Box::new(file),
         file: Some((path.clone(), metadata)),
     })
 }
 
-/// Refuses to wait for somebody to type compressed data.
+/// Refuses to read compressed data from a terminal, where nobody can type it.
 pub(super) fn refuse_terminal(input: &Input) -> Result<(), Failure> {
     if *input == Input::Stdin && io::stdin().is_terminal() {
-        return Err(Failure::said(
+        return Err(Failure::message(
             "compressed data is not read from a terminal; name a FILE",
         ));
     }

@@ -1,22 +1,22 @@
-//! Ctrl-C: whatever is unfinished disappears.
+//! Ctrl-C: ends the program and leaves nothing unfinished behind.
 
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The temporary file that is being written, if any.
+/// The temporary file that is being written, if there is one.
 static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// The process that works for this one, if any.
+/// The process that this one has started, if there is one.
 static CHILD: Mutex<Option<Child>> = Mutex::new(None);
 
-/// What a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
+/// The exit code of a program that Ctrl-C ended: 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
 
-/// From now on an interrupt (or a request to terminate) removes the unfinished file, and ends the program and the process
-/// that works for it.
+/// From now on an interrupt, or a request to terminate, deletes the unfinished file, ends the
+/// process that was started, and ends the program.
 pub(super) fn install() {
-    // Without a handler an interrupt still ends the program; a temporary file may then stay behind.
+    // If this fails, an interrupt still ends the program, and may leave a temporary file behind.
     let _ = ctrlc::set_handler(|| {
         let unfinished = unfinished();
         if let Some(path) = unfinished.as_ref() {
@@ -29,12 +29,13 @@ pub(super) fn install() {
     });
 }
 
-/// The place where a process is noted that is to end with this one.
+/// The process that is to end with this one. Whoever starts one stores it here.
 pub(super) fn child() -> MutexGuard<'static, Option<Child>> {
     CHILD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The place where the unfinished file is noted. While it is held, no interrupt is acted upon.
+/// The unfinished file. Whoever creates one stores its path here. While the guard is held, an
+/// interrupt waits.
 pub(super) fn unfinished() -> MutexGuard<'static, Option<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,23 +1,25 @@
-//! Levels, `-1` to `-9`, as users of zstd expect them: larger is smaller and slower. What a level means is the same on
-//! every machine.
+//! Levels 1 to 9, which work as those of zstd do: a higher level makes files smaller and is slower.
+//! A level means the same model and the same experts on every machine.
 
 use std::ffi::OsString;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
-
 use llmzip::predict::Preset;
 
-use super::meant::NO_MODEL;
+/// What `-m` takes instead of a model's name to use no model.
+pub(super) const NO_MODEL: &str = "none";
 
 /// A choice of model and experts.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Level {
-    id: &'static str,
+    /// What clap calls the option.
+    pub(super) id: &'static str,
+    /// The digit of the option.
     pub(super) number: u8,
-    /// What `-m` calls the model.
+    /// The model's name, or [`NO_MODEL`].
     pub(super) model: &'static str,
     pub(super) preset: Preset,
-    about: &'static str,
+    /// The line about it in `--help`.
+    pub(super) help: &'static str,
 }
 
 const fn level(
@@ -25,14 +27,14 @@ const fn level(
     number: u8,
     model: &'static str,
     preset: Preset,
-    about: &'static str,
+    help: &'static str,
 ) -> Level {
     Level {
         id,
         number,
         model,
         preset,
-        about,
+        help,
     }
 }
 
@@ -50,14 +52,14 @@ pub(super) static LEVELS: &[Level] = &[
         2,
         NO_MODEL,
         Preset::Normal,
-        "All experts, no model: -m none",
+        "All experts, no model: the same as -m none",
     ),
     level(
         "level-3",
         3,
         "nano",
         Preset::Normal,
-        "-m nano, the smallest built-in model",
+        "-m nano: the smallest built-in model",
     ),
     level("level-4", 4, "micro", Preset::Normal, "-m micro"),
     level("level-5", 5, "mini", Preset::Normal, "-m mini: the default"),
@@ -66,14 +68,14 @@ pub(super) static LEVELS: &[Level] = &[
         6,
         "small",
         Preset::Normal,
-        "-m small, the largest built-in model",
+        "-m small: the largest built-in model",
     ),
     level(
         "level-7",
         7,
         "smollm2-135m",
         Preset::Normal,
-        "-m smollm2-135m, once llmzip model pull has fetched it",
+        "-m smollm2-135m: fetch it first with llmzip model pull",
     ),
     level(
         "level-8",
@@ -87,64 +89,25 @@ pub(super) static LEVELS: &[Level] = &[
         9,
         "smollm2-1.7b",
         Preset::Normal,
-        "-m smollm2-1.7b: smallest",
+        "-m smollm2-1.7b: smallest files",
     ),
 ];
 
-/// The level of a model, if it has one.
+/// The level that uses a model, if there is one.
 pub(super) fn of_model(name: &str) -> Option<u8> {
     let level = LEVELS.iter().find(|level| level.model == name)?;
     (level.model != NO_MODEL).then_some(level.number)
 }
 
-/// The first of the words of a command line that is a level as zstd has them and llmzip has not: -10 and more, which would
-/// be read as two levels.
-pub(super) fn beyond(words: impl Iterator<Item = OsString>) -> Option<String> {
+/// The first word of a command line that looks like a level above 9, if there is one. zstd has such
+/// levels; clap would take `-19` for two levels, 1 and 9.
+pub(super) fn too_high(words: impl Iterator<Item = OsString>) -> Option<String> {
     let is_level = |word: &String| {
         let digits = word.strip_prefix('-').unwrap_or_default();
         digits.len() > 1 && digits.bytes().all(|byte| byte.is_ascii_digit())
     };
     let words = words.map(|word| word.to_string_lossy().into_owned());
     words.take_while(|word| word != "--").find(is_level)
-}
-
-/// The level typed last.
-#[derive(Debug)]
-pub(super) struct LevelArg(pub(super) Option<&'static Level>);
-
-impl Args for LevelArg {
-    fn augment_args(command: Command) -> Command {
-        LEVELS.iter().fold(command, |command, level| {
-            let mut arg = Arg::new(level.id)
-                .short(char::from(b'0' + level.number))
-                .action(ArgAction::SetTrue)
-                .help(level.about)
-                .help_heading("Levels")
-                .conflicts_with("model")
-                .overrides_with_all(LEVELS.iter().map(|other| other.id));
-            if level.preset == Preset::Light {
-                arg = arg.conflicts_with("experts");
-            }
-            command.arg(arg)
-        })
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for LevelArg {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<LevelArg, Error> {
-        Ok(LevelArg(
-            LEVELS.iter().find(|level| matches.get_flag(level.id)),
-        ))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -159,7 +122,7 @@ mod tests {
         let built_in: Vec<&str> = embedded::ALL.iter().map(|model| model.name).collect();
         assert!(named.starts_with(&built_in), "{named:?} {built_in:?}");
         for name in &named[built_in.len()..] {
-            assert!(llmzip::store::short_name(name).is_some(), "{name}");
+            assert!(llmzip::store::repository_of(name).is_some(), "{name}");
         }
     }
 }

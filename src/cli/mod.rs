@@ -1,14 +1,20 @@
-//! The command line: how `llmzip` behaves around the library.
+//! The command line: everything that `llmzip` does beside what the library does.
 //!
-//! Arguments are understood in two steps: [`typed`] is what was typed, [`meant`] what it means, and
-//! nothing after that looks at an option again. [`files`] takes each input through opening, coding
-//! and replacing, the same way for all subcommands; the subcommands say what happens in between.
+//! Arguments are understood in two steps. [`typed`] is what was typed; [`meant`] turns it into a
+//! job. After that no option is looked at again. Each command has a file of its own that carries
+//! out its job. [`files`] opens the inputs, writes the outputs and puts them in place, in the same
+//! way for all commands that read and write files. [`advice`] turns the library's errors into
+//! sentences that say what to type.
+//!
+//! This folder may use the whole library, and nothing uses it but `main.rs`.
 
-#[cfg(feature = "convert")]
-mod check;
+mod advice;
 #[cfg(feature = "compare")]
 mod compare;
+#[cfg(feature = "compare")]
+mod compare_process;
 mod compress;
+mod contents;
 mod decompress;
 mod estimate;
 #[cfg(feature = "encode")]
@@ -20,18 +26,19 @@ mod input;
 mod interrupt;
 mod level;
 mod meant;
+mod memory;
 mod model;
 mod models;
 mod output;
-mod picture;
+mod print;
 mod progress;
-mod samples;
+mod report_file;
 mod scaling;
 mod text;
 mod typed;
+mod workload;
 
 use std::env;
-use std::io;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -40,55 +47,59 @@ use clap::{CommandFactory, Parser};
 use failure::Failure;
 use typed::{Command, Typed};
 
-/// Something failed.
+/// Exit code: something failed.
 const FAILED: u8 = 1;
-/// The command line was wrong.
+/// Exit code: the command line is wrong.
 const USAGE: u8 = 2;
 
-/// Runs the program: 0 = all done, 1 = something failed, 2 = wrong usage.
-pub fn main() -> ExitCode {
-    if let Some(level) = level::beyond(env::args_os().skip(1)) {
-        text::complain(&format!("{level}: levels are -1 to -9; see llmzip --help"));
+/// Runs the program. Exit codes: 0 = success, 1 = something failed, 2 = wrong usage.
+pub(crate) fn main() -> ExitCode {
+    if let Some(level) = level::too_high(env::args_os().skip(1)) {
+        print::error(&format!("{level}: levels are -1 to -9; see llmzip --help"));
         return ExitCode::from(USAGE);
     }
     let typed = match Typed::try_parse() {
         Ok(typed) => typed,
-        Err(error) => return usage(&error),
+        Err(error) => return refuse(&error),
     };
     interrupt::install();
-    let done = match typed.command {
-        Command::Compress(args) => meant::compress(args).and_then(compress::run),
-        Command::Decompress(args) => meant::decompress(args).and_then(decompress::run),
-        Command::Cat(args) => meant::cat(args).and_then(decompress::run),
-        Command::Test(args) => meant::test(args).and_then(decompress::run),
-        Command::Info(args) => info::run(args),
-        #[cfg(feature = "encode")]
-        Command::Explain(args) => meant::explain(args).and_then(explain::run),
-        Command::Scaling(args) => meant::scaling(args).and_then(scaling::run),
-        #[cfg(feature = "compare")]
-        Command::Compare(args) => meant::compare(args).and_then(compare::run),
-        #[cfg(feature = "compare")]
-        Command::CompareOne(args) => meant::compare_one(args).and_then(compare::run_one),
-        Command::Model(args) => model::run(args).map(|()| true).map_err(Failure::Said),
-        Command::Completions { shell } => completions(shell),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
+    match run(typed.command) {
+        Ok(true) | Err(Failure::BrokenPipe) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
-        Err(Failure::BrokenPipe) => ExitCode::SUCCESS,
         Err(Failure::Usage(message)) => {
-            text::complain(&format!("{message}; see llmzip --help"));
+            print::error(&format!("{message}; see llmzip --help"));
             ExitCode::from(USAGE)
         }
-        Err(Failure::Said(message)) => {
-            text::complain(&message);
+        Err(Failure::Message(message)) => {
+            print::error(&message);
             ExitCode::from(FAILED)
         }
     }
 }
 
-/// Help and version as they are; a usage error in one line.
-fn usage(error: &clap::Error) -> ExitCode {
+/// Runs one command. `false` means that something failed and was reported, and the rest was done.
+fn run(command: Command) -> Result<bool, Failure> {
+    match command {
+        Command::Compress(args) => compress::run(meant::compress(args)?),
+        Command::Decompress(args) => decompress::run(meant::decompress(args)?),
+        Command::Cat(args) => decompress::run(meant::cat(args)?),
+        Command::Test(args) => decompress::run(meant::test(args)?),
+        Command::Info(args) => info::run(meant::info(args)),
+        #[cfg(feature = "encode")]
+        Command::Explain(args) => explain::run(meant::explain(args)?),
+        Command::Scaling(args) => scaling::run(meant::scaling(args)?),
+        #[cfg(feature = "compare")]
+        Command::Compare(args) => compare::run(meant::compare(args)?),
+        #[cfg(feature = "compare")]
+        Command::CompareOne(args) => compare::run_one(meant::compare_one(args)?),
+        Command::Model(args) => model::run(meant::model(args)),
+        Command::Completions { shell } => completions(shell),
+    }
+}
+
+/// Prints why clap did not accept the command line: help and version as they are, an error in one
+/// line.
+fn refuse(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         // A reader that has gone away has seen enough.
         let _ = error.print();
@@ -106,21 +117,22 @@ fn usage(error: &clap::Error) -> ExitCode {
         .collect();
     let first = lines.join(" ");
     let first = first.strip_prefix("error: ").unwrap_or(&first);
-    text::complain(&format!("{first}; see llmzip --help"));
+    print::error(&format!("{first}; see llmzip --help"));
     ExitCode::from(USAGE)
-}
-
-/// The command line without the commands that the help does not tell of.
-fn visible(command: clap::Command) -> clap::Command {
-    let shown = command.get_subcommands().filter(|one| !one.is_hide_set());
-    clap::Command::new("llmzip")
-        .args(command.get_arguments())
-        .subcommands(shown.cloned().collect::<Vec<_>>())
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<bool, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut visible(Typed::command()), "llmzip", &mut script);
-    io::Write::write_all(&mut io::stdout(), &script).map_err(Failure::from_write)?;
+    let mut command = without_hidden(&Typed::command());
+    clap_complete::generate(shell, &mut command, "llmzip", &mut script);
+    print::result(&String::from_utf8_lossy(&script))?;
     Ok(true)
+}
+
+/// The command line without the commands that `--help` hides.
+fn without_hidden(command: &clap::Command) -> clap::Command {
+    let shown = command.get_subcommands().filter(|one| !one.is_hide_set());
+    clap::Command::new("llmzip")
+        .args(command.get_arguments())
+        .subcommands(shown.cloned().collect::<Vec<_>>())
 }

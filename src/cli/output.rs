@@ -1,6 +1,6 @@
-//! Writing what is to be written, so that it is there entirely or not at all.
+//! Writes outputs so that a file is there completely or not at all.
 //!
-//! A regular file is written under a temporary name in the same folder, synchronised, and renamed.
+//! A regular file is written under a temporary name in the same folder, synchronised and renamed.
 //! Standard output and special files (`/dev/null`, a named pipe) are written directly.
 
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -10,87 +10,84 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::failure::Failure;
-use super::input::Opened;
+use super::input::OpenInput;
 use super::interrupt;
 
-/// What kind of bytes will be written.
+/// What an output is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Frames: never for a terminal.
+    /// Compressed data, which is not written to a terminal.
     Compressed,
-    /// Whatever somebody compressed: for a terminal only if it looks like text.
+    /// Original data, which is written to a terminal only if it looks like text.
     Original,
 }
 
-/// An output, opened.
+/// An open output.
 pub(super) enum Output {
     Stdout {
-        /// Text is let through to a terminal, binary is not.
+        /// Refuse data with a zero byte, which is no text.
         text_only: bool,
     },
-    /// A special file, written as it is.
+    /// A special file, which is written directly.
     Direct(File),
-    /// A regular file to be.
-    Temporary(Temporary),
+    /// A regular file under a temporary name.
+    Temporary(TemporaryFile),
     Nowhere,
 }
 
-/// A file under its temporary name. Dropped before it is committed, it leaves nothing behind.
-pub(super) struct Temporary {
-    /// `None` once committed.
+/// A file under a temporary name. If it is dropped before it is committed, it is deleted.
+pub(super) struct TemporaryFile {
+    /// `None` after it was committed.
     file: Option<NamedTempFile>,
-    /// Where it is to go.
+    /// Its final path.
     path: PathBuf,
     overwrite: bool,
 }
 
 impl Output {
-    /// Standard output; refused for compressed data on a terminal, unless `force`.
+    /// Standard output. Refuses compressed data on a terminal, unless `force` is set.
     pub(super) fn stdout(content: Content, force: bool) -> Result<Output, Failure> {
         let guard = !force && io::stdout().is_terminal();
         if guard && content == Content::Compressed {
-            return Err(Failure::said(
+            return Err(Failure::message(
                 "compressed data is not written to a terminal; -o FILE or -f",
             ));
         }
         Ok(Output::Stdout { text_only: guard })
     }
 
-    /// The file `path`, which is not to be the input. If it exists, it is overwritten with `force`,
-    /// or if whoever sits at the terminal says so.
-    pub(super) fn file(path: &Path, input: &Opened, force: bool) -> Result<Output, Failure> {
-        let mut path = path.to_owned();
-        let mut overwrite = force;
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => {
-                return Err(Failure::Said(format!("{} is a directory", path.display())));
-            }
-            Ok(metadata) if !metadata.is_file() => {
-                let file = OpenOptions::new().write(true).open(&path);
-                return Ok(Output::Direct(
-                    file.map_err(|error| cannot_create(&path, &error))?,
-                ));
-            }
-            Ok(metadata) => {
-                if is_input(&path, &metadata, input) {
-                    return Err(Failure::said("input and output are the same file"));
-                }
-                if !force && !confirm(&path, input) {
-                    let path = path.display();
-                    return Err(Failure::Said(format!("{path} exists; -f overwrites it")));
-                }
-                overwrite = true;
-                // What is overwritten is the file, not a link to it.
-                path = fs::canonicalize(&path).map_err(|error| cannot_create(&path, &error))?;
-            }
-            Err(_) => {}
+    /// The file `path`, which must not be the input. An existing file is overwritten if `force` is
+    /// set, or if the user at the terminal agrees.
+    pub(super) fn file(path: &Path, input: &OpenInput, force: bool) -> Result<Output, Failure> {
+        let Ok(metadata) = fs::metadata(path) else {
+            return TemporaryFile::create(path.to_owned(), force).map(Output::Temporary);
+        };
+        if metadata.is_dir() {
+            return Err(Failure::Message(format!(
+                "{} is a directory",
+                path.display()
+            )));
         }
-        Temporary::create(path, overwrite).map(Output::Temporary)
+        if !metadata.is_file() {
+            let file = OpenOptions::new().write(true).open(path);
+            return Ok(Output::Direct(
+                file.map_err(|error| cannot_create(path, &error))?,
+            ));
+        }
+        if is_input(path, &metadata, input) {
+            return Err(Failure::message("input and output are the same file"));
+        }
+        if !force && !confirm(path, input) {
+            return Err(exists(path));
+        }
+        // A symbolic link stays; the file that it leads to is overwritten.
+        let path = fs::canonicalize(path).map_err(|error| cannot_create(path, &error))?;
+        TemporaryFile::create(path, true).map(Output::Temporary)
     }
 
-    /// Makes what was written permanent, with the input's mode and time if it is a file. Says whether it lies in a file
-    /// now: what a pipe or a device has swallowed may be lost.
-    pub(super) fn commit(self, input: &Opened) -> Result<bool, Failure> {
+    /// Makes the output permanent, with the mode and the time of the input if that is a file.
+    /// Returns whether the data now lies in a file: a pipe or a device may have lost it.
+    pub(super) fn commit(self, input: &OpenInput) -> Result<bool, Failure> {
         match self {
             Output::Stdout { .. } => io::stdout().flush().map_err(Failure::from_write)?,
             Output::Direct(mut file) => file.flush().map_err(Failure::from_write)?,
@@ -104,8 +101,8 @@ impl Output {
     }
 }
 
-impl Temporary {
-    fn create(path: PathBuf, overwrite: bool) -> Result<Temporary, Failure> {
+impl TemporaryFile {
+    fn create(path: PathBuf, overwrite: bool) -> Result<TemporaryFile, Failure> {
         let mut unfinished = interrupt::unfinished();
         let file = tempfile::Builder::new()
             .prefix(".llmzip-")
@@ -113,7 +110,7 @@ impl Temporary {
             .tempfile_in(folder(&path))
             .map_err(|error| cannot_create(&path, &error))?;
         *unfinished = Some(file.path().to_owned());
-        Ok(Temporary {
+        Ok(TemporaryFile {
             file: Some(file),
             path,
             overwrite,
@@ -127,7 +124,7 @@ impl Temporary {
         }
     }
 
-    fn commit(mut self, input: &Opened) -> Result<(), Failure> {
+    fn commit(mut self, input: &OpenInput) -> Result<(), Failure> {
         let Some(file) = &self.file else {
             return Ok(());
         };
@@ -138,7 +135,7 @@ impl Temporary {
         .and_then(|()| file.as_file().sync_all())
         .map_err(Failure::from_write)?;
         {
-            // An interrupt waits until this block ends, and then finds nothing to remove.
+            // An interrupt waits until this block ends, and then finds nothing to delete.
             let mut unfinished = interrupt::unfinished();
             let Some(file) = self.file.take() else {
                 return Ok(());
@@ -149,10 +146,10 @@ impl Temporary {
             } else {
                 file.persist_noclobber(&self.path)
             };
-            // A file that could not be renamed removes itself as the error is dropped.
+            // A file that could not be renamed is deleted when the error is dropped.
             persisted.map_err(|error| cannot_create(&self.path, &error.error))?;
         }
-        // Makes the renaming itself last, where folders can be synchronised.
+        // Makes the renaming permanent, where folders can be synchronised.
         if let Ok(folder) = File::open(folder(&self.path)) {
             let _ = folder.sync_all();
         }
@@ -160,7 +157,7 @@ impl Temporary {
     }
 }
 
-impl Drop for Temporary {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
             let mut unfinished = interrupt::unfinished();
@@ -197,16 +194,21 @@ impl Write for Output {
 
 fn cannot_create(path: &Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::AlreadyExists {
-        return Failure::Said(format!("{} exists; -f overwrites it", path.display()));
+        return exists(path);
     }
-    // Without the temporary name, which tempfile adds to what the system said.
+    // tempfile appends the temporary name to the system's message; users need not see it.
     let said = error.to_string();
     let cause = said.split(" at path ").next().unwrap_or_default();
-    Failure::Said(format!("cannot create {}: {cause}", path.display()))
+    Failure::Message(format!("cannot create {}: {cause}", path.display()))
 }
 
-/// Asks whether to overwrite, if there is somebody to ask.
-fn confirm(path: &Path, input: &Opened) -> bool {
+/// The failure for a file that is there already and is not to be overwritten.
+pub(super) fn exists(path: &Path) -> Failure {
+    Failure::Message(format!("{} exists; -f overwrites it", path.display()))
+}
+
+/// Asks the user whether to overwrite a file, if there is a terminal to ask at.
+fn confirm(path: &Path, input: &OpenInput) -> bool {
     let stdin = io::stdin();
     if input.file.is_none() || !stdin.is_terminal() || !io::stderr().is_terminal() {
         return false;
@@ -222,7 +224,7 @@ fn confirm(path: &Path, input: &Opened) -> bool {
 }
 
 #[cfg(unix)]
-fn is_input(_: &Path, output: &Metadata, input: &Opened) -> bool {
+fn is_input(_: &Path, output: &Metadata, input: &OpenInput) -> bool {
     use std::os::unix::fs::MetadataExt;
     let Some((_, input)) = &input.file else {
         return false;
@@ -231,21 +233,22 @@ fn is_input(_: &Path, output: &Metadata, input: &Opened) -> bool {
 }
 
 #[cfg(not(unix))]
-fn is_input(path: &Path, _: &Metadata, input: &Opened) -> bool {
+fn is_input(path: &Path, _: &Metadata, input: &OpenInput) -> bool {
     let Some(input) = input.path() else {
         return false;
     };
     matches!((fs::canonicalize(path), fs::canonicalize(input)), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Gives `file` the mode and modification time of the input, or those of any new file.
+/// Gives `file` the mode and the modification time of the input. Without an input it gets the mode
+/// of any new file.
 fn set_attributes(file: &File, input: Option<&Metadata>) -> io::Result<()> {
-    // A temporary file is its owner's alone until here.
+    // Until here the temporary file is readable by its owner only.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = match input {
-            // Set-user-id and the like are not for copies.
+            // A copy does not inherit set-user-id and similar bits.
             Some(input) if input.is_file() => input.permissions().mode() & 0o777,
             _ => default_mode(),
         };
@@ -259,10 +262,10 @@ fn set_attributes(file: &File, input: Option<&Metadata>) -> io::Result<()> {
     Ok(())
 }
 
-/// The mode of a file that is simply created: what the process's mask leaves of 0666.
+/// The mode of any new file: 0666 without the bits of the process's mask.
 #[cfg(unix)]
 fn default_mode() -> u32 {
-    // The mask can be read without changing it where there is a /proc; elsewhere the usual one is assumed.
+    // Only /proc tells the mask without changing it. Elsewhere the usual mask is assumed.
     let mask = fs::read_to_string("/proc/self/status")
         .ok()
         .and_then(|status| {
@@ -274,7 +277,7 @@ fn default_mode() -> u32 {
     0o666 & !mask.unwrap_or(0o022)
 }
 
-/// The folder `path` is in.
+/// The folder that `path` lies in.
 pub(super) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -282,11 +285,11 @@ pub(super) fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Deletes an input that has been replaced by its output. What is no regular file stays.
-pub(super) fn remove_input(input: &Opened) -> Result<(), Failure> {
+/// Deletes an input after its output is in place. Anything but a regular file stays.
+pub(super) fn remove_input(input: &OpenInput) -> Result<(), Failure> {
     match &input.file {
         Some((path, metadata)) if metadata.is_file() => fs::remove_file(path).map_err(|error| {
-            Failure::Said(format!("done, but the input cannot be deleted: {error}"))
+            Failure::Message(format!("done, but the input cannot be deleted: {error}"))
         }),
         _ => Ok(()),
     }

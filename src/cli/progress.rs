@@ -1,47 +1,39 @@
-//! How far a run has come, on standard error, while somebody is looking.
+//! A line on standard error that shows how far a run has come.
 
+use std::fmt;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use llmzip::Progress;
 
-/// A line that is redrawn as a file is worked on, and disappears at the end.
-pub(super) struct Bar {
+use super::text;
+
+/// A line that is redrawn while a file is worked on, and disappears at the end.
+pub(super) struct ProgressLine {
     bar: ProgressBar,
-    /// Whether compressed bytes keep step with original ones. Read ahead of a decoder, they do not.
+    /// Whether the ratio so far is shown. While decompressing it would be wrong, because compressed
+    /// bytes are read ahead.
     ratio: bool,
 }
 
-impl Bar {
-    /// A bar for one file of `total` original bytes, if that is known. `show` it, if standard error
-    /// is a terminal; with the `ratio` so far.
-    pub(super) fn new(name: &str, total: Option<u64>, ratio: bool, show: bool) -> Bar {
+impl ProgressLine {
+    /// A line for one file of `total` original bytes, if that is known. It is shown only if `show`
+    /// is set and standard error is a terminal.
+    pub(super) fn new(name: &str, total: Option<u64>, ratio: bool, show: bool) -> ProgressLine {
         let target = if show {
             ProgressDrawTarget::stderr_with_hz(5)
         } else {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(total, target);
-        let template = match total {
-            Some(_) => {
-                "{msg}: {decimal_bytes} of {decimal_total_bytes} ({percent} %), {rate}, ETA {eta}{prefix}"
-            }
-            None => "{msg}: {decimal_bytes}, {rate}{prefix}",
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.with_key(
-                "rate",
-                |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                    let elapsed = state.elapsed().max(Duration::from_millis(1));
-                    let _ = out.write_str(&super::text::rate(state.pos(), elapsed));
-                },
-            ));
+        if let Ok(style) = ProgressStyle::with_template(template(total.is_some())) {
+            bar.set_style(style.with_key("rate", write_rate));
         }
         bar.set_message(name.to_owned());
-        Bar { bar, ratio }
+        ProgressLine { bar, ratio }
     }
 
-    /// Prints a line above the bar, if there is one.
+    /// Prints a line of its own above this one, if this one is shown.
     pub(super) fn announce(&self, line: &str) {
         self.bar.println(line);
     }
@@ -59,8 +51,22 @@ impl Bar {
     }
 }
 
-impl Drop for Bar {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// What the line shows, in the notation of `indicatif`.
+fn template(total_known: bool) -> &'static str {
+    if total_known {
+        "{msg}: {decimal_bytes} of {decimal_total_bytes} ({percent} %), {rate}, ETA {eta}{prefix}"
+    } else {
+        "{msg}: {decimal_bytes}, {rate}{prefix}"
+    }
+}
+
+fn write_rate(state: &ProgressState, out: &mut dyn fmt::Write) {
+    let elapsed = state.elapsed().max(Duration::from_millis(1));
+    let _ = out.write_str(&text::rate(state.pos(), elapsed));
 }

@@ -1,44 +1,40 @@
 //! `scaling`: how small files get as models grow.
 
-use std::io::{self, Write};
-
 use llmzip::report::{Candidate, scaling};
 
 use super::failure::Failure;
-use super::meant::Scale;
-use super::picture;
-use super::samples::{self, Steps};
+use super::meant::ScalingJob;
+use super::print;
+use super::report_file;
+use super::workload::{self, MeasureLine};
 
-pub(super) fn run(meant: Scale) -> Result<bool, Failure> {
-    let Scale {
-        measure,
+pub(super) fn run(job: ScalingJob) -> Result<bool, Failure> {
+    let ScalingJob {
+        measurement,
         experts,
         render,
-        pictures,
-    } = meant;
-    for (path, _) in &pictures {
-        picture::refuse(path, &measure.inputs, measure.watching.force)?;
+        files,
+    } = job;
+    let options = measurement.options;
+    for (path, _) in &files {
+        report_file::check(path, &measurement.inputs, options.force)?;
     }
-    let Some(material) = samples::gather(&measure)? else {
+    let Some(workload) = workload::prepare(&measurement)? else {
         return Ok(false);
     };
-    let mut candidates = material.candidates;
+    let mut candidates = workload.candidates;
     if !experts {
-        candidates = candidates
-            .into_iter()
-            .map(Candidate::without_experts)
-            .collect();
+        let alone = candidates.into_iter().map(Candidate::without_experts);
+        candidates = alone.collect();
     }
-    let mut steps = Steps::new(measure.watching.progress);
-    let scaling = scaling::measure(&material.samples, &candidates, &mut |step| {
-        steps.update(step)
+    let mut line = MeasureLine::new(options.progress);
+    let scaling = scaling::measure(&workload.samples, &candidates, &mut |progress| {
+        line.update(progress);
     })?;
-    drop(steps);
-    io::stdout()
-        .write_all(render(&scaling).as_bytes())
-        .map_err(Failure::from_write)?;
-    for (path, render) in &pictures {
-        picture::write(path, &render(&scaling), measure.watching.force)?;
+    drop(line);
+    print::result(&render(&scaling))?;
+    for (path, render) in &files {
+        report_file::write(path, &render(&scaling), options.force)?;
     }
-    Ok(material.complete)
+    Ok(workload.complete)
 }

@@ -1,37 +1,11 @@
-//! Numbers and sentences as users read them.
+//! Numbers as users write and read them.
 
 use std::fmt;
-use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(super) use llmzip::report::numbers::rate;
 
-static SILENT: AtomicBool = AtomicBool::new(false);
-
-/// From now on not even errors are printed.
-pub(super) fn be_silent() {
-    SILENT.store(true, Ordering::Relaxed);
-}
-
-/// Prints one line to standard error. What cannot be printed there is lost.
-pub(super) fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Prints an error as `llmzip: MESSAGE`, in one line, without control characters.
-pub(super) fn complain(message: &str) {
-    if SILENT.load(Ordering::Relaxed) {
-        return;
-    }
-    let line: String = message
-        .chars()
-        .map(|char| if char.is_control() { ' ' } else { char })
-        .collect();
-    say(&format!("llmzip: {line}"));
-}
-
-/// `12.5 %, 1.000 bpb, 8.0x` for a file that went from `original` to `compressed` bytes.
+/// Prints the lengths of a file before and after as `12.5 %, 1.000 bpb, 8.0x`.
 pub(super) struct Ratio {
     pub(super) original: u64,
     pub(super) compressed: u64,
@@ -50,7 +24,7 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// A duration as `3.1 s`, `4 min 10 s`, `2 h 5 min`.
+/// Writes a duration as `3.1 s`, `4 min 10 s`, or `2 h 5 min`.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -60,7 +34,8 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-/// Parses `4096`, `500k`, `1MiB`, `2G`, `3MB`: K, M, G, T alone and with iB are powers of 1024, with B of 1000.
+/// Parses a size such as `4096`, `500k`, `1MiB`, `2G` or `3MB`. The units K, M, G and T, alone or
+/// followed by iB, are powers of 1024; followed by B they are powers of 1000.
 pub(super) fn parse_size(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
     let unit = text[digits.len()..].to_ascii_lowercase();

@@ -30,7 +30,8 @@ pub struct StreamLens {
 pub struct Block {
     /// How the block was coded.
     pub mode: Mode,
-    /// Original bytes of the block: 1..=[`MAX_BLOCK_LEN`], or 0 in the only block of an empty frame.
+    /// Original bytes of the block: 1..=[`MAX_BLOCK_LEN`], or 0 in the only block of an empty
+    /// frame.
     pub original_len: u32,
     /// The streams, in the order of the original; empty if and only if the mode is raw.
     pub streams: Vec<StreamLens>,

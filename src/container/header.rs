@@ -19,8 +19,8 @@ const FLAG_RESERVED: u8 = 1 << 7;
 pub struct FrameHeader {
     /// The language model; `None` if no block uses one.
     pub model: Option<ModelRef>,
-    /// Version of the predictor (experts and mixer). Every change to them that changes coded bits has
-    /// a new version.
+    /// Version of the predictor (experts and mixer). Every change to them that changes coded bits
+    /// has a new version.
     pub predictor: u8,
     /// Preset of the predictor, 0..=7.
     pub preset: u8,

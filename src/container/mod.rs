@@ -9,13 +9,13 @@
 //!
 //! # Invariants
 //!
-//! - Every byte of a file is covered by a checksum or part of one. Every field has exactly one valid
-//!   encoding: varints are canonical and reserved bits are zero. A reader therefore accepts exactly
-//!   the bytes that a writer produces.
+//! - Every byte of a file is covered by a checksum or part of one. Every field has exactly one
+//!   valid encoding: varints are canonical and reserved bits are zero. A reader therefore accepts
+//!   exactly the bytes that a writer produces.
 //! - A reader never allocates by a length it was told. Lengths are limited first
 //!   ([`MAX_BLOCK_LEN`], [`MAX_STREAMS`]), and then memory grows only with the bytes that arrive.
-//! - A reader returns a payload only after its seal was found correct. So no decoder runs on damaged
-//!   bytes, and none runs for minutes before the damage is found.
+//! - A reader returns a payload only after its seal was found correct. So no decoder runs on
+//!   damaged bytes, and none runs for minutes before the damage is found.
 //!
 //! ```
 //! use llmzip::container::{Block, FrameHeader, FramePart, FrameReader, FrameWriter};

@@ -154,11 +154,13 @@ proptest! {
         if frame.blocks.is_empty() {
             prop_assert_eq!(blocks, [&Block::raw(Vec::new())]);
         } else {
-            prop_assert_eq!(blocks, frame.blocks.iter().map(|(block, _)| block).collect::<Vec<_>>());
+            let written: Vec<&Block> = frame.blocks.iter().map(|(block, _)| block).collect();
+            prop_assert_eq!(blocks, written);
         }
         let Some(FramePart::End(totals)) = parts.last() else { panic!("no end") };
         prop_assert_eq!(totals.frame_len, file.len() as u64);
-        prop_assert_eq!(totals.original_len, frame.blocks.iter().map(|(_, o)| o.len() as u64).sum::<u64>());
+        let originals = frame.blocks.iter().map(|(_, original)| original.len() as u64);
+        prop_assert_eq!(totals.original_len, originals.sum::<u64>());
     }
 
     #[test]

@@ -1,18 +1,19 @@
-//! The models inside the binary: one family, whose members differ in nothing but their size. [`default`] is
-//! the one that `compress` uses.
+//! The built-in models: a family that differs in size only.
 //!
-//! `training/embed.sh FOLDER NAME` replaces one by a model trained anew; a test compares the files with the identities
-//! below. A model that has been released stays listed, so that its files can be read.
+//! `training/embed.sh FOLDER NAME` replaces one of them by a newly trained model. A test compares
+//! the files with the identities below. A model that was part of a release stays in the list,
+//! because files written with it must stay readable.
 
-use crate::packed::PackedModel;
 use std::sync::{Arc, OnceLock};
 
-/// A packed model that is part of the binary.
+use crate::packed::PackedModel;
+
+/// A built-in model.
 #[derive(Debug)]
 pub struct Embedded {
     /// Its name.
     pub name: &'static str,
-    /// The packed file.
+    /// Its packed file.
     pub bytes: &'static [u8],
     /// BLAKE3 of `bytes`.
     pub identity: [u8; 32],
@@ -31,7 +32,7 @@ mod family {
     use super::Embedded;
     use std::sync::OnceLock;
 
-    /// The packed file `embedded/NAME.llmzmodel`, whose BLAKE3 is written here in hexadecimal digits.
+    /// The model in `embedded/NAME.llmzmodel`. Its BLAKE3 is given in hexadecimal digits.
     macro_rules! embedded {
         ($name:literal, $identity:literal) => {{
             static PACKED: &Aligned<[u8]> =
@@ -45,7 +46,7 @@ mod family {
         }};
     }
 
-    /// All embedded models, the smallest first.
+    /// All built-in models, the smallest first.
     pub static ALL: [Embedded; 4] = [
         embedded!(
             "nano",
@@ -65,7 +66,7 @@ mod family {
         ),
     ];
 
-    /// Aligned like a mapped file, so that the weights are used where they lie.
+    /// Aligned as a memory-mapped file is, so that weights need not be copied to be used.
     #[repr(C, align(64))]
     struct Aligned<T: ?Sized>(T);
 
@@ -88,7 +89,7 @@ mod family {
 }
 
 impl Embedded {
-    /// The model, opened once for the whole process.
+    /// The model, which is opened once for the whole process.
     pub fn open(&'static self) -> Arc<PackedModel> {
         let model = self.opened.get_or_init(|| {
             let opened = PackedModel::from_static(self.bytes);
@@ -98,13 +99,14 @@ impl Embedded {
     }
 }
 
-/// The model that `compress` uses unless told otherwise: `mini`, because `small` takes nearly twice its time.
+/// The model to compress with if no other is chosen: `mini`. `small` is a little better and takes
+/// nearly twice as long.
 #[cfg(feature = "builtin")]
 pub fn default() -> &'static Embedded {
     &ALL[2]
 }
 
-/// The embedded model of this name.
+/// The built-in model of this name.
 pub fn by_name(name: &str) -> Option<&'static Embedded> {
     ALL.iter().find(|model| model.name == name)
 }

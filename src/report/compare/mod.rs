@@ -1,4 +1,5 @@
-//! llmzip beside other compressors: sizes, speeds and memory, each result verified by decompression.
+//! llmzip beside other compressors: sizes, speeds and memory, each result verified by
+//! decompression.
 //!
 //! The classical codecs come first, then llmzip's [`Candidate`](super::Candidate)s in the order
 //! given. [`measure`] measures one compressor in this process. Whoever makes a [`Comparison`]

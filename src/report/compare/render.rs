@@ -148,7 +148,8 @@ fn notes(comparison: &Comparison) -> Vec<String> {
         .map(|compressor| format!("{} {}", compressor.name, model_bytes(compressor)))
         .collect();
     let mut notes = vec![
-        "* best of its column. Each result was decompressed and verified; memory is the peak of both ways, the file included."
+        "* best of its column. Each result was decompressed and verified; \
+         memory is the peak of both ways, the file included."
             .into(),
     ];
     if !models.is_empty() {

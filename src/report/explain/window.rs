@@ -57,8 +57,8 @@ impl Cost {
     }
 }
 
-/// Measures every window on stretches of `bytes`. `on_window` is told how many windows are done, and
-/// how many there are.
+/// Measures every window on stretches of `bytes`. `on_window` is told how many windows are done,
+/// and how many there are.
 pub(super) fn measure(
     model: &Model,
     bytes: &[u8],
@@ -107,8 +107,8 @@ fn with_window(
     Ok(window)
 }
 
-/// Stretches of tokens, spread evenly over the file. Bytes for which the vocabulary has no token are
-/// left out: the model never sees them.
+/// Stretches of tokens, spread evenly over the file. Bytes for which the vocabulary has no token
+/// are left out: the model never sees them.
 fn stretches(model: &Model, bytes: &[u8]) -> Vec<Vec<u32>> {
     let symbols = model.tokenizer().encode(bytes);
     let rows: Vec<u32> = symbols

@@ -1,8 +1,8 @@
 //! The law bpb(N) = c + a * N^-b, fitted to points by least squares.
 //!
-//! For a given b the law is linear in c and a, which have a closed form; b is found by a search over
-//! a grid and then by golden section. c, the entropy that no model can predict away, is not allowed
-//! below 0. A series that determines no such law gets none: see [`NoFit`].
+//! For a given b the law is linear in c and a, which have a closed form; b is found by a search
+//! over a grid and then by golden section. c, the entropy that no model can predict away, is not
+//! allowed below 0. A series that determines no such law gets none: see [`NoFit`].
 
 /// A fitted law.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,9 +13,9 @@ pub struct Fit {
     pub a: f64,
     /// The exponent.
     pub b: f64,
-    /// Standard error of the regression in bits per byte: the root of the squared residuals' sum over
-    /// the points in excess of the numbers fitted, which are three, or two where `c` is held at 0.
-    /// `None` where nothing is in excess: then the law goes through all points.
+    /// Standard error of the regression in bits per byte: the root of the squared residuals' sum
+    /// over the points in excess of the numbers fitted, which are three, or two where `c` is held
+    /// at 0. `None` where nothing is in excess: then the law goes through all points.
     pub error: Option<f64>,
     /// For each point, what was measured less what the law says.
     pub residuals: Vec<f64>,
@@ -195,7 +195,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_law_is_recovered(c in 0.1..2.0f64, gain in 0.2..2.0f64, b in 0.05..0.8f64, extra in 0usize..4) {
+        fn a_law_is_recovered(
+            c in 0.1..2.0f64,
+            gain in 0.2..2.0f64,
+            b in 0.05..0.8f64,
+            extra in 0usize..4,
+        ) {
             let a = gain * 1e6f64.powf(b);
             let sizes: [f64; 7] = [1e6, 8e6, 5e7, 3e8, 2e9, 1e10, 7e10];
             let points: Vec<(f64, f64)> =

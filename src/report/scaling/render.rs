@@ -19,7 +19,8 @@ const NOTES: [&str; 3] = [
 
 /// Style of the page around the plot.
 const STYLE: &str = "\
-:root{color-scheme:light dark}body{font:15px/1.5 sans-serif;max-width:60rem;margin:auto;padding:1rem}
+:root{color-scheme:light dark}
+body{font:15px/1.5 sans-serif;max-width:60rem;margin:auto;padding:1rem}
 svg{width:100%;height:auto}div{overflow-x:auto}table{border-collapse:collapse;white-space:nowrap}
 td,th{padding:.15rem .6rem;text-align:right}td:first-child,th:first-child{text-align:left}
 tr+tr{border-top:1px solid #8884}p{color:#888}h2{font-size:1.1rem}";

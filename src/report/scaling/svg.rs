@@ -134,7 +134,8 @@ fn drawn(axes: &Axes, curve: &Curve) -> String {
 
 fn circle(axes: &Axes, point: &Point, bits: f64) -> String {
     format!(
-        "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4.5\"><title>{}: {} parameters, {bits:.3} bits per byte</title></circle>\n",
+        "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4.5\">\
+         <title>{}: {} parameters, {bits:.3} bits per byte</title></circle>\n",
         x(axes.across(point.parameters as f64)),
         y(axes.up(bits)),
         escaped(&point.model),
@@ -151,7 +152,8 @@ fn legend(curves: &[Curve]) -> String {
         let (class, name) = (curve.class.key(), curve.class.to_string());
         let _ = writeln!(
             out,
-            "<g class=\"{class}\"><rect class=\"key\" x=\"{x}\" y=\"{}\" width=\"10\" height=\"10\"/>\
+            "<g class=\"{class}\">\
+             <rect class=\"key\" x=\"{x}\" y=\"{}\" width=\"10\" height=\"10\"/>\
              <text x=\"{}\" y=\"{y}\">{name}</text></g>",
             y - 9,
             x + 16.0,

@@ -84,6 +84,9 @@ fn columns(pieces: &[Piece], strings: &mut Strings) -> Value {
             .collect()
     };
     let kind = |piece: &Piece| PieceKind::ALL.iter().position(|&kind| kind == piece.kind);
+    let bits = |of: fn(&Piece) -> f32| -> Vec<Value> {
+        pieces.iter().map(|piece| hundredths(of(piece))).collect()
+    };
     let text: Vec<usize> = pieces
         .iter()
         .map(|piece| strings.index(&piece.bytes))
@@ -100,8 +103,8 @@ fn columns(pieces: &[Piece], strings: &mut Strings) -> Value {
         "string": text,
         "bytes": pieces.iter().map(|piece| piece.bytes.len()).collect::<Vec<_>>(),
         "kind": pieces.iter().map(kind).collect::<Vec<_>>(),
-        "bits": pieces.iter().map(|piece| hundredths(piece.bits)).collect::<Vec<_>>(),
-        "experts_bits": pieces.iter().map(|piece| hundredths(piece.experts_bits)).collect::<Vec<_>>(),
+        "bits": bits(|piece| piece.bits),
+        "experts_bits": bits(|piece| piece.experts_bits),
         "model_bits": of_model(|model| hundredths(model.bits)),
         "rank": of_model(|model| object!(model.rank)),
         "guesses": guesses,

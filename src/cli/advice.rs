@@ -1,0 +1,123 @@
+//! What to type when something is wrong.
+//!
+//! The errors of the library say what is wrong. Only the program knows its commands and options, so
+//! the hints that name them are added here, and nowhere else.
+
+use llmzip::Error;
+#[cfg(feature = "hub")]
+use llmzip::hub::HubError;
+use llmzip::store::{StoreError, hex, repository_of};
+
+/// The sentence for an error of compressing or decompressing.
+pub(super) fn library(error: &Error) -> String {
+    match error {
+        Error::MissingModel { identity, name } => missing_model(identity, name.as_deref()),
+        _ => error.to_string(),
+    }
+}
+
+/// The sentence for a file whose model is not on this machine. `name` is what the file calls it.
+pub(super) fn missing_model(identity: &[u8; 8], name: Option<&str>) -> String {
+    let digits = hex(identity);
+    match name {
+        Some(name) if repository_of(name).is_some() => {
+            format!("needs model {name} (blake3 {digits}...); run: llmzip model pull {name}")
+        }
+        Some(name) => format!(
+            "needs model {name} (blake3 {digits}...); run: llmzip model add PATH --name {name}"
+        ),
+        None => format!("needs the model with blake3 {digits}...; run: llmzip model add PATH"),
+    }
+}
+
+/// The sentence for an error of the model store.
+pub(super) fn store(error: &StoreError) -> String {
+    let hint = match error {
+        StoreError::NoHome => "; set LLMZIP_HOME".to_owned(),
+        StoreError::Reserved(_) => "; choose another with --name".to_owned(),
+        StoreError::Folder(path) => format!("; pack it first (llmzip model add {path})"),
+        StoreError::Taken(name) => format!(
+            "; remove it first (llmzip model remove {name}) or choose another name with --name"
+        ),
+        StoreError::Unknown(name) if repository_of(name).is_some() => {
+            format!("; llmzip model pull {name} fetches it")
+        }
+        StoreError::Unknown(_) => "; llmzip model list shows those installed".to_owned(),
+        StoreError::Damaged { name, .. } => {
+            format!("; remove it (llmzip model remove {name}) and add it again")
+        }
+        _ => String::new(),
+    };
+    format!("{error}{hint}")
+}
+
+/// The sentence for an error of fetching a model.
+#[cfg(feature = "hub")]
+pub(super) fn hub(error: &HubError) -> String {
+    let hint = match error {
+        HubError::Unreachable { .. } => {
+            "; check the network, or add a local file: llmzip model add PATH"
+        }
+        HubError::Status {
+            status: 401 | 403, ..
+        } => "; if you have access, set HF_TOKEN",
+        HubError::Corrupt { .. } => "; try again",
+        HubError::Offline { .. } => "; unset HF_HUB_OFFLINE to fetch it",
+        HubError::NoHome => "; set HF_HOME",
+        _ => "",
+    };
+    format!("{error}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_model_comes_with_the_command_that_gets_it() {
+        let identity = [0x3f, 0x9c, 1, 2, 3, 4, 5, 6];
+        assert_eq!(
+            missing_model(&identity, Some("smollm2-135m")),
+            "needs model smollm2-135m (blake3 3f9c010203040506...); \
+             run: llmzip model pull smollm2-135m"
+        );
+        assert!(missing_model(&identity, Some("mine")).contains("model add PATH --name mine"));
+        assert!(missing_model(&identity, None).contains("3f9c"));
+        let name = Some("smollm2-135m".to_owned());
+        let error = Error::MissingModel { identity, name };
+        assert!(library(&error).ends_with("run: llmzip model pull smollm2-135m"));
+    }
+
+    #[test]
+    fn errors_of_the_store_come_with_a_command() {
+        let unknown = |name: &str| store(&StoreError::Unknown(name.to_owned()));
+        assert_eq!(
+            unknown("mine"),
+            "no model mine; llmzip model list shows those installed"
+        );
+        assert_eq!(
+            unknown("smollm2-360m"),
+            "no model smollm2-360m; llmzip model pull smollm2-360m fetches it"
+        );
+        let taken = store(&StoreError::Taken("mine".to_owned()));
+        assert!(taken.contains("(llmzip model remove mine)"), "{taken}");
+        let folder = store(&StoreError::Folder("a/b".to_owned()));
+        assert!(folder.contains("(llmzip model add a/b)"), "{folder}");
+    }
+
+    #[cfg(feature = "hub")]
+    #[test]
+    fn errors_of_the_hub_come_with_what_to_do() {
+        let refused = |status| {
+            let what = "owner/repo".to_owned();
+            hub(&HubError::Status { what, status })
+        };
+        assert!(refused(403).contains("HF_TOKEN"));
+        assert!(!refused(500).contains("HF_TOKEN"));
+        let unreachable = hub(&HubError::Unreachable {
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            reason: "refused".to_owned(),
+        });
+        assert!(unreachable.contains("llmzip model add PATH"));
+    }
+}

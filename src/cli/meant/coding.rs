@@ -1,0 +1,191 @@
+//! What the arguments of `compress`, `decompress`, `cat`, `test` and `info` mean.
+
+use std::path::PathBuf;
+
+use llmzip::predict::Preset;
+
+use super::shared::{DASH, Input, ModelChoice, Resources, inputs, model_choice, resources};
+use crate::cli::failure::Failure;
+use crate::cli::level::NO_MODEL;
+use crate::cli::typed::{
+    CatArgs, CompressArgs, DecompressArgs, FileArgs, InfoArgs, OutputArgs, ReadingArgs, Switch,
+    TestArgs, VerbosityArgs,
+};
+use crate::cli::{print, text};
+
+/// The end of the name of a compressed file.
+pub(in crate::cli) const SUFFIX: &str = ".llmz";
+
+/// Where bytes go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) enum Destination {
+    /// To a file beside the input, whose name has the suffix added or taken away.
+    Beside,
+    Stdout,
+    File(PathBuf),
+    /// Nowhere: they are only checked.
+    Nowhere,
+}
+
+/// Which files are read and written. What happens to their contents is not said here.
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct FilesJob {
+    pub(in crate::cli) inputs: Vec<Input>,
+    pub(in crate::cli) destination: Destination,
+    /// Overwrite files, follow symbolic links, write binary data to a terminal.
+    pub(in crate::cli) force: bool,
+    /// Delete an input once its output is in place.
+    pub(in crate::cli) remove_inputs: bool,
+    pub(in crate::cli) verbosity: Verbosity,
+}
+
+/// What is printed to standard error beside errors.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct Verbosity {
+    /// A line about each file.
+    pub(in crate::cli) summary: bool,
+    /// More lines about each file.
+    pub(in crate::cli) details: bool,
+    /// The progress, if standard error is a terminal.
+    pub(in crate::cli) progress: bool,
+}
+
+/// What `compress` is to do.
+pub(in crate::cli) struct CompressJob {
+    pub(in crate::cli) files: FilesJob,
+    pub(in crate::cli) resources: Resources,
+    pub(in crate::cli) model: ModelChoice,
+    pub(in crate::cli) experts: bool,
+    pub(in crate::cli) preset: Preset,
+    pub(in crate::cli) checksum: bool,
+    pub(in crate::cli) independent_blocks: bool,
+    pub(in crate::cli) streams: Option<usize>,
+    pub(in crate::cli) block_len: u32,
+}
+
+/// What `decompress`, `cat` or `test` is to do.
+pub(in crate::cli) struct DecompressJob {
+    pub(in crate::cli) files: FilesJob,
+    pub(in crate::cli) resources: Resources,
+    /// A model to use for the files that were written with it.
+    pub(in crate::cli) model: Option<String>,
+}
+
+/// What `info` is to do.
+pub(in crate::cli) struct InfoJob {
+    pub(in crate::cli) inputs: Vec<Input>,
+    pub(in crate::cli) json: bool,
+    pub(in crate::cli) follow_links: bool,
+}
+
+pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failure> {
+    let level = args.level.0;
+    let model = args.model.as_deref().or(level.map(|level| level.model));
+    Ok(CompressJob {
+        model: model_choice(model),
+        files: files(args.files, args.output, args.verbosity)?,
+        resources: resources(&args.resources)?,
+        experts: args.experts == Switch::On,
+        preset: level.map_or(Preset::Normal, |level| level.preset),
+        checksum: !args.no_check,
+        independent_blocks: args.independent_blocks,
+        streams: args.streams.map(usize::from),
+        block_len: block_len(&args.block_size)?,
+    })
+}
+
+pub(in crate::cli) fn decompress(args: DecompressArgs) -> Result<DecompressJob, Failure> {
+    Ok(DecompressJob {
+        files: files(args.files, args.output, args.verbosity)?,
+        resources: resources(&args.resources)?,
+        model: preferred_model(args.reading),
+    })
+}
+
+pub(in crate::cli) fn cat(args: CatArgs) -> Result<DecompressJob, Failure> {
+    let output = OutputArgs {
+        output: None,
+        stdout: true,
+        keep: true,
+        rm: false,
+        force: args.force,
+    };
+    Ok(DecompressJob {
+        files: files(args.files, output, args.verbosity)?,
+        resources: resources(&args.resources)?,
+        model: preferred_model(args.reading),
+    })
+}
+
+pub(in crate::cli) fn test(args: TestArgs) -> Result<DecompressJob, Failure> {
+    Ok(DecompressJob {
+        files: FilesJob {
+            inputs: inputs(args.files),
+            destination: Destination::Nowhere,
+            force: args.force,
+            remove_inputs: false,
+            verbosity: verbosity(&args.verbosity),
+        },
+        resources: resources(&args.resources)?,
+        model: preferred_model(args.reading),
+    })
+}
+
+pub(in crate::cli) fn info(args: InfoArgs) -> InfoJob {
+    InfoJob {
+        inputs: inputs(args.files),
+        json: args.json,
+        follow_links: args.force,
+    }
+}
+
+fn block_len(typed: &str) -> Result<u32, Failure> {
+    text::parse_size(typed)
+        .and_then(|size| u32::try_from(size).ok())
+        .filter(|size| (1..=llmzip::container::MAX_BLOCK_LEN).contains(size))
+        .ok_or_else(|| Failure::Usage(format!("--block-size {typed} is not 1 to 16MiB")))
+}
+
+/// The model to use where it fits. A file that needs none says so itself, so `none` means nothing
+/// here.
+fn preferred_model(args: ReadingArgs) -> Option<String> {
+    args.model.filter(|name| name != NO_MODEL)
+}
+
+fn files(
+    files: FileArgs,
+    output: OutputArgs,
+    typed_verbosity: VerbosityArgs,
+) -> Result<FilesJob, Failure> {
+    let inputs = inputs(files);
+    let destination = match output.output {
+        Some(file) if file.as_os_str() == DASH => Destination::Stdout,
+        Some(file) => Destination::File(file),
+        None if output.stdout || inputs == [Input::Stdin] => Destination::Stdout,
+        None => Destination::Beside,
+    };
+    if matches!(destination, Destination::File(_)) && inputs.len() > 1 {
+        return Err(Failure::usage(
+            "several inputs cannot go into one -o FILE; -c joins them",
+        ));
+    }
+    let mut verbosity = verbosity(&typed_verbosity);
+    // Where the data goes into a pipe, a line about each file would be noise unless asked for.
+    verbosity.summary &= destination != Destination::Stdout || verbosity.details;
+    Ok(FilesJob {
+        inputs,
+        remove_inputs: output.rm && destination != Destination::Stdout,
+        destination,
+        force: output.force,
+        verbosity,
+    })
+}
+
+fn verbosity(args: &VerbosityArgs) -> Verbosity {
+    print::silence_errors(args.quiet > 1);
+    Verbosity {
+        summary: args.quiet == 0,
+        details: args.quiet == 0 && args.verbose > 0,
+        progress: args.quiet == 0 && !args.no_progress,
+    }
+}

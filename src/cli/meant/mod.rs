@@ -1,0 +1,23 @@
+//! What the command line means. Every option is interpreted here, and nowhere else.
+//!
+//! For each command a function turns the arguments as typed into a job, which the command's own
+//! file then carries out. Jobs know nothing of clap.
+
+mod coding;
+mod model;
+mod reports;
+mod shared;
+
+pub(super) use coding::{
+    CompressJob, DecompressJob, Destination, FilesJob, InfoJob, SUFFIX, cat, compress, decompress,
+    info, test,
+};
+#[cfg(feature = "convert")]
+pub(super) use model::CheckJob;
+pub(super) use model::{AddTo, ModelJob, model};
+#[cfg(feature = "compare")]
+pub(super) use reports::{CompareJob, CompareOneJob, compare, compare_one};
+#[cfg(feature = "encode")]
+pub(super) use reports::{ExplainJob, explain};
+pub(super) use reports::{Measurement, ReportOptions, ScalingJob, scaling};
+pub(super) use shared::{DASH, Input, ModelChoice, ModelList, Resources};

@@ -1,0 +1,77 @@
+//! What the arguments of `model` mean.
+
+use std::path::PathBuf;
+
+#[cfg(feature = "convert")]
+use crate::cli::typed::CheckArgs;
+use crate::cli::typed::{ModelArgs, ModelCommand};
+
+/// What `model` is to do.
+pub(in crate::cli) enum ModelJob {
+    /// Pack the model at a path.
+    Add {
+        path: PathBuf,
+        to: AddTo,
+    },
+    /// Fetch a model and keep it, under this name or one made from that of the repository.
+    Pull {
+        repository: String,
+        name: Option<String>,
+    },
+    List {
+        json: bool,
+    },
+    /// Check these models, or all if there are none.
+    Verify {
+        names: Vec<String>,
+    },
+    Remove {
+        names: Vec<String>,
+    },
+    #[cfg(feature = "convert")]
+    Check(CheckJob),
+}
+
+/// Where a packed model goes.
+pub(in crate::cli) enum AddTo {
+    /// Into the store, under this name or one made from the path.
+    Store(Option<String>),
+    File(PathBuf),
+}
+
+/// What `model check` is to do.
+#[cfg(feature = "convert")]
+pub(in crate::cli) struct CheckJob {
+    /// The name of an installed model, or a path.
+    pub(in crate::cli) model: String,
+    pub(in crate::cli) file: PathBuf,
+    /// Most bytes of the file to use.
+    pub(in crate::cli) max_bytes: usize,
+    /// Whether candle's model is compared too.
+    pub(in crate::cli) candle: bool,
+}
+
+pub(in crate::cli) fn model(args: ModelArgs) -> ModelJob {
+    match args.command {
+        ModelCommand::Add { path, name, output } => ModelJob::Add {
+            path,
+            to: output.map_or(AddTo::Store(name), AddTo::File),
+        },
+        ModelCommand::Pull { repository, name } => ModelJob::Pull { repository, name },
+        ModelCommand::List { json } => ModelJob::List { json },
+        ModelCommand::Verify { names } => ModelJob::Verify { names },
+        ModelCommand::Remove { names } => ModelJob::Remove { names },
+        #[cfg(feature = "convert")]
+        ModelCommand::Check(args) => ModelJob::Check(check(args)),
+    }
+}
+
+#[cfg(feature = "convert")]
+fn check(args: CheckArgs) -> CheckJob {
+    CheckJob {
+        model: args.model,
+        file: args.file,
+        max_bytes: args.bytes.unwrap_or(usize::MAX),
+        candle: !args.no_candle && cfg!(feature = "reference"),
+    }
+}

@@ -1,0 +1,91 @@
+//! What arguments mean that several commands have in common.
+
+use std::path::PathBuf;
+
+use crate::cli::failure::Failure;
+use crate::cli::level::NO_MODEL;
+use crate::cli::text;
+use crate::cli::typed::{FileArgs, ResourceArgs};
+
+/// `-`, which stands for standard input and standard output.
+pub(in crate::cli) const DASH: &str = "-";
+
+/// Where bytes come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) enum Input {
+    Stdin,
+    File(PathBuf),
+}
+
+/// The resources that may be used to run a model.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct Resources {
+    /// Threads, 0 for one on each core.
+    pub(in crate::cli) threads: usize,
+    /// Most bytes of memory, if there is a limit.
+    pub(in crate::cli) memory: Option<u64>,
+}
+
+/// The language model to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) enum ModelChoice {
+    /// The default one.
+    Default,
+    /// None: the adaptive experts alone.
+    None,
+    /// An installed model by its name, or a packed one by its path.
+    Named(String),
+}
+
+/// The language models to measure. The experts alone are always measured too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) enum ModelList {
+    /// All built-in and all installed models.
+    All,
+    /// These: installed models by their names, packed ones by their paths.
+    Named(Vec<String>),
+}
+
+/// The inputs; standard input if none is named.
+pub(super) fn inputs(args: FileArgs) -> Vec<Input> {
+    if args.files.is_empty() {
+        return vec![Input::Stdin];
+    }
+    args.files.into_iter().map(input).collect()
+}
+
+pub(super) fn input(file: PathBuf) -> Input {
+    match file.as_os_str() == DASH {
+        true => Input::Stdin,
+        false => Input::File(file),
+    }
+}
+
+pub(super) fn resources(args: &ResourceArgs) -> Result<Resources, Failure> {
+    let memory =
+        match &args.memory {
+            None => None,
+            Some(limit) => Some(text::parse_size(limit).ok_or_else(|| {
+                Failure::Usage(format!("-M {limit} is not a size such as 500MiB"))
+            })?),
+        };
+    Ok(Resources {
+        threads: args.threads,
+        memory,
+    })
+}
+
+pub(super) fn model_choice(model: Option<&str>) -> ModelChoice {
+    match model {
+        None => ModelChoice::Default,
+        Some(NO_MODEL) => ModelChoice::None,
+        Some(name) => ModelChoice::Named(name.to_owned()),
+    }
+}
+
+pub(super) fn named_models(models: Vec<String>) -> ModelList {
+    let models = models
+        .into_iter()
+        .filter(|name| !name.is_empty() && name != NO_MODEL);
+    ModelList::Named(models.collect())
+}

@@ -1,0 +1,107 @@
+//! `model check`: compares the exact engine with a plain f32 forward pass, and with candle's model.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use llmzip::check::Subject;
+use llmzip::import;
+use llmzip::store::{EXTENSION, Store};
+
+use crate::cli::failure::Failure;
+use crate::cli::meant::CheckJob;
+use crate::cli::print;
+
+pub(super) fn run(store: &Store, job: &CheckJob) -> Result<(), Failure> {
+    let file = job.file.display();
+    let mut text = fs::read(&job.file).map_err(|error| about(&file, &error))?;
+    text.truncate(job.max_bytes);
+    if text.is_empty() {
+        return Err(about(&file, &"there is nothing to predict"));
+    }
+    let (mut subject, weights) = subject(store, &job.model)?;
+    let failed = |error| about(&job.model, &error);
+    let cut = subject.cut(&text).map_err(failed)?;
+    print::result(&format!(
+        "{file}: {} bytes, {} tokens, {} escaped bytes (not counted); \
+         f32 over the {weights} weights\n",
+        text.len(),
+        cut.tokens.len(),
+        cut.escapes
+    ))?;
+    let exact = subject.exact(&cut.tokens).map_err(failed)?;
+    let float = subject.float(&cut.tokens).map_err(failed)?;
+    let bytes = text.len() - cut.escapes;
+    print_rows(bytes, &[("f32", &float), ("exact engine", &exact)])?;
+    match job.candle {
+        true => first_window(&mut subject, &cut.tokens, &exact, &float)
+            .map_err(|failure| failure.about(&job.model)),
+        false => Ok(()),
+    }
+}
+
+/// Compares the tokens of the first window once more, with candle's model as a third.
+#[cfg(feature = "reference")]
+fn first_window(
+    subject: &mut Subject,
+    tokens: &[u32],
+    exact: &[f64],
+    float: &[f64],
+) -> Result<(), Failure> {
+    let candle = subject
+        .candle(tokens)
+        .map_err(|error| Failure::Message(error.to_string()))?;
+    let count = candle.len();
+    let table = subject.packed().tokens();
+    let rows = tokens[..count].iter();
+    let bytes: usize = rows.map(|&row| table.bytes(row).len()).sum();
+    print::result(&format!("first window, {count} tokens, {bytes} bytes:\n"))?;
+    print_rows(
+        bytes,
+        &[
+            ("candle f32", &candle),
+            ("f32", &float[..count]),
+            ("exact engine", &exact[..count]),
+        ],
+    )
+}
+
+#[cfg(not(feature = "reference"))]
+fn first_window(_: &mut Subject, _: &[u32], _: &[f64], _: &[f64]) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// Prints a row for each model, given by its name and the bits it needs for each token. The last
+/// column compares it with the first model.
+fn print_rows(bytes: usize, models: &[(&str, &[f64])]) -> Result<(), Failure> {
+    let sum = |bits: &[f64]| -> f64 { bits.iter().sum() };
+    let first = models.first().map_or(0.0, |(_, bits)| sum(bits));
+    for (name, bits) in models {
+        let (tokens, bpb) = (bits.len(), sum(bits) / bytes as f64);
+        let change = (sum(bits) / first - 1.0) * 100.0;
+        print::result(&format!(
+            "  {name:<14} {tokens:>9} tokens  {bpb:.4} bits per byte  {change:+.2} %\n"
+        ))?;
+    }
+    Ok(())
+}
+
+/// The installed model of this name, or the unpacked model at this path; and whose weights f32
+/// uses.
+fn subject(store: &Store, wanted: &str) -> Result<(Subject, &'static str), Failure> {
+    let path = Path::new(wanted);
+    let is_packed = path.extension().is_some_and(|end| end == EXTENSION);
+    let is_name = store.list()?.iter().any(|model| model.name == wanted);
+    if !is_packed && !is_name && path.exists() {
+        let source = import::open(path).map_err(|error| about(wanted, &error))?;
+        let subject = Subject::from_source(source).map_err(|error| about(wanted, &error))?;
+        return Ok((subject, "original"));
+    }
+    let found = store.find(wanted)?;
+    let subject = Subject::from_packed(found.model).map_err(|error| about(wanted, &error))?;
+    Ok((subject, "packed"))
+}
+
+fn about(what: impl fmt::Display, error: &dyn fmt::Display) -> Failure {
+    Failure::Message(format!("{what}: {error}"))
+}

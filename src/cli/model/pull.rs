@@ -1,0 +1,41 @@
+//! `model pull`: fetches a model, packs it and keeps it.
+
+#[cfg(feature = "hub")]
+use llmzip::hub::{Hub, Repository};
+#[cfg(feature = "hub")]
+use llmzip::import;
+use llmzip::store::Store;
+#[cfg(feature = "hub")]
+use llmzip::store::repository_of;
+
+#[cfg(feature = "hub")]
+use super::describe::print_added;
+#[cfg(feature = "hub")]
+use super::name;
+use crate::cli::failure::Failure;
+
+#[cfg(feature = "hub")]
+pub(super) fn run(store: &Store, text: &str, name: Option<String>) -> Result<(), Failure> {
+    let repository = Repository::parse(text)?;
+    let short = text.split('@').next().unwrap_or(text);
+    let name = match name {
+        Some(name) => name,
+        None if repository_of(short).is_some() => short.to_owned(),
+        None => name::from_path(repository.id.as_ref())?,
+    };
+    store.check_name(&name)?;
+    let folder = Hub::of_user()?.fetch(&repository)?;
+    let file = store.new_file()?;
+    import::open(&folder)
+        .and_then(|mut source| source.pack_to_file(file.as_file()))
+        .map_err(|error| Failure::Message(format!("{text}: {error}")))?;
+    let added = store
+        .add(file, &name)
+        .map_err(|error| Failure::from(error).about(text))?;
+    print_added(store, &added)
+}
+
+#[cfg(not(feature = "hub"))]
+pub(super) fn run(_: &Store, _: &str, _: Option<String>) -> Result<(), Failure> {
+    Err(Failure::message("this build of llmzip cannot fetch models"))
+}

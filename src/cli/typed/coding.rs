@@ -1,0 +1,111 @@
+//! Arguments of the commands that read or write compressed files.
+
+use clap::Args;
+
+use super::level::LevelArg;
+use super::shared::{FileArgs, OutputArgs, ReadingArgs, ResourceArgs, Switch, VerbosityArgs};
+
+/// Most streams of a block, as clap compares them.
+const MAX_STREAMS: i64 = llmzip::container::MAX_STREAMS as i64;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CompressArgs {
+    #[command(flatten)]
+    pub(in crate::cli) files: FileArgs,
+    #[command(flatten)]
+    pub(in crate::cli) output: OutputArgs,
+    #[command(flatten)]
+    pub(in crate::cli) resources: ResourceArgs,
+    #[command(flatten)]
+    pub(in crate::cli) verbosity: VerbosityArgs,
+    /// The language model: the name of an installed one, the path of a packed one, or "none"
+    #[arg(short, long, value_name = "NAME|PATH")]
+    pub(in crate::cli) model: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) level: LevelArg,
+    /// Store a checksum of the original bytes (the default)
+    #[arg(long, overrides_with = "no_check")]
+    pub(in crate::cli) check: bool,
+    /// Store no checksum of the original bytes; headers and payloads always have one
+    #[arg(long, overrides_with = "check")]
+    pub(in crate::cli) no_check: bool,
+    /// Adaptive experts beside the model; off is for measurements and makes files larger
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = Switch::On,
+        hide_possible_values = true,
+        value_name = "on|off"
+    )]
+    pub(in crate::cli) experts: Switch,
+    /// Original bytes in a block, at most 16MiB; memory and the delay of a pipe grow with it
+    #[arg(long, value_name = "SIZE", default_value = "1MiB")]
+    pub(in crate::cli) block_size: String,
+    /// Streams in a block, 1 to 16; more make decompression faster and files larger
+    /// [default: by model and size]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u8).range(1..=MAX_STREAMS)
+    )]
+    pub(in crate::cli) streams: Option<u8>,
+    /// Make each block readable without those before it; files get larger
+    #[arg(long)]
+    pub(in crate::cli) independent_blocks: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DecompressArgs {
+    #[command(flatten)]
+    pub(in crate::cli) files: FileArgs,
+    #[command(flatten)]
+    pub(in crate::cli) output: OutputArgs,
+    #[command(flatten)]
+    pub(in crate::cli) resources: ResourceArgs,
+    #[command(flatten)]
+    pub(in crate::cli) reading: ReadingArgs,
+    #[command(flatten)]
+    pub(in crate::cli) verbosity: VerbosityArgs,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CatArgs {
+    #[command(flatten)]
+    pub(in crate::cli) files: FileArgs,
+    /// Write binary data to a terminal; follow symbolic links
+    #[arg(short, long)]
+    pub(in crate::cli) force: bool,
+    #[command(flatten)]
+    pub(in crate::cli) resources: ResourceArgs,
+    #[command(flatten)]
+    pub(in crate::cli) reading: ReadingArgs,
+    #[command(flatten)]
+    pub(in crate::cli) verbosity: VerbosityArgs,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct TestArgs {
+    #[command(flatten)]
+    pub(in crate::cli) files: FileArgs,
+    /// Follow symbolic links
+    #[arg(short, long)]
+    pub(in crate::cli) force: bool,
+    #[command(flatten)]
+    pub(in crate::cli) resources: ResourceArgs,
+    #[command(flatten)]
+    pub(in crate::cli) reading: ReadingArgs,
+    #[command(flatten)]
+    pub(in crate::cli) verbosity: VerbosityArgs,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct InfoArgs {
+    #[command(flatten)]
+    pub(in crate::cli) files: FileArgs,
+    /// Print a JSON object for each FILE, each on one line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+    /// Follow symbolic links
+    #[arg(short, long)]
+    pub(in crate::cli) force: bool,
+}

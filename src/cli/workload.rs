@@ -1,0 +1,104 @@
+//! Prepares what reports measure: reads the files, makes the models ready, and shows the progress.
+
+use std::io::Read;
+
+use llmzip::Progress;
+use llmzip::report::{Candidate, MeasureProgress, Phase, Sample};
+
+use super::failure::Failure;
+use super::input;
+use super::meant::{Input, Measurement};
+use super::models::Models;
+use super::print;
+use super::progress::ProgressLine;
+
+/// The files and models of a report, ready to be measured.
+pub(super) struct Workload {
+    pub(super) samples: Vec<Sample>,
+    pub(super) candidates: Vec<Candidate>,
+    /// Whether nothing is missing. What is missing has been reported.
+    pub(super) complete: bool,
+}
+
+/// Reads all inputs and makes all models ready; `None` if no input could be read.
+pub(super) fn prepare(measurement: &Measurement) -> Result<Option<Workload>, Failure> {
+    let samples = read_all(measurement);
+    if samples.is_empty() {
+        return Ok(None);
+    }
+    let mut complete = samples.len() == measurement.inputs.len();
+    let models = Models::new(measurement.options.resources);
+    let candidates = models.candidates(&measurement.models, &mut |failure| {
+        print::error(&failure.to_string());
+        complete = false;
+    })?;
+    Ok(Some(Workload {
+        samples,
+        candidates,
+        complete,
+    }))
+}
+
+/// Reads the inputs that can be read. The others are reported.
+fn read_all(measurement: &Measurement) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for input in &measurement.inputs {
+        match read(input, measurement.options.force) {
+            Ok(sample) => samples.push(sample),
+            Err(failure) => print::error(&failure.to_string()),
+        }
+    }
+    samples
+}
+
+/// Reads an input whole.
+pub(super) fn read(input: &Input, follow_links: bool) -> Result<Sample, Failure> {
+    let name = input::name(input);
+    let mut bytes = Vec::new();
+    input::open(input, follow_links)
+        .and_then(|mut opened| {
+            let read = opened.reader.read_to_end(&mut bytes);
+            read.map_err(|error| Failure::Message(format!("cannot read: {error}")))
+        })
+        .map_err(|failure| failure.about(&name))?;
+    Ok(Sample { name, bytes })
+}
+
+/// Shows on one line which file is measured under which compressor, and how far that has come.
+pub(super) struct MeasureLine {
+    show: bool,
+    current: Option<(String, ProgressLine)>,
+}
+
+impl MeasureLine {
+    pub(super) fn new(show: bool) -> MeasureLine {
+        MeasureLine {
+            show,
+            current: None,
+        }
+    }
+
+    pub(super) fn update(&mut self, progress: MeasureProgress<'_>) {
+        if !self.show {
+            return;
+        }
+        let phase = match progress.phase {
+            Phase::Compress => "compressing",
+            Phase::Decompress => "decompressing",
+            Phase::Predict => "measuring",
+        };
+        let name = format!("{}, {}, {phase}", progress.file, progress.compressor);
+        if self.current.as_ref().is_none_or(|(now, _)| *now != name) {
+            // The old line must disappear before the new one is drawn.
+            self.current = None;
+            let line = ProgressLine::new(&name, Some(progress.total), false, true);
+            self.current = Some((name, line));
+        }
+        if let Some((_, line)) = &self.current {
+            line.update(Progress {
+                original: progress.done,
+                compressed: 0,
+            });
+        }
+    }
+}
