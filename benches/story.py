@@ -110,7 +110,7 @@ def law(bench):
         rows.append(row)
         series.append((short(name), [(point["parameters"], point["bits_per_byte"]) for point in points]))
     picture = lines(series, "parameters", "bits per byte, model alone", log_x=True)
-    head = ["file", *bench.models, "law", "standard error"] + ["smaller rungs on the largest"] * enough
+    head = ["file", *bench.models, "law", "standard error"] + ["law of the smaller models on the largest"] * enough
     return table(head, rows), picture
 
 
