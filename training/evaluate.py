@@ -1,7 +1,7 @@
 """Bits per byte of a checkpoint on files, f32: evaluate.py CHECKPOINT TOKENIZER.json [FILE...] [--dev SPLIT_DIR]
 
 Windows of 1,024 tokens, each advancing by 512, so that every token but the first 512 of a file has at least
-512 tokens of context. The separator is fed first and is not paid for. --int8 rounds weights (per output
+512 tokens of context. The separator is fed first and does not count. --int8 rounds weights (per output
 channel) and the inputs of every product (groups of 64) to 8 bits, as the exact engine does.
 """
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Trains the whole ladder on one GPU, all sizes at once, each alike in everything but its size:
+# Trains all four models at once on one GPU. They differ only in size.
 #
 #     training/ladder.sh TOKENS_DIR OUT_DIR
 #

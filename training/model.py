@@ -1,4 +1,4 @@
-"""The Llama of the embedded ladder, exactly as Hugging Face's `LlamaForCausalLM` computes it.
+"""The Llama of the built-in models, exactly as Hugging Face's `LlamaForCausalLM` computes it.
 
 Parameter names are the exported ones. RMSNorm, rotary positions (rotate-half), grouped key/value heads,
 SwiGLU, no biases, embedding tied to the output.

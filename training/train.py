@@ -1,4 +1,4 @@
-"""Trains one model of the ladder: warm-up, stable, decay; resumable.
+"""Trains one of the built-in models: warm-up, constant rate, decay. A run can be continued.
 
 A run is a chain of phases, one folder each. The stable phase keeps the rate constant, so a decay can
 branch off any of its checkpoints, and longer contexts come last:
