@@ -9,7 +9,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use llmzip::arch::config::{Config, GROUP, Part};
+use llmzip::arch::SourceTensor;
+use llmzip::arch::config::{Config, GROUP};
 use llmzip::arch::rope::{Rope, RopeScaling};
 use llmzip::engine::cpu::kernels::{Kernels, Product, Rows};
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
@@ -110,16 +111,12 @@ impl Timer {
 
 /// Products of one token in all matrices, the head among them.
 fn macs_per_token(config: &Config) -> usize {
-    let matrices: usize = config
-        .parts()
-        .iter()
-        .map(|part| match part {
-            Part::Matrix { name, .. } if name == "embed" || name == "head" => 0,
-            Part::Matrix { rows, columns, .. } => rows * columns,
-            Part::Floats { .. } => 0,
-        })
-        .sum();
-    matrices + config.vocab * config.hidden
+    let family = config.family().expect("a known family");
+    let in_layers = (family.tensors(config).iter())
+        .filter(|tensor| tensor.weights.iter().all(|source| !source.by_token))
+        .map(|tensor| tensor.rows * tensor.columns.unwrap_or(0))
+        .sum::<usize>();
+    in_layers + config.vocab * config.hidden
 }
 
 /// Best time of a call with `rows` tokens of each of `streams`, behind a full window, the distribution of each row included.
@@ -213,24 +210,12 @@ fn memory_roofline(threads: usize) -> f64 {
     (words.len() * 8) as f64 / best
 }
 
-/// Random weights in the shape of SmolLM2-135M.
-struct Noise(Config);
+/// Random weights.
+struct Noise;
 
 impl TensorSource for Noise {
-    fn tensor(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
-        let c = &self.0;
-        let (heads, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
-        let shape = match name.rsplit_once("layers.").map_or(name, |(_, rest)| {
-            rest.split_once('.').map_or("", |(_, part)| part)
-        }) {
-            "model.embed_tokens.weight" => vec![c.inputs, c.hidden],
-            "self_attn.q_proj.weight" => vec![heads, c.hidden],
-            "self_attn.k_proj.weight" | "self_attn.v_proj.weight" => vec![kv, c.hidden],
-            "self_attn.o_proj.weight" => vec![c.hidden, heads],
-            "mlp.gate_proj.weight" | "mlp.up_proj.weight" => vec![c.intermediate, c.hidden],
-            "mlp.down_proj.weight" => vec![c.hidden, c.intermediate],
-            _ => vec![c.hidden],
-        };
+    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let shape = tensor.shape.clone();
         let mut state = 0x9e37_79b9_7f4a_7c15u64;
         let values = (0..shape.iter().product())
             .map(|_| {
@@ -243,12 +228,9 @@ impl TensorSource for Noise {
             .collect();
         Ok((shape, values))
     }
-
-    fn has(&self, _: &str) -> bool {
-        true
-    }
 }
 
+/// A random model with the sizes of SmolLM2-135M.
 fn random_model() -> PackedModel {
     let config = Config {
         arch: "llama".into(),
@@ -286,6 +268,6 @@ fn random_model() -> PackedModel {
         rows: &rows,
         merges: &[],
     };
-    let bytes = pack(&input, &mut Noise(config.clone())).expect("a model");
+    let bytes = pack(&input, &mut Noise).expect("a model");
     PackedModel::from_bytes(&bytes).expect("a packed model")
 }

@@ -9,7 +9,6 @@ use llmzip::check::float::FloatModel;
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::import;
 use llmzip::machine::instructions::InstructionSet;
-use llmzip::packed::PackInput;
 use llmzip::packed::PackedModel;
 use llmzip::predict::kernels::distribution;
 use llmzip::tokenizer::{Symbol, Tokenizer};
@@ -68,21 +67,8 @@ fn exactness_costs_little_on_the_fixture_model() {
     let mut inputs = vec![model.config().bos.unwrap()];
     inputs.extend(&tokens[..tokens.len() - 1]);
 
-    let plan = source.vocabulary.plan().unwrap();
-    let input = PackInput {
-        config: model.config(),
-        rope: source.architecture.rope,
-        tokens: &plan.tokens,
-        rows: &plan.rows,
-        merges: &plan.merges,
-    };
-    let float = FloatModel::new(
-        &input,
-        &mut *source.tensors,
-        InstructionSet::choose().unwrap(),
-        1,
-    )
-    .unwrap();
+    let (input, tensors) = source.input();
+    let float = FloatModel::new(&input, tensors, InstructionSet::choose().unwrap(), 1).unwrap();
     let (exact, float) = (
         exact_bits(&model, &inputs, &tokens),
         float_bits(&float, &inputs, &tokens),

@@ -1,12 +1,15 @@
 //! The shape of a transformer: everything about a packed model that is not a weight.
 //!
-//! A [`Config`] is written into the packed file as one line of JSON with the fields in the order below, so it is part
-//! of the model's identity. [`Config::validate`] bounds every field; code that trusts a validated configuration may
-//! multiply its sizes without fear of overflow.
+//! A [`Config`] is written into the packed file as one line of JSON with the fields in the order
+//! below, so it is part of the model's identity. [`Config::validate`] bounds every field, so that
+//! no product of sizes of a validated configuration overflows.
 
 use serde::{Deserialize, Serialize};
 
-/// Activations and stored weights are cut into groups of this many values along the inner dimension.
+use super::{Family, families, family};
+
+/// Activations and stored weights are cut into groups of this many values along the inner
+/// dimension.
 pub const GROUP: usize = 64;
 /// Output rows of a weight matrix that lie together in one tile.
 pub const TILE: usize = 16;
@@ -15,11 +18,11 @@ pub const TILE: usize = 16;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Architecture family; `"llama"` is the only one of this version.
+    /// Name of the family, one of [`families`].
     pub arch: String,
     /// Width of the residual stream.
     pub hidden: usize,
-    /// Transformer blocks.
+    /// Number of layers.
     pub layers: usize,
     /// Query heads.
     pub heads: usize,
@@ -31,7 +34,8 @@ pub struct Config {
     pub intermediate: usize,
     /// Output rows: tokens that can be predicted, sorted by their bytes.
     pub vocab: usize,
-    /// Input rows: `vocab` rows and behind them input-only ones, such as a beginning-of-sequence token.
+    /// Input rows: tokens that can be fed. The first `vocab` are the output rows; the others are
+    /// fed only, such as a beginning-of-sequence token.
     pub inputs: usize,
     /// Input row fed before the first token of a stream, if the model was trained with one.
     pub bos: Option<u32>,
@@ -45,9 +49,9 @@ pub struct Config {
     pub attention_bias: bool,
     /// The output head is the first `vocab` rows of the embedding.
     pub tied: bool,
-    /// Keys that a query sees: its own position and the `window - 1` before it, besides the sinks.
+    /// Positions that a query sees: its own and the `window - 1` before it, and the sinks.
     pub window: usize,
-    /// First positions of a stream that stay visible after they have left the window.
+    /// First positions of a stream; they stay visible after they have left the window.
     pub sinks: usize,
     /// Parameters of the source model, for reports.
     pub parameters: u64,
@@ -102,7 +106,7 @@ impl Config {
                 format!("{low} to {high}"),
             )
         };
-        expect(self.arch == "llama", "arch", &self.arch, "llama")?;
+        self.family()?;
         within("hidden", self.hidden, 1, 1 << 16)?;
         within("layers", self.layers, 1, 1 << 10)?;
         within("heads", self.heads, 1, 1 << 10)?;
@@ -142,6 +146,21 @@ impl Config {
         within("sinks", self.sinks, 0, TILE.min(self.window))
     }
 
+    /// The family that `arch` names.
+    ///
+    /// # Errors
+    /// [`ConfigError::Field`] if there is no such family.
+    pub fn family(&self) -> Result<&'static Family, ConfigError> {
+        family(&self.arch).ok_or_else(|| {
+            let names: Vec<&str> = families().iter().map(|family| family.name).collect();
+            ConfigError::Field {
+                field: "arch",
+                got: self.arch.clone(),
+                want: names.join(" or "),
+            }
+        })
+    }
+
     /// Query heads that share one key/value head.
     pub fn heads_per_kv(&self) -> usize {
         self.heads / self.kv_heads
@@ -150,81 +169,6 @@ impl Config {
     /// Rows of the fused query, key and value projection.
     pub fn qkv_rows(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.head_dim
-    }
-
-    /// The name, kind and size of every tensor of a packed model with this configuration, except the `token.*` ones.
-    pub fn parts(&self) -> Vec<Part> {
-        let (hidden, head_rows) = (self.hidden, self.heads * self.head_dim);
-        let mut parts = vec![Part::matrix("embed", self.inputs, hidden, false)];
-        if !self.tied {
-            parts.push(Part::matrix("head", self.vocab, hidden, false));
-        }
-        parts.push(Part::floats("final_norm.weight", hidden));
-        for layer in 0..self.layers {
-            let name = |part: &str| format!("layer.{layer}.{part}");
-            parts.push(Part::floats(name("attn_norm.weight"), hidden));
-            parts.push(Part::matrix(
-                name("qkv"),
-                self.qkv_rows(),
-                hidden,
-                self.attention_bias,
-            ));
-            if self.qk_norm {
-                parts.push(Part::floats(name("q_norm.weight"), self.head_dim));
-                parts.push(Part::floats(name("k_norm.weight"), self.head_dim));
-            }
-            parts.push(Part::matrix(name("out"), hidden, head_rows, false));
-            parts.push(Part::floats(name("ffn_norm.weight"), hidden));
-            parts.push(Part::matrix(
-                name("gate_up"),
-                2 * self.intermediate,
-                hidden,
-                false,
-            ));
-            parts.push(Part::matrix(name("down"), hidden, self.intermediate, false));
-        }
-        parts
-    }
-}
-
-/// One named piece of a packed model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// A quantised matrix.
-    Matrix {
-        /// Name without the `.weight`, `.scale` or `.bias` ending.
-        name: String,
-        /// Output rows.
-        rows: usize,
-        /// Inner dimension.
-        columns: usize,
-        /// Whether `.bias` is there.
-        bias: bool,
-    },
-    /// A vector of f32.
-    Floats {
-        /// Full name.
-        name: String,
-        /// Values.
-        len: usize,
-    },
-}
-
-impl Part {
-    fn matrix(name: impl Into<String>, rows: usize, columns: usize, bias: bool) -> Part {
-        Part::Matrix {
-            name: name.into(),
-            rows,
-            columns,
-            bias,
-        }
-    }
-
-    fn floats(name: impl Into<String>, len: usize) -> Part {
-        Part::Floats {
-            name: name.into(),
-            len,
-        }
     }
 }
 

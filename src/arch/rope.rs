@@ -1,8 +1,9 @@
-//! Rotary steps: how far each pair of a head turns from one position to the next, as a 64-bit fraction of a turn.
+//! Rotary steps: how far each pair of a head turns from one position to the next, as a 64-bit
+//! fraction of a turn.
 //!
-//! The steps are part of a packed model, so they are computed with IEEE `+ - * /` alone and are the same on every
-//! machine. The logarithm and exponential below are accurate to a few units in the last place of f64, far beyond what
-//! an f32 model was trained with.
+//! The steps are part of a packed model, so they are computed with IEEE `+ - * /` alone and are the
+//! same on every machine. The logarithm and exponential below are accurate to a few units in the
+//! last place of f64, far beyond what an f32 model was trained with.
 
 use std::f64::consts::{LN_2, PI, SQRT_2};
 
@@ -39,6 +40,22 @@ pub enum RopeScaling {
 }
 
 impl Rope {
+    /// Whether every number is one that models use: positive, finite, and the base at least 1.
+    pub fn is_sound(&self) -> bool {
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        let scaling = match self.scaling {
+            RopeScaling::None => true,
+            RopeScaling::Linear { factor } => positive(factor),
+            RopeScaling::Llama3 {
+                factor,
+                low,
+                high,
+                original_positions,
+            } => positive(factor) && positive(low) && high > low && positive(original_positions),
+        };
+        scaling && (1.0..=1e12).contains(&self.theta)
+    }
+
     /// Steps for pairs `0..head_dim/2`; 2^64 would be one turn a position.
     pub fn steps(&self, head_dim: usize) -> Vec<u64> {
         let log_theta = ln(self.theta);
@@ -76,7 +93,8 @@ impl Rope {
     }
 }
 
-/// Natural logarithm of a normal positive number: with `x = m * 2^e` and `s = (m-1)/(m+1)`, `ln m = 2 atanh s`.
+/// Natural logarithm of a normal positive number: with `x = m * 2^e` and `s = (m-1)/(m+1)`,
+/// `ln m = 2 atanh s`.
 fn ln(x: f64) -> f64 {
     let mut exponent = ((x.to_bits() >> 52) & 0x7ff) as i32 - 1023;
     let mut mantissa =
@@ -93,7 +111,8 @@ fn ln(x: f64) -> f64 {
     f64::from(exponent) * LN_2 + 2.0 * s * series
 }
 
-/// Exponential for `-700 < x < 700`: with `x = n ln 2 + r`, the Taylor series of `exp r` scaled by `2^n`.
+/// Exponential for `-700 < x < 700`: with `x = n ln 2 + r`, the Taylor series of `exp r` scaled by
+/// `2^n`.
 fn exp(x: f64) -> f64 {
     /// Upper bits of ln 2, exact times any exponent, and the rest.
     const LN_2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);

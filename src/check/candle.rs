@@ -1,18 +1,16 @@
 //! candle's own models, as a reference that shares no code with ours.
 
-use crate::arch::config::Config;
+use super::CheckError;
+use crate::arch::Config;
 use crate::arch::rope::{Rope, RopeScaling};
-use crate::check::CheckError;
-use crate::packed::TensorSource;
+use crate::packed::{PackedError, SourceRows, TensorSource};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Activation, VarBuilder};
 use candle_transformers::models::{llama, qwen2, qwen3};
 use std::collections::HashMap;
 
 /// One of candle's models with a key/value cache for one stream.
-pub(super) struct CandleModel(Kind);
-
-enum Kind {
+pub(super) enum CandleModel {
     Llama(Box<llama::Llama>, llama::Cache),
     Qwen2(Box<qwen2::ModelForCausalLM>),
     Qwen3(Box<qwen3::ModelForCausalLM>),
@@ -34,7 +32,7 @@ impl CandleModel {
         let candle = |error: candle_core::Error| CheckError::Candle(error.to_string());
         let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
         let eps = f64::from(config.norm_eps);
-        let kind = if config.qk_norm {
+        Ok(if config.qk_norm {
             let config = qwen3::Config {
                 vocab_size: config.inputs,
                 hidden_size: config.hidden,
@@ -54,7 +52,7 @@ impl CandleModel {
                 hidden_act: Activation::Silu,
             };
             let model = qwen3::ModelForCausalLM::new(&config, weights).map_err(candle)?;
-            Kind::Qwen3(Box::new(model))
+            CandleModel::Qwen3(Box::new(model))
         } else if config.head_dim * config.heads != config.hidden {
             let reason = "its llama wants heads that add up to the hidden size";
             return Err(CheckError::Candle(reason.to_owned()));
@@ -76,7 +74,7 @@ impl CandleModel {
                 hidden_act: Activation::Silu,
             };
             let model = qwen2::ModelForCausalLM::new(&config, weights).map_err(candle)?;
-            Kind::Qwen2(Box::new(model))
+            CandleModel::Qwen2(Box::new(model))
         } else {
             let config = llama::Config {
                 hidden_size: config.hidden,
@@ -97,18 +95,17 @@ impl CandleModel {
             let cache = llama::Cache::new(true, DType::F32, &config, &Device::Cpu);
             let cache = cache.map_err(candle)?;
             let model = llama::Llama::load(weights, &config).map_err(candle)?;
-            Kind::Llama(Box::new(model), cache)
-        };
-        Ok(CandleModel(kind))
+            CandleModel::Llama(Box::new(model), cache)
+        })
     }
 
     /// Feeds one token at `position`; the logits after it, in nats.
     pub(super) fn step(&mut self, token: u32, position: usize) -> candle_core::Result<Vec<f32>> {
         let input = Tensor::new(&[[token]], &Device::Cpu)?;
-        let logits = match &mut self.0 {
-            Kind::Llama(model, cache) => model.forward(&input, position, cache)?,
-            Kind::Qwen2(model) => model.forward(&input, position)?,
-            Kind::Qwen3(model) => model.forward(&input, position)?,
+        let logits = match self {
+            CandleModel::Llama(model, cache) => model.forward(&input, position, cache)?,
+            CandleModel::Qwen2(model) => model.forward(&input, position)?,
+            CandleModel::Qwen3(model) => model.forward(&input, position)?,
         };
         logits.flatten_all()?.to_vec1()
     }
@@ -117,59 +114,25 @@ impl CandleModel {
 /// Every tensor of the model under its Hugging Face name, rows of tokens in packed order.
 fn tensors(
     config: &Config,
-    rows: &[u32],
+    token_ids: &[u32],
     source: &mut dyn TensorSource,
 ) -> Result<HashMap<String, Tensor>, CheckError> {
-    let mut names = vec!["model.norm.weight".to_owned()];
-    for layer in 0..config.layers {
-        let parts = [
-            "input_layernorm.weight",
-            "post_attention_layernorm.weight",
-            "self_attn.q_proj.weight",
-            "self_attn.k_proj.weight",
-            "self_attn.v_proj.weight",
-            "self_attn.o_proj.weight",
-            "mlp.gate_proj.weight",
-            "mlp.up_proj.weight",
-            "mlp.down_proj.weight",
-        ];
-        let biases = [
-            "self_attn.q_proj.bias",
-            "self_attn.k_proj.bias",
-            "self_attn.v_proj.bias",
-        ];
-        let norms = ["self_attn.q_norm.weight", "self_attn.k_norm.weight"];
-        let biases = biases.iter().filter(|_| config.attention_bias);
-        let norms = norms.iter().filter(|_| config.qk_norm);
-        let all = parts.iter().chain(biases).chain(norms);
-        names.extend(all.map(|part| format!("model.layers.{layer}.{part}")));
-    }
-    let candle = |error: candle_core::Error| CheckError::Candle(error.to_string());
+    let family = config.family().map_err(PackedError::from)?;
     let mut tensors = HashMap::new();
-    for name in names {
-        let (shape, values) = source.tensor(&name)?;
-        let tensor = Tensor::from_vec(values, shape, &Device::Cpu).map_err(candle)?;
-        tensors.insert(name, tensor);
-    }
-    let mut token_rows = |name: &str| -> Result<(), CheckError> {
-        let (shape, values) = source.tensor(name)?;
-        let width = config.hidden;
-        let mut sorted = Vec::with_capacity(rows.len() * width);
-        for &row in rows {
-            // A head has no rows for input-only tokens; what is predicted for
-            // them is never looked at.
-            match (row as usize) < shape[0] {
-                true => sorted.extend_from_slice(&values[row as usize * width..][..width]),
-                false => sorted.resize(sorted.len() + width, 0.0),
+    for tensor in family.tensors(config) {
+        for part in tensor.sources() {
+            let rows = SourceRows::read(source, part, token_ids)?;
+            let mut values: Vec<f32> = rows.iter().flatten().copied().collect();
+            let mut shape = part.shape.clone();
+            if part.by_token {
+                // candle predicts as many tokens as it can be fed; nobody looks at the others.
+                values.resize(config.inputs * config.hidden, 0.0);
+                shape[0] = config.inputs;
             }
+            let tensor = Tensor::from_vec(values, shape, &Device::Cpu)
+                .map_err(|error| CheckError::Candle(error.to_string()))?;
+            tensors.insert(part.hugging_face.clone(), tensor);
         }
-        let tensor = Tensor::from_vec(sorted, (rows.len(), width), &Device::Cpu).map_err(candle)?;
-        tensors.insert(name.to_owned(), tensor);
-        Ok(())
-    };
-    token_rows("model.embed_tokens.weight")?;
-    if !config.tied {
-        token_rows("lm_head.weight")?;
     }
     Ok(tensors)
 }

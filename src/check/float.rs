@@ -1,13 +1,16 @@
-//! The same transformer in plain f32 over the original weights: what the exact engine's quality is measured against.
+//! The same transformer in plain f32 over the original weights: what the exact engine's quality is
+//! measured against.
 //!
-//! Same window, same sinks, same rotary steps, nothing quantised. It takes the tensors that packing takes, so that a
-//! model can be packed and checked from one source. Its last bits differ between machines; nothing is coded with it.
+//! Same window, same sinks, same rotary steps, nothing quantised. It takes the tensors that packing
+//! takes, so that a model can be packed and checked from one source. Its last bits differ between
+//! machines; nothing is coded with it.
 
-use crate::arch::config::Config;
+use crate::arch::family::{Layer as LayerSpec, TensorSpec};
+use crate::arch::{Config, SourceTensor};
 use crate::engine::cpu::kernels::Kernels;
 use crate::machine::instructions::InstructionSet;
 use crate::machine::pool::Pool;
-use crate::packed::{PackInput, PackedError, TensorSource};
+use crate::packed::{PackInput, PackedError, SourceRows, TensorSource};
 
 /// Rows of one pass; the ring of keys holds as many more than the window.
 const PASS: usize = 128;
@@ -40,19 +43,85 @@ struct Layer {
     down: Vec<f32>,
 }
 
+/// Reads tensors in the order of the packed model.
+struct Weights<'a> {
+    input: &'a PackInput<'a>,
+    source: &'a mut dyn TensorSource,
+}
+
+impl Weights<'_> {
+    fn layer(&mut self, spec: &LayerSpec, layer: usize) -> Result<Layer, PackedError> {
+        let (attention, feed_forward) = (&spec.attention, &spec.feed_forward);
+        let at = Some(layer);
+        let q_norm = self.read_if_present(&attention.q_norm, at)?;
+        let k_norm = self.read_if_present(&attention.k_norm, at)?;
+        Ok(Layer {
+            attn_norm: self.read(&attention.norm, at)?,
+            qkv: self.read(&attention.qkv, at)?,
+            qkv_bias: self.bias(&attention.qkv, at)?,
+            head_norms: q_norm.zip(k_norm),
+            out: self.read(&attention.out, at)?,
+            ffn_norm: self.read(&feed_forward.norm, at)?,
+            gate_up: self.read(&feed_forward.gate_up, at)?,
+            down: self.read(&feed_forward.down, at)?,
+        })
+    }
+
+    fn read(&mut self, spec: &TensorSpec, layer: Option<usize>) -> Result<Vec<f32>, PackedError> {
+        let config = self.input.config;
+        let tensor = config.family()?.tensor(spec, layer, config);
+        self.stack(&tensor.weights)
+    }
+
+    fn read_if_present(
+        &mut self,
+        spec: &TensorSpec,
+        layer: Option<usize>,
+    ) -> Result<Option<Vec<f32>>, PackedError> {
+        match (spec.present)(self.input.config) {
+            true => self.read(spec, layer).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn bias(
+        &mut self,
+        spec: &TensorSpec,
+        layer: Option<usize>,
+    ) -> Result<Option<Vec<f32>>, PackedError> {
+        let config = self.input.config;
+        let tensor = config.family()?.tensor(spec, layer, config);
+        match tensor.bias {
+            true => self.stack(&tensor.biases).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// The rows of every part, one part after the other.
+    fn stack(&mut self, parts: &[SourceTensor]) -> Result<Vec<f32>, PackedError> {
+        let mut values = Vec::new();
+        for part in parts {
+            let rows = SourceRows::read(self.source, part, self.input.rows)?;
+            values.extend(rows.iter().flatten());
+        }
+        Ok(values)
+    }
+}
+
 /// Keys and values of one stream.
 #[derive(Clone, Debug)]
 pub struct FloatStream {
     position: usize,
-    /// Layer by layer, key/value head by head: (window + PASS) rotated keys of one head, and as many values.
+    /// Layer by layer, key/value head by head: (window + PASS) rotated keys of one head, and as
+    /// many values.
     planes: Vec<(Vec<f32>, Vec<f32>)>,
     /// The same for the sinks.
     sinks: Vec<(Vec<f32>, Vec<f32>)>,
 }
 
 impl FloatModel {
-    /// Reads every tensor of `source`; rows are put into the order of the packed model, so that both take the same
-    /// tokens.
+    /// Reads every tensor of `source`. Rows are put into the order of the packed model, so that
+    /// both take the same tokens.
     ///
     /// # Errors
     /// If a tensor is missing or has the wrong shape.
@@ -64,105 +133,24 @@ impl FloatModel {
     ) -> Result<FloatModel, PackedError> {
         let config = input.config.clone();
         config.validate()?;
-        let hidden = config.hidden;
-        let mut read = |name: String, len: Option<usize>| {
-            let (shape, values) = source.tensor(&name)?;
-            match len {
-                Some(want) if values.len() != want => Err(PackedError::Tensor {
-                    name,
-                    got: format!("{shape:?}"),
-                    want: format!("{want} values"),
-                }),
-                _ => Ok(values),
-            }
-        };
-        let sorted = |values: &[f32], rows: &[u32], name: &str| -> Result<Vec<f32>, PackedError> {
-            let mut out = Vec::with_capacity(rows.len() * hidden);
-            for row in rows {
-                let row = *row as usize * hidden..(*row as usize + 1) * hidden;
-                out.extend_from_slice(values.get(row).ok_or_else(|| PackedError::Tensor {
-                    name: name.into(),
-                    got: format!("{} values", values.len()),
-                    want: "more rows".into(),
-                })?);
-            }
-            Ok(out)
-        };
-        let embed = sorted(
-            &read("model.embed_tokens.weight".into(), None)?,
-            input.rows,
-            "model.embed_tokens.weight",
-        )?;
-        let head = if config.tied {
-            None
-        } else {
-            Some(sorted(
-                &read("lm_head.weight".into(), None)?,
-                &input.rows[..config.vocab],
-                "lm_head.weight",
-            )?)
-        };
-        let final_norm = read("model.norm.weight".into(), Some(hidden))?;
-        let (heads, kv) = (
-            config.heads * config.head_dim,
-            config.kv_heads * config.head_dim,
-        );
-        let mut layers = Vec::with_capacity(config.layers);
-        for layer in 0..config.layers {
-            let mut read =
-                |part: &str, len: usize| read(format!("model.layers.{layer}.{part}"), Some(len));
-            let mut stack = |parts: &[(&str, usize)]| -> Result<Vec<f32>, PackedError> {
-                let mut all = Vec::new();
-                for (part, len) in parts {
-                    all.extend(read(part, *len)?);
-                }
-                Ok(all)
-            };
-            let (q, k, v) = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj");
-            let weight = |name: &str| format!("{name}.weight");
-            let bias = |name: &str| format!("{name}.bias");
-            let (wide, dim) = (config.intermediate, config.head_dim);
-            layers.push(Layer {
-                attn_norm: stack(&[("input_layernorm.weight", hidden)])?,
-                qkv: stack(&[
-                    (&weight(q), heads * hidden),
-                    (&weight(k), kv * hidden),
-                    (&weight(v), kv * hidden),
-                ])?,
-                qkv_bias: match config.attention_bias {
-                    true => Some(stack(&[(&bias(q), heads), (&bias(k), kv), (&bias(v), kv)])?),
-                    false => None,
-                },
-                head_norms: match config.qk_norm {
-                    true => {
-                        let q = stack(&[("self_attn.q_norm.weight", dim)])?;
-                        Some((q, stack(&[("self_attn.k_norm.weight", dim)])?))
-                    }
-                    false => None,
-                },
-                out: stack(&[("self_attn.o_proj.weight", hidden * heads)])?,
-                ffn_norm: stack(&[("post_attention_layernorm.weight", hidden)])?,
-                gate_up: stack(&[
-                    ("mlp.gate_proj.weight", wide * hidden),
-                    ("mlp.up_proj.weight", wide * hidden),
-                ])?,
-                down: stack(&[("mlp.down_proj.weight", hidden * wide)])?,
-            });
-        }
-        let rope_steps = input.rope.steps(config.head_dim);
+        let family = config.family()?;
+        let mut weights = Weights { input, source };
+        let layers = 0..config.layers;
         Ok(FloatModel {
-            config,
-            kernels: Kernels::new(instructions),
+            embed: weights.read(&family.embedding, None)?,
+            layers: layers
+                .map(|layer| weights.layer(&family.layer, layer))
+                .collect::<Result<_, PackedError>>()?,
+            final_norm: weights.read(&family.final_norm, None)?,
+            head: weights.read_if_present(&family.head, None)?,
+            rope_steps: input.rope.steps(config.head_dim),
             pool: Pool::new(threads),
-            rope_steps,
-            embed,
-            head,
-            final_norm,
-            layers,
+            kernels: Kernels::new(instructions),
+            config,
         })
     }
 
-    /// The shape of the model.
+    /// Sizes and options of the model.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -303,7 +291,7 @@ impl FloatModel {
                 let position = stream.position + row;
                 let (keys, values) = &stream.planes[planes.start + head];
                 let (sink_keys, sink_values) = &stream.sinks[planes.start + head];
-                // The keys in sight: two runs of the ring, and the sinks that the window has passed.
+                // The visible keys: two runs of the ring, and the sinks that have left the window.
                 let first = (position + 1).saturating_sub(config.window);
                 let (start, count) = (first % slots, position + 1 - first);
                 let before_wrap = count.min(slots - start);
@@ -397,11 +385,11 @@ mod tests {
 
     use super::*;
     use crate::arch::config::tests::tiny;
-    use crate::arch::rope::{Rope, RopeScaling};
     use crate::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
     use crate::packed::{PackedModel, random};
 
-    /// The exact engine follows the float model through the window, past the sinks and around the ring.
+    /// The exact engine follows the float model through the window, past the sinks and around the
+    /// ring.
     #[test]
     fn exact_and_float_agree_within_quantisation() {
         let base = Config {
@@ -422,26 +410,16 @@ mod tests {
             ..base.clone()
         };
         for config in [base, biased, sinkless] {
-            let tokens: Vec<Vec<u8>> = (0..config.vocab)
-                .map(|row| vec![b'A' + row as u8])
-                .collect();
-            let rows: Vec<u32> = (0..config.inputs as u32).collect();
-            let rope = Rope {
-                theta: 10_000.0,
-                scaling: RopeScaling::None,
-            };
             let input = PackInput {
                 config: &config,
-                rope,
-                tokens: &tokens,
-                rows: &rows,
+                rope: random::ROPE,
+                tokens: &random::tokens(&config),
+                rows: &random::rows(&config),
                 merges: &[],
             };
             let instructions = InstructionSet::choose().unwrap();
-            let mut source = random::RandomSource {
-                config: config.clone(),
-            };
-            let float = FloatModel::new(&input, &mut source, instructions, 1).unwrap();
+            let float =
+                FloatModel::new(&input, &mut random::RandomSource, instructions, 1).unwrap();
             let model = Arc::new(PackedModel::from_bytes(&random::model(&config)).unwrap());
             let exact = Engine::new(
                 model,

@@ -208,7 +208,7 @@ mod tests {
         }
 
         fn table(&self) -> TokenTable<'_> {
-            TokenTable::new(&self.bytes, &self.offsets)
+            TokenTable::new(&self.bytes, &self.offsets).unwrap()
         }
     }
 

@@ -1,8 +1,12 @@
-//! Hugging Face folders: config.json, tokenizer.json and safetensors files,
-//! possibly sharded with an index.
+//! Hugging Face folders: `config.json`, `tokenizer.json` and safetensors files, perhaps several
+//! with an index.
 
-use super::source::{Architecture, Source, SourceError, check_shapes};
+use super::SourceError;
+use super::description::{Description, check_rope, find_member};
+use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
+use crate::arch::SourceTensor;
+use crate::arch::family::Setting;
 use crate::arch::rope::{Rope, RopeScaling};
 use crate::packed::{PackedError, TensorSource};
 use memmap2::Mmap;
@@ -11,40 +15,17 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
 /// Largest JSON file that is read whole, in bytes (a tokenizer of 2^18 tokens has about 30 MB).
 const MAX_JSON: u64 = 256 << 20;
 
-/// The fields of config.json that decide the computation.
-#[derive(Deserialize)]
-struct ModelConfig {
-    #[serde(default)]
-    architectures: Vec<String>,
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    intermediate_size: usize,
-    rms_norm_eps: f64,
-    hidden_act: Option<String>,
-    tie_word_embeddings: Option<bool>,
-    rope_theta: Option<f64>,
-    rope_scaling: Option<RopeConfig>,
-    rope_parameters: Option<RopeConfig>,
-    partial_rotary_factor: Option<f64>,
-    bos_token_id: Option<Value>,
-    max_position_embeddings: Option<usize>,
-    #[serde(default)]
-    use_sliding_window: bool,
-}
-
+/// `rope_parameters` or `rope_scaling` of config.json.
 #[derive(Deserialize)]
 struct RopeConfig {
     #[serde(alias = "type")]
     rope_type: Option<String>,
-    rope_theta: Option<f64>,
     factor: Option<f64>,
     low_freq_factor: Option<f64>,
     high_freq_factor: Option<f64>,
@@ -56,26 +37,56 @@ struct RopeConfig {
 /// # Errors
 /// When a file is missing or broken, or the architecture or tokenizer is unsupported.
 pub fn open(folder: &Path) -> Result<Source, SourceError> {
-    let config: ModelConfig = serde_json::from_value(json(folder, "config.json")?)
-        .map_err(|e| SourceError::Invalid(format!("config.json: {e}")))?;
+    let config = json(folder, "config.json")?;
+    let (family, member) = find_member(class(&config)?, |member| member.hugging_face)?;
     let weights = Weights::open(folder)?;
     let vocabulary = vocabulary(&json(folder, "tokenizer.json")?, bos(&config))?;
-    let architecture = architecture(&config, &weights)?;
-    check_shapes(&architecture, &vocabulary, &|name| weights.shape(name))?;
-    let unused = |name: &str| architecture.tied && name == "lm_head.weight";
-    let parameters = weights
-        .places
-        .keys()
-        .filter(|name| !unused(name) && !name.ends_with("rotary_emb.inv_freq"))
-        .filter_map(|name| weights.shape(name))
-        .map(|shape| shape.iter().product::<usize>() as u64)
-        .sum();
+    let plan = vocabulary.plan()?;
+    let description = Description {
+        family,
+        member,
+        keys: &family.hugging_face_keys,
+        setting: &|key| setting(&config[key]),
+        name: |tensor| &tensor.hugging_face,
+        shape: &|name| weights.shape(name),
+    };
+    let rope = rope(&config, &description)?;
+    let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
+    let config = description.config(&plan, pre_tokenizer, |config| {
+        // A tied model's file may hold the head nevertheless.
+        let head = family.tensor(&family.head, None, config);
+        weights.parameters(|name| config.tied && head.sources().any(|it| it.hugging_face == name))
+    })?;
     Ok(Source {
-        architecture,
-        vocabulary,
-        parameters,
+        config,
+        rope,
+        vocabulary: plan,
         tensors: Box::new(weights),
     })
+}
+
+/// The one class that `architectures` names.
+fn class(config: &Value) -> Result<&str, SourceError> {
+    let names = config["architectures"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    match names {
+        [Value::String(name)] => Ok(name),
+        other => Err(SourceError::Invalid(format!(
+            "config.json names {} architectures, expected 1",
+            other.len()
+        ))),
+    }
+}
+
+fn setting(value: &Value) -> Option<Setting<'_>> {
+    match value {
+        Value::Null => None,
+        Value::Bool(flag) => Some(Setting::Flag(*flag)),
+        Value::Number(number) => number.as_f64().map(Setting::Number),
+        Value::String(text) => Some(Setting::Text(text)),
+        Value::Array(_) | Value::Object(_) => Some(Setting::Other),
+    }
 }
 
 fn json(folder: &Path, name: &str) -> Result<Value, SourceError> {
@@ -89,88 +100,46 @@ fn json(folder: &Path, name: &str) -> Result<Value, SourceError> {
 }
 
 /// `bos_token_id` may be one number or a list of them.
-fn bos(config: &ModelConfig) -> Option<u32> {
-    let id = match config.bos_token_id.as_ref()? {
+fn bos(config: &Value) -> Option<u32> {
+    let id = match &config["bos_token_id"] {
         Value::Array(ids) => ids.first()?,
         id => id,
     };
     id.as_u64()?.try_into().ok()
 }
 
-fn architecture(config: &ModelConfig, weights: &Weights) -> Result<Architecture, SourceError> {
-    let name = match &config.architectures[..] {
-        [name] => name.as_str(),
-        other => {
-            return Err(SourceError::Invalid(format!(
-                "config.json names {} architectures, expected 1",
-                other.len()
-            )));
-        }
+fn rope(config: &Value, description: &Description<'_>) -> Result<Rope, SourceError> {
+    let nested = match &config["rope_parameters"] {
+        Value::Null => &config["rope_scaling"],
+        parameters => parameters,
     };
-    if !matches!(
-        name,
-        "LlamaForCausalLM" | "MistralForCausalLM" | "Qwen2ForCausalLM" | "Qwen3ForCausalLM"
-    ) {
-        return Err(SourceError::Unsupported(format!(
-            "architecture {name} (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM are)"
-        )));
-    }
-    if let Some(act) = config.hidden_act.as_deref().filter(|&act| act != "silu") {
-        return Err(SourceError::Unsupported(format!("activation {act}")));
-    }
-    if config.partial_rotary_factor.is_some_and(|part| part != 1.0) {
-        return Err(SourceError::Unsupported("partial rotary embedding".into()));
-    }
-    if config.use_sliding_window {
-        return Err(SourceError::Unsupported(
-            "sliding windows in some layers".into(),
-        ));
-    }
-    let heads = config.num_attention_heads;
-    let has = |name: &str| weights.places.contains_key(name);
-    Ok(Architecture {
-        hidden: config.hidden_size,
-        layers: config.num_hidden_layers,
-        heads,
-        kv_heads: config.num_key_value_heads.unwrap_or(heads),
-        head_dim: match config.head_dim {
-            Some(size) => size,
-            None => config.hidden_size.checked_div(heads).unwrap_or(0),
-        },
-        intermediate: config.intermediate_size,
-        norm_eps: config.rms_norm_eps as f32,
-        qk_norm: has("model.layers.0.self_attn.q_norm.weight"),
-        attention_bias: has("model.layers.0.self_attn.q_proj.bias"),
-        tied: config.tie_word_embeddings.unwrap_or(false) || !has("lm_head.weight"),
-        context: config.max_position_embeddings,
-        rope: rope(config)?,
-    })
+    let theta = match description.rope_theta()? {
+        Some(theta) => theta,
+        None => nested[description.keys.rope_theta]
+            .as_f64()
+            .unwrap_or(10_000.0),
+    };
+    let scaling = rope_scaling(nested)?;
+    let rope = Rope { theta, scaling };
+    check_rope(&rope)?;
+    Ok(rope)
 }
 
-fn rope(config: &ModelConfig) -> Result<Rope, SourceError> {
-    let parameters = config
-        .rope_parameters
-        .as_ref()
-        .or(config.rope_scaling.as_ref());
-    let theta = config
-        .rope_theta
-        .or(parameters.and_then(|p| p.rope_theta))
-        .unwrap_or(10_000.0);
-    let Some(p) = parameters else {
-        return Ok(Rope {
-            theta,
-            scaling: RopeScaling::None,
-        });
+fn rope_scaling(config: &Value) -> Result<RopeScaling, SourceError> {
+    let p: Option<RopeConfig> = Option::deserialize(config)
+        .map_err(|e| SourceError::Invalid(format!("config.json: {e}")))?;
+    let Some(p) = p else {
+        return Ok(RopeScaling::None);
     };
     let need = |name: &str, value: Option<f64>| {
         value.ok_or_else(|| SourceError::Invalid(format!("rope_scaling lacks {name}")))
     };
-    let scaling = match p.rope_type.as_deref() {
-        None | Some("default") => RopeScaling::None,
-        Some("linear") => RopeScaling::Linear {
+    match p.rope_type.as_deref() {
+        None | Some("default") => Ok(RopeScaling::None),
+        Some("linear") => Ok(RopeScaling::Linear {
             factor: need("factor", p.factor)?,
-        },
-        Some("llama3") => RopeScaling::Llama3 {
+        }),
+        Some("llama3") => Ok(RopeScaling::Llama3 {
             factor: need("factor", p.factor)?,
             low: need("low_freq_factor", p.low_freq_factor)?,
             high: need("high_freq_factor", p.high_freq_factor)?,
@@ -178,18 +147,15 @@ fn rope(config: &ModelConfig) -> Result<Rope, SourceError> {
                 "original_max_position_embeddings",
                 p.original_max_position_embeddings,
             )?,
-        },
-        Some(other) => {
-            return Err(SourceError::Unsupported(format!("rotary scaling {other}")));
-        }
-    };
-    Ok(Rope { theta, scaling })
+        }),
+        Some(other) => Err(SourceError::Unsupported(format!("rotary scaling {other}"))),
+    }
 }
 
 fn vocabulary(tokenizer: &Value, bos: Option<u32>) -> Result<Vocabulary, SourceError> {
     let invalid = |what: &str| SourceError::Invalid(format!("tokenizer.json: {what}"));
-    // NFC changes no text that is already composed, and the coder may cut text
-    // as it likes; anything that rewrites common text would waste the model.
+    // NFC changes no text that is already composed, and the coder may cut text as it likes;
+    // anything that rewrites common text would waste the model.
     match tokenizer["normalizer"]["type"].as_str() {
         None | Some("NFC") => {}
         Some(other) => return Err(SourceError::Unsupported(format!("normalizer {other}"))),
@@ -252,16 +218,18 @@ fn mentions_byte_level(fragment: &Value) -> bool {
 /// The tensors of one or several mapped safetensors files.
 struct Weights {
     files: Vec<Mmap>,
-    /// Name of each tensor -> its file, type, shape and bytes within the file.
-    places: BTreeMap<String, Place>,
+    /// By name.
+    tensors: BTreeMap<String, MappedTensor>,
 }
 
-struct Place {
+/// A tensor of a mapped file.
+struct MappedTensor {
+    /// Index in `Weights::files`.
     file: usize,
     dtype: Dtype,
     shape: Vec<usize>,
-    start: usize,
-    end: usize,
+    /// Its bytes within the file.
+    range: Range<usize>,
 }
 
 impl Weights {
@@ -275,7 +243,7 @@ impl Weights {
         };
         let mut weights = Weights {
             files: Vec::new(),
-            places: BTreeMap::new(),
+            tensors: BTreeMap::new(),
         };
         for name in names {
             weights.add(folder, &name)?;
@@ -286,28 +254,36 @@ impl Weights {
     fn add(&mut self, folder: &Path, name: &str) -> Result<(), SourceError> {
         let failed = |e| SourceError::io(name, e);
         let file = File::open(folder.join(name)).map_err(failed)?;
-        // SAFETY: the map is only read; as with every mapped file, the user must
-        // not truncate it meanwhile.
+        // SAFETY: the map is only read; as with every mapped file, the user must not truncate it
+        // meanwhile.
         let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
         let broken = |e| SourceError::Invalid(format!("{name}: {e}"));
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(broken)?;
-        for (tensor, info) in metadata.tensors() {
+        for (name, info) in metadata.tensors() {
             let (start, end) = info.data_offsets;
-            let place = Place {
+            let tensor = MappedTensor {
                 file: self.files.len(),
                 dtype: info.dtype,
                 shape: info.shape.clone(),
-                start: 8 + header + start,
-                end: 8 + header + end,
+                range: 8 + header + start..8 + header + end,
             };
-            self.places.insert(tensor, place);
+            self.tensors.insert(name, tensor);
         }
         self.files.push(map);
         Ok(())
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.places.get(name).map(|place| place.shape.clone())
+        self.tensors.get(name).map(|tensor| tensor.shape.clone())
+    }
+
+    /// Numbers in all tensors, except what can be computed and what is `unused`.
+    fn parameters(&self, unused: impl Fn(&str) -> bool) -> u64 {
+        let counted = |name: &str| !unused(name) && !name.ends_with("rotary_emb.inv_freq");
+        let tensors = self.tensors.iter().filter(|(name, _)| counted(name));
+        tensors
+            .map(|(_, tensor)| tensor.shape.iter().product::<usize>() as u64)
+            .sum()
     }
 }
 
@@ -335,14 +311,15 @@ pub(crate) fn shards(index: &Value) -> Result<Vec<String>, SourceError> {
 }
 
 impl TensorSource for Weights {
-    fn tensor(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let name = &tensor.hugging_face;
         let fail = |reason: &str| PackedError::Source {
             name: name.to_owned(),
             reason: reason.to_owned(),
         };
-        let place = self.places.get(name).ok_or_else(|| fail("missing"))?;
-        let bytes = &self.files[place.file][place.start..place.end];
-        let values = match place.dtype {
+        let mapped = self.tensors.get(name).ok_or_else(|| fail("missing"))?;
+        let bytes = &self.files[mapped.file][mapped.range.clone()];
+        let values = match mapped.dtype {
             Dtype::F32 => floats(bytes, f32::from_le_bytes),
             Dtype::F16 => floats(bytes, |b| f16_to_f32(u16::from_le_bytes(b))),
             Dtype::BF16 => floats(bytes, |b| {
@@ -350,11 +327,7 @@ impl TensorSource for Weights {
             }),
             other => return Err(fail(&format!("type {other:?} is not supported"))),
         };
-        Ok((place.shape.clone(), values))
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.places.contains_key(name)
+        Ok((mapped.shape.clone(), values))
     }
 }
 
@@ -436,7 +409,11 @@ mod tests {
         );
         says(config("hidden_act", "gelu".into()), "gelu");
         says(config("num_hidden_layers", 3.into()), "layers.2.");
-        says(config("hidden_size", (-1).into()), "config.json");
+        says(config("hidden_size", (-1).into()), "hidden_size is -1");
+        says(config("hidden_size", "wide".into()), "hidden_size is wide");
+        says(config("hidden_size", Value::Null), "lacks hidden_size");
+        says(config("use_sliding_window", true.into()), "sliding");
+        says(config("partial_rotary_factor", 0.5.into()), "partial");
         says(
             config(
                 "rope_scaling",

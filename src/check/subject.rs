@@ -1,0 +1,259 @@
+//! A model to be checked, and what a text costs under each of its forms.
+
+#[cfg(feature = "reference")]
+use super::candle::CandleModel;
+use super::dequantised::{Dequantised, rope_of};
+use super::{CheckError, FloatModel};
+use crate::arch::rope::Rope;
+use crate::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
+use crate::import::Source;
+use crate::machine::MachineError;
+use crate::machine::instructions::InstructionSet;
+use crate::packed::{PackInput, PackedModel, TensorSource};
+use crate::tokenizer::{Symbol, Tokenizer};
+use std::sync::Arc;
+
+/// Tokens of one pass: the logits of a large vocabulary are large.
+const PASS: usize = 128;
+
+/// A model to be checked: packed, and the weights that the f32 passes use.
+pub struct Subject {
+    packed: Arc<PackedModel>,
+    rope: Rope,
+    tokens: Vec<Vec<u8>>,
+    /// The source's token id of each input row.
+    rows: Vec<u32>,
+    tensors: Box<dyn TensorSource>,
+}
+
+/// A text as a model sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Output rows.
+    pub tokens: Vec<u32>,
+    /// Bytes that the vocabulary lacks; no model sees them.
+    pub escapes: usize,
+}
+
+impl Subject {
+    /// Packs a source in memory; the f32 passes use its own weights.
+    ///
+    /// # Errors
+    /// When packing fails.
+    pub fn from_source(mut source: Source) -> Result<Subject, CheckError> {
+        let packed = PackedModel::from_bytes(&source.pack()?)?;
+        packed.verify()?;
+        Ok(Subject {
+            packed: Arc::new(packed),
+            rope: source.rope,
+            tokens: source.vocabulary.tokens,
+            rows: source.vocabulary.rows,
+            tensors: source.tensors,
+        })
+    }
+
+    /// Takes a packed model; the f32 passes use its int8 weights, dequantised.
+    ///
+    /// # Errors
+    /// [`CheckError::Rope`] if the rotary steps are no plain progression.
+    pub fn from_packed(packed: Arc<PackedModel>) -> Result<Subject, CheckError> {
+        let rope = rope_of(&packed.rope_steps()).ok_or(CheckError::Rope)?;
+        let table = packed.tokens();
+        let rows = 0..table.len() as u32;
+        Ok(Subject {
+            tokens: rows.map(|row| table.bytes(row).to_vec()).collect(),
+            rows: (0..packed.config().inputs as u32).collect(),
+            rope,
+            tensors: Box::new(Dequantised(Arc::clone(&packed))),
+            packed,
+        })
+    }
+
+    /// The packed model.
+    pub fn packed(&self) -> &Arc<PackedModel> {
+        &self.packed
+    }
+
+    /// Cuts a text into tokens.
+    ///
+    /// # Errors
+    /// When the model's pre-tokenizer is unknown.
+    pub fn cut(&self, text: &[u8]) -> Result<Text, CheckError> {
+        let pieces = Tokenizer::new(&self.packed)?.encode(text);
+        let tokens: Vec<u32> = pieces
+            .iter()
+            .filter_map(|piece| match piece {
+                Symbol::Token(row) => Some(*row),
+                Symbol::Byte(_) => None,
+            })
+            .collect();
+        Ok(Text {
+            escapes: pieces.len() - tokens.len(),
+            tokens,
+        })
+    }
+
+    /// The inputs after which each of `tokens` is predicted, and the bits of those that nothing
+    /// predicts: without a beginning-of-sequence token the first costs the logarithm of the
+    /// vocabulary.
+    fn inputs(&self, tokens: &[u32]) -> (Vec<u32>, Vec<f64>) {
+        let bos = self.packed.config().bos;
+        let inputs = bos.into_iter().chain(tokens.iter().copied());
+        let count = tokens.len() + usize::from(bos.is_some());
+        let first = match (bos, tokens) {
+            (None, [_, ..]) => vec![(self.tokens.len() as f64).log2()],
+            _ => Vec::new(),
+        };
+        (inputs.take(count.saturating_sub(1)).collect(), first)
+    }
+
+    /// Bits that each token costs under the exact engine.
+    ///
+    /// # Errors
+    /// When the engine cannot run the model.
+    pub fn exact(&self, tokens: &[u32]) -> Result<Vec<f64>, CheckError> {
+        let engine = Engine::new(Arc::clone(&self.packed), EngineOptions::default())?;
+        let (mut state, mut predictions) = (engine.new_state()?, Predictions::new());
+        let (inputs, mut bits) = self.inputs(tokens);
+        for pass in inputs.chunks(PASS) {
+            let segment = Segment {
+                state: &mut *state,
+                tokens: pass,
+            };
+            engine.forward(&mut [segment], &mut predictions)?;
+            for row in 0..pass.len() {
+                let row = predictions
+                    .row(row)
+                    .logits
+                    .iter()
+                    .map(|&l| f64::from(l) / 65536.0);
+                bits.push(cost(row, tokens[bits.len()]));
+            }
+        }
+        Ok(bits)
+    }
+
+    /// Bits that each token costs in f32 with the same window and sinks.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read.
+    pub fn float(&mut self, tokens: &[u32]) -> Result<Vec<f64>, CheckError> {
+        let (inputs, mut bits) = self.inputs(tokens);
+        let input = PackInput {
+            config: self.packed.config(),
+            rope: self.rope,
+            tokens: &self.tokens,
+            rows: &self.rows,
+            merges: &[],
+        };
+        let instructions = InstructionSet::choose().map_err(MachineError::from)?;
+        let model = FloatModel::new(&input, &mut *self.tensors, instructions, 0)?;
+        let mut stream = model.stream();
+        for pass in inputs.chunks(PASS) {
+            let logits = model.forward(&mut stream, pass);
+            for row in logits.chunks_exact(self.tokens.len()) {
+                let row = row.iter().map(|&l| f64::from(l) * std::f64::consts::LOG2_E);
+                bits.push(cost(row, tokens[bits.len()]));
+            }
+        }
+        Ok(bits)
+    }
+
+    /// Bits that each of the first tokens, up to the window, costs under candle's model in f32.
+    ///
+    /// # Errors
+    /// When candle has no such model, or fails.
+    #[cfg(feature = "reference")]
+    pub fn candle(&mut self, tokens: &[u32]) -> Result<Vec<f64>, CheckError> {
+        let tokens = &tokens[..tokens.len().min(self.packed.config().window)];
+        let (inputs, mut bits) = self.inputs(tokens);
+        let candle = |error: candle_core::Error| CheckError::Candle(error.to_string());
+        let mut model = CandleModel::new(
+            self.packed.config(),
+            self.rope,
+            &self.rows,
+            &mut *self.tensors,
+        )?;
+        for (position, &input) in inputs.iter().enumerate() {
+            let logits = model.step(input, position).map_err(candle)?;
+            let row = logits[..self.tokens.len()].iter();
+            let row = row.map(|&l| f64::from(l) * std::f64::consts::LOG2_E);
+            bits.push(cost(row, tokens[bits.len()]));
+        }
+        Ok(bits)
+    }
+}
+
+/// Bits of `token` under logits in bits.
+fn cost(logits: impl Iterator<Item = f64> + Clone, token: u32) -> f64 {
+    let best = logits.clone().fold(f64::MIN, f64::max);
+    let total: f64 = logits.clone().map(|l| (l - best).exp2()).sum();
+    let own = logits.clone().nth(token as usize).unwrap_or(f64::MIN);
+    total.log2() + best - own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::embedded::FIXTURE;
+    use std::path::Path;
+
+    fn text() -> String {
+        include_str!("../import/vocabulary.rs")
+            .chars()
+            .take(4000)
+            .collect()
+    }
+
+    fn fixture() -> Source {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/fixture-hf");
+        crate::import::open(&folder).unwrap()
+    }
+
+    fn sum(bits: &[f64]) -> f64 {
+        bits.iter().sum()
+    }
+
+    /// The promise of quality, on the fixture: past the window, the exact engine costs within
+    /// 1 % of f32 over the original weights.
+    #[test]
+    fn the_exact_engine_is_close_to_float() {
+        let mut subject = Subject::from_source(fixture()).unwrap();
+        let text = subject.cut(text().as_bytes()).unwrap();
+        assert!(text.tokens.len() > 1200, "{}", text.tokens.len());
+        let exact = subject.exact(&text.tokens).unwrap();
+        let float = subject.float(&text.tokens).unwrap();
+        assert_eq!(
+            (exact.len(), float.len()),
+            (text.tokens.len(), text.tokens.len())
+        );
+        let ratio = sum(&exact) / sum(&float);
+        assert!((0.99..1.01).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn dequantised_weights_give_nearly_the_same_cost() {
+        let packed = Arc::new(PackedModel::from_bytes(FIXTURE).unwrap());
+        let mut packed = Subject::from_packed(packed).unwrap();
+        let mut source = Subject::from_source(fixture()).unwrap();
+        let text = packed.cut(&text().as_bytes()[..1000]).unwrap();
+        let of_packed = sum(&packed.float(&text.tokens).unwrap());
+        let of_source = sum(&source.float(&text.tokens).unwrap());
+        assert!((of_packed / of_source - 1.0).abs() < 5e-3);
+        assert_ne!(of_packed, of_source);
+    }
+
+    /// Two independent implementations in f32: only rounding may differ.
+    #[cfg(feature = "reference")]
+    #[test]
+    fn the_float_model_agrees_with_candle() {
+        let mut subject = Subject::from_source(fixture()).unwrap();
+        let text = subject.cut(&text().as_bytes()[..600]).unwrap();
+        let candle = subject.candle(&text.tokens).unwrap();
+        let float = subject.float(&text.tokens).unwrap();
+        assert_eq!(candle.len(), text.tokens.len());
+        for (token, (candle, float)) in candle.iter().zip(&float).enumerate() {
+            assert!((candle - float).abs() < 2e-3, "{token}: {candle} {float}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Writes a packed model.
+
+use std::fs::File;
+
+use memmap2::MmapMut;
+
+use super::layout::Layout;
+use super::quantize::quantize_row;
+use super::{PackedError, SourceRows, TensorSource};
+use crate::arch::rope::Rope;
+use crate::arch::{Config, SourceTensor};
+
+/// Everything that [`pack`] needs besides the weights.
+#[derive(Clone, Copy, Debug)]
+pub struct PackInput<'a> {
+    /// Sizes and options of the model.
+    pub config: &'a Config,
+    /// Rotary embedding.
+    pub rope: Rope,
+    /// Bytes of every output row, strictly ascending, none empty; `config.vocab` of them.
+    pub tokens: &'a [Vec<u8>],
+    /// The source's token id of every input row; `config.inputs` of them.
+    pub rows: &'a [u32],
+    /// Pairs of output rows that merge, in order of priority.
+    pub merges: &'a [(u32, u32)],
+}
+
+/// Packs a model into memory.
+///
+/// # Errors
+/// If `input` is inconsistent, a tensor of `source` is missing or has the wrong shape, or a value
+/// is not finite.
+pub fn pack(input: &PackInput<'_>, source: &mut dyn TensorSource) -> Result<Vec<u8>, PackedError> {
+    let layout = input.layout()?;
+    let mut file = vec![0; layout.len];
+    let (layout, file_bytes) = (&layout, &mut file[..]);
+    Writer {
+        layout,
+        file: file_bytes,
+    }
+    .model(input, source)?;
+    Ok(file)
+}
+
+/// Packs a model into `file`, which must be open for reading and writing and is known to nobody
+/// else. Memory holds one source tensor at a time.
+///
+/// # Errors
+/// As [`pack`], and if the file cannot be written.
+pub fn pack_to_file(
+    input: &PackInput<'_>,
+    source: &mut dyn TensorSource,
+    file: &File,
+) -> Result<(), PackedError> {
+    let layout = input.layout()?;
+    file.set_len(layout.len as u64)?;
+    // SAFETY: the caller owns the file, which nobody else knows.
+    let mut map = unsafe { MmapMut::map_mut(file)? };
+    let (layout, file) = (&layout, &mut map[..]);
+    Writer { layout, file }.model(input, source)?;
+    map.flush()?;
+    Ok(())
+}
+
+impl PackInput<'_> {
+    fn layout(&self) -> Result<Layout, PackedError> {
+        self.config.validate()?;
+        for (name, got, want) in [
+            ("tokens", self.tokens.len(), self.config.vocab),
+            ("rows", self.rows.len(), self.config.inputs),
+        ] {
+            if got != want {
+                return Err(PackedError::tensor(name, got.to_string(), want.to_string()));
+            }
+        }
+        let token_bytes = self.tokens.iter().map(Vec::len).sum();
+        Layout::new(self.config, token_bytes, self.merges.len())
+    }
+}
+
+/// A file, filled tensor by tensor.
+struct Writer<'a> {
+    layout: &'a Layout,
+    /// All of the file; zero at first.
+    file: &'a mut [u8],
+}
+
+impl Writer<'_> {
+    fn model(
+        mut self,
+        input: &PackInput<'_>,
+        source: &mut dyn TensorSource,
+    ) -> Result<(), PackedError> {
+        let config = input.config;
+        self.file[..self.layout.header.len()].copy_from_slice(&self.layout.header);
+        let steps = input.rope.steps(config.head_dim);
+        self.put("rope.steps", steps.into_iter().flat_map(u64::to_le_bytes));
+        self.tokens(input);
+        for tensor in config.family()?.tensors(config) {
+            match tensor.columns {
+                Some(_) => self.matrix(&tensor.name, &tensor.weights, input.rows, source)?,
+                None => self.floats(&tensor.name, "weight", &tensor.weights, source)?,
+            }
+            if tensor.bias {
+                self.floats(&tensor.name, "bias", &tensor.biases, source)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tokens(&mut self, input: &PackInput<'_>) {
+        self.put("token.bytes", input.tokens.iter().flatten().copied());
+        let mut end = 0u32;
+        let ends = input.tokens.iter().map(|token| {
+            end += token.len() as u32;
+            end
+        });
+        let offsets = std::iter::once(0).chain(ends);
+        self.put("token.offsets", offsets.flat_map(u32::to_le_bytes));
+        let merges = input
+            .merges
+            .iter()
+            .flat_map(|(left, right)| [*left, *right]);
+        self.put("token.merges", merges.flat_map(u32::to_le_bytes));
+    }
+
+    /// Quantises the rows of `sources` into the matrix called `name`.
+    fn matrix(
+        &mut self,
+        name: &str,
+        sources: &[SourceTensor],
+        token_ids: &[u32],
+        source: &mut dyn TensorSource,
+    ) -> Result<(), PackedError> {
+        let weight = format!("{name}.weight");
+        self.tensor(&weight).fill(128);
+        let mut scales = Vec::new();
+        for tensor in sources {
+            let rows = SourceRows::read(source, tensor, token_ids)?;
+            let tiles = self.tensor(&weight);
+            for row in rows.iter() {
+                scales.push(quantize_row(row, scales.len(), tiles));
+            }
+        }
+        let scales = scales.into_iter().flat_map(f32::to_le_bytes);
+        self.put(&format!("{name}.scale"), scales);
+        Ok(())
+    }
+
+    /// Copies vectors, one after the other, into the stored tensor `name.ending`.
+    fn floats(
+        &mut self,
+        name: &str,
+        ending: &str,
+        sources: &[SourceTensor],
+        source: &mut dyn TensorSource,
+    ) -> Result<(), PackedError> {
+        let mut values = Vec::new();
+        for tensor in sources {
+            let rows = SourceRows::read(source, tensor, &[])?;
+            values.extend(rows.iter().flatten());
+        }
+        let bytes = values.into_iter().flat_map(f32::to_le_bytes);
+        self.put(&format!("{name}.{ending}"), bytes);
+        Ok(())
+    }
+
+    fn tensor(&mut self, name: &str) -> &mut [u8] {
+        &mut self.file[self.layout.ranges[name].clone()]
+    }
+
+    fn put(&mut self, name: &str, bytes: impl Iterator<Item = u8>) {
+        for (to, from) in self.tensor(name).iter_mut().zip(bytes) {
+            *to = from;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memmap2::Mmap;
+
+    use super::super::quantize::tiled_offset;
+    use super::super::random::{self, RandomSource};
+    use super::*;
+    use crate::arch::config::tests::tiny;
+    use crate::packed::PackedModel;
+
+    fn repack(
+        change: impl FnOnce(&mut Vec<Vec<u8>>, &mut Vec<u32>),
+    ) -> Result<PackedModel, PackedError> {
+        let config = tiny();
+        let (mut tokens, mut rows) = (random::tokens(&config), random::rows(&config));
+        change(&mut tokens, &mut rows);
+        let input = PackInput {
+            config: &config,
+            rope: random::ROPE,
+            tokens: &tokens,
+            rows: &rows,
+            merges: &[(0, 1), (2, 3)],
+        };
+        PackedModel::from_bytes(&pack(&input, &mut RandomSource)?)
+    }
+
+    fn values(name: &str) -> Vec<f32> {
+        let config = tiny();
+        let tensors = config.family().unwrap().tensors(&config);
+        let mut sources = tensors.iter().flat_map(|tensor| tensor.sources());
+        let source = sources.find(|source| source.hugging_face == name).unwrap();
+        RandomSource.tensor(source).unwrap().1
+    }
+
+    #[test]
+    fn what_is_packed_comes_back() {
+        let model = repack(|_, rows| rows.swap(3, 5)).unwrap();
+        model.verify().unwrap();
+        assert_eq!(model.config(), &tiny());
+        assert_eq!(model.tokens().len(), 37);
+        assert_eq!(model.tokens().bytes(2), b"C");
+        assert_eq!(model.tokens().find(b"D"), Some(3));
+        assert_eq!(model.tokens().find(b"DD"), None);
+        assert_eq!(model.merges().collect::<Vec<_>>(), [(0, 1), (2, 3)]);
+        assert_eq!(model.rope_steps().len(), 10);
+        assert_eq!(model.identity(), model.hash());
+
+        let source = values("model.embed_tokens.weight");
+        let embed = model.matrix("embed").unwrap();
+        for column in 0..72 {
+            let level = i32::from(embed.tiles[tiled_offset(3, column, 72)]) - 128;
+            let error = level as f32 * embed.scales[3] - source[5 * 72 + column];
+            assert!(
+                error.abs() <= embed.scales[3] * 0.5001,
+                "column {column}: {error}"
+            );
+        }
+
+        let k = values("model.layers.1.self_attn.k_proj.weight");
+        let qkv = model.matrix("layer.1.qkv").unwrap();
+        assert_eq!((qkv.rows, qkv.columns, qkv.scales.len()), (160, 72, 160));
+        let level = i32::from(qkv.tiles[tiled_offset(80 + 7, 9, 72)]) - 128;
+        assert!((level as f32 * qkv.scales[87] - k[7 * 72 + 9]).abs() <= qkv.scales[87] * 0.5001);
+    }
+
+    #[test]
+    fn weight_lines_are_aligned_in_the_file() {
+        let config = tiny();
+        let layout = Layout::new(&config, 37, 1).unwrap();
+        for tensor in config.family().unwrap().tensors(&config) {
+            if tensor.columns.is_some() {
+                let start = layout.ranges[&format!("{}.weight", tensor.name)].start;
+                assert!(start.is_multiple_of(super::super::layout::ALIGN));
+            }
+        }
+    }
+
+    #[test]
+    fn packing_twice_gives_the_same_file() {
+        let config = tiny();
+        let (a, b) = (random::model(&config), random::model(&config));
+        assert_eq!(a, b);
+        let file = tempfile::tempfile().unwrap();
+        let input = PackInput {
+            config: &config,
+            rope: random::ROPE,
+            tokens: &random::tokens(&config),
+            rows: &random::rows(&config),
+            merges: &[(0, 1)],
+        };
+        pack_to_file(&input, &mut RandomSource, &file).unwrap();
+        // SAFETY: a temporary file of this test alone.
+        let map = unsafe { Mmap::map(&file).unwrap() };
+        assert_eq!(&a[..], &map[..]);
+    }
+
+    #[test]
+    fn bad_token_tables_are_refused() {
+        assert!(matches!(
+            repack(|tokens, _| tokens.swap(0, 1)),
+            Err(PackedError::Value { .. })
+        ));
+        assert!(matches!(
+            repack(|tokens, _| tokens[1].clear()),
+            Err(PackedError::Value { .. })
+        ));
+        assert!(matches!(
+            repack(|tokens, _| drop(tokens.pop())),
+            Err(PackedError::Tensor { .. })
+        ));
+        assert!(matches!(
+            repack(|_, rows| rows[0] = 99),
+            Err(PackedError::Tensor { .. })
+        ));
+    }
+}

@@ -1,0 +1,66 @@
+//! Models with random weights, for the tests of this crate.
+
+use super::{PackInput, PackedError, TensorSource, pack};
+use crate::arch::rope::{Rope, RopeScaling};
+use crate::arch::{Config, SourceTensor};
+
+/// The rotary embedding of these models.
+pub(crate) const ROPE: Rope = Rope {
+    theta: 10_000.0,
+    scaling: RopeScaling::None,
+};
+
+/// Weights drawn from a small generator that each tensor's name seeds, so that the order of reading
+/// does not matter. The source's token ids are `0..inputs`.
+pub(crate) struct RandomSource;
+
+impl TensorSource for RandomSource {
+    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let (name, shape) = (&tensor.hugging_face, tensor.shape.clone());
+        let mut state = name.bytes().fold(0x9e37_79b9_7f4a_7c15u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let (centre, spread) = if name.contains("norm") {
+            (1.0, 0.2)
+        } else if name.ends_with("bias") {
+            (0.0, 0.5)
+        } else if name.contains("embed") {
+            (0.0, 1.0)
+        } else {
+            (0.0, 2.0 / (shape[1] as f32).sqrt())
+        };
+        let values = (0..shape.iter().product())
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                centre + spread * ((state >> 40) as f32 / 8_388_608.0 - 1.0)
+            })
+            .collect();
+        Ok((shape, values))
+    }
+}
+
+/// The tokens `A`, `B`, ... (at most 190 of them).
+pub(crate) fn tokens(config: &Config) -> Vec<Vec<u8>> {
+    (0..config.vocab)
+        .map(|row| vec![b'A' + row as u8])
+        .collect()
+}
+
+/// The source's token id of every input row.
+pub(crate) fn rows(config: &Config) -> Vec<u32> {
+    (0..config.inputs as u32).collect()
+}
+
+/// A packed model of these sizes and options.
+pub(crate) fn model(config: &Config) -> Vec<u8> {
+    let input = PackInput {
+        config,
+        rope: ROPE,
+        tokens: &tokens(config),
+        rows: &rows(config),
+        merges: &[(0, 1)],
+    };
+    pack(&input, &mut RandomSource).unwrap()
+}

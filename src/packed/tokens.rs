@@ -1,0 +1,106 @@
+//! The bytes of every token.
+
+use std::cmp::Ordering;
+
+use super::PackedError;
+
+/// The bytes of every token, ascending.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenTable<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) offsets: &'a [u32],
+}
+
+impl<'a> TokenTable<'a> {
+    /// A table whose row `r` is `bytes[offsets[r]..offsets[r + 1]]`.
+    ///
+    /// # Errors
+    /// [`PackedError::Value`] unless the rows cover `bytes`, none is empty, and each is greater
+    /// than the one before it.
+    pub fn new(bytes: &'a [u8], offsets: &'a [u32]) -> Result<TokenTable<'a>, PackedError> {
+        let name = "token.offsets";
+        let (first, last) = (offsets.first(), offsets.last());
+        if first != Some(&0) || last.map(|last| *last as usize) != Some(bytes.len()) {
+            let got = format!("{first:?} to {last:?}");
+            return Err(PackedError::value(name, got, "all of token.bytes"));
+        }
+        if let Some(bad) = offsets.windows(2).find(|pair| pair[0] >= pair[1]) {
+            let got = format!("{bad:?}");
+            return Err(PackedError::value(name, got, "ascending offsets"));
+        }
+        let table = TokenTable { bytes, offsets };
+        let mut rows = 1..table.len() as u32;
+        match rows.find(|row| table.bytes(row - 1) >= table.bytes(*row)) {
+            None => Ok(table),
+            Some(row) => Err(PackedError::value(
+                "token.bytes",
+                format!("row {row} out of order"),
+                "rows in strictly ascending order",
+            )),
+        }
+    }
+
+    /// Whether each of the 256 bytes is a token by itself.
+    pub fn has_every_byte(&self) -> bool {
+        (0..=u8::MAX).all(|byte| self.find(&[byte]).is_some())
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether there is no token; never so in an opened model.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes of output row `row`.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn bytes(&self, row: u32) -> &'a [u8] {
+        let row = row as usize;
+        &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+    }
+
+    /// The row whose bytes are exactly `bytes`.
+    pub fn find(&self, bytes: &[u8]) -> Option<u32> {
+        let (mut low, mut high) = (0, self.len() as u32);
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.bytes(middle).cmp(bytes) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Some(middle),
+                Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ascending_rows_that_cover_the_bytes_are_a_table() {
+        let table = TokenTable::new(b"aabb", &[0, 1, 3, 4]).unwrap();
+        assert_eq!((table.len(), table.bytes(1)), (3, &b"ab"[..]));
+        assert_eq!((table.find(b"b"), table.find(b"ba")), (Some(2), None));
+        assert!(TokenTable::new(b"", &[0]).unwrap().is_empty());
+        for (bytes, offsets) in [
+            (&b"ab"[..], &[][..]),
+            (b"ab", &[0, 1]),
+            (b"ab", &[1, 2]),
+            (b"ab", &[0, 3]),
+            (b"ab", &[0, 1, 1, 2]),
+            (b"abc", &[0, 2, 1, 3]),
+            (b"ba", &[0, 1, 2]),
+            (b"aa", &[0, 1, 2]),
+            (b"ab", &[0, u32::MAX, 2]),
+        ] {
+            assert!(TokenTable::new(bytes, offsets).is_err(), "{offsets:?}");
+        }
+    }
+}
