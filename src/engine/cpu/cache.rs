@@ -23,7 +23,8 @@ pub struct Cache {
     pub(super) window: usize,
     pub(super) sinks: usize,
     slots: usize,
-    position: u64,
+    /// Tokens of the stream so far.
+    pub(super) position: u64,
     /// One past the last position ever written since the reset.
     written: u64,
     /// Layer by layer, key/value head by head.

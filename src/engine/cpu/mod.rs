@@ -1,9 +1,14 @@
 //! The engine on the processor's cores: rows of many streams in one pass, shared by threads.
+//!
+//! `engine` plans passes, `pass` runs one in the order of the reference, `attention` and `cache`
+//! know how keys and values lie, [`kernels`] are the operations for each instruction set.
 
 mod attention;
 mod cache;
-mod forward;
+mod engine;
 pub mod kernels;
+mod pass;
+mod weights;
+mod workspace;
 
-pub use cache::Cache;
-pub use forward::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions};

@@ -1,0 +1,184 @@
+//! A model ready to run on the processor's cores.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::cache::Cache;
+use super::kernels::{Kernels, LANES};
+use super::pass::{PASS, Part, Run};
+use super::weights::Weights;
+use super::workspace::Workspace;
+use crate::engine::runtime::{EngineError, Helper, Predictions, Runtime, Segment, State};
+use crate::machine::MachineError;
+use crate::machine::float_environment::FloatEnvironment;
+use crate::machine::instructions::InstructionSet;
+use crate::machine::pool::{self, Pool};
+use crate::packed::PackedModel;
+
+/// A smaller packed model, and its keys and values, are taken to stay in the processor's caches.
+const CACHES: usize = 16 << 20;
+/// [`Runtime::row_cost`] where the weights come from memory: SmolLM2-135M on two cores with AVX2.
+const ROW_COST_FROM_MEMORY: f32 = 0.25;
+/// [`Runtime::row_cost`] where they stay in the caches: the larger built-in models.
+const ROW_COST_FROM_CACHE: f32 = 0.6;
+
+/// How to run; no option changes a bit of the result.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineOptions {
+    /// Instructions to run with; by default those that `LLMZIP_KERNELS` names, or the fastest.
+    pub instructions: Option<InstructionSet>,
+    /// Threads; 0 for as many as there are processors.
+    pub threads: usize,
+}
+
+/// A model ready to run.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) model: Arc<PackedModel>,
+    pub(super) kernels: Kernels,
+    pub(super) pool: Pool,
+    pub(super) weights: Weights,
+    /// Positions that attention sees; the model's own but for measurements.
+    pub(super) window: usize,
+    /// Workspaces not in use.
+    idle: Mutex<Vec<Workspace>>,
+}
+
+impl Runtime for Engine {
+    fn model(&self) -> &Arc<PackedModel> {
+        &self.model
+    }
+
+    fn new_state(&self) -> Result<Box<dyn State>, EngineError> {
+        Ok(Box::new(Cache::new(self.model.config(), self.window)?))
+    }
+
+    fn forward(
+        &self,
+        segments: &mut [Segment<'_>],
+        predictions: &mut Predictions,
+    ) -> Result<(), EngineError> {
+        let _environment = FloatEnvironment::enter();
+        let config = self.model.config();
+        let rows = segments.iter().map(|segment| segment.tokens.len()).sum();
+        let stride = config.vocab.next_multiple_of(LANES);
+        predictions.resize(rows, config.vocab, stride, config.hidden)?;
+        let mut runs: Vec<Run<'_>> = (segments.iter_mut())
+            .map(|segment| Run {
+                cache: (segment.state.as_any().downcast_mut()).expect("a state of this runtime"),
+                tokens: segment.tokens,
+            })
+            .collect();
+        self.run(&mut runs, predictions)
+    }
+
+    fn row_cost(&self) -> f32 {
+        match self.is_cold() {
+            true => ROW_COST_FROM_MEMORY,
+            false => ROW_COST_FROM_CACHE,
+        }
+    }
+
+    fn helper(&self) -> Option<Box<dyn Helper + '_>> {
+        let helper = self.pool.helper()?;
+        Some(Box::new(helper))
+    }
+}
+
+impl Helper for pool::Helper<'_> {
+    fn help_until(&mut self, done: &mut dyn FnMut() -> bool) {
+        self.work_until(|| done().then_some(()));
+    }
+}
+
+impl Engine {
+    /// Prepares `model` to run.
+    ///
+    /// # Errors
+    /// If the model lacks a tensor or the instruction set cannot be had.
+    pub fn new(model: Arc<PackedModel>, options: EngineOptions) -> Result<Engine, EngineError> {
+        let instructions = match options.instructions {
+            Some(instructions) => instructions,
+            None => InstructionSet::choose().map_err(MachineError::from)?,
+        };
+        let threads = match options.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let weights = Weights::new(&model)?;
+        Ok(Engine {
+            window: model.config().window,
+            model,
+            kernels: Kernels::new(instructions),
+            pool: Pool::new(threads),
+            weights,
+            idle: Mutex::default(),
+        })
+    }
+
+    /// The instructions in use.
+    pub fn instructions(&self) -> InstructionSet {
+        self.kernels.instructions()
+    }
+
+    /// Whether weights, keys and values are too many for the processor's caches.
+    pub(super) fn is_cold(&self) -> bool {
+        self.model.size() >= CACHES
+    }
+
+    /// Threads that take part in a forward pass.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// The same engine with a window of at most `window` positions, at least one. For measurements:
+    /// no format has what is coded with it.
+    #[must_use]
+    pub fn with_window(self, window: usize) -> Engine {
+        let window = window.clamp(1, self.window);
+        Engine { window, ..self }
+    }
+
+    /// Runs all tokens in passes of at most [`PASS`] rows.
+    fn run(&self, runs: &mut [Run<'_>], predictions: &mut Predictions) -> Result<(), EngineError> {
+        let mut workspace = self.take_workspace();
+        workspace.reserve(self.model.config(), predictions.len().min(PASS))?;
+        let mut parts: Vec<Part> = Vec::new();
+        let (mut rows, mut first) = (0, 0);
+        for index in 0..runs.len() {
+            let mut start = 0;
+            while start < runs[index].tokens.len() {
+                // A stream's rows follow one another, so a pass never holds two parts of one run.
+                let len = (runs[index].tokens.len() - start).min(PASS - rows);
+                parts.push(Part {
+                    run: index,
+                    start,
+                    len,
+                    row: rows,
+                    prediction: first,
+                });
+                (start, rows, first) = (start + len, rows + len, first + len);
+                if rows == PASS {
+                    self.pass(&mut workspace, runs, &parts, predictions);
+                    parts.clear();
+                    rows = 0;
+                }
+            }
+        }
+        if rows > 0 {
+            self.pass(&mut workspace, runs, &parts, predictions);
+        }
+        self.idle().push(workspace);
+        Ok(())
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Workspace>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_workspace(&self) -> Workspace {
+        let mut workspace = self.idle().pop().unwrap_or_default();
+        (workspace.threads).resize_with(self.threads(), Default::default);
+        workspace.logits.resize_with(self.threads(), Vec::new);
+        workspace
+    }
+}

@@ -1,0 +1,383 @@
+//! One pass through the layers: rows of many streams, in the order of the reference.
+
+use super::attention::Task;
+use super::cache::{Cache, Plane};
+use super::engine::Engine;
+use super::kernels::{LANES, Product, Rows};
+use super::weights::Linear;
+use super::workspace::{ThreadBuffers, Workspace};
+use crate::engine::runtime::{Predictions, SLACK};
+use crate::packed::Matrix;
+use crate::packed::quantize::tiled_offset;
+
+/// Rows of one pass.
+pub(super) const PASS: usize = SLACK;
+/// Queries that one attention task aims at.
+const TASK_QUERIES: usize = 12;
+/// Fewer rows than this are not worth waking other threads for.
+const SERIAL_ROWS: usize = 8;
+
+/// Tokens to run behind those in a cache.
+pub(super) struct Run<'a> {
+    pub(super) cache: &'a mut Cache,
+    pub(super) tokens: &'a [u32],
+}
+
+/// Consecutive tokens of one run within a pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) run: usize,
+    /// First token, within the run.
+    pub(super) start: usize,
+    pub(super) len: usize,
+    /// First row, within the pass.
+    pub(super) row: usize,
+    /// First row, within the predictions.
+    pub(super) prediction: usize,
+}
+
+/// The new keys and values of one key/value head of one stream.
+struct NewKeys<'a> {
+    plane: &'a mut Plane,
+    head: usize,
+    part: Part,
+    /// Position of the part's first row.
+    position: u64,
+}
+
+impl Engine {
+    /// One pass of at most [`PASS`] rows through all layers.
+    pub(super) fn pass(
+        &self,
+        ws: &mut Workspace,
+        runs: &mut [Run<'_>],
+        parts: &[Part],
+        predictions: &mut Predictions,
+    ) {
+        let config = self.model.config();
+        let rows: usize = parts.iter().map(|part| part.len).sum();
+        let positions = || {
+            parts.iter().flat_map(|part| {
+                let first = runs[part.run].cache.position;
+                first..first + part.len as u64
+            })
+        };
+        // A sink that the window has passed keeps the distance it had then.
+        let furthest = (self.window + config.sinks).saturating_sub(1) as u64;
+        ws.angles.set(&self.weights.rope_steps, positions());
+        ws.sink_angles.set(
+            &self.weights.rope_steps,
+            positions().map(|position| position.min(furthest)),
+        );
+
+        ws.x.resize(rows * config.hidden, 0.0);
+        let embed = self.model.matrix_at(self.weights.embed.index);
+        let tokens = parts
+            .iter()
+            .flat_map(|part| &runs[part.run].tokens[part.start..][..part.len]);
+        for (x, token) in ws.x.chunks_exact_mut(config.hidden).zip(tokens) {
+            embed_token(&embed, *token, x);
+        }
+
+        for (index, layer) in self.weights.layers.iter().enumerate() {
+            // x += attention(norm(x))
+            self.norm_and_quantize(ws, &layer.attn_norm, false);
+            self.linear(&layer.qkv, &ws.rows, &mut ws.qkv);
+            if let Some((q_norm, k_norm)) = &layer.head_norms {
+                self.normalize_heads(ws, q_norm, k_norm);
+            }
+            self.store_keys_and_values(ws, runs, parts, index);
+            self.attend(ws, runs, parts, index);
+            self.quantize_attended(ws, rows);
+            self.linear(&layer.out, &ws.rows, &mut ws.projected);
+
+            // x += down(silu(gate(norm(x))) * up(norm(x)))
+            self.norm_and_quantize(ws, &layer.ffn_norm, true);
+            self.linear(&layer.gate_up, &ws.rows, &mut ws.gate_up);
+            self.gate_and_quantize(ws, rows);
+            self.linear(&layer.down, &ws.rows, &mut ws.projected);
+            self.add_projected(ws);
+        }
+
+        self.norm_and_quantize(ws, &self.weights.final_norm, false);
+        self.store_states(ws, parts, predictions);
+        let head = self.model.matrix_at(self.weights.head.index);
+        let head = Matrix {
+            rows: config.vocab,
+            ..head
+        };
+        let stride = config.vocab.next_multiple_of(LANES);
+        let product = Product::of(&head, None, ws.rows.view(), stride).cold(self.is_cold());
+        let starts: Vec<usize> = parts
+            .iter()
+            .flat_map(|part| (0..part.len).map(|row| (part.prediction + row) * stride))
+            .collect();
+        self.kernels.logits_in(
+            &self.pool,
+            &product,
+            &mut ws.logits,
+            &starts,
+            predictions.logits_mut(),
+        );
+
+        for part in parts {
+            runs[part.run].cache.advance(part.len);
+        }
+    }
+
+    /// `out = rows * matrix`, resized to whole tiles a row.
+    fn linear(&self, linear: &Linear, rows: &Rows, out: &mut Vec<f32>) {
+        let matrix = self.model.matrix_at(linear.index);
+        let stride = matrix.rows.next_multiple_of(LANES);
+        let view = rows.view();
+        out.resize(rows.count() * stride, 0.0);
+        self.kernels.product_in(
+            &self.pool,
+            &Product::of(&matrix, linear.bias.as_deref(), view, stride).cold(self.is_cold()),
+            out,
+        );
+    }
+
+    /// `x += projected` if `add`; then the norm of x, quantised, becomes the input of the next product.
+    fn norm_and_quantize(&self, ws: &mut Workspace, weight: &[f32], add: bool) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let count = ws.x.len() / config.hidden;
+        ws.rows.resize(count, config.hidden, config.group);
+        let stride = config.hidden.next_multiple_of(LANES);
+        ws.projected.resize(count * stride, 0.0);
+        let rows = ws
+            .rows
+            .slots()
+            .zip(ws.x.chunks_exact_mut(config.hidden))
+            .zip(ws.projected.chunks_exact(stride));
+        self.each_row(&mut ws.threads, rows, |thread, ((slot, x), projected)| {
+            if add {
+                kernels.add(x, &projected[..config.hidden]);
+            }
+            thread.row.resize(config.hidden, 0.0);
+            kernels.rms_norm(x, weight, config.norm_eps, &mut thread.row);
+            slot.set(kernels, &thread.row);
+        });
+    }
+
+    /// Keeps what the output layer sees, each row in whole levels.
+    fn store_states(&self, ws: &Workspace, parts: &[Part], predictions: &mut Predictions) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let mut normed = vec![0.0; config.hidden];
+        let rows = (parts.iter()).flat_map(|part| part.prediction..part.prediction + part.len);
+        for (row, x) in rows.zip(ws.x.chunks_exact(config.hidden)) {
+            kernels.rms_norm(x, &self.weights.final_norm, config.norm_eps, &mut normed);
+            kernels.quantize_whole(&normed, predictions.state_mut(row));
+        }
+    }
+
+    /// `x += projected`.
+    fn add_projected(&self, ws: &mut Workspace) {
+        let hidden = self.model.config().hidden;
+        let projected = ws.projected.chunks_exact(hidden.next_multiple_of(LANES));
+        for (x, projected) in ws.x.chunks_exact_mut(hidden).zip(projected) {
+            self.kernels.add(x, &projected[..hidden]);
+        }
+    }
+
+    /// Norms every query and key head on its own.
+    fn normalize_heads(&self, ws: &mut Workspace, q_norm: &[f32], k_norm: &[f32]) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let stride = config.qkv_rows().next_multiple_of(LANES);
+        let heads = config.heads;
+        self.each_row(
+            &mut ws.threads,
+            ws.qkv.chunks_exact_mut(stride),
+            |thread, row| {
+                thread.row.resize(config.head_dim, 0.0);
+                let normed = row
+                    .chunks_exact_mut(config.head_dim)
+                    .take(heads + config.kv_heads);
+                for (index, head) in normed.enumerate() {
+                    let weight = if index < heads { q_norm } else { k_norm };
+                    kernels.rms_norm(head, weight, config.norm_eps, &mut thread.row);
+                    head.copy_from_slice(&thread.row);
+                }
+            },
+        );
+    }
+
+    /// Rotates the new keys and stores them and the new values in the caches.
+    fn store_keys_and_values(
+        &self,
+        ws: &mut Workspace,
+        runs: &mut [Run<'_>],
+        parts: &[Part],
+        layer: usize,
+    ) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let stride = config.qkv_rows().next_multiple_of(LANES);
+        let (dim, qkv, angles) = (config.head_dim, &ws.qkv, &ws.angles);
+        let (first_key, first_value) = (config.heads * dim, (config.heads + config.kv_heads) * dim);
+        let mut new = Vec::with_capacity(parts.len() * config.kv_heads);
+        for (index, run) in runs.iter_mut().enumerate() {
+            if let Some(&part) = parts.iter().find(|part| part.run == index) {
+                let position = run.cache.position;
+                let planes = run.cache.layer_mut(layer).iter_mut().enumerate();
+                new.extend(planes.map(|(head, plane)| NewKeys {
+                    plane,
+                    head,
+                    part,
+                    position,
+                }));
+            }
+        }
+        let store = |thread: &mut ThreadBuffers, new: &mut NewKeys<'_>| {
+            thread.row.resize(dim, 0.0);
+            for row in 0..new.part.len {
+                let values = &qkv[(new.part.row + row) * stride..][..stride];
+                let (cos, sin) = angles.row(new.part.row + row, dim / 2);
+                let key = &values[first_key + new.head * dim..][..dim];
+                kernels.rotate(key, cos, sin, &mut thread.row);
+                let value = &values[first_value + new.head * dim..][..dim];
+                let position = new.position + row as u64;
+                let (key, levels) = (&thread.row, &mut thread.levels);
+                (new.plane).put(kernels, position, config.sinks, key, value, levels);
+            }
+        };
+        if qkv.len() / stride < SERIAL_ROWS {
+            (new.iter_mut()).for_each(|new| store(&mut ws.threads[0], new));
+        } else {
+            self.pool.for_each(&mut ws.threads, &mut new, store);
+        }
+    }
+
+    /// Attention of every new row.
+    fn attend(&self, ws: &mut Workspace, runs: &[Run<'_>], parts: &[Part], layer: usize) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let stride = config.qkv_rows().next_multiple_of(LANES);
+        let (dim, heads) = (config.head_dim, config.heads_per_kv());
+        let rows = ws.qkv.len() / stride;
+        ws.attended.resize(rows * config.heads * dim, 0.0);
+        let top = self.largest_weight();
+        // Few rows: heads apart, so that every thread has some. Many: as many rows together as fill the registers.
+        let apart = rows * config.kv_heads < 4 * self.threads();
+        let together = if apart {
+            1
+        } else {
+            (TASK_QUERIES / heads).max(1)
+        };
+        let mut tasks = Vec::new();
+        for (kv_head, mut plane_out) in ws.attended.chunks_exact_mut(rows * heads * dim).enumerate()
+        {
+            for part in parts {
+                let cache = &*runs[part.run].cache;
+                let plane = &cache.layer(layer)[kv_head];
+                let mut row = 0;
+                while row < part.len {
+                    let count = together.min(part.len - row);
+                    let per_task = if apart { 1 } else { heads };
+                    for head in (0..heads).step_by(per_task) {
+                        let (out, rest) = plane_out.split_at_mut(count * per_task * dim);
+                        plane_out = rest;
+                        tasks.push(Task {
+                            cache,
+                            plane,
+                            position: cache.position + row as u64,
+                            queries: &ws.qkv
+                                [(part.row + row) * stride + (kv_head * heads + head) * dim..],
+                            stride,
+                            first: part.row + row,
+                            rows: count,
+                            heads: per_task,
+                            head_dim: dim,
+                            cold: self.is_cold(),
+                            top,
+                            out,
+                        });
+                    }
+                    row += count;
+                }
+            }
+        }
+        let (angles, sink_angles) = (&ws.angles, &ws.sink_angles);
+        self.pool
+            .for_each(&mut ws.threads, &mut tasks, |thread, task| {
+                task.run(kernels, angles, sink_angles, &mut thread.attention);
+            });
+    }
+
+    /// Largest integer softmax weight: `2^b - 1` with b at most 14, such that no sum of weighted values overflows.
+    fn largest_weight(&self) -> f32 {
+        let config = self.model.config();
+        let keys = (config.window + config.sinks) as i64;
+        let bits = (1..=14)
+            .rev()
+            .find(|bits| keys * 127 * ((1i64 << bits) - 1) < 1 << 31)
+            .unwrap_or(1);
+        ((1u32 << bits) - 1) as f32
+    }
+
+    /// The attention's output, heads in order, becomes the input of the next product.
+    fn quantize_attended(&self, ws: &mut Workspace, count: usize) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let shared = config.heads_per_kv() * config.head_dim;
+        ws.rows
+            .resize(count, config.heads * config.head_dim, config.group);
+        let attended = &ws.attended;
+        self.each_row(
+            &mut ws.threads,
+            ws.rows.slots().enumerate(),
+            |thread, (row, slot)| {
+                thread.row.clear();
+                for plane in attended.chunks_exact(count * shared) {
+                    thread
+                        .row
+                        .extend_from_slice(&plane[*row * shared..][..shared]);
+                }
+                slot.set(kernels, &thread.row);
+            },
+        );
+    }
+
+    /// silu(gate) * up, quantised, becomes the input of the next product.
+    fn gate_and_quantize(&self, ws: &mut Workspace, count: usize) {
+        let (kernels, width) = (self.kernels, self.model.config().intermediate);
+        ws.rows.resize(count, width, self.model.config().group);
+        let gate_up = ws.gate_up.chunks_exact((2 * width).next_multiple_of(LANES));
+        self.each_row(
+            &mut ws.threads,
+            ws.rows.slots().zip(gate_up),
+            |thread, (slot, gate_up)| {
+                thread.row.resize(width, 0.0);
+                let (gate, up) = gate_up[..2 * width].split_at(width);
+                kernels.gated(gate, up, &mut thread.row);
+                slot.set(kernels, &thread.row);
+            },
+        );
+    }
+
+    /// Does the same for every row: at once where there are few, shared by the threads where there are many.
+    fn each_row<T: Send>(
+        &self,
+        threads: &mut [ThreadBuffers],
+        rows: impl Iterator<Item = T>,
+        work: impl Fn(&mut ThreadBuffers, &mut T) + Sync,
+    ) {
+        let mut rows: Vec<T> = rows.collect();
+        if rows.len() < SERIAL_ROWS {
+            rows.iter_mut().for_each(|row| work(&mut threads[0], row));
+            return;
+        }
+        let mut chunks: Vec<&mut [T]> = rows.chunks_mut(4).collect();
+        self.pool.for_each(threads, &mut chunks, |thread, rows| {
+            rows.iter_mut().for_each(|row| work(thread, row))
+        });
+    }
+}
+
+/// The embedding of one token.
+fn embed_token(embed: &Matrix<'_>, token: u32, x: &mut [f32]) {
+    let row = token as usize;
+    assert!(row < embed.rows, "token {row} of {}", embed.rows);
+    let scale = embed.scales[row];
+    for (column, x) in x.iter_mut().enumerate() {
+        let level = i32::from(embed.tiles[tiled_offset(row, column, embed.columns)]) - 128;
+        *x = level as f32 * scale;
+    }
+}

@@ -1,0 +1,58 @@
+//! The buffers of a pass, kept from one pass to the next.
+
+use super::attention::{Angles, Scratch};
+use super::kernels::{LANES, Rows};
+use crate::arch::Config;
+use crate::machine::{MachineError, memory};
+
+/// Buffers of a pass of R rows. Rows of products are padded to whole tiles of 16.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    /// Residual stream: [R, hidden].
+    pub(super) x: Vec<f32>,
+    /// Queries, keys and values: [R, qkv rows, padded].
+    pub(super) qkv: Vec<f32>,
+    /// Output of attention: [kv_heads, R, heads_per_kv * head_dim].
+    pub(super) attended: Vec<f32>,
+    /// Output of a projection back to the residual stream: [R, hidden, padded].
+    pub(super) projected: Vec<f32>,
+    /// Gate and up: [R, 2 intermediate, padded].
+    pub(super) gate_up: Vec<f32>,
+    /// Input of the next product, quantised.
+    pub(super) rows: Rows,
+    /// Rotary angles of each row at its position, and as the sinks see it.
+    pub(super) angles: Angles,
+    pub(super) sink_angles: Angles,
+    pub(super) threads: Vec<ThreadBuffers>,
+    /// For each thread, some columns of logits.
+    pub(super) logits: Vec<Vec<f32>>,
+}
+
+impl Workspace {
+    /// Makes room for `rows` rows, so that a pass need not ask for any.
+    pub(super) fn reserve(&mut self, config: &Config, rows: usize) -> Result<(), MachineError> {
+        let hidden = config.hidden.next_multiple_of(LANES);
+        for (buffer, width) in [
+            (&mut self.x, config.hidden),
+            (&mut self.qkv, config.qkv_rows().next_multiple_of(LANES)),
+            (&mut self.attended, config.heads * config.head_dim),
+            (&mut self.projected, hidden),
+            (
+                &mut self.gate_up,
+                (2 * config.intermediate).next_multiple_of(LANES),
+            ),
+        ] {
+            let more = (rows * width).saturating_sub(buffer.len());
+            memory::reserve(buffer, "the rows of a pass", more)?;
+        }
+        Ok(())
+    }
+}
+
+/// Buffers of one thread.
+#[derive(Debug, Default)]
+pub(super) struct ThreadBuffers {
+    pub(super) row: Vec<f32>,
+    pub(super) levels: Vec<i8>,
+    pub(super) attention: Scratch,
+}
