@@ -161,7 +161,7 @@ impl Config {
         })
     }
 
-    /// Query heads that share one key/value head.
+    /// Query heads that share one key/value head, in a validated configuration.
     pub fn heads_per_kv(&self) -> usize {
         self.heads / self.kv_heads
     }

@@ -61,7 +61,7 @@ impl Tensor {
 
 impl Family {
     /// Every tensor of a packed model with this configuration, except the tables of tokens and
-    /// rotary steps.
+    /// rotary steps. The configuration is a validated one.
     pub fn tensors(&self, config: &Config) -> Vec<Tensor> {
         let around = [&self.embedding, &self.head, &self.final_norm];
         let layers = (0..config.layers)

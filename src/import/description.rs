@@ -5,7 +5,7 @@ use super::source::{SINKS, window};
 use super::vocabulary::RowPlan;
 use crate::arch::config::GROUP;
 use crate::arch::family::{Family, Keys, Member, Setting};
-use crate::arch::rope::Rope;
+use crate::arch::rope::{Rope, RopeScaling};
 use crate::arch::{Config, SourceTensor, families};
 use crate::packed::shape_error;
 
@@ -91,9 +91,14 @@ impl Description<'_> {
         Ok(config)
     }
 
-    /// The base of the rotary wavelengths, if told.
-    pub(super) fn rope_theta(&self) -> Result<Option<f64>, SourceError> {
-        self.number(self.keys.rope_theta)
+    /// The rotary embedding with this scaling.
+    pub(super) fn rope(&self, scaling: RopeScaling) -> Result<Rope, SourceError> {
+        let theta = self.number(self.keys.rope_theta)?.unwrap_or(10_000.0);
+        let rope = Rope { theta, scaling };
+        match rope.is_sound() {
+            true => Ok(rope),
+            false => Err(SourceError::Invalid(format!("rotary embedding {rope:?}"))),
+        }
     }
 
     fn number(&self, key: &str) -> Result<Option<f64>, SourceError> {
@@ -212,13 +217,4 @@ fn unexpected(key: &str, got: Setting<'_>, want: &str) -> SourceError {
     SourceError::Invalid(format!(
         "the configuration's {key} is {got}, expected {want}"
     ))
-}
-
-/// # Errors
-/// If no rotary steps can be made of `rope`.
-pub(super) fn check_rope(rope: &Rope) -> Result<(), SourceError> {
-    match rope.is_sound() {
-        true => Ok(()),
-        false => Err(SourceError::Invalid(format!("rotary embedding {rope:?}"))),
-    }
 }

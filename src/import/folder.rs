@@ -2,16 +2,15 @@
 //! with an index.
 
 use super::SourceError;
-use super::description::{Description, check_rope, find_member};
+use super::description::{Description, find_member};
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
 use crate::arch::SourceTensor;
 use crate::arch::family::Setting;
-use crate::arch::rope::{Rope, RopeScaling};
+use crate::arch::rope::RopeScaling;
 use crate::packed::{PackedError, TensorSource};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
-use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -20,17 +19,6 @@ use std::path::Path;
 
 /// Largest JSON file that is read whole, in bytes (a tokenizer of 2^18 tokens has about 30 MB).
 const MAX_JSON: u64 = 256 << 20;
-
-/// `rope_parameters` or `rope_scaling` of config.json.
-#[derive(Deserialize)]
-struct RopeConfig {
-    #[serde(alias = "type")]
-    rope_type: Option<String>,
-    factor: Option<f64>,
-    low_freq_factor: Option<f64>,
-    high_freq_factor: Option<f64>,
-    original_max_position_embeddings: Option<f64>,
-}
 
 /// Opens a Hugging Face folder.
 ///
@@ -42,15 +30,17 @@ pub fn open(folder: &Path) -> Result<Source, SourceError> {
     let weights = Weights::open(folder)?;
     let vocabulary = vocabulary(&json(folder, "tokenizer.json")?, bos(&config))?;
     let plan = vocabulary.plan()?;
+    let parameters = rope_parameters(&config)?;
     let description = Description {
         family,
         member,
         keys: &family.hugging_face_keys,
-        setting: &|key| setting(&config[key]),
+        // Newer folders keep the settings of the rotary embedding in its object.
+        setting: &|key| setting(&config[key]).or_else(|| setting(&parameters[key])),
         name: |tensor| &tensor.hugging_face,
         shape: &|name| weights.shape(name),
     };
-    let rope = rope(&config, &description)?;
+    let rope = description.rope(rope_scaling(parameters)?)?;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
     let config = description.config(&plan, pre_tokenizer, |config| {
         // A tied model's file may hold the head nevertheless.
@@ -108,45 +98,34 @@ fn bos(config: &Value) -> Option<u32> {
     id.as_u64()?.try_into().ok()
 }
 
-fn rope(config: &Value, description: &Description<'_>) -> Result<Rope, SourceError> {
-    let nested = match &config["rope_parameters"] {
+/// What config.json says of the rotary embedding in an object of its own; null if nothing.
+fn rope_parameters(config: &Value) -> Result<&Value, SourceError> {
+    let parameters = match &config["rope_parameters"] {
         Value::Null => &config["rope_scaling"],
         parameters => parameters,
     };
-    let theta = match description.rope_theta()? {
-        Some(theta) => theta,
-        None => nested[description.keys.rope_theta]
-            .as_f64()
-            .unwrap_or(10_000.0),
-    };
-    let scaling = rope_scaling(nested)?;
-    let rope = Rope { theta, scaling };
-    check_rope(&rope)?;
-    Ok(rope)
+    match parameters {
+        Value::Null | Value::Object(_) => Ok(parameters),
+        other => Err(SourceError::Invalid(format!("rope_scaling is {other}"))),
+    }
 }
 
-fn rope_scaling(config: &Value) -> Result<RopeScaling, SourceError> {
-    let p: Option<RopeConfig> = Option::deserialize(config)
-        .map_err(|e| SourceError::Invalid(format!("config.json: {e}")))?;
-    let Some(p) = p else {
-        return Ok(RopeScaling::None);
+fn rope_scaling(parameters: &Value) -> Result<RopeScaling, SourceError> {
+    let number = |name: &str| {
+        let lacks = || SourceError::Invalid(format!("rope_scaling lacks {name}"));
+        parameters[name].as_f64().ok_or_else(lacks)
     };
-    let need = |name: &str, value: Option<f64>| {
-        value.ok_or_else(|| SourceError::Invalid(format!("rope_scaling lacks {name}")))
-    };
-    match p.rope_type.as_deref() {
+    let kind = parameters["rope_type"].as_str();
+    match kind.or(parameters["type"].as_str()) {
         None | Some("default") => Ok(RopeScaling::None),
         Some("linear") => Ok(RopeScaling::Linear {
-            factor: need("factor", p.factor)?,
+            factor: number("factor")?,
         }),
         Some("llama3") => Ok(RopeScaling::Llama3 {
-            factor: need("factor", p.factor)?,
-            low: need("low_freq_factor", p.low_freq_factor)?,
-            high: need("high_freq_factor", p.high_freq_factor)?,
-            original_positions: need(
-                "original_max_position_embeddings",
-                p.original_max_position_embeddings,
-            )?,
+            factor: number("factor")?,
+            low: number("low_freq_factor")?,
+            high: number("high_freq_factor")?,
+            original_positions: number("original_max_position_embeddings")?,
         }),
         Some(other) => Err(SourceError::Unsupported(format!("rotary scaling {other}"))),
     }
@@ -353,6 +332,7 @@ fn f16_to_f32(half: u16) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::rope::Rope;
     use safetensors::tensor::TensorView;
     use std::fs;
     use tempfile::TempDir;
@@ -422,6 +402,13 @@ mod tests {
             "yarn",
         );
         says(config("rope_theta", 0.0.into()), "rotary");
+        let partial = serde_json::json!({"rope_type": "default", "partial_rotary_factor": 0.5});
+        says(config("rope_parameters", partial), "partial");
+        says(config("rope_scaling", "linear".into()), "linear");
+        let qwen = serde_json::json!(["Qwen2ForCausalLM"]);
+        says(config("architectures", qwen), "q_proj.bias is missing");
+        let qwen = serde_json::json!(["Qwen3ForCausalLM"]);
+        says(config("architectures", qwen), "q_norm.weight is missing");
         says(
             refusal("tokenizer.json", |t| {
                 t["normalizer"] = serde_json::json!({"type": "Lowercase"});
@@ -434,6 +421,29 @@ mod tests {
         );
         let bare = tempfile::tempdir().unwrap();
         says(open(bare.path()).unwrap_err().to_string(), "config.json");
+    }
+
+    #[test]
+    fn the_rotary_embedding_is_found_where_folders_keep_it() {
+        let rope = |parameters: Value| {
+            let folder = changed("config.json", |config| {
+                config["rope_theta"] = Value::Null;
+                config["rope_parameters"] = parameters;
+            });
+            open(folder.path()).unwrap().rope
+        };
+        let theta = serde_json::json!({"rope_type": "default", "rope_theta": 500.0});
+        let scaling = RopeScaling::None;
+        assert_eq!(
+            rope(theta),
+            Rope {
+                theta: 500.0,
+                scaling
+            }
+        );
+        let linear = serde_json::json!({"rope_type": "linear", "type": "linear", "factor": 4});
+        let (theta, scaling) = (10_000.0, RopeScaling::Linear { factor: 4.0 });
+        assert_eq!(rope(linear), Rope { theta, scaling });
     }
 
     #[test]

@@ -9,12 +9,12 @@
 //! together); they are put back into halves, the order of every other source.
 
 use super::SourceError;
-use super::description::{Description, check_rope, find_member};
+use super::description::{Description, find_member};
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
 use crate::arch::SourceTensor;
 use crate::arch::family::Setting;
-use crate::arch::rope::{Rope, RopeScaling};
+use crate::arch::rope::RopeScaling;
 use crate::packed::{PackedError, TensorSource};
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
@@ -68,7 +68,7 @@ pub fn read<R: Read + Seek + 'static>(mut reader: R) -> Result<Source, SourceErr
         name: |tensor| &tensor.gguf,
         shape: &|name| Some(content.tensor_infos.get(name)?.shape.dims().to_vec()),
     };
-    let rope = rope(&metadata, name, &description)?;
+    let rope = description.rope(rope_scaling(&metadata, name)?)?;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
     let config = description.config(&plan, pre_tokenizer, |_| {
         let tensors = content.tensor_infos.values();
@@ -153,32 +153,22 @@ fn integer(value: &Value) -> Option<u64> {
     }
 }
 
-fn rope(
-    metadata: &Metadata<'_>,
-    name: &str,
-    description: &Description<'_>,
-) -> Result<Rope, SourceError> {
+fn rope_scaling(metadata: &Metadata<'_>, name: &str) -> Result<RopeScaling, SourceError> {
     if metadata.0.tensor_infos.contains_key(ROPE_DIVISORS) {
         return Err(SourceError::Unsupported(
             "GGUF files with rope_freqs (use the Hugging Face folder of this model)".into(),
         ));
     }
-    let scaling = match metadata.text(&format!("{name}.rope.scaling.type")) {
-        None | Some("none") => RopeScaling::None,
-        Some("linear") => RopeScaling::Linear {
+    match metadata.text(&format!("{name}.rope.scaling.type")) {
+        None | Some("none") => Ok(RopeScaling::None),
+        Some("linear") => Ok(RopeScaling::Linear {
             factor: match metadata.setting(&format!("{name}.rope.scaling.factor")) {
                 Some(Setting::Number(factor)) => factor,
                 _ => 1.0,
             },
-        },
-        Some(other) => {
-            return Err(SourceError::Unsupported(format!("rotary scaling {other}")));
-        }
-    };
-    let theta = description.rope_theta()?.unwrap_or(10_000.0);
-    let rope = Rope { theta, scaling };
-    check_rope(&rope)?;
-    Ok(rope)
+        }),
+        Some(other) => Err(SourceError::Unsupported(format!("rotary scaling {other}"))),
+    }
 }
 
 fn vocabulary(metadata: &Metadata) -> Result<Vocabulary, SourceError> {

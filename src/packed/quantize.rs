@@ -34,7 +34,7 @@ pub fn tiled_offset(row: usize, column: usize, columns: usize) -> usize {
 ///
 /// The scale is `amax / 127`, with `amax` the largest magnitude of the row; values are rounded to
 /// even. `values` must be finite.
-pub fn quantize_row(values: &[f32], row: usize, tiles: &mut [u8]) -> f32 {
+pub(super) fn quantize_row(values: &[f32], row: usize, tiles: &mut [u8]) -> f32 {
     let amax = values
         .iter()
         .fold(0.0f32, |largest, value| largest.max(value.abs()));

@@ -1,18 +1,18 @@
-//! Cuts bytes into the rows of a packed vocabulary (encoder only).
+//! Cuts bytes into tokens: rows of a packed model's vocabulary. Only the encoder needs it.
 //!
-//! The decoder never runs this code, so any cut whose bytes concatenate to the
-//! input is right; a better one only makes files smaller. That freedom decides
-//! the design:
+//! The decoder never runs this code, so any cut whose bytes concatenate to the input is right; a
+//! better one only makes files smaller. That freedom decides the design:
 //!
-//! - `tokenizers` finds the word boundaries (the `pre_tokenizer` of the model's
-//!   tokenizer.json) on text; the merges inside a word are ours and run on
-//!   bytes, so invalid UTF-8 takes the same path as everything else and no byte
-//!   can be dropped.
+//! - The `tokenizers` crate finds the boundaries of words in text, by the `pre_tokenizer` of the
+//!   model's tokenizer.json. The merges inside a word are ours and run on bytes, so invalid UTF-8
+//!   takes the same path as everything else and no byte can be dropped.
 //! - A byte without a token of its own becomes [`Symbol::Byte`], an escape.
-//! - Long inputs are cut where a word boundary is certain, so memory stays
-//!   bounded and the cut of one place cannot depend on text far away.
-//! - The concatenation is checked; a piece that fails falls back to single
-//!   bytes. A bug here can cost ratio, never data.
+//! - Long inputs are cut where a word boundary is certain, so memory stays bounded and the cut of
+//!   one place cannot depend on text far away.
+//! - The concatenation is checked. A chunk that fails is coded byte by byte: a bug here can cost
+//!   ratio, never data.
+//!
+//! This folder knows packed models and what a symbol is; it knows no block and no predictor.
 
 pub use crate::codec::Symbol;
 use crate::packed::PackedModel;
@@ -22,8 +22,8 @@ use tokenizers::{
     OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
 };
 
-/// Text handed to the pre-tokenizer at a time, in bytes: it keeps about 50
-/// bytes of bookkeeping for each.
+/// Bytes of text handed to the pre-tokenizer at a time: it keeps about 50 bytes of bookkeeping for
+/// each.
 const CHUNK: usize = 32 << 10;
 
 /// Longest run of bytes merged as one word; merging is quadratic in it.
@@ -32,22 +32,25 @@ const WORD: usize = 512;
 /// Entries of the word cache, which lives for one call.
 const CACHE: usize = 1 << 16;
 
+/// No row, no priority.
 const NONE: u32 = u32::MAX;
 
 /// Why no tokenizer could be made from a packed model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {
-    /// The pre-tokenizer is none that we or the `tokenizers` crate know.
+    /// Neither this crate nor the `tokenizers` crate knows the pre-tokenizer.
     #[error("the model's pre-tokenizer is not understood: {0}")]
     PreTokenizer(String),
 }
 
 /// A byte-level byte-pair encoder over the rows of one packed model.
 pub struct Tokenizer {
-    /// Bytes of all tokens, and where each row starts (and the last one ends).
+    /// Bytes of all tokens.
     bytes: Vec<u8>,
+    /// Where each row starts in `bytes`, and where the last one ends.
     offsets: Vec<usize>,
+    /// Finds the words; without it, all text is one word.
     split: Option<PreTokenizerWrapper>,
     /// Row of each single byte, [`NONE`] where the vocabulary has none.
     single: [u32; 256],
@@ -63,8 +66,8 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
-/// Hash of a pair of rows: one multiplication, for keys that no attacker gains
-/// anything by choosing (a slow table only slows its author).
+/// Hash of a pair of rows: one multiplication. Nobody gains by choosing keys that collide: a slow
+/// table slows only its author.
 #[derive(Default)]
 struct PairHasher(u64);
 
@@ -133,7 +136,7 @@ impl Tokenizer {
         })
     }
 
-    /// Cuts `input` into pieces whose bytes concatenate to it. Any bytes will do.
+    /// Cuts any `input` into symbols whose bytes concatenate to it.
     ///
     /// The result depends on `input` alone. Memory beside the result is bounded.
     pub fn encode(&self, input: &[u8]) -> Vec<Symbol> {
@@ -195,8 +198,8 @@ impl Tokenizer {
             let text = run.valid();
             let mut done = 0;
             for (start, end) in self.words(text) {
-                // Offsets that run backwards or past the text would be a bug of
-                // the splitter; the check after the chunk catches what this skips.
+                // Offsets that run backwards or past the text would be a bug of the splitter; the
+                // check after the chunk catches what this skips.
                 let Some(word) = text.as_bytes().get(start..end) else {
                     break;
                 };
@@ -247,11 +250,11 @@ impl Tokenizer {
         }
     }
 
-    /// Byte-pair merging: the adjacent pair of the best priority first, the
-    /// leftmost among equals, until no pair has a rule.
+    /// Byte-pair merging: the adjacent pair of the best priority first, the leftmost among equals,
+    /// until no pair has a rule.
     fn merge(&self, word: &[u8], pieces: &mut Vec<Symbol>) {
-        // Row of each symbol, NONE with the byte beside it for escapes, and the
-        // priority and result of merging it with its right neighbour.
+        // Row of each symbol, NONE with the byte beside it for escapes, and the priority and result
+        // of merging it with its right neighbour.
         let mut symbols: Vec<(u32, u8, u32, u32)> = word
             .iter()
             .map(|&byte| (self.single[usize::from(byte)], byte, NONE, NONE))
@@ -293,10 +296,11 @@ impl Tokenizer {
     }
 }
 
-/// Length of the next chunk of `input`, which is not empty: all of it if it is
-/// small, else up to a place in the second half of the limit where a word ends
-/// whatever follows: best after a line's end between two visible characters,
-/// then before a single space, then at a character boundary.
+/// Length of the next chunk of `input`, which is not empty.
+///
+/// A small input is one chunk. A longer one is cut in the second half of the limit, where a word
+/// ends whatever follows: if possible after the end of a line between two visible characters, else
+/// before a single space, else at a character boundary.
 fn safe_cut(input: &[u8]) -> usize {
     if input.len() <= CHUNK {
         return input.len();
@@ -316,12 +320,12 @@ fn safe_cut(input: &[u8]) -> usize {
         .unwrap_or(CHUNK)
 }
 
-/// The splitting rule of GPT-2, which `ByteLevel` with `use_regex` stands for.
+/// The splitting rule of GPT-2; `ByteLevel` with `use_regex` means this one.
 const GPT2_SPLIT: &str =
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
-/// A pre-tokenizer fragment that only splits: `ByteLevel` also rewrites bytes
-/// as characters, which we must not do, so what it splits by takes its place.
+/// A pre-tokenizer fragment that only splits. `ByteLevel` also rewrites bytes as characters, which
+/// must not happen here, so the rule that it splits by takes its place.
 fn without_byte_mapping(fragment: &serde_json::Value) -> serde_json::Value {
     use serde_json::{Value, json};
     match fragment.get("type").and_then(Value::as_str) {
