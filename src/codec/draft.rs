@@ -1,11 +1,13 @@
-//! A cheap guess at the tokens to come, so that the decoder can ask the language model about several at once.
+//! A cheap guess at the tokens to come, so that a decoder can ask the language model about several
+//! of them at once.
 //!
-//! The tokens decoded so far are kept in one table for each of several context lengths: what followed this context
-//! last, and how often in a row. How far each kind of guess is to be trusted is learned from how such guesses fared,
-//! and a draft is as long as what it is expected to save exceeds what its rows cost.
+//! For each of several context lengths a table maps the hash of the last tokens to the token that
+//! followed them last, and counts how often in a row it did. How often guesses of each kind were
+//! right is counted too, and a draft goes on as long as the next row is expected to save more time
+//! than it takes.
 //!
-//! Drafting only reads; [`Drafter::note`] alone learns, and only tokens that have been decoded. A draft decides how long
-//! decoding takes and nothing else: whatever is guessed, the bytes are the same.
+//! Drafting only reads; [`Drafter::note`] alone learns, and only tokens that have been decoded. A
+//! draft decides how long decoding takes and nothing else: the bytes are the same.
 
 /// How many tokens the decoder guesses ahead. For measurement and tests: it changes no byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,8 +24,9 @@ impl Drafts {
     pub const MOST: usize = 15;
 }
 
-/// Tokens that the time of a first row is worth at least, since what one pass leaves out the next one does.
-const WORTH: f32 = 1.3;
+/// A draft must save at least this many tokens in the time of a pass of one row: a token that is not
+/// drafted now may be drafted in the next pass.
+const LEAST_SAVING: f32 = 1.3;
 
 /// Lengths of the contexts, in tokens.
 const ORDERS: [usize; 7] = [1, 2, 3, 4, 6, 10, 16];
@@ -31,30 +34,30 @@ const ORDERS: [usize; 7] = [1, 2, 3, 4, 6, 10, 16];
 const LONGEST: usize = 16;
 /// Slots of each table, as a power of two.
 const SLOT_BITS: u32 = 15;
-/// Whether the likeliest guesses of the last three tokens were right, one bit each, the latest lowest.
-const FORTUNES: usize = 8;
-/// Hits in a row are counted up to here.
+/// Whether the best guesses of the last three tokens were right: one bit each, the latest lowest.
+const OUTCOMES: usize = 8;
+/// Repeats in a row are counted up to here.
 const STREAK_MAX: u8 = 7;
 
-/// What followed a context.
+/// The token that followed a context last.
 #[derive(Clone, Copy, Default)]
 struct Slot {
     row: u32,
     /// Some bits of the context's hash, never 0 in a slot that is used.
     check: u16,
-    /// Times in a row that it was this.
+    /// How often in a row it was this one.
     streak: u8,
 }
 
-/// How guesses of one kind have fared.
+/// How often guesses of one kind were right.
 #[derive(Clone, Copy, Default)]
-struct Record {
+struct HitRate {
     hits: u16,
     tries: u16,
 }
 
-impl Record {
-    /// The share of hits to expect: a third before anything is known.
+impl HitRate {
+    /// The rate to expect: a third before anything is known.
     fn expected(self) -> f32 {
         (f32::from(self.hits) + 0.5) / (f32::from(self.tries) + 1.5)
     }
@@ -71,15 +74,15 @@ impl Record {
 /// The last tokens, the latest first.
 type Recent = [u32; LONGEST];
 
-/// Guesses tokens from those before them.
+/// Guesses tokens from those before.
 pub struct Drafter {
     drafts: Drafts,
     row_cost: f32,
     recent: Recent,
     tables: [Vec<Slot>; ORDERS.len()],
-    /// For each order, by the fortune and the slot's streak.
-    records: [[[Record; STREAK_MAX as usize + 1]; FORTUNES]; ORDERS.len()],
-    fortune: usize,
+    /// For each order, by the last outcomes and the slot's streak.
+    hit_rates: [[[HitRate; STREAK_MAX as usize + 1]; OUTCOMES]; ORDERS.len()],
+    outcomes: usize,
 }
 
 impl Drafter {
@@ -94,8 +97,8 @@ impl Drafter {
             row_cost,
             recent: [0; LONGEST],
             tables: std::array::from_fn(|_| vec![Slot::default(); slots]),
-            records: Default::default(),
-            fortune: 0,
+            hit_rates: Default::default(),
+            outcomes: 0,
         }
     }
 
@@ -107,43 +110,43 @@ impl Drafter {
         }
     }
 
-    /// Goes on as long as the tokens gained in the time of one row become more.
+    /// Goes on as long as one more row raises the number of tokens expected per time.
     fn draft_what_pays(&self, rows: &mut Vec<u32>) {
-        let (mut recent, mut fortune) = (self.recent, self.fortune);
+        let (mut recent, mut outcomes) = (self.recent, self.outcomes);
         let (mut reached, mut tokens, mut cost) = (1.0, 1.0, 1.0);
         for _ in 0..Drafts::MOST {
-            let Some((row, trust)) = self.guess(&recent, fortune) else {
+            let Some((row, trust)) = self.guess(&recent, outcomes) else {
                 return;
             };
             reached *= trust;
-            if reached <= self.row_cost * f32::max(tokens / cost, WORTH) {
+            if reached <= self.row_cost * f32::max(tokens / cost, LEAST_SAVING) {
                 return;
             }
             (tokens, cost) = (tokens + reached, cost + self.row_cost);
             rows.push(row);
             push(&mut recent, row);
-            fortune = after(fortune, true);
+            outcomes = after(outcomes, true);
         }
     }
 
     fn draft_exactly(&self, len: usize, rows: &mut Vec<u32>) {
         let mut recent = self.recent;
         for _ in 0..len {
-            let guess = self.guess(&recent, self.fortune);
+            let guess = self.guess(&recent, self.outcomes);
             let row = guess.map_or(recent[0], |(row, _)| row);
             rows.push(row);
             push(&mut recent, row);
         }
     }
 
-    /// The likeliest next token and the chance that it is.
-    fn guess(&self, recent: &Recent, fortune: usize) -> Option<(u32, f32)> {
+    /// The best guess at the next token, and the chance that it is right.
+    fn guess(&self, recent: &Recent, outcomes: usize) -> Option<(u32, f32)> {
         let mut best: Option<(u32, f32)> = None;
-        let tables = self.tables.iter().zip(&self.records);
-        for (hash, (table, records)) in hashes(recent).into_iter().zip(tables) {
+        let tables = self.tables.iter().zip(&self.hit_rates);
+        for (hash, (table, rates)) in hashes(recent).into_iter().zip(tables) {
             let slot = table[index(hash)];
             if slot.check == check(hash) {
-                let trust = records[fortune][usize::from(slot.streak)].expected();
+                let trust = rates[outcomes][usize::from(slot.streak)].expected();
                 if best.is_none_or(|(_, before)| trust >= before) {
                     best = Some((slot.row, trust));
                 }
@@ -157,13 +160,13 @@ impl Drafter {
         if self.drafts == Drafts::Fixed(0) {
             return;
         }
-        let guess = self.guess(&self.recent, self.fortune);
-        let tables = self.tables.iter_mut().zip(&mut self.records);
-        for (hash, (table, records)) in hashes(&self.recent).into_iter().zip(tables) {
+        let guess = self.guess(&self.recent, self.outcomes);
+        let tables = self.tables.iter_mut().zip(&mut self.hit_rates);
+        for (hash, (table, rates)) in hashes(&self.recent).into_iter().zip(tables) {
             let slot = &mut table[index(hash)];
             let known = slot.check == check(hash);
             if known {
-                records[self.fortune][usize::from(slot.streak)].note(slot.row == row);
+                rates[self.outcomes][usize::from(slot.streak)].note(slot.row == row);
             }
             if known && slot.row == row {
                 slot.streak = (slot.streak + 1).min(STREAK_MAX);
@@ -172,13 +175,13 @@ impl Drafter {
             }
         }
         let right = guess.is_some_and(|(guess, _)| guess == row);
-        self.fortune = after(self.fortune, right);
+        self.outcomes = after(self.outcomes, right);
         push(&mut self.recent, row);
     }
 }
 
-fn after(fortune: usize, right: bool) -> usize {
-    (fortune << 1 | usize::from(right)) % FORTUNES
+fn after(outcomes: usize, right: bool) -> usize {
+    (outcomes << 1 | usize::from(right)) % OUTCOMES
 }
 
 fn push(recent: &mut Recent, row: u32) {

@@ -1,16 +1,21 @@
 //! From bytes to binary decisions to coded bits, and back.
 //!
-//! A block is coded in one of the container's modes. With a language model, its bytes become tokens,
-//! each token a path of binary decisions ([`byte_path`]), each decision a probability mixed from the
-//! model's opinion and the experts' ([`crate::predict`]), and the range coder ([`coder`]) writes it.
-//! Without one, the decisions are simply the bits of the bytes. [`encode`] and [`decode`] are mirror
-//! images: whatever one does between two decisions, the other does too. [`plan`] chooses the modes.
-//! The decoder, which would otherwise ask the language model about one token at a time, drafts the tokens to come
-//! (`draft`, `speculation`), or asks about several streams of a block at once (`streams`). [`cost`] records for reports
-//! what every symbol cost.
+//! A block is coded in one of the container's modes. With a language model its bytes become tokens,
+//! each token a path of binary decisions (`byte_path`); each decision gets a probability, mixed from
+//! the model's and those of adaptive experts ([`crate::predict`]), and the range coder (`coder`)
+//! writes its outcome. Without a model the decisions are the bits of the bytes.
 //!
-//! This folder knows bytes, tokens and probabilities; how blocks lie in a file is
-//! [`crate::container`]'s affair, and how the model computes is [`crate::engine`]'s.
+//! | file | what it does |
+//! |---|---|
+//! | `block` | codes a block decision by decision, in either direction |
+//! | [`encode`], `look_ahead` | what only an encoder does: the model computes ahead of the coder |
+//! | [`decode`], `speculation`, `draft`, `rounds` | what only a decoder does: it drafts tokens, or asks about several streams at once |
+//! | `language_model`, `streams` | what the model has seen; several streams in one block |
+//! | [`plan`] | which mode a block gets, and how many streams |
+//! | [`cost`] | records for reports what every symbol cost |
+//!
+//! This folder knows tokens, probabilities and the trait [`crate::engine::Runtime`]. How blocks lie
+//! in a file is [`crate::container`]'s affair, and how a model computes is its runtime's.
 
 mod answers;
 mod block;

@@ -1,9 +1,11 @@
-//! The decoder's language model: it runs ahead of the tokens known, and takes back what did not come.
+//! A decoder's language model: it is fed drafts of the tokens to come, and forgets those that did
+//! not come.
 //!
-//! One forward pass of several rows costs little more than one of a single row. So the decoder feeds a draft of the
-//! tokens to come behind the token that it must feed anyway. The engine gives every row the bits it has alone, so each
-//! prediction up to the first token that differs from the draft is the one that stepping would have given; there the rest
-//! of the draft is cut off the cache. After [`Speculation::withdraw`] the model holds exactly what stepping leaves.
+//! A forward pass of several rows takes little longer than one of a single row. So a decoder feeds a
+//! draft behind the token that it must feed anyway. A row's prediction depends on the tokens before
+//! it alone, so every prediction up to the first token that differs from the draft is the one that
+//! feeding one token at a time gives. The rest of the draft is then cut off the state. After
+//! [`Speculation::withdraw`] the model is exactly where feeding one token at a time leaves it.
 
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use crate::engine::{EngineError, Prediction, Predictions, Runtime};
 pub struct Speculation {
     model: LanguageModel,
     drafter: Drafter,
-    /// What the rows of `predictions` were fed: the pending token, then the draft.
+    /// The tokens of the last pass: the pending one, then the draft.
     fed: Vec<u32>,
     predictions: Predictions,
     /// Row of `predictions` that holds the next prediction; past the end, there is none yet.

@@ -1,15 +1,16 @@
 //! Several streams in one block.
 //!
-//! A block may be cut into streams, parts of the original one after the other, each with coded bytes of its own. They
-//! are coded *together*: in rounds, and in each round every stream that is not complete has one turn, in their order. A
-//! turn is the next token and the escaped bytes before it. So a decoder knows a token of every stream before it must
-//! know the next one of any, and can ask the language model about all of them at once.
+//! A block may be cut into streams: consecutive parts of the original, each with coded bytes of its
+//! own. They are coded in rounds. In each round every stream that is not complete has one turn, in
+//! their order; a turn is the next token and the escaped bytes before it. So a decoder knows a token
+//! of every stream before it needs the next one of any, and can ask the language model about all of
+//! them in one pass.
 //!
-//! The first stream goes on where the block before ended. The others begin once its language model has seen [`HEAD`]
-//! tokens, or when it is complete, as copies of it: what the model reads at the beginning of each is the beginning of the
-//! file, which tells it more than nothing would. From there on each stream has a model of its own. The experts are shared:
-//! whatever one stream teaches them, the others use from the next turn on; only where in the file they are changes with
-//! the stream. The block after goes on where the last stream ends.
+//! The first stream goes on where the block before ended. The others begin once its language model
+//! has seen [`HEAD`] tokens, or when it is complete, as copies of it: the beginning of the file is a
+//! better context than none. From there on each stream has a model of its own. The experts are
+//! shared: what one stream teaches them, the others use from their next turn on. Each stream has its
+//! own place in the original. The next block goes on where the last stream ended.
 
 use super::Symbol;
 use crate::predict::{Place, Predictor};

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// What coding waited for. The engine computes ahead where it can: only what the coder has to wait for counts.
+/// What coding spent its time on. The engine runs beside the coder where it can: only the time for
+/// which the coder waits counts as the engine's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
     /// The language model.
