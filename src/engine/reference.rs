@@ -9,7 +9,7 @@
 use crate::arch::Config;
 use crate::arch::config::GROUP;
 use crate::machine::float_environment::FloatEnvironment;
-use crate::numerics::{self, LOG2_E, TINY, cos_sin, exp2_or_zero, exp2_parts, max, min, round};
+use crate::numerics::{LOG2_E, TINY, cos_sin, exp2_or_zero, exp2_parts, max, min, round, sigmoid};
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{PackedError, PackedModel};
 
@@ -84,6 +84,267 @@ pub struct Output {
     pub state: Vec<i8>,
 }
 
+impl Reference {
+    /// Feeds one token, an input row of the model, and predicts the next one.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn forward(&self, stream: &mut Stream, token: u32) -> Output {
+        let _environment = FloatEnvironment::enter();
+        let config = &self.config;
+
+        // The residual stream: [hidden].
+        let mut x = self.embedding.row(token as usize);
+        for (index, layer) in self.layers.iter().enumerate() {
+            // x += out * attention(qkv * norm(x))
+            let h = norm(&x, &layer.attn_norm, config.norm_eps);
+            let qkv = layer.qkv.times(&h);
+            let attended = self.attention(layer, &qkv, stream, index);
+            add(&mut x, &layer.out.times(&attended));
+
+            // x += down * (silu(gate) . up), with (gate, up) = gate_up * norm(x)
+            let h = norm(&x, &layer.ffn_norm, config.norm_eps);
+            let gate_up = layer.gate_up.times(&h);
+            let (gate, up) = gate_up.split_at(config.intermediate);
+            add(&mut x, &layer.down.times(&gated(gate, up)));
+        }
+
+        let h = norm(&x, &self.final_norm, config.norm_eps);
+        Output {
+            logits: fixed_point(&self.head.times(&h)),
+            state: quantise(&h).levels,
+        }
+    }
+
+    /// Stores the key and the value of one position and lets its queries attend.
+    ///
+    /// `qkv` holds the query heads, then the key heads, then the value heads, each [head_dim]. The
+    /// result holds one output for each query head: [heads * head_dim].
+    fn attention(&self, layer: &Layer, qkv: &[f32], stream: &mut Stream, index: usize) -> Vec<f32> {
+        let Config {
+            heads,
+            kv_heads,
+            head_dim,
+            norm_eps,
+            ..
+        } = self.config;
+        let position = stream.keys[index].len();
+        let mut parts: Vec<Vec<f32>> = qkv.chunks(head_dim).map(<[f32]>::to_vec).collect();
+        if let Some((q_norm, k_norm)) = &layer.head_norms {
+            for (i, part) in parts[..heads + kv_heads].iter_mut().enumerate() {
+                *part = norm(part, if i < heads { q_norm } else { k_norm }, norm_eps);
+            }
+        }
+        let (queries, rest) = parts.split_at(heads);
+        let (keys, values) = rest.split_at(kv_heads);
+        let rotated = keys.iter().map(|key| self.rotate(key, position));
+        stream.keys[index].push(rotated.map(|key| quantise(&key)).collect());
+        stream.values[index].push(values.iter().map(|value| quantise(value)).collect());
+
+        let mut output = Vec::new();
+        for (i, query) in queries.iter().enumerate() {
+            // Several query heads share one key/value head.
+            let shared = i / (heads / kv_heads);
+            let keys: Vec<_> = stream.keys[index].iter().map(|at| &at[shared]).collect();
+            let values: Vec<_> = stream.values[index].iter().map(|at| &at[shared]).collect();
+            output.extend(self.attend(query, &keys, &values));
+        }
+        output
+    }
+
+    /// One query, [head_dim], over the keys and values of all positions up to its own, the last.
+    fn attend(&self, query: &[f32], keys: &[&Quantised], values: &[&Quantised]) -> Vec<f32> {
+        let Config { window, sinks, .. } = self.config;
+        // What the query sees: the sinks that have left the window, then the window. It sees those
+        // sinks from the furthest position at which they were in the window.
+        let position = keys.len() - 1;
+        let first = (position + 1).saturating_sub(window);
+        let visible: Vec<usize> = (0..sinks.min(first)).chain(first..=position).collect();
+        let at_position = self.scaled_query(query, position);
+        let at_sinks = self.scaled_query(query, position.min((window + sinks).saturating_sub(1)));
+
+        // Scores: t_j = query . key_j * log2(e) / sqrt(head_dim).
+        let mut t = Vec::new();
+        for &j in &visible {
+            let query = if j < first { &at_sinks } else { &at_position };
+            t.push(dot(query, &keys[j].levels) * keys[j].scale);
+        }
+        let largest_t = t.iter().copied().fold(f32::MIN, max);
+
+        // Softmax in base 2: e_j = 2^(t_j - max t), S = sum of e_j in steps of 2^-22. The scale of
+        // a value becomes part of its weight: w_j = e_j * scale_j.
+        let (mut w, mut sum) = (Vec::new(), 0i64);
+        for (&j, t) in visible.iter().zip(&t) {
+            let e = exp2_or_zero(t - largest_t);
+            sum += i64::from(round(e * 4_194_304.0));
+            w.push(e * values[j].scale);
+        }
+        let largest_w = w.iter().copied().fold(0.0, max);
+        if largest_w < TINY {
+            return vec![0.0; query.len()];
+        }
+
+        // Integer weights, u_j = round(w_j * top / max w), make the sum of u_j * value_j exact.
+        let top = self.largest_weight();
+        let mut sums = vec![0i32; query.len()];
+        for (&j, w) in visible.iter().zip(&w) {
+            let u = round(w * (top / largest_w));
+            for (sum, level) in sums.iter_mut().zip(&values[j].levels) {
+                *sum += u * i32::from(*level);
+            }
+        }
+        let factor = (largest_w / top) / (sum as f32 * (1.0 / 4_194_304.0));
+        sums.iter().map(|sum| *sum as f32 * factor).collect()
+    }
+
+    /// The largest integer weight, 2^b - 1: b is at most 14 and small enough that a sum over all
+    /// visible positions fits 32 bits.
+    fn largest_weight(&self) -> f32 {
+        let visible = (self.config.window + self.config.sinks) as i64;
+        let fits = |bits: &i32| visible * 127 * ((1 << bits) - 1) < 1 << 31;
+        let bits = (1..=14).rev().find(fits).unwrap_or(1);
+        ((1 << bits) - 1) as f32
+    }
+
+    /// Turns each pair (j, j + head_dim / 2) of a head by `position * step_j`.
+    fn rotate(&self, head: &[f32], position: usize) -> Vec<f32> {
+        let (a, b) = head.split_at(head.len() / 2);
+        let mut rotated = vec![0.0; head.len()];
+        for (j, step) in self.rotary_steps.iter().enumerate() {
+            let (cos, sin) = cos_sin((position as u64).wrapping_mul(*step));
+            rotated[j] = a[j] * cos - b[j] * sin;
+            rotated[a.len() + j] = b[j] * cos + a[j] * sin;
+        }
+        rotated
+    }
+
+    /// A query at a position, quantised, with log2(e) / sqrt(head_dim) in its scales.
+    fn scaled_query(&self, query: &[f32], position: usize) -> Vec<Quantised> {
+        let mut groups = quantise_groups(&self.rotate(query, position));
+        for group in &mut groups {
+            group.scale *= LOG2_E / (query.len() as f32).sqrt();
+        }
+        groups
+    }
+}
+
+impl Matrix {
+    /// The weights of one row: [columns].
+    fn row(&self, row: usize) -> Vec<f32> {
+        let levels = &self.levels[row * self.columns..][..self.columns];
+        levels
+            .iter()
+            .map(|level| f32::from(*level) * self.scales[row])
+            .collect()
+    }
+
+    /// The product with x, [columns], which is quantised for it: [rows].
+    fn times(&self, x: &[f32]) -> Vec<f32> {
+        let x = quantise_groups(x);
+        let mut y = Vec::new();
+        for (row, scale) in self.scales.iter().enumerate() {
+            let levels = &self.levels[row * self.columns..][..self.columns];
+            y.push(dot(&x, levels) * scale);
+        }
+        if !self.bias.is_empty() {
+            add(&mut y, &self.bias);
+        }
+        y
+    }
+}
+
+/// The product of two vectors: exact in each group, then a float sum over the groups in order.
+fn dot(x: &[Quantised], levels: &[i8]) -> f32 {
+    let mut sum = 0.0;
+    for (group, levels) in x.iter().zip(levels.chunks(GROUP)) {
+        let mut exact = 0;
+        for (a, b) in group.levels.iter().zip(levels) {
+            exact += i32::from(*a) * i32::from(*b);
+        }
+        sum += exact as f32 * group.scale;
+    }
+    sum
+}
+
+/// Levels of -127 to 127: `level = round(x * 127 / max |x|)`, `scale = max |x| / 127`.
+fn quantise(x: &[f32]) -> Quantised {
+    let largest = x.iter().map(|x| x.abs()).fold(0.0, max);
+    let (mut levels, mut scale) = (vec![0; x.len()], 0.0);
+    if largest >= TINY {
+        for (level, x) in levels.iter_mut().zip(x) {
+            *level = round(min(max(x * (127.0 / largest), -127.0), 127.0)) as i8;
+        }
+        scale = largest * (1.0 / 127.0);
+    }
+    Quantised { levels, scale }
+}
+
+/// Every group of 64 quantised on its own.
+fn quantise_groups(x: &[f32]) -> Vec<Quantised> {
+    x.chunks(GROUP).map(quantise).collect()
+}
+
+/// Root-mean-square norm: `x / sqrt(mean(x^2) + eps) * weight`.
+fn norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
+    // 16 stripes, element i in stripe i mod 16, each summed in order and then joined in halves.
+    let mut stripes = [0.0f32; 16];
+    for (i, x) in x.iter().enumerate() {
+        stripes[i % 16] += x * x;
+    }
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            stripes[i] += stripes[i + half];
+        }
+    }
+    let inverse = 1.0 / (stripes[0] / x.len() as f32 + eps).sqrt();
+    x.iter()
+        .zip(weight)
+        .map(|(x, weight)| (x * inverse) * weight)
+        .collect()
+}
+
+/// `silu(gate) * up`, clamped to 2^60 so that every later product is finite.
+fn gated(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    let limit = f32::from_bits(0x5d80_0000);
+    let value = |gate: f32, up: f32| (gate * sigmoid(gate)) * up;
+    let clamped = |(gate, up): (&f32, &f32)| min(max(value(*gate, *up), -limit), limit);
+    gate.iter().zip(up).map(clamped).collect()
+}
+
+/// x += y
+fn add(x: &mut [f32], y: &[f32]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x += y;
+    }
+}
+
+/// Natural logarithms to log2 in units of 2^-16, at most 2^29 on either side.
+fn fixed_point(logits: &[f32]) -> Vec<i32> {
+    let limit = 536_870_912.0;
+    let units = |y: &f32| min(max(y * (LOG2_E * 65536.0), -limit), limit);
+    logits
+        .iter()
+        .map(|y| units(y).round_ties_even() as i32)
+        .collect()
+}
+
+/// Logits and a bias on each, in the same units, to integer weights: their exclusive prefix sums,
+/// one more than there are logits. The largest weight is 2^24, the smallest 1.
+pub fn distribution(logits: &[i32], bias: &[i32]) -> Vec<u64> {
+    let biased: Vec<i32> = logits.iter().zip(bias).map(|(l, b)| l + b).collect();
+    let best = biased.iter().copied().max().unwrap_or(0);
+    let mut sums = vec![0];
+    for logit in biased {
+        // 2^(d / 65536) * 2^24, the exponent split into its nearest integer and a fraction.
+        let d = (logit - best).max(-40 << 16);
+        let whole = (d + 32768) >> 16;
+        let fraction = (d - (whole << 16)) as f32 * (1.0 / 65536.0);
+        let weight = exp2_parts(fraction, whole + 24).round_ties_even() as u64;
+        sums.push(sums[sums.len() - 1] + weight.max(1));
+    }
+    sums
+}
+
 impl Stream {
     /// Tokens fed so far, which is the position of the next one.
     pub fn position(&self) -> usize {
@@ -125,6 +386,7 @@ impl Reference {
                 down: matrix(&name("down"))?,
             });
         }
+        // A tied head is the embedding's first rows.
         let mut head = matrix(if config.tied { "embed" } else { "head" })?;
         head.scales.truncate(config.vocab);
         Ok(Reference {
@@ -144,308 +406,24 @@ impl Reference {
             values: vec![Vec::new(); self.config.layers],
         }
     }
-
-    /// Feeds one token, an input row of the model, and predicts the next one.
-    ///
-    /// # Panics
-    /// If there is no such row.
-    pub fn forward(&self, stream: &mut Stream, token: u32) -> Output {
-        let _environment = FloatEnvironment::enter();
-        let config = &self.config;
-
-        // The residual stream: [hidden].
-        let mut x = self.embedding.row(token as usize);
-        for (index, layer) in self.layers.iter().enumerate() {
-            // x += out * attention(qkv * norm(x))
-            let h = norm(&x, &layer.attn_norm, config.norm_eps);
-            let qkv = layer.qkv.product(&quantise_groups(&h));
-            let attended = self.attention(layer, &qkv, stream, index);
-            add(&mut x, &layer.out.product(&quantise_groups(&attended)));
-
-            // x += down * (silu(gate) . up), with (gate, up) = gate_up * norm(x)
-            let h = norm(&x, &layer.ffn_norm, config.norm_eps);
-            let gate_up = layer.gate_up.product(&quantise_groups(&h));
-            let (gate, up) = gate_up.split_at(config.intermediate);
-            add(
-                &mut x,
-                &layer.down.product(&quantise_groups(&gated(gate, up))),
-            );
-        }
-
-        let h = norm(&x, &self.final_norm, config.norm_eps);
-        Output {
-            logits: fixed_point(&self.head.product(&quantise_groups(&h))),
-            state: quantise(&h).levels,
-        }
-    }
-
-    /// Stores the key and value of one position and lets its queries attend.
-    ///
-    /// `qkv` holds the query heads, then the key heads, then the value heads, each [head_dim]; the
-    /// result holds the query heads: [heads * head_dim].
-    fn attention(&self, layer: &Layer, qkv: &[f32], stream: &mut Stream, index: usize) -> Vec<f32> {
-        let config = &self.config;
-        let position = stream.keys[index].len();
-        let mut heads: Vec<Vec<f32>> = qkv.chunks(config.head_dim).map(<[f32]>::to_vec).collect();
-        let first_value = config.heads + config.kv_heads;
-        if let Some((q_norm, k_norm)) = &layer.head_norms {
-            for (i, head) in heads[..first_value].iter_mut().enumerate() {
-                let weight = if i < config.heads { q_norm } else { k_norm };
-                *head = norm(head, weight, config.norm_eps);
-            }
-        }
-        let (queries, rest) = heads.split_at(config.heads);
-        let (keys, values) = rest.split_at(config.kv_heads);
-        let rotated = keys.iter().map(|key| self.rotate(key, position));
-        stream.keys[index].push(rotated.map(|key| quantise(&key)).collect());
-        stream.values[index].push(values.iter().map(|value| quantise(value)).collect());
-
-        // Several query heads share one key/value head.
-        let per_kv_head = config.heads / config.kv_heads;
-        let attend = |(i, query): (usize, &Vec<f32>)| {
-            let keys: Vec<&Quantised> = stream.keys[index]
-                .iter()
-                .map(|at| &at[i / per_kv_head])
-                .collect();
-            let values: Vec<&Quantised> = stream.values[index]
-                .iter()
-                .map(|at| &at[i / per_kv_head])
-                .collect();
-            self.attend(query, &keys, &values, position)
-        };
-        queries.iter().enumerate().flat_map(attend).collect()
-    }
-
-    /// One query, [head_dim], over the keys and values of all positions up to its own.
-    fn attend(
-        &self,
-        query: &[f32],
-        keys: &[&Quantised],
-        values: &[&Quantised],
-        position: usize,
-    ) -> Vec<f32> {
-        let (window, sinks) = (self.config.window, self.config.sinks);
-        // What the query sees: the sinks that have left the window, then the window. It sees those
-        // sinks from the furthest position at which they were in the window.
-        let first = (position + 1).saturating_sub(window);
-        let visible: Vec<usize> = (0..sinks.min(first)).chain(first..=position).collect();
-        let at_position = self.scaled_query(query, position);
-        let at_sinks = self.scaled_query(query, position.min((window + sinks).saturating_sub(1)));
-
-        // t_j = query . key_j * log2(e) / sqrt(head_dim)
-        let scores: Vec<f32> = visible
-            .iter()
-            .map(|&j| {
-                let query = if j < first { &at_sinks } else { &at_position };
-                dot(query, &keys[j].levels) * keys[j].scale
-            })
-            .collect();
-
-        // Softmax in base 2: e_j = 2^(t_j - max t), S = sum of e_j in steps of 2^-22.
-        let best = scores.iter().copied().fold(f32::MIN, max);
-        let e: Vec<f32> = scores.iter().map(|t| exp2_or_zero(t - best)).collect();
-        let sum: i64 = e.iter().map(|e| i64::from(round(e * 4_194_304.0))).sum();
-
-        // Integer weights of the values, u_j = round(w_j * top / max w) with w_j = e_j * value scale.
-        let weights: Vec<f32> = visible
-            .iter()
-            .zip(&e)
-            .map(|(&j, e)| e * values[j].scale)
-            .collect();
-        let largest = weights.iter().copied().fold(0.0, max);
-        if largest < TINY {
-            return vec![0.0; query.len()];
-        }
-        let top = self.largest_weight();
-        let integers: Vec<i32> = weights.iter().map(|w| round(w * (top / largest))).collect();
-
-        // out = sum of u_j * value_j, exact, times what was divided out.
-        let factor = (largest / top) / (sum as f32 * (1.0 / 4_194_304.0));
-        (0..query.len())
-            .map(|i| {
-                let terms = visible
-                    .iter()
-                    .zip(&integers)
-                    .map(|(&j, u)| u * i32::from(values[j].levels[i]));
-                terms.sum::<i32>() as f32 * factor
-            })
-            .collect()
-    }
-
-    /// The largest integer weight, 2^b - 1: b is at most 14 and small enough that a sum over all
-    /// visible positions fits 32 bits.
-    fn largest_weight(&self) -> f32 {
-        let visible = (self.config.window + self.config.sinks) as i64;
-        let fits = |bits: &i32| visible * 127 * ((1 << bits) - 1) < 1 << 31;
-        let bits = (1..=14).rev().find(fits).unwrap_or(1);
-        ((1 << bits) - 1) as f32
-    }
-
-    /// Turns pair (j, j + head_dim / 2) of a head by `position * step_j`.
-    fn rotate(&self, head: &[f32], position: usize) -> Vec<f32> {
-        let (a, b) = head.split_at(head.len() / 2);
-        let mut rotated = vec![0.0; head.len()];
-        for (j, step) in self.rotary_steps.iter().enumerate() {
-            let (cos, sin) = cos_sin((position as u64).wrapping_mul(*step));
-            rotated[j] = a[j] * cos - b[j] * sin;
-            rotated[a.len() + j] = b[j] * cos + a[j] * sin;
-        }
-        rotated
-    }
-
-    /// A query at a position, quantised, with log2(e) / sqrt(head_dim) in its scales.
-    fn scaled_query(&self, query: &[f32], position: usize) -> Vec<Quantised> {
-        let mut groups = quantise_groups(&self.rotate(query, position));
-        for group in &mut groups {
-            group.scale *= LOG2_E / (query.len() as f32).sqrt();
-        }
-        groups
-    }
 }
 
 impl Matrix {
     fn unpack(model: &PackedModel, name: &str) -> Result<Matrix, PackedError> {
         let packed = model.matrix(name)?;
-        let at = |row, column| packed.tiles[tiled_offset(row, column, packed.columns)];
-        let rows =
-            (0..packed.rows).flat_map(|row| (0..packed.columns).map(move |column| (row, column)));
+        let mut levels = Vec::new();
+        for row in 0..packed.rows {
+            for column in 0..packed.columns {
+                // Stored levels are 128 higher.
+                let stored = packed.tiles[tiled_offset(row, column, packed.columns)];
+                levels.push((i32::from(stored) - 128) as i8);
+            }
+        }
         Ok(Matrix {
-            // Stored levels are 128 higher.
-            levels: rows
-                .map(|(row, column)| (i32::from(at(row, column)) - 128) as i8)
-                .collect(),
+            levels,
             scales: packed.scales[..packed.rows].to_vec(),
             bias: packed.bias.unwrap_or_default().to_vec(),
             columns: packed.columns,
         })
     }
-
-    /// The weights of one row: [columns].
-    fn row(&self, row: usize) -> Vec<f32> {
-        let levels = &self.levels[row * self.columns..][..self.columns];
-        levels
-            .iter()
-            .map(|level| f32::from(*level) * self.scales[row])
-            .collect()
-    }
-
-    /// This matrix times x, which is [columns]: [rows].
-    fn product(&self, x: &[Quantised]) -> Vec<f32> {
-        let rows = self
-            .levels
-            .chunks(self.columns)
-            .zip(&self.scales)
-            .enumerate();
-        rows.map(|(n, (levels, scale))| {
-            let y = dot(x, levels) * scale;
-            if self.bias.is_empty() {
-                y
-            } else {
-                y + self.bias[n]
-            }
-        })
-        .collect()
-    }
-}
-
-/// The product of two vectors: exact in each group, then a float sum over the groups in order.
-fn dot(x: &[Quantised], levels: &[i8]) -> f32 {
-    let mut sum = 0.0;
-    for (group, levels) in x.iter().zip(levels.chunks(GROUP)) {
-        let terms = group
-            .levels
-            .iter()
-            .zip(levels)
-            .map(|(a, b)| i32::from(*a) * i32::from(*b));
-        sum += terms.sum::<i32>() as f32 * group.scale;
-    }
-    sum
-}
-
-/// Levels of -127 to 127: `level = round(x * 127 / max |x|)`, `scale = max |x| / 127`.
-fn quantise(x: &[f32]) -> Quantised {
-    let largest = x.iter().map(|x| x.abs()).fold(0.0, max);
-    if largest < TINY {
-        return Quantised {
-            levels: vec![0; x.len()],
-            scale: 0.0,
-        };
-    }
-    let level = |x: &f32| round(min(max(x * (127.0 / largest), -127.0), 127.0)) as i8;
-    Quantised {
-        levels: x.iter().map(level).collect(),
-        scale: largest * (1.0 / 127.0),
-    }
-}
-
-/// The same for every group of 64 on its own.
-fn quantise_groups(x: &[f32]) -> Vec<Quantised> {
-    x.chunks(GROUP).map(quantise).collect()
-}
-
-/// Root-mean-square norm: `x / sqrt(mean(x^2) + eps) * weight`.
-fn norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
-    // 16 stripes, element i in stripe i mod 16, each summed in order and then joined in halves.
-    let mut stripes = [0.0f32; 16];
-    for (i, x) in x.iter().enumerate() {
-        stripes[i % 16] += x * x;
-    }
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            stripes[i] += stripes[i + half];
-        }
-    }
-    let inverse = 1.0 / (stripes[0] / x.len() as f32 + eps).sqrt();
-    x.iter()
-        .zip(weight)
-        .map(|(x, weight)| (x * inverse) * weight)
-        .collect()
-}
-
-/// `silu(gate) * up`, clamped to 2^60 so that every later product is finite.
-fn gated(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    let limit = f32::from_bits(0x5d80_0000);
-    let one = |(gate, up): (&f32, &f32)| {
-        let value = (gate * numerics::sigmoid(*gate)) * up;
-        min(max(value, -limit), limit)
-    };
-    gate.iter().zip(up).map(one).collect()
-}
-
-/// x += y
-fn add(x: &mut [f32], y: &[f32]) {
-    for (x, y) in x.iter_mut().zip(y) {
-        *x += y;
-    }
-}
-
-/// Natural logarithms to log2 in units of 2^-16, at most 2^29 on either side.
-fn fixed_point(logits: &[f32]) -> Vec<i32> {
-    let limit = 536_870_912.0;
-    let units = |y: &f32| min(max(y * (LOG2_E * 65536.0), -limit), limit);
-    logits
-        .iter()
-        .map(|y| units(y).round_ties_even() as i32)
-        .collect()
-}
-
-/// Logits and a bias on each, in the same units, to integer weights: their exclusive prefix sums,
-/// one more than there are logits. The largest weight is 2^24, the smallest 1.
-pub fn distribution(logits: &[i32], bias: &[i32]) -> Vec<u64> {
-    let biased: Vec<i32> = logits
-        .iter()
-        .zip(bias)
-        .map(|(logit, bias)| logit + bias)
-        .collect();
-    let best = biased.iter().copied().max().unwrap_or(0);
-    let mut sums = vec![0];
-    for logit in biased {
-        // 2^(d / 65536) * 2^24: the nearest whole power of two apart from the fraction.
-        let d = (logit - best).max(-40 << 16);
-        let whole = (d + 32768) >> 16;
-        let fraction = (d - (whole << 16)) as f32 * (1.0 / 65536.0);
-        let weight = exp2_parts(fraction, whole + 24).round_ties_even() as u64;
-        sums.push(sums[sums.len() - 1] + weight.max(1));
-    }
-    sums
 }
