@@ -15,7 +15,7 @@ use llmzip::codec::Drafts;
 use llmzip::engine::EngineOptions;
 use llmzip::packed::PackedModel;
 use llmzip::store::embedded;
-use llmzip::{CompressOptions, Error, Model, compress, decompress};
+use llmzip::{EncoderOptions, Error, Model, Models, compress_all, decompress_all};
 
 struct Arguments {
     experts: bool,
@@ -95,12 +95,10 @@ fn main() -> Result<(), Error> {
         original.truncate(arguments.head);
         let steps = stepping.as_ref();
         for &streams in &arguments.streams {
-            let options = CompressOptions {
-                model: model.clone(),
-                experts: arguments.experts,
-                streams: (streams > 0).then_some(streams),
-                ..CompressOptions::default()
-            };
+            let options = EncoderOptions::new()
+                .model(model.clone())
+                .experts(arguments.experts)
+                .streams((streams > 0).then_some(streams));
             measure(file, &original, &options, steps, arguments.decode)?;
         }
     }
@@ -111,15 +109,14 @@ fn main() -> Result<(), Error> {
 fn measure(
     file: &str,
     original: &[u8],
-    options: &CompressOptions,
+    options: &EncoderOptions,
     stepping: Option<&Arc<Model>>,
     decode: bool,
 ) -> Result<(), Error> {
     let model = options.model.as_ref();
     let tokens = model.map_or(0, |model| model.tokenizer().encode(original).len());
     let start = Instant::now();
-    let mut compressed = Vec::new();
-    compress(original, &mut compressed, options, &mut |_| {})?;
+    let compressed = compress_all(original, options)?;
     let encode = start.elapsed().as_secs_f64();
     let seconds = |model| match decode {
         true => decoding(&compressed, original, model),
@@ -157,9 +154,11 @@ fn measure(
 /// Seconds that decompressing takes.
 fn decoding(compressed: &[u8], original: &[u8], model: Option<&Arc<Model>>) -> Result<f64, Error> {
     let start = Instant::now();
-    let mut restored = Vec::new();
-    let mut resolve = |_: &_| model.cloned().ok_or(Error::Unsupported("no model"));
-    decompress(compressed, &mut restored, &mut resolve, &mut |_| {})?;
+    let models = match model {
+        Some(model) => Models::none().with(Arc::clone(model)),
+        None => Models::none(),
+    };
+    let restored = decompress_all(compressed, &models)?;
     assert!(restored == original, "the file came back changed");
     Ok(start.elapsed().as_secs_f64())
 }

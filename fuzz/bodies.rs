@@ -6,10 +6,10 @@
 use std::io::{self, Cursor};
 use std::sync::{Arc, OnceLock};
 
-use llmzip::container::{Block, FrameHeader, FramePart, FrameReader, FrameWriter, Mode, ModelRef};
+use llmzip::container::{Block, FrameHeader, FramePart, FrameReader, FrameWriter, Mode};
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::packed::PackedModel;
-use llmzip::{CompressOptions, Error, Model, compress, decompress};
+use llmzip::{EncoderOptions, Model, Models, compress_all, decompress, decompress_all};
 
 /// A small model that never changes.
 static FIXTURE: &[u8] = include_bytes!("../fixtures/fixture.llmzmodel");
@@ -31,8 +31,8 @@ fn fixture() -> Arc<Model> {
     Arc::clone(model)
 }
 
-fn resolve(_: &ModelRef) -> Result<Arc<Model>, Error> {
-    Ok(fixture())
+fn models() -> Models {
+    Models::none().with(fixture())
 }
 
 /// Arbitrary bytes as a file. What is accepted must be what would be written.
@@ -45,7 +45,7 @@ pub fn container(data: &[u8]) {
             let _ = reader.verify_block(&block.payload);
         }
     }
-    let _ = decompress(data, io::sink(), &mut resolve, &mut |_| {});
+    let _ = decompress(data, io::sink(), &models());
 }
 
 /// Arbitrary bytes as the coded bits of blocks whose container is in order.
@@ -82,7 +82,7 @@ pub fn coded_bits(data: &[u8]) {
     if writer.finish().is_err() {
         return;
     }
-    let _ = decompress(file.as_slice(), io::sink(), &mut resolve, &mut |_| {});
+    let _ = decompress(file.as_slice(), io::sink(), &models());
 }
 
 /// Arbitrary bytes as an original. They must come back.
@@ -90,23 +90,14 @@ pub fn round_trip(data: &[u8]) {
     let [settings, data @ ..] = data else {
         return;
     };
-    let options = CompressOptions {
-        model: (settings & 1 == 0).then(fixture),
-        experts: settings & 2 == 0,
-        independent_blocks: settings & 4 != 0,
-        block_len: 1 + (u32::from(*settings) << 4),
-        ..CompressOptions::default()
-    };
-    let mut compressed = Vec::new();
-    compress(data, &mut compressed, &options, &mut |_| {}).expect("anything can be compressed");
-    let mut restored = Vec::new();
-    decompress(
-        compressed.as_slice(),
-        &mut restored,
-        &mut resolve,
-        &mut |_| {},
-    )
-    .expect("what was compressed can be decompressed");
+    let options = EncoderOptions::new()
+        .model((settings & 1 == 0).then(fixture))
+        .experts(settings & 2 == 0)
+        .independent_blocks(settings & 4 != 0)
+        .block_len(1 + (u32::from(*settings) << 4));
+    let compressed = compress_all(data, &options).expect("anything can be compressed");
+    let restored = decompress_all(&compressed, &models());
+    let restored = restored.expect("what was compressed can be decompressed");
     assert!(restored == data, "other bytes came back");
 }
 

@@ -1,16 +1,25 @@
-//! What can go wrong in the library, each with a sentence for the user.
+//! What can go wrong in the library.
+//!
+//! Every function of the library that fails gives an [`Error`]. Its message is one sentence that
+//! can be shown to a user. The variants hold the errors of the parts they come from, which are
+//! listed here, too.
 
 use std::io;
 
-use crate::codec::{CodecError, CorruptStream};
-use crate::container::ContainerError;
-use crate::engine::EngineError;
-use crate::machine::MachineError;
-use crate::packed::PackedError;
+use crate::codec::CodecError;
+pub use crate::codec::CorruptStream;
+pub use crate::container::ContainerError;
+pub use crate::engine::EngineError;
+pub use crate::machine::MachineError;
+pub use crate::packed::PackedError;
+pub use crate::store::StoreError;
 #[cfg(feature = "encode")]
-use crate::tokenizer::TokenizerError;
+pub use crate::tokenizer::TokenizerError;
 
-/// Why a run failed.
+/// Why compression or decompression failed.
+///
+/// An `Error` converts into an [`io::Error`], as the traits [`Read`](io::Read) and
+/// [`Write`](io::Write) require; `io::Error::downcast` gives it back.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,7 +29,7 @@ pub enum Error {
     /// The output could not be written.
     #[error("cannot write: {0}")]
     Write(#[source] io::Error),
-    /// The file is not what this program writes, or is damaged.
+    /// The input is no llmzip file, or it is damaged.
     #[error(transparent)]
     Container(ContainerError),
     /// The coded bits of a block are not what an encoder writes.
@@ -39,30 +48,52 @@ pub enum Error {
     #[cfg(feature = "encode")]
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// The file was written with a model that is not here.
+    /// No model of this name can be had, or the folder of models cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The data was compressed with a model that is not here.
     #[error("needs model {} (blake3 {}...)", .name.as_deref().unwrap_or("without a name"), hex(.identity))]
     MissingModel {
-        /// First bytes of the packed model's BLAKE3.
+        /// The first 8 bytes of the BLAKE3 of the packed model.
         identity: [u8; 8],
-        /// Its name where the file was written.
+        /// The model's name where the data was compressed, if the frame holds it.
         name: Option<String>,
     },
-    /// The file was written by another version of the arithmetic.
+    /// The data was compressed by another version of the arithmetic.
     #[error("written with {what} version {got}; this program has version {expected}")]
     Version {
-        /// Which part.
+        /// The part whose version differs.
         what: &'static str,
-        /// The file's.
+        /// The version in the data.
         got: u8,
-        /// This program's.
+        /// The version of this library.
         expected: u8,
     },
-    /// Whoever follows the progress asked for the end.
-    #[error("cancelled")]
-    Cancelled,
     /// An option cannot be used with this build or model.
     #[error("{0}")]
     Unsupported(&'static str),
+    /// The original is longer than [`DecoderOptions::limit`](crate::DecoderOptions::limit) allows.
+    #[error("decompresses to more than {limit} bytes, which is the limit")]
+    Limit {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A progress callback asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// An earlier call failed, and the stream cannot go on from there.
+    #[error("an earlier error ended this stream")]
+    Broken,
+}
+
+impl Error {
+    /// The error of reading a container from the caller's reader.
+    pub(crate) fn reading(error: ContainerError) -> Error {
+        match error {
+            ContainerError::Io(error) => Error::Read(error),
+            other => Error::Container(other),
+        }
+    }
 }
 
 impl From<CodecError> for Error {
@@ -82,10 +113,25 @@ impl From<CodecError> for Error {
 }
 
 impl From<ContainerError> for Error {
-    /// The container reads and writes through the caller's streams; its own I/O errors are told
-    /// apart by the caller, which knows in which direction it was going.
+    /// Not for errors of the caller's reader: see [`Error::reading`].
     fn from(error: ContainerError) -> Self {
         Error::Container(error)
+    }
+}
+
+impl From<Error> for io::Error {
+    /// An error of the caller's reader or writer as it was; any other one wrapped, with a kind
+    /// that suits it.
+    fn from(error: Error) -> io::Error {
+        let kind = match error {
+            Error::Read(error) | Error::Write(error) => return error,
+            Error::Container(ContainerError::Truncated { .. }) => io::ErrorKind::UnexpectedEof,
+            Error::Container(_) | Error::Corrupt(_) => io::ErrorKind::InvalidData,
+            Error::MissingModel { .. } => io::ErrorKind::NotFound,
+            Error::Version { .. } | Error::Unsupported(_) => io::ErrorKind::Unsupported,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
     }
 }
 

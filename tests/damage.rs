@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use llmzip::container::{Block, ContainerError, FrameHeader, FrameWriter, Mode, ModelRef};
+use llmzip::container::{Block, ContainerError, FrameHeader, FrameWriter, Mode};
 use llmzip::engine::EngineOptions;
 use llmzip::packed::PackedModel;
-use llmzip::{CompressOptions, Error, Model, compress, decompress};
+use llmzip::{EncoderOptions, Error, Model, Models, compress_all, decompress_all};
 
 const TEXT: &[u8] = b"The quick brown fox jumps over the lazy dog; the lazy dog sleeps. \xff\x00\n";
 
@@ -25,21 +25,8 @@ fn model() -> Arc<Model> {
 }
 
 /// Knows the fixture only, as a reader of real files knows only the models it has.
-fn resolve(wanted: &ModelRef) -> Result<Arc<Model>, Error> {
-    if wanted.identity == model().reference().identity {
-        Ok(model())
-    } else {
-        Err(Error::MissingModel {
-            identity: wanted.identity,
-            name: wanted.name.clone(),
-        })
-    }
-}
-
 fn read(file: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut restored = Vec::new();
-    decompress(file, &mut restored, &mut resolve, &mut |_| {})?;
-    Ok(restored)
+    decompress_all(file, &Models::none().with(model()))
 }
 
 /// A file for each way of compressing, one of them of several blocks.
@@ -52,28 +39,18 @@ fn files() -> Vec<(String, Vec<u8>)> {
         (false, false, 1 << 20),
         (true, true, 16),
     ] {
-        let options = CompressOptions {
-            model: with_model.then(model),
-            checksum,
-            block_len,
-            ..CompressOptions::default()
-        };
+        let options = EncoderOptions::new()
+            .model(with_model.then(model))
+            .checksum(checksum)
+            .block_len(block_len);
         // Whatever comes before the damage is decoded each time, so several blocks had better be short.
         let text = &TEXT[..TEXT.len().min(2 * block_len as usize)];
-        let mut file = Vec::new();
-        compress(text, &mut file, &options, &mut |_| {}).unwrap();
+        let file = compress_all(text, &options).unwrap();
         assert_eq!(read(&file).unwrap(), text);
         let what = format!("model {with_model}, check {checksum}, blocks of {block_len}");
         files.push((what, file));
     }
-    let mut empty = Vec::new();
-    compress(
-        &b""[..],
-        &mut empty,
-        &CompressOptions::default(),
-        &mut |_| {},
-    )
-    .unwrap();
+    let empty = compress_all(b"", &EncoderOptions::new()).unwrap();
     files.push(("empty".into(), empty));
     files
 }
@@ -167,18 +144,8 @@ fn hostile_payloads_in_sound_frames() {
 
 #[test]
 fn a_model_that_is_not_here_is_named() {
-    let options = CompressOptions {
-        model: Some(model()),
-        ..CompressOptions::default()
-    };
-    let mut file = Vec::new();
-    compress(TEXT, &mut file, &options, &mut |_| {}).unwrap();
-    let result = decompress(
-        file.as_slice(),
-        Vec::new(),
-        &mut llmzip::no_models,
-        &mut |_| {},
-    );
+    let file = compress_all(TEXT, &EncoderOptions::new().model(model())).unwrap();
+    let result = decompress_all(&file, &Models::none());
     let error = result.unwrap_err().to_string();
     assert!(error.contains("needs model fixture (blake3 "), "{error}");
 }

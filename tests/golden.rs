@@ -15,11 +15,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use llmzip::container::ModelRef;
+use llmzip::Preset;
 use llmzip::engine::EngineOptions;
 use llmzip::packed::PackedModel;
-use llmzip::predict::Preset;
-use llmzip::{CompressOptions, Error, Model, compress, decompress};
+use llmzip::{EncoderOptions, Error, Model, Models, compress_all, decompress_all};
 
 fn model() -> Arc<Model> {
     let bytes = include_bytes!("../fixtures/fixture.llmzmodel");
@@ -34,17 +33,11 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn read(file: &[u8]) -> Result<Vec<u8>, Error> {
-    let model = model();
-    let mut resolve = |_: &ModelRef| -> Result<Arc<Model>, Error> { Ok(Arc::clone(&model)) };
-    let mut restored = Vec::new();
-    decompress(file, &mut restored, &mut resolve, &mut |_| {})?;
-    Ok(restored)
+    decompress_all(file, &Models::none().with(model()))
 }
 
-fn write(original: &[u8], options: &CompressOptions) -> Vec<u8> {
-    let mut file = Vec::new();
-    compress(original, &mut file, options, &mut |_| {}).unwrap();
-    file
+fn write(original: &[u8], options: &EncoderOptions) -> Vec<u8> {
+    compress_all(original, options).unwrap()
 }
 
 /// `text`, its words in the reverse order, and its words sorted: what follows is not what came before, and a stream is
@@ -64,12 +57,10 @@ fn long_text(text: &[u8]) -> Vec<u8> {
 }
 
 /// The good files: name, original, how it was compressed.
-fn good() -> Vec<(&'static str, Vec<u8>, CompressOptions)> {
+fn good() -> Vec<(&'static str, Vec<u8>, EncoderOptions)> {
     let text = include_str!("golden/text.txt").as_bytes().to_vec();
-    let with_model = CompressOptions {
-        model: Some(model()),
-        ..CompressOptions::default()
-    };
+    let experts = EncoderOptions::new();
+    let with_model = EncoderOptions::new().model(model());
     let binary: Vec<u8> = (0..3000u32).map(|i| ((i * i) >> 7) as u8).collect();
     let all_bytes: Vec<u8> = (0..=255).collect();
     let mixed = [&text[..], &binary, &text].concat();
@@ -81,63 +72,31 @@ fn good() -> Vec<(&'static str, Vec<u8>, CompressOptions)> {
         (
             "model-alone",
             text.clone(),
-            CompressOptions {
-                experts: false,
-                ..with_model.clone()
-            },
+            with_model.clone().experts(false),
         ),
-        ("experts", text.clone(), CompressOptions::default()),
-        (
-            "light",
-            text.clone(),
-            CompressOptions {
-                preset: Preset::Light,
-                ..CompressOptions::default()
-            },
-        ),
+        ("experts", text.clone(), experts.clone()),
+        ("light", text.clone(), experts.preset(Preset::Light)),
         (
             "unchecked",
             text.clone(),
-            CompressOptions {
-                checksum: false,
-                ..with_model.clone()
-            },
+            with_model.clone().checksum(false),
         ),
         ("binary", binary, with_model.clone()),
-        (
-            "blocks",
-            mixed.clone(),
-            CompressOptions {
-                block_len: 1000,
-                ..with_model.clone()
-            },
-        ),
+        ("blocks", mixed.clone(), with_model.clone().block_len(1000)),
         (
             "model-blocks",
             long_text(&text),
-            CompressOptions {
-                experts: false,
-                block_len: 700,
-                ..with_model.clone()
-            },
+            with_model.clone().experts(false).block_len(700),
         ),
         (
             "streams",
             long_text(&text),
-            CompressOptions {
-                streams: Some(2),
-                block_len: 2000,
-                ..with_model.clone()
-            },
+            with_model.clone().streams(2).block_len(2000),
         ),
         (
             "independent",
             mixed,
-            CompressOptions {
-                block_len: 1000,
-                independent_blocks: true,
-                ..with_model
-            },
+            with_model.block_len(1000).independent_blocks(true),
         ),
     ]
 }
@@ -221,12 +180,7 @@ fn corrupt_files_are_refused_in_their_words() {
 /// `docs/FORMAT.md` shows this file.
 #[test]
 fn the_example_of_the_specification() {
-    let mut file = Vec::new();
-    let options = llmzip::CompressOptions {
-        model: None,
-        ..Default::default()
-    };
-    llmzip::compress(b"hello".as_slice(), &mut file, &options, &mut |_| {}).unwrap();
+    let file = write(b"hello", &EncoderOptions::new());
     let specification = include_str!("../docs/FORMAT.md");
     let example = specification.split("## An example").nth(1).unwrap();
     let bytes: Vec<u8> = example

@@ -2,31 +2,27 @@
 
 use std::io::Read;
 
-use llmzip::predict::Preset;
-use llmzip::{CompressOptions, Error, Summary, Times, compress, decompress, no_models};
+use llmzip::{
+    EncoderOptions, Error, Models, Preset, Summary, Times, compress, compress_all, decompress,
+    decompress_all,
+};
 use proptest::prelude::*;
 
-fn round_trip(original: &[u8], options: &CompressOptions) -> (Vec<u8>, Summary) {
+fn round_trip(original: &[u8], options: &EncoderOptions) -> (Vec<u8>, Summary) {
     let mut compressed = Vec::new();
-    let summary = compress(original, &mut compressed, options, &mut |_| {}).unwrap();
+    let summary = compress(original, &mut compressed, options).unwrap();
     assert_eq!(summary.original_len, original.len() as u64);
     assert_eq!(summary.compressed_len, compressed.len() as u64);
     let mut restored = Vec::new();
-    let read = decompress(
-        compressed.as_slice(),
-        &mut restored,
-        &mut no_models,
-        &mut |_| {},
-    )
-    .unwrap();
+    let read = decompress(compressed.as_slice(), &mut restored, &Models::none()).unwrap();
     assert!(
         restored == original,
         "{} bytes came back changed",
         original.len()
     );
-    let untimed = |summary| Summary {
-        times: Times::default(),
-        ..summary
+    let untimed = |mut summary: Summary| {
+        summary.times = Times::default();
+        summary
     };
     assert_eq!(untimed(read), untimed(summary));
     (compressed, summary)
@@ -59,25 +55,21 @@ fn prose(len: usize) -> Vec<u8> {
 
 #[test]
 fn the_light_preset_is_of_experts_alone() {
-    let options = CompressOptions {
-        preset: Preset::Light,
-        experts: false,
-        ..CompressOptions::default()
-    };
-    let refused = compress(&b"text"[..], &mut Vec::new(), &options, &mut |_| {}).unwrap_err();
+    let options = EncoderOptions::new().preset(Preset::Light).experts(false);
+    let refused = compress_all(b"text", &options).unwrap_err();
     assert!(matches!(refused, Error::Unsupported(_)), "{refused}");
 }
 
 #[test]
 fn nothing_comes_back_as_nothing() {
-    let (compressed, _) = round_trip(b"", &CompressOptions::default());
+    let (compressed, _) = round_trip(b"", &EncoderOptions::new());
     assert!(compressed.len() <= 32);
 }
 
 #[test]
 fn noise_grows_by_at_most_a_thousandth_and_32_bytes() {
     for len in [1, 2, 100, 511, 4096, 70_000, 1_500_000] {
-        let (compressed, _) = round_trip(&noise(len), &CompressOptions::default());
+        let (compressed, _) = round_trip(&noise(len), &EncoderOptions::new());
         let bound = len + len / 1000 + 32;
         assert!(compressed.len() <= bound, "{len} -> {}", compressed.len());
     }
@@ -89,7 +81,7 @@ fn kinds_of_data_mixed_in_one_file_take_their_own_modes() {
     file.extend(noise(150_000));
     file.extend(prose(100_000));
     file.extend(noise(3));
-    let (compressed, summary) = round_trip(&file, &CompressOptions::default());
+    let (compressed, summary) = round_trip(&file, &EncoderOptions::new());
     assert!(summary.modes.raw >= 130_000, "{summary:?}");
     assert!(compressed.len() < 220_000, "{}", compressed.len());
 }
@@ -97,10 +89,7 @@ fn kinds_of_data_mixed_in_one_file_take_their_own_modes() {
 #[test]
 fn what_earlier_blocks_taught_helps_later_ones_unless_they_are_independent() {
     let file = prose(120_000);
-    let mut options = CompressOptions {
-        block_len: 40_000,
-        ..CompressOptions::default()
-    };
+    let mut options = EncoderOptions::new().block_len(40_000);
     let (dependent, _) = round_trip(&file, &options);
     options.independent_blocks = true;
     let (independent, _) = round_trip(&file, &options);
@@ -109,11 +98,10 @@ fn what_earlier_blocks_taught_helps_later_ones_unless_they_are_independent() {
 
 #[test]
 fn concatenated_frames_decode_as_one() {
-    let (mut first, _) = round_trip(b"first", &CompressOptions::default());
-    let (second, _) = round_trip(b"second", &CompressOptions::default());
+    let (mut first, _) = round_trip(b"first", &EncoderOptions::new());
+    let (second, _) = round_trip(b"second", &EncoderOptions::new());
     first.extend(second);
-    let mut restored = Vec::new();
-    decompress(first.as_slice(), &mut restored, &mut no_models, &mut |_| {}).unwrap();
+    let restored = decompress_all(&first, &Models::none()).unwrap();
     assert_eq!(restored, b"firstsecond");
 }
 
@@ -127,34 +115,20 @@ fn the_bytes_do_not_depend_on_how_the_input_is_handed_out() {
         }
     }
     let file = prose(50_000);
-    let options = CompressOptions {
-        block_len: 16_384,
-        ..CompressOptions::default()
-    };
+    let options = EncoderOptions::new().block_len(16_384);
     let (at_once, _) = round_trip(&file, &options);
     let mut dribbled = Vec::new();
-    compress(Dribble(&file), &mut dribbled, &options, &mut |_| {}).unwrap();
+    compress(Dribble(&file), &mut dribbled, &options).unwrap();
     assert!(at_once == dribbled);
 }
 
 #[test]
 fn a_block_without_check_is_still_sealed() {
-    let options = CompressOptions {
-        checksum: false,
-        ..CompressOptions::default()
-    };
+    let options = EncoderOptions::new().checksum(false);
     let (mut compressed, _) = round_trip(b"no check of the original, but a seal", &options);
     let middle = compressed.len() / 2;
     compressed[middle] ^= 1;
-    assert!(
-        decompress(
-            compressed.as_slice(),
-            Vec::new(),
-            &mut no_models,
-            &mut |_| {}
-        )
-        .is_err()
-    );
+    assert!(decompress_all(&compressed, &Models::none()).is_err());
 }
 
 proptest! {
@@ -168,12 +142,10 @@ proptest! {
         independent_blocks in any::<bool>(),
         experts in any::<bool>(),
     ) {
-        let options = CompressOptions {
-            block_len: block_len.max(200),
-            independent_blocks,
-            experts,
-            ..CompressOptions::default()
-        };
+        let options = EncoderOptions::new()
+            .block_len(block_len.max(200))
+            .independent_blocks(independent_blocks)
+            .experts(experts);
         round_trip(&bytes.repeat(repeats), &options);
     }
 }

@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use llmzip::container::ModelRef;
 use llmzip::engine::EngineOptions;
 use llmzip::machine::instructions::InstructionSet;
 use llmzip::packed::PackedModel;
-use llmzip::{CompressOptions, Error, Model, Summary, compress, decompress, no_models};
+use llmzip::{EncoderOptions, Error, Model, Models, Summary, compress, decompress_all};
 use proptest::prelude::*;
 
 fn fixture(options: EngineOptions) -> Arc<Model> {
@@ -24,30 +23,18 @@ fn single_thread() -> EngineOptions {
     }
 }
 
-fn squeeze(original: &[u8], options: &CompressOptions) -> (Vec<u8>, Summary) {
+fn squeeze(original: &[u8], options: &EncoderOptions) -> (Vec<u8>, Summary) {
     let mut compressed = Vec::new();
-    let summary = compress(original, &mut compressed, options, &mut |_| {}).unwrap();
+    let summary = compress(original, &mut compressed, options).unwrap();
     (compressed, summary)
 }
 
 fn restore(compressed: &[u8], model: &Arc<Model>) -> Result<Vec<u8>, Error> {
-    let mut restored = Vec::new();
-    let mut resolve = |wanted: &ModelRef| {
-        if wanted.identity == model.reference().identity {
-            Ok(Arc::clone(model))
-        } else {
-            no_models(wanted)
-        }
-    };
-    decompress(compressed, &mut restored, &mut resolve, &mut |_| {})?;
-    Ok(restored)
+    decompress_all(compressed, &Models::none().with(Arc::clone(model)))
 }
 
-fn with(model: &Arc<Model>) -> CompressOptions {
-    CompressOptions {
-        model: Some(Arc::clone(model)),
-        ..CompressOptions::default()
-    }
+fn with(model: &Arc<Model>) -> EncoderOptions {
+    EncoderOptions::new().model(Arc::clone(model))
 }
 
 /// Prose from files that hardly ever change, more than a segment of the planner: the fixture model is small, and
@@ -88,11 +75,7 @@ fn what_no_tokenizer_expects_comes_back() {
         every_byte,
     ] {
         for (experts, streams) in [(true, 1), (false, 1), (true, 3), (false, 16)] {
-            let options = CompressOptions {
-                experts,
-                streams: Some(streams),
-                ..with(&model)
-            };
+            let options = with(&model).experts(experts).streams(streams);
             let (compressed, _) = squeeze(&original, &options);
             assert_eq!(restore(&compressed, &model).unwrap(), original);
         }
@@ -102,10 +85,7 @@ fn what_no_tokenizer_expects_comes_back() {
 #[test]
 fn the_bytes_do_not_depend_on_kernels_or_threads() {
     let text = &text().into_bytes()[..6000];
-    let with = |model: &Arc<Model>, streams| CompressOptions {
-        streams: Some(streams),
-        ..with(model)
-    };
+    let with = |model: &Arc<Model>, streams: usize| with(model).streams(streams);
     for streams in [1, 5] {
         let (expected, summary) = squeeze(text, &with(&fixture(single_thread()), streams));
         assert_eq!(summary.modes.model, 6000);
@@ -132,12 +112,10 @@ fn blocks_of_several_streams_follow_one_another() {
     let escaped = [&text[..2900], &[0xf8; 100], &text[2900..]].concat();
     for (original, block_len) in [(text, 5000), (text, 3000), (&escaped, 3000), (text, 90)] {
         for (streams, experts) in [(2, true), (5, false), (16, true)] {
-            let options = CompressOptions {
-                block_len,
-                streams: Some(streams),
-                experts,
-                ..with(&model)
-            };
+            let options = with(&model)
+                .block_len(block_len)
+                .streams(streams)
+                .experts(experts);
             let (compressed, summary) = squeeze(original, &options);
             // With experts the model is used where it helps.
             assert!(experts || summary.modes.model > 0, "{summary:?}");
@@ -153,11 +131,9 @@ fn blocks_of_several_modes_share_a_frame() {
     file.extend((0..40_000u32).flat_map(|i| (i.wrapping_mul(i) >> 3).to_le_bytes()));
     file.extend_from_slice(text().as_bytes());
     for independent_blocks in [false, true] {
-        let options = CompressOptions {
-            independent_blocks,
-            block_len: 64 << 10,
-            ..with(&model)
-        };
+        let options = with(&model)
+            .independent_blocks(independent_blocks)
+            .block_len(64 << 10);
         let (compressed, summary) = squeeze(&file, &options);
         assert!(
             summary.modes.model > 0 && summary.modes.experts > 0,
@@ -174,12 +150,7 @@ fn a_missing_model_is_named() {
         b"needs a model to be read, and there is none",
         &with(&model),
     );
-    let error = decompress(
-        compressed.as_slice(),
-        Vec::new(),
-        &mut no_models,
-        &mut |_| {},
-    );
+    let error = decompress_all(&compressed, &Models::none());
     assert!(
         matches!(error, Err(Error::MissingModel { .. })),
         "{error:?}"
@@ -200,8 +171,7 @@ proptest! {
         let model = fixture(single_thread());
         let mut original = text.into_bytes();
         original.extend(bytes);
-        let streams = Some(streams);
-        let options = CompressOptions { experts, streams, block_len, ..with(&model) };
+        let options = with(&model).experts(experts).streams(streams).block_len(block_len);
         let (compressed, _) = squeeze(&original, &options);
         prop_assert_eq!(restore(&compressed, &model).unwrap(), original);
     }

@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use llmzip::{CompressOptions, OnProgress, Summary};
+use llmzip::frame::{OnProgress, compress_with};
+use llmzip::{EncoderOptions, Summary};
 
 use super::estimate;
 use super::failure::Failure;
@@ -16,16 +17,14 @@ use super::output::Content;
 pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
     let models = Models::new(job.resources);
     let model = models.choose(&job.model)?;
-    let options = CompressOptions {
-        model,
-        experts: job.experts,
-        preset: job.preset,
-        checksum: job.checksum,
-        independent_blocks: job.independent_blocks,
-        block_len: job.block_len,
-        streams: job.streams,
-        count_cross_entropy: false,
-    };
+    let options = EncoderOptions::new()
+        .model(model)
+        .experts(job.experts)
+        .preset(job.preset)
+        .checksum(job.checksum)
+        .independent_blocks(job.independent_blocks)
+        .block_len(job.block_len)
+        .streams(job.streams);
     models.check_memory(
         options.model.as_deref(),
         options.block_len,
@@ -39,7 +38,7 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
 }
 
 struct Compressor {
-    options: CompressOptions,
+    options: EncoderOptions,
     estimate_time: bool,
 }
 
@@ -69,6 +68,6 @@ impl FileCoder for Compressor {
         writer: &mut dyn Write,
         progress: OnProgress<'_>,
     ) -> Result<Summary, Failure> {
-        Ok(llmzip::compress(reader, writer, &self.options, progress)?)
+        Ok(compress_with(reader, writer, &self.options, progress)?)
     }
 }

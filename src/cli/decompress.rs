@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use llmzip::Summary;
 use llmzip::container::MAX_STREAMS;
-use llmzip::{OnProgress, Summary};
+use llmzip::frame::{OnProgress, decompress_with};
 
 use super::contents::Contents;
 use super::estimate;
@@ -79,7 +80,7 @@ impl FileCoder for Decompressor {
         progress: OnProgress<'_>,
     ) -> Result<Summary, Failure> {
         let models = &mut self.models;
-        let result = llmzip::decompress(
+        let result = decompress_with(
             reader,
             writer,
             &mut |wanted| models.resolve(wanted),

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use llmzip::container::{Mode, ModelRef};
-use llmzip::{CompressOptions, Error, Model, compress, decompress};
+use llmzip::container::Mode;
+use llmzip::{EncoderOptions, compress, decompress};
 
 use super::contents::{Contents, FrameContents};
 use super::models::Models;
@@ -23,7 +23,7 @@ const COMPRESSION_TRIALS: [usize; 2] = [256, 2 << 10];
 const DECOMPRESSION_TRIALS: [usize; 2] = [64, 1 << 10];
 
 /// How long it will take to compress the file at `path`, which has `len` bytes; `None` if not long.
-pub(super) fn compression(path: &Path, len: u64, options: &CompressOptions) -> Option<Duration> {
+pub(super) fn compression(path: &Path, len: u64, options: &EncoderOptions) -> Option<Duration> {
     if len < LARGE || options.model.is_none() {
         return None;
     }
@@ -35,7 +35,7 @@ pub(super) fn compression(path: &Path, len: u64, options: &CompressOptions) -> O
         .ok()?;
     extrapolate(&sample, COMPRESSION_TRIALS, len, |sample| {
         let start = Instant::now();
-        compress(sample, io::sink(), options, &mut |_| {}).ok()?;
+        compress(sample, io::sink(), options).ok()?;
         Some(start.elapsed())
     })
 }
@@ -51,19 +51,17 @@ pub(super) fn decompression(contents: &Contents, models: &mut Models) -> Option<
     let mut frames = contents.frames.iter();
     let frame = frames.find(|frame| by_model(frame) > 0)?;
     let model = models.resolve(frame.header.model.as_ref()?).ok()?;
-    let options = CompressOptions {
-        model: Some(Arc::clone(&model)),
-        streams: Some(contents.most_streams()),
-        ..CompressOptions::default()
-    };
+    let options = EncoderOptions::new()
+        .model(Arc::clone(&model))
+        .streams(contents.most_streams());
     // Any text serves as a sample.
     let sample = include_bytes!("estimate.rs");
     extrapolate(sample, DECOMPRESSION_TRIALS, len, |sample| {
         let mut compressed = Vec::new();
-        compress(sample, &mut compressed, &options, &mut |_| {}).ok()?;
-        let mut resolve = |_: &ModelRef| -> Result<Arc<Model>, Error> { Ok(Arc::clone(&model)) };
+        compress(sample, &mut compressed, &options).ok()?;
+        let models = llmzip::Models::none().with(Arc::clone(&model));
         let start = Instant::now();
-        decompress(compressed.as_slice(), io::sink(), &mut resolve, &mut |_| {}).ok()?;
+        decompress(compressed.as_slice(), io::sink(), &models).ok()?;
         Some(start.elapsed())
     })
 }

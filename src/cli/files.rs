@@ -4,10 +4,12 @@
 //! each.
 
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use llmzip::{OnProgress, Summary, Times};
+use llmzip::frame::OnProgress;
+use llmzip::{Summary, Times};
 
 use super::failure::Failure;
 use super::input::{self, OpenInput};
@@ -81,7 +83,8 @@ fn code_file<C: FileCoder>(job: &FilesJob, input: &Input, coder: &mut C) -> Resu
     }
     let start = Instant::now();
     let summary = coder.code(&mut opened.reader, &mut output, &mut |progress| {
-        line.update(progress);
+        line.update(progress.original, progress.compressed);
+        ControlFlow::Continue(())
     })?;
     let in_a_file = output.commit(&opened)?;
     let elapsed = start.elapsed();

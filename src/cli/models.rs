@@ -7,7 +7,7 @@ use llmzip::engine::EngineOptions;
 use llmzip::packed::PackedModel;
 use llmzip::report::Candidate;
 use llmzip::store::{Found, Store, embedded};
-use llmzip::{CompressOptions, Error, Model};
+use llmzip::{EncoderOptions, Error, Model};
 
 use super::advice;
 use super::failure::Failure;
@@ -123,17 +123,14 @@ impl Models {
     }
 
     fn experts_alone(&self) -> Result<Candidate, Failure> {
-        let block_len = CompressOptions::default().block_len;
+        let block_len = EncoderOptions::default().block_len;
         self.check_memory(None, block_len, 1)?;
         Ok(Candidate::experts_alone())
     }
 
     fn with_model(&self, name: String, found: Found) -> Result<Candidate, Failure> {
         let model = self.make_ready(found.model, found.name)?;
-        let options = CompressOptions {
-            model: Some(Arc::clone(&model)),
-            ..CompressOptions::default()
-        };
+        let options = EncoderOptions::new().model(Arc::clone(&model));
         self.check_memory(Some(&model), options.block_len, options.most_streams())
             .map_err(|failure| failure.about(&name))?;
         Ok(Candidate::with_model(name, model))

@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use llmzip::Progress;
 
 use super::text;
 
@@ -38,16 +37,17 @@ impl ProgressLine {
         self.bar.println(line);
     }
 
-    pub(super) fn update(&self, progress: Progress) {
+    /// Shows how far a run has come, in original and compressed bytes.
+    pub(super) fn update(&self, original: u64, compressed: u64) {
         if self.bar.is_hidden() {
             return;
         }
-        if self.ratio && progress.original > 0 && progress.compressed > 0 {
-            let percent = 100.0 * progress.compressed as f64 / progress.original as f64;
+        if self.ratio && original > 0 && compressed > 0 {
+            let percent = 100.0 * compressed as f64 / original as f64;
             self.bar
                 .set_prefix(format!(", {percent:.1} % of the original"));
         }
-        self.bar.set_position(progress.original);
+        self.bar.set_position(original);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io::Read;
 
-use llmzip::Progress;
 use llmzip::report::{Candidate, MeasureProgress, Phase, Sample};
 
 use super::failure::Failure;
@@ -95,10 +94,7 @@ impl MeasureLine {
             self.current = Some((name, line));
         }
         if let Some((_, line)) = &self.current {
-            line.update(Progress {
-                original: progress.done,
-                compressed: 0,
-            });
+            line.update(progress.done, 0);
         }
     }
 }

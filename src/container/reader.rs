@@ -87,6 +87,21 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
+    /// What the file is read from.
+    pub fn get_ref(&self) -> &R {
+        &self.source.input
+    }
+
+    /// What the file is read from. Reading from it directly leaves the reader out of step.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.source.input
+    }
+
+    /// Gives back what the file is read from.
+    pub fn into_inner(self) -> R {
+        self.source.input
+    }
+
     /// Compressed bytes read so far.
     pub fn offset(&self) -> u64 {
         self.source.offset()

@@ -10,7 +10,7 @@ pub(super) const STEP: usize = 1 << 16;
 
 /// An input and the number of bytes read from it.
 pub(super) struct Source<R> {
-    input: R,
+    pub(super) input: R,
     offset: u64,
 }
 

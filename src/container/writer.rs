@@ -94,6 +94,11 @@ impl<W: Write> FrameWriter<W> {
         Ok((self.out, self.totals))
     }
 
+    /// What the frame is written to.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Totals of what has been written so far, without the block held back.
     pub fn totals(&self) -> FrameTotals {
         self.totals

@@ -1,9 +1,32 @@
-//! Frames: a compressed file from a reader, and the original from a compressed file.
+//! Frames: compressing a stream of bytes, and getting it back.
+//!
+//! [`Encoder`] takes an original by [`Write`](std::io::Write) and [`Decoder`] gives it by
+//! [`Read`](std::io::Read); the functions [`compress`], [`decompress`], [`compress_all`] and
+//! [`decompress_all`] do the same for a whole stream or slice. All of them are thin: what happens
+//! between bytes and frames happens in `compression` and `decompression` alone. [`Models`] finds
+//! the language model that an application asks for by name or a frame by identity.
+//!
+//! This folder is what `lib.rs` shows to applications. It knows the codec, the container, the
+//! tokenizer and the store, and no command line.
 
-mod compress;
-mod decompress;
+mod bulk;
+mod compression;
+mod copy;
+mod decoder;
+mod decompression;
+mod encoder;
 mod model;
+mod models;
+mod options;
+mod summary;
 
-pub use compress::{CompressOptions, TracedBlock, compress, trace};
-pub use decompress::{decompress, no_models};
+pub use bulk::{compress_all, decompress_all};
+pub use compression::TracedBlock;
+pub use copy::{compress, compress_with, decompress, decompress_with, trace};
+pub use decoder::Decoder;
+pub use decompression::Resolve;
+pub use encoder::{AutoFinishEncoder, Encoder};
 pub use model::Model;
+pub use models::Models;
+pub use options::{DecoderOptions, EncoderOptions};
+pub use summary::{ModeLengths, OnProgress, Progress, Summary, keep_going};

@@ -1,18 +1,25 @@
 //! A language model that is ready to compress and decompress.
 
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::Error;
 use crate::codec::Drafts;
-use crate::container::ModelRef;
+#[cfg(feature = "encode")]
+use crate::codec::plan::Tokenize;
+use crate::container::{FrameHeader, ModelRef};
 use crate::engine::{Engine, EngineOptions, NUMERICS_VERSION, Runtime};
 use crate::packed::PackedModel;
+use crate::store::{embedded, is_name};
 #[cfg(feature = "encode")]
 use crate::tokenizer::Tokenizer;
 
-/// A packed model with an engine to run it and, where this build can compress, its tokenizer.
+/// A language model, ready to compress and decompress.
 ///
-/// Cheap to share between runs; every run has a state of its own.
+/// [`Models`](crate::Models) finds models by name; [`Model::open`] opens a packed model's file. A
+/// model is shared by all encoders and decoders that use it, each of which keeps a state of its
+/// own.
 pub struct Model {
     runtime: Arc<dyn Runtime>,
     options: EngineOptions,
@@ -23,12 +30,28 @@ pub struct Model {
 }
 
 impl Model {
-    /// Makes `packed` ready. `name` is written into frames so that a reader without the model can
-    /// say what is missing; without one, frames are shorter.
+    /// Opens the packed model in the file at `path`, which should not change while it is open. It
+    /// is called what the file is called, without the extension.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] if the file is no packed model; [`Error::Engine`] or [`Error::Tokenizer`]
+    /// if this library cannot use it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Model, Error> {
+        let path = path.as_ref();
+        let packed = Arc::new(PackedModel::open(path)?);
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let name = stem.filter(|stem| is_name(stem)).map(str::to_owned);
+        Model::new(packed, EngineOptions::default(), name)
+    }
+
+    /// Makes `packed` ready. `name` is written into frames, so that a reader without the model can
+    /// say what is missing. Names of built-in models are not written: every reader has those.
     ///
     /// # Errors
     ///
     /// If the engine or the tokenizer cannot use the model.
+    #[doc(hidden)]
     pub fn new(
         packed: Arc<PackedModel>,
         options: EngineOptions,
@@ -44,43 +67,95 @@ impl Model {
         })
     }
 
-    /// The same model, decompressing with other drafts: it changes the time that takes and nothing else.
+    /// The name it was found or opened under, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The BLAKE3 of the packed model. Frames carry the first 8 bytes of it.
+    #[must_use]
+    pub fn identity(&self) -> [u8; 32] {
+        self.runtime.model().identity()
+    }
+
+    /// Parameters of the model as it was trained.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        self.runtime.model().config().parameters
+    }
+
+    /// Bytes of the packed model.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.runtime.model().size()
+    }
+
+    /// The same model with other drafts, which change how long decompression takes and nothing
+    /// else.
+    #[doc(hidden)]
     #[must_use]
     pub fn with_drafts(self, drafts: Drafts) -> Model {
         Model { drafts, ..self }
     }
 
     /// How far the decoder guesses ahead.
+    #[doc(hidden)]
     pub fn drafts(&self) -> Drafts {
         self.drafts
     }
 
     /// What runs it.
+    #[doc(hidden)]
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
     }
 
     /// How it is run.
+    #[doc(hidden)]
     pub fn engine_options(&self) -> EngineOptions {
         self.options
     }
 
     /// The tokenizer.
+    #[doc(hidden)]
     #[cfg(feature = "encode")]
     pub fn tokenizer(&self) -> &Arc<Tokenizer> {
         &self.tokenizer
     }
 
+    /// The tokenizer, as the codec knows it.
+    #[cfg(feature = "encode")]
+    pub(super) fn tokenize(&self) -> Arc<Tokenize> {
+        let tokenizer = Arc::clone(&self.tokenizer);
+        Arc::new(move |bytes: &[u8]| tokenizer.encode(bytes))
+    }
+
     /// What a frame header says of this model.
+    #[doc(hidden)]
     pub fn reference(&self) -> ModelRef {
         let packed = self.runtime.model();
-        let mut identity = [0; 8];
-        identity.copy_from_slice(&packed.identity()[..8]);
+        let identity = packed.identity();
+        let built_in = embedded::ALL.iter().any(|model| model.identity == identity);
+        let name = self.name.as_deref();
+        let name = name.filter(|name| !built_in && FrameHeader::is_name(name));
+        let mut start = [0; 8];
+        start.copy_from_slice(&identity[..8]);
         ModelRef {
-            identity,
+            identity: start,
             numerics: NUMERICS_VERSION,
             window_log2: packed.config().window.ilog2() as u8,
-            name: self.name.clone(),
+            name: name.map(str::to_owned),
         }
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("name", &self.name)
+            .field("identity", &blake3::Hash::from(self.identity()).to_hex())
+            .field("parameters", &self.parameters())
+            .finish_non_exhaustive()
     }
 }

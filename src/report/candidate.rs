@@ -1,10 +1,14 @@
 //! llmzip with one model, or without: what reports measure beside each other.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::{MeasureProgress, OnMeasureProgress, Phase, ReportError, Sample};
-use crate::{CompressOptions, Error, Model, Summary, compress};
+use crate::frame::compress_with;
+#[cfg(feature = "compare")]
+use crate::frame::{Models, decompress_with};
+use crate::{EncoderOptions, Error, Model, Summary};
 
 /// llmzip with one language model, or with its adaptive experts alone.
 #[derive(Clone)]
@@ -76,28 +80,27 @@ impl Candidate {
     }
 
     /// The default options of `llmzip compress` with this model.
-    pub(super) fn options(&self) -> CompressOptions {
-        CompressOptions {
-            model: self.model.clone(),
-            experts: self.experts,
-            ..CompressOptions::default()
-        }
+    pub(super) fn options(&self) -> EncoderOptions {
+        EncoderOptions::new()
+            .model(self.model.clone())
+            .experts(self.experts)
     }
 
     /// Compresses `sample` with `options`.
     pub(super) fn compress(
         &self,
-        options: &CompressOptions,
+        options: &EncoderOptions,
         sample: &Sample,
         on_progress: OnMeasureProgress<'_>,
     ) -> Result<(Vec<u8>, Summary), ReportError> {
         let mut compressed = Vec::new();
-        let summary = compress(
+        let summary = compress_with(
             sample.bytes.as_slice(),
             &mut compressed,
             options,
             &mut |progress| {
                 on_progress(self.progress(sample, Phase::Compress, progress.original));
+                ControlFlow::Continue(())
             },
         )
         .map_err(|error| self.failed(sample, error))?;
@@ -113,15 +116,16 @@ impl Candidate {
         on_progress: OnMeasureProgress<'_>,
     ) -> Result<Vec<u8>, ReportError> {
         let mut restored = Vec::new();
-        crate::decompress(
+        decompress_with(
             compressed,
             &mut restored,
             &mut |wanted| match &self.model {
                 Some(model) => Ok(Arc::clone(model)),
-                None => crate::no_models(wanted),
+                None => Models::none().resolve(wanted),
             },
             &mut |progress| {
                 on_progress(self.progress(sample, Phase::Decompress, progress.original));
+                ControlFlow::Continue(())
             },
         )
         .map_err(|error| self.failed(sample, error))?;

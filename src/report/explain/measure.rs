@@ -1,14 +1,17 @@
 //! Measures an [`Explanation`].
 
+use std::ops::ControlFlow;
+
 use super::cut;
 use super::explanation::{
     Advantage, Explanation, KindTotals, ModelAlone, ModelVersusExperts, Piece,
 };
 use super::kind::PieceKind;
 use super::window::{self, Cost, WindowCost};
+use crate::Summary;
 use crate::codec::cost::{ModelPrediction, SymbolCost};
+use crate::frame::{TracedBlock, trace};
 use crate::report::{Candidate, OnMeasureProgress, Phase, ReportError, Sample};
-use crate::{Summary, TracedBlock, trace};
 
 /// Number of most expensive pieces listed.
 const PEAKS: usize = 20;
@@ -55,6 +58,7 @@ fn costs(
     let options = candidate.options();
     trace(sample.bytes.as_slice(), &options, &mut |progress| {
         on_progress(candidate.progress(sample, Phase::Compress, progress.original));
+        ControlFlow::Continue(())
     })
     .map_err(|error| candidate.failed(sample, error))
 }

@@ -2,7 +2,6 @@
 
 use super::class::FileClass;
 use super::curve::{Curve, MeasuredFile, Point, Scaling};
-use crate::CompressOptions;
 use crate::container::{ContainerError, FramePart, FrameReader};
 use crate::report::{Candidate, OnMeasureProgress, ReportError, Sample};
 
@@ -42,11 +41,7 @@ fn point(
     candidate: &Candidate,
     on_progress: OnMeasureProgress<'_>,
 ) -> Result<Point, ReportError> {
-    let options = CompressOptions {
-        count_cross_entropy: true,
-        streams: Some(1),
-        ..candidate.options()
-    };
+    let options = candidate.options().streams(1).count_cross_entropy(true);
     let (compressed, summary) = candidate.compress(&options, sample, on_progress)?;
     let payload =
         payload_len(&compressed).map_err(|error| candidate.failed(sample, error.into()))?;

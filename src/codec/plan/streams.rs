@@ -1,0 +1,149 @@
+//! How many streams a block is cut into, and where.
+
+use std::ops::Range;
+
+/// A packed model of at least this many bytes, 16 MiB, is taken to be larger than the processor's
+/// caches. Part of the format's planner: it decides what is written, so it is the same everywhere.
+const LARGE_MODEL: usize = 16 << 20;
+
+/// A stream begins at most this many bytes after the place where it would begin by length alone.
+const SEAM: usize = 256;
+
+/// How finely a block is cut into streams by default.
+struct Cut {
+    /// Most streams.
+    most: u64,
+    /// A stream must hold at least this many bytes as the experts code them; a further stream
+    /// costs a few dozen.
+    worth: u64,
+}
+
+/// For a model whose weights are read from memory: several streams share one reading.
+const LARGE: Cut = Cut {
+    most: 8,
+    worth: 5_000,
+};
+/// For a model in the processor's caches: while the next tokens of some streams are predicted,
+/// the tokens of others are decoded.
+const CACHED: Cut = Cut {
+    most: 4,
+    worth: 60_000,
+};
+
+impl Cut {
+    fn of(model_bytes: usize) -> &'static Cut {
+        match model_bytes < LARGE_MODEL {
+            true => &CACHED,
+            false => &LARGE,
+        }
+    }
+}
+
+/// The most streams that a block has by default with a packed model of `model_bytes` bytes.
+pub fn most_streams(model_bytes: usize) -> usize {
+    Cut::of(model_bytes).most as usize
+}
+
+/// How many streams a block has by default with a packed model of `model_bytes` bytes, if the
+/// experts alone code the block in `experts_len` bytes.
+pub fn streams(model_bytes: usize, experts_len: u64) -> usize {
+    let cut = Cut::of(model_bytes);
+    (experts_len / cut.worth).clamp(1, cut.most) as usize
+}
+
+/// Cuts `bytes`, at least one, into at most `count` parts of about the same length. A part ends
+/// where a line, a word or at least a character ends.
+pub fn cut(bytes: &[u8], count: usize) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for part in 1..count {
+        let end = bytes.len() * part / count;
+        let end = end + seam(&bytes[end..bytes.len().min(end + SEAM)]);
+        if end > start && end < bytes.len() {
+            parts.push(start..end);
+            start = end;
+        }
+    }
+    parts.push(start..bytes.len());
+    parts
+}
+
+/// How many of `bytes` belong to the part before them.
+fn seam(bytes: &[u8]) -> usize {
+    let after = |found: Option<usize>| found.map(|at| at + 1);
+    let line = after(bytes.iter().position(|&byte| byte == b'\n'));
+    // Tokenizers join a space to the word after it.
+    let word = || bytes.iter().position(|&byte| byte == b' ');
+    let character = || bytes.iter().position(|&byte| byte & 0xc0 != 0x80);
+    line.or_else(word).or_else(character).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// These numbers decide what is written: changing one changes files.
+    #[test]
+    fn the_numbers_of_streams_are_frozen() {
+        const MIB: usize = 1 << 20;
+        let frozen = [
+            (1 << 10, 0, 1),
+            (MIB, 5_000, 1),
+            (MIB, 60_000, 1),
+            (MIB, 119_999, 1),
+            (MIB, 120_000, 2),
+            (MIB, 180_000, 3),
+            (MIB, 240_000, 4),
+            (MIB, 10_000_000, 4),
+            (16 * MIB - 1, 239_999, 3),
+            (16 * MIB - 1, u64::MAX, 4),
+            (16 * MIB, 0, 1),
+            (16 * MIB, 9_999, 1),
+            (16 * MIB, 10_000, 2),
+            (130 * MIB, 39_999, 7),
+            (130 * MIB, 40_000, 8),
+            (2048 * MIB, 1_000_000, 8),
+        ];
+        for (model_bytes, experts_len, expected) in frozen {
+            let streams = streams(model_bytes, experts_len);
+            assert_eq!(streams, expected, "{model_bytes} {experts_len}");
+            assert!(streams <= most_streams(model_bytes));
+        }
+        assert_eq!(most_streams(16 * MIB - 1), 4);
+        assert_eq!(most_streams(16 * MIB), 8);
+    }
+
+    #[test]
+    fn streams_are_cut_where_lines_or_words_end() {
+        let parts = |text: &str, count| -> Vec<String> {
+            let part = |range: Range<usize>| text[range].to_owned();
+            cut(text.as_bytes(), count).into_iter().map(part).collect()
+        };
+        assert_eq!(
+            parts("one line\nand another\n", 2),
+            ["one line\nand another\n"]
+        );
+        assert_eq!(
+            parts("a line\nsome more\nand the end", 2),
+            ["a line\nsome more\n", "and the end"]
+        );
+        assert_eq!(parts("some words in a row", 2), ["some words", " in a row"]);
+        assert_eq!(
+            parts("\u{4e00}\u{4e8c}\u{4e09}", 2),
+            ["\u{4e00}\u{4e8c}", "\u{4e09}"]
+        );
+        assert_eq!(parts("x", 16), ["x"]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_make_up_the_block(bytes in prop::collection::vec(any::<u8>(), 1..2000), count in 1..=16usize) {
+            let parts = cut(&bytes, count);
+            prop_assert!(parts.len() <= count);
+            prop_assert!(parts.iter().all(|part| !part.is_empty()));
+            let joined: Vec<u8> = parts.into_iter().flat_map(|part| bytes[part].to_vec()).collect();
+            prop_assert_eq!(joined, bytes);
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Which mode a block gets, found by coding it.
+//!
+//! A trial codes a run with an encoder of its own. The shortest result becomes the block, and its
+//! encoder, which has learned from the run, codes the next one; the others are dropped. A trial
+//! makes its own [`Block`], so a block is always labelled with the mode that coded it.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::classify::is_nearly_random;
+use super::{Class, Verdict, cut, sample, streams, verdict};
+use crate::codec::cost::CostRecorder;
+use crate::codec::encode::{BlockEncoder, OnProgress, Stream};
+use crate::codec::{CodecError, Symbol, Times};
+use crate::container::{Block, Mode};
+use crate::engine::Runtime;
+use crate::predict::Settings;
+
+/// The first run of a frame is coded in every mode if it has at most this many bytes.
+const TRY_ALL: usize = 64 << 10;
+/// A shorter run may end up longer than it was, because the coder's last word costs a few bytes.
+const SHORT_RUN: usize = 4 << 10;
+
+/// Cuts bytes into tokens, and bytes that no token spells, which concatenate to them.
+pub type Tokenize = dyn Fn(&[u8]) -> Vec<Symbol> + Send + Sync;
+
+/// The language model of a frame, with the tokenizer that belongs to it.
+#[derive(Clone)]
+pub struct TrialModel {
+    /// Runs the model.
+    pub runtime: Arc<dyn Runtime>,
+    /// Cuts text into the model's tokens.
+    pub tokenize: Arc<Tokenize>,
+}
+
+/// What the blocks of a frame are coded with.
+#[derive(Clone)]
+pub struct TrialOptions {
+    /// The predictor's settings.
+    pub settings: Settings,
+    /// The language model; without one, the experts code everything.
+    pub model: Option<TrialModel>,
+    /// Streams in a block that the model codes; `None` leaves the number to [`streams`].
+    pub streams: Option<usize>,
+    /// Whether each block starts afresh.
+    pub independent_blocks: bool,
+    /// An empty recorder if costs are to be recorded.
+    pub costs: Option<CostRecorder>,
+}
+
+/// A run as a block, and what coding it took.
+#[derive(Debug)]
+pub struct CodedRun {
+    /// The block.
+    pub block: Block,
+    /// How long coding took, trials not counted.
+    pub times: Times,
+    /// What the block costs, if [`TrialOptions::costs`] asks for it.
+    pub costs: Option<CostRecorder>,
+}
+
+/// Codes the runs of a frame in order, each in the mode that makes it shortest.
+pub struct Trials {
+    options: TrialOptions,
+    /// The encoder that coded the blocks so far; `None` before the first.
+    encoder: Option<BlockEncoder>,
+}
+
+impl fmt::Debug for Trials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trials").finish_non_exhaustive()
+    }
+}
+
+impl Trials {
+    /// Trials for a new frame.
+    pub fn new(options: TrialOptions) -> Trials {
+        Trials {
+            options,
+            encoder: None,
+        }
+    }
+
+    /// Codes `bytes`, the next run of the frame, which has at least one byte.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`]; the frame cannot go on then.
+    pub fn code(
+        &mut self,
+        bytes: &[u8],
+        class: Class,
+        progress: OnProgress<'_>,
+    ) -> Result<CodedRun, CodecError> {
+        if self.options.independent_blocks {
+            self.encoder = None;
+        }
+        let model = self.options.model.clone();
+        let model = model.filter(|_| class == Class::Text);
+        let block = if class == Class::Incompressible {
+            self.store(bytes)?
+        } else if self.encoder.is_none() && bytes.len() <= TRY_ALL {
+            self.try_all(bytes, model.as_ref(), progress)?
+        } else {
+            self.try_likely(bytes, model.as_ref(), progress)?
+        };
+        let encoder = self.encoder.as_mut();
+        let (times, costs) = encoder.map_or_else(Default::default, |encoder| {
+            (encoder.take_times(), encoder.take_costs())
+        });
+        Ok(CodedRun {
+            block,
+            times,
+            costs,
+        })
+    }
+
+    /// Codes the first run of a frame in every mode.
+    fn try_all(
+        &mut self,
+        bytes: &[u8],
+        model: Option<&TrialModel>,
+        progress: OnProgress<'_>,
+    ) -> Result<Block, CodecError> {
+        let trial = match model {
+            None => Trial::experts(self.new_encoder()?, bytes, progress)?,
+            Some(model) => {
+                let experts = Trial::experts(self.new_encoder()?, bytes, &mut unheard)?;
+                let streams = self.streams(model, experts.len() as u64);
+                let encoder = self.new_encoder()?;
+                let with_model = Trial::model(encoder, model, streams, bytes, progress)?;
+                self.shorter(experts, with_model)
+            }
+        };
+        match trial.len() < bytes.len() {
+            true => Ok(self.keep(trial)),
+            false => self.store(bytes),
+        }
+    }
+
+    /// Codes a run in the mode that a sample recommends, or in both modes where it recommends none.
+    fn try_likely(
+        &mut self,
+        bytes: &[u8],
+        model: Option<&TrialModel>,
+        progress: OnProgress<'_>,
+    ) -> Result<Block, CodecError> {
+        let judged = match model {
+            Some(model) => Some((model, self.judge(model, bytes)?)),
+            None => None,
+        };
+        let encoder = self.take_encoder()?;
+        let before = match bytes.len() < SHORT_RUN || is_nearly_random(bytes) {
+            true => Some(encoder.fork()?),
+            false => None,
+        };
+        let trial = match judged {
+            None | Some((_, (Verdict::Experts, _))) => Trial::experts(encoder, bytes, progress)?,
+            Some((model, (Verdict::Model, streams))) => {
+                Trial::model(encoder, model, streams, bytes, progress)?
+            }
+            Some((model, (Verdict::Open, streams))) => {
+                let experts = Trial::experts(encoder.fork()?, bytes, &mut unheard)?;
+                let with_model = Trial::model(encoder, model, streams, bytes, progress)?;
+                self.shorter(experts, with_model)
+            }
+        };
+        match before {
+            Some(before) if trial.len() >= bytes.len() => {
+                self.encoder = Some(before);
+                self.store(bytes)
+            }
+            _ => Ok(self.keep(trial)),
+        }
+    }
+
+    /// What a sample of `text` recommends, coded with and without the model by new encoders; and
+    /// the number of streams for the whole of `text` if the model codes it.
+    fn judge(&self, model: &TrialModel, text: &[u8]) -> Result<(Verdict, usize), CodecError> {
+        let sample = sample(text);
+        let experts = Trial::experts(self.new_encoder()?, &sample, &mut unheard)?.len();
+        let text_len = experts as u64 * text.len() as u64 / sample.len() as u64;
+        let verdict = match self.options.settings.experts {
+            false => Verdict::Model,
+            true => {
+                let trial = Trial::model(self.new_encoder()?, model, 1, &sample, &mut unheard)?;
+                verdict(experts, trial.len())
+            }
+        };
+        Ok((verdict, self.streams(model, text_len)))
+    }
+
+    /// Streams for a run that the experts alone code in `experts_len` bytes.
+    fn streams(&self, model: &TrialModel, experts_len: u64) -> usize {
+        let model_bytes = model.runtime.model().size();
+        let asked = self.options.streams;
+        asked.unwrap_or_else(|| streams(model_bytes, experts_len))
+    }
+
+    /// The shorter trial. An encoder whose experts are switched off keeps to the model.
+    fn shorter(&self, experts: Trial, model: Trial) -> Trial {
+        if model.len() < experts.len() || !self.options.settings.experts {
+            model
+        } else {
+            experts
+        }
+    }
+
+    fn keep(&mut self, trial: Trial) -> Block {
+        self.encoder = Some(trial.encoder);
+        trial.block
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Result<Block, CodecError> {
+        let mut encoder = self.take_encoder()?;
+        encoder.pass_raw(bytes);
+        self.encoder = Some(encoder);
+        Ok(Block::raw(bytes.to_vec()))
+    }
+
+    fn take_encoder(&mut self) -> Result<BlockEncoder, CodecError> {
+        match self.encoder.take() {
+            Some(encoder) => Ok(encoder),
+            None => self.new_encoder(),
+        }
+    }
+
+    /// An encoder that has seen nothing.
+    fn new_encoder(&self) -> Result<BlockEncoder, CodecError> {
+        let runtime = self.options.model.as_ref().map(|model| &model.runtime);
+        let mut encoder = BlockEncoder::new(self.options.settings, runtime)?;
+        if let Some(costs) = &self.options.costs {
+            encoder.record_costs(costs.clone());
+        }
+        Ok(encoder)
+    }
+}
+
+/// A run coded in one mode, and the encoder that coded it.
+struct Trial {
+    encoder: BlockEncoder,
+    block: Block,
+}
+
+impl Trial {
+    /// Codes `bytes` with the experts alone.
+    fn experts(
+        mut encoder: BlockEncoder,
+        bytes: &[u8],
+        progress: OnProgress<'_>,
+    ) -> Result<Trial, CodecError> {
+        let coded = encoder.experts(bytes, progress)?;
+        // A run lies in a block, whose length fits.
+        let block = Block::coded(Mode::Experts, bytes.len() as u32, coded);
+        Ok(Trial { encoder, block })
+    }
+
+    /// Codes `bytes` with the model, in at most `streams` streams.
+    fn model(
+        mut encoder: BlockEncoder,
+        model: &TrialModel,
+        streams: usize,
+        bytes: &[u8],
+        progress: OnProgress<'_>,
+    ) -> Result<Trial, CodecError> {
+        let streams: Vec<Stream> = (cut(bytes, streams).into_iter())
+            .map(|part| Stream {
+                len: part.len(),
+                symbols: (model.tokenize)(&bytes[part]),
+            })
+            .collect();
+        let coded = encoder.model(&streams, progress)?;
+        let lens: Vec<u32> = streams.iter().map(|stream| stream.len as u32).collect();
+        let block = Block::in_streams(Mode::Model, &lens, coded);
+        Ok(Trial { encoder, block })
+    }
+
+    /// Coded bytes.
+    fn len(&self) -> usize {
+        self.block.payload.len()
+    }
+}
+
+/// Progress of a trial that nobody hears of: another one codes the same bytes.
+fn unheard(_: usize, _: usize) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, EngineOptions};
+    use crate::packed::PackedModel;
+    use crate::predict::Preset;
+
+    fn settings(with_model: bool) -> Settings {
+        Settings {
+            experts: true,
+            preset: Preset::Normal,
+            with_model,
+        }
+    }
+
+    fn model() -> TrialModel {
+        let bytes = include_bytes!("../../../fixtures/fixture.llmzmodel");
+        let packed = Arc::new(PackedModel::from_bytes(bytes).unwrap());
+        let options = EngineOptions {
+            threads: 1,
+            ..EngineOptions::default()
+        };
+        let spell = |bytes: &[u8]| bytes.iter().map(|&byte| Symbol::Byte(byte)).collect();
+        TrialModel {
+            runtime: Arc::new(Engine::new(packed, options).unwrap()),
+            tokenize: Arc::new(spell),
+        }
+    }
+
+    #[test]
+    fn a_model_that_codes_nothing_is_an_error_and_no_block() {
+        let encoder = BlockEncoder::new(settings(false), None).unwrap();
+        let trial = Trial::model(encoder, &model(), 1, b"some text", &mut unheard);
+        assert!(matches!(trial.err(), Some(CodecError::NoModel)));
+    }
+
+    #[test]
+    fn a_block_has_the_mode_that_coded_it() {
+        let encoder =
+            |model: &TrialModel| BlockEncoder::new(settings(true), Some(&model.runtime)).unwrap();
+        let (model, text) = (model(), b"some text, and some more text");
+        let experts = Trial::experts(encoder(&model), text, &mut unheard).unwrap();
+        let with_model = Trial::model(encoder(&model), &model, 2, text, &mut unheard).unwrap();
+        assert_eq!(experts.block.mode, Mode::Experts);
+        assert_eq!(with_model.block.mode, Mode::Model);
+        assert_eq!(with_model.block.streams.len(), 2);
+        for block in [experts.block, with_model.block] {
+            assert_eq!(block.original_len as usize, text.len());
+        }
+    }
+
+    #[test]
+    fn the_shortest_mode_is_kept_and_what_grows_is_stored() {
+        let mut trials = Trials::new(TrialOptions {
+            settings: settings(false),
+            model: None,
+            streams: None,
+            independent_blocks: false,
+            costs: None,
+        });
+        let mut mode = |bytes: &[u8]| {
+            let run = trials.code(bytes, Class::Binary, &mut unheard).unwrap();
+            (run.block.mode, run.block.payload.len())
+        };
+        assert_eq!(mode(b"x"), (Mode::Raw, 1));
+        let (coded, len) = mode(&b"ab".repeat(500));
+        assert!(coded == Mode::Experts && len < 100);
+        assert_eq!(mode(&[0xf3, 0x17]), (Mode::Raw, 2));
+    }
+
+    #[test]
+    fn a_progress_callback_cancels() {
+        let bytes = b"some words, ".repeat(3_000);
+        let encoder = BlockEncoder::new(settings(false), None).unwrap();
+        let trial = Trial::experts(encoder, &bytes, &mut |_, _| ControlFlow::Break(()));
+        assert!(matches!(trial.err(), Some(CodecError::Cancelled)));
+    }
+}

@@ -1,0 +1,275 @@
+//! Original bytes to frames, a block at a time.
+//!
+//! Bytes collect in a window of `block_len` bytes. A full window is planned and coded; the
+//! compressed bytes wait in a buffer until the writer takes them. So what is written depends on
+//! the bytes alone and not on how they were handed over, and a writer that fails can be tried
+//! again.
+
+use std::io::{self, Write};
+use std::mem;
+
+use super::EncoderOptions;
+use super::summary::{OnProgress, Progress, Summary};
+use crate::Error;
+use crate::codec::cost::{CostRecorder, SymbolCost};
+use crate::codec::plan::{self, Class, Trials};
+use crate::container::{FrameWriter, Mode};
+
+/// A run that compresses.
+pub(super) struct Compression<W> {
+    writer: W,
+    options: EncoderOptions,
+    /// An empty recorder if costs are recorded.
+    costs: Option<CostRecorder>,
+    /// Original bytes that are not coded yet, fewer than `block_len`.
+    window: Vec<u8>,
+    /// The frame being written; `None` after a flush.
+    frame: Option<Frame>,
+    /// Compressed bytes; the writer has taken the first `written` of them.
+    pending: Vec<u8>,
+    written: usize,
+    /// Compressed bytes of the frames that have ended.
+    ended_len: u64,
+    summary: Summary,
+    /// The blocks so far, if they are traced.
+    trace: Option<Vec<TracedBlock>>,
+    /// Whether an earlier call failed halfway through a window.
+    broken: bool,
+}
+
+/// A frame being written.
+struct Frame {
+    writer: FrameWriter<Vec<u8>>,
+    trials: Trials,
+    has_blocks: bool,
+}
+
+/// What became of a stretch of input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracedBlock {
+    /// How it was coded.
+    pub mode: Mode,
+    /// Original bytes.
+    pub original_len: u64,
+    /// What each symbol of it cost, in order; empty if it is stored.
+    pub symbols: Vec<SymbolCost>,
+}
+
+impl Frame {
+    fn begin(options: &EncoderOptions, costs: Option<&CostRecorder>) -> Result<Frame, Error> {
+        let writer = FrameWriter::new(Vec::new(), &options.header()?)?;
+        let mut trials = options.trials();
+        trials.costs = costs.cloned();
+        Ok(Frame {
+            writer,
+            trials: Trials::new(trials),
+            has_blocks: false,
+        })
+    }
+}
+
+impl<W: Write> Compression<W> {
+    /// Begins a frame, and writes nothing yet.
+    pub(super) fn new(writer: W, options: &EncoderOptions) -> Result<Compression<W>, Error> {
+        let costs = options.count_cross_entropy.then(CostRecorder::sum);
+        Compression::with_costs(writer, options, costs)
+    }
+
+    /// Begins a frame whose blocks are traced.
+    pub(super) fn traced(writer: W, options: &EncoderOptions) -> Result<Compression<W>, Error> {
+        let mut traced = Compression::with_costs(writer, options, Some(CostRecorder::detailed()))?;
+        traced.trace = Some(Vec::new());
+        Ok(traced)
+    }
+
+    fn with_costs(
+        writer: W,
+        options: &EncoderOptions,
+        costs: Option<CostRecorder>,
+    ) -> Result<Compression<W>, Error> {
+        let cross_entropy = costs.is_some().then_some(0.0);
+        Ok(Compression {
+            writer,
+            frame: Some(Frame::begin(options, costs.as_ref())?),
+            options: options.clone(),
+            costs,
+            window: Vec::new(),
+            pending: Vec::new(),
+            written: 0,
+            ended_len: 0,
+            summary: Summary {
+                cross_entropy,
+                ..Summary::default()
+            },
+            trace: None,
+            broken: false,
+        })
+    }
+
+    /// Takes some of `bytes`, at least one unless there is none, and says how many.
+    pub(super) fn push(&mut self, bytes: &[u8], progress: OnProgress<'_>) -> Result<usize, Error> {
+        self.check()?;
+        self.drain()?;
+        let room = self.options.block_len as usize - self.window.len();
+        let taken = &bytes[..room.min(bytes.len())];
+        self.window.extend_from_slice(taken);
+        if taken.len() == room {
+            self.code_window(progress)?;
+        }
+        Ok(taken.len())
+    }
+
+    /// Codes what has been pushed, ends the frame if it has a block, and hands everything to the
+    /// writer.
+    pub(super) fn flush(&mut self, progress: OnProgress<'_>) -> Result<(), Error> {
+        self.check()?;
+        self.code_window(progress)?;
+        if self.frame.as_ref().is_some_and(|frame| frame.has_blocks) {
+            self.end_frame()?;
+        }
+        self.hand_over()
+    }
+
+    /// Codes what has been pushed, ends the frame, and hands everything to the writer. Without
+    /// any bytes, the frame is an empty one.
+    pub(super) fn finish(&mut self, progress: OnProgress<'_>) -> Result<Summary, Error> {
+        self.check()?;
+        self.code_window(progress)?;
+        self.end_frame()?;
+        self.hand_over()?;
+        Ok(self.summary)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        match self.broken {
+            true => Err(Error::Broken),
+            false => Ok(()),
+        }
+    }
+
+    /// Plans and codes the window.
+    fn code_window(&mut self, progress: OnProgress<'_>) -> Result<(), Error> {
+        let mut window = mem::take(&mut self.window);
+        self.broken = true;
+        for (range, class) in plan::runs(&window) {
+            self.code_run(&window[range], class, progress)?;
+        }
+        self.broken = false;
+        window.clear();
+        self.window = window;
+        Ok(())
+    }
+
+    /// Codes a run of the plan as a block.
+    fn code_run(
+        &mut self,
+        bytes: &[u8],
+        class: Class,
+        progress: OnProgress<'_>,
+    ) -> Result<(), Error> {
+        let frame = match &mut self.frame {
+            Some(frame) => frame,
+            None => {
+                let frame = Frame::begin(&self.options, self.costs.as_ref())?;
+                self.frame.insert(frame)
+            }
+        };
+        let (original, compressed) = (self.summary.original_len, self.summary.compressed_len);
+        let run = frame.trials.code(bytes, class, &mut |done, coded| {
+            progress(Progress {
+                original: original + done as u64,
+                compressed: compressed + coded as u64,
+            })
+        })?;
+        let mode = run.block.mode;
+        self.summary.original_len += bytes.len() as u64;
+        self.summary.compressed_len += run.block.payload.len() as u64;
+        self.summary.modes.add(mode, bytes.len() as u64);
+        self.summary.times += run.times;
+        frame.writer.write_block(run.block, bytes)?;
+        frame.has_blocks = true;
+        self.pending.append(frame.writer.get_mut());
+        if let Some(costs) = run.costs {
+            self.note(mode, bytes.len() as u64, costs);
+        }
+        let flow = progress(Progress {
+            original: self.summary.original_len,
+            compressed: self.summary.compressed_len,
+        });
+        match flow.is_break() {
+            true => Err(Error::Cancelled),
+            false => Ok(()),
+        }
+    }
+
+    /// Notes what a block costs.
+    fn note(&mut self, mode: Mode, original_len: u64, costs: CostRecorder) {
+        if let Some(sum) = &mut self.summary.cross_entropy {
+            *sum += match mode {
+                Mode::Raw => 8.0 * original_len as f64,
+                _ => costs.bits(),
+            };
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.push(TracedBlock {
+                mode,
+                original_len,
+                symbols: costs.into_symbols(),
+            });
+        }
+    }
+
+    fn end_frame(&mut self) -> Result<(), Error> {
+        if let Some(frame) = self.frame.take() {
+            let (mut end, totals) = frame.writer.finish()?;
+            self.pending.append(&mut end);
+            self.ended_len += totals.frame_len;
+            self.summary.compressed_len = self.ended_len;
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<(), Error> {
+        self.drain()?;
+        self.writer.flush().map_err(Error::Write)
+    }
+
+    /// Hands the compressed bytes to the writer; after an error, the next call goes on.
+    fn drain(&mut self) -> Result<(), Error> {
+        while self.written < self.pending.len() {
+            match self.writer.write(&self.pending[self.written..]) {
+                Ok(0) => return Err(Error::Write(io::ErrorKind::WriteZero.into())),
+                Ok(len) => self.written += len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::Write(error)),
+            }
+        }
+        self.pending.clear();
+        self.written = 0;
+        Ok(())
+    }
+}
+
+impl<W> Compression<W> {
+    /// What it amounts to so far.
+    pub(super) fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// The blocks so far, none unless they are traced.
+    pub(super) fn into_trace(self) -> Vec<TracedBlock> {
+        self.trace.unwrap_or_default()
+    }
+
+    pub(super) fn writer(&self) -> &W {
+        &self.writer
+    }
+
+    pub(super) fn writer_mut(&mut self) -> &mut W {
+        &mut self.writer
+    }
+
+    pub(super) fn into_writer(self) -> W {
+        self.writer
+    }
+}

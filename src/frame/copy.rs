@@ -1,0 +1,129 @@
+//! From a reader to a writer, whole.
+
+use std::io::{self, Read, Write};
+
+use super::compression::{Compression, TracedBlock};
+use super::decompression::{Decompression, Resolve};
+use super::{DecoderOptions, EncoderOptions, OnProgress, Summary, keep_going};
+use crate::Error;
+
+/// Bytes read at once.
+const STEP: usize = 64 << 10;
+
+/// Reads `input` to its end and writes one compressed frame to `output`.
+///
+/// Memory does not grow with the input: `block_len` bytes at a time are held. The bytes written
+/// depend on the input, the options and the model alone: not on the machine, the number of threads
+/// or how `input` hands out its bytes.
+///
+/// # Errors
+///
+/// [`Error::Read`], [`Error::Write`], [`Error::Unsupported`] for options out of range, and errors
+/// of the model.
+pub fn compress(
+    input: impl Read,
+    output: impl Write,
+    options: &EncoderOptions,
+) -> Result<Summary, Error> {
+    compress_with(input, output, options, &mut keep_going)
+}
+
+/// [`compress`] with a progress callback, which may cancel.
+///
+/// # Errors
+///
+/// As [`compress`], and [`Error::Cancelled`].
+pub fn compress_with(
+    input: impl Read,
+    output: impl Write,
+    options: &EncoderOptions,
+    progress: OnProgress<'_>,
+) -> Result<Summary, Error> {
+    push_all(input, &mut Compression::new(output, options)?, progress)
+}
+
+/// Compresses as [`compress`] does, without writing anything. Gives what each piece of the input
+/// costs, block by block, and the summary with its cross-entropy. Takes some 60 bytes of memory a
+/// token.
+///
+/// # Errors
+///
+/// As [`compress_with`].
+pub fn trace(
+    input: impl Read,
+    options: &EncoderOptions,
+    progress: OnProgress<'_>,
+) -> Result<(Summary, Vec<TracedBlock>), Error> {
+    let mut compression = Compression::traced(io::sink(), options)?;
+    let summary = push_all(input, &mut compression, progress)?;
+    Ok((summary, compression.into_trace()))
+}
+
+fn push_all(
+    mut input: impl Read,
+    compression: &mut Compression<impl Write>,
+    progress: OnProgress<'_>,
+) -> Result<Summary, Error> {
+    let mut buffer = vec![0; STEP];
+    loop {
+        let len = match input.read(&mut buffer) {
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::Read(error)),
+        };
+        if len == 0 {
+            return compression.finish(progress);
+        }
+        let mut bytes = &buffer[..len];
+        while !bytes.is_empty() {
+            bytes = &bytes[compression.push(bytes, progress)?..];
+        }
+    }
+}
+
+/// Reads compressed data from `input` to its end and writes the original to `output`.
+///
+/// `options` are [`DecoderOptions`], or just the [`Models`](crate::Models) that frames may need.
+/// Memory does not grow with the input: one block at a time is held. No byte is written before its
+/// block has passed its checks.
+///
+/// # Errors
+///
+/// Any [`Error`]. What has been written by then is the beginning of the original.
+pub fn decompress(
+    input: impl Read,
+    output: impl Write,
+    options: impl Into<DecoderOptions>,
+) -> Result<Summary, Error> {
+    let DecoderOptions { models, limit } = options.into();
+    let mut resolve = |wanted: &_| models.resolve(wanted);
+    let decompression = Decompression::new(input, limit);
+    pull_all(decompression, output, &mut resolve, &mut keep_going)
+}
+
+/// [`decompress`] with a resolver of models and a progress callback, which may cancel.
+///
+/// # Errors
+///
+/// As [`decompress`], those of `resolve`, and [`Error::Cancelled`].
+pub fn decompress_with(
+    input: impl Read,
+    output: impl Write,
+    resolve: Resolve<'_>,
+    progress: OnProgress<'_>,
+) -> Result<Summary, Error> {
+    pull_all(Decompression::new(input, None), output, resolve, progress)
+}
+
+fn pull_all(
+    mut decompression: Decompression<impl Read>,
+    mut output: impl Write,
+    resolve: Resolve<'_>,
+    progress: OnProgress<'_>,
+) -> Result<Summary, Error> {
+    while let Some(block) = decompression.next_block(resolve, progress)? {
+        output.write_all(&block).map_err(Error::Write)?;
+    }
+    output.flush().map_err(Error::Write)?;
+    Ok(decompression.summary())
+}

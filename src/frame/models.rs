@@ -1,0 +1,259 @@
+//! Where language models are found: by name to compress with, by identity to decompress.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Model;
+use crate::Error;
+use crate::container::ModelRef;
+use crate::engine::EngineOptions;
+use crate::store::{Found, Store, StoreError, embedded};
+
+/// The language models that an application can use.
+///
+/// A model is looked for by name ([`get`](Models::get)) to compress with, and by identity when a
+/// frame needs it to be decompressed. It is opened when it is first wanted, and kept. Clones share
+/// the models that are open.
+///
+/// ```
+/// # #[cfg(all(feature = "builtin", feature = "encode"))] {
+/// use llmzip::{EncoderOptions, Models, compress_all, decompress_all};
+///
+/// let models = Models::builtin();
+/// assert_eq!(models.names()?, ["nano", "micro", "mini", "small"]);
+///
+/// let original = b"It is a truth universally acknowledged, that a single man in possession";
+/// let options = EncoderOptions::new().model(models.get("nano")?);
+/// let compressed = compress_all(original, &options)?;
+/// assert_eq!(decompress_all(&compressed, &models)?, original);
+/// assert!(decompress_all(&compressed, &Models::none()).is_err());
+/// # }
+/// # Ok::<(), llmzip::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Models {
+    source: Source,
+    /// Models added by hand, which come before all others.
+    added: Vec<Arc<Model>>,
+    /// Threads for each model; 0 for as many as the machine has processors.
+    threads: usize,
+    /// Models that were opened.
+    opened: Arc<Mutex<Vec<Arc<Model>>>>,
+}
+
+/// Where models come from that are not open yet.
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    Nowhere,
+    #[cfg(feature = "builtin")]
+    BuiltIn,
+    /// The built-in models, and the store of this user.
+    OfUser,
+    /// The built-in models, and the store in this folder.
+    Folder(PathBuf),
+}
+
+impl Models {
+    /// No models: frames that need one are an error.
+    #[must_use]
+    pub fn none() -> Models {
+        Models::default()
+    }
+
+    /// The models that are built into this library.
+    #[cfg(feature = "builtin")]
+    #[must_use]
+    pub fn builtin() -> Models {
+        Models {
+            source: Source::BuiltIn,
+            ..Models::default()
+        }
+    }
+
+    /// The built-in models, if this build has them, and those that `llmzip` has stored for this
+    /// user: in the folder that the environment variable `LLMZIP_HOME` names, else in `llmzip`
+    /// under the platform's cache folder.
+    #[must_use]
+    pub fn installed() -> Models {
+        Models {
+            source: Source::OfUser,
+            ..Models::default()
+        }
+    }
+
+    /// As [`installed`](Models::installed), with the models stored under the folder `home`.
+    #[must_use]
+    pub fn installed_in(home: impl Into<PathBuf>) -> Models {
+        Models {
+            source: Source::Folder(home.into()),
+            ..Models::default()
+        }
+    }
+
+    /// These models and `model`, which is found before all others.
+    #[must_use]
+    pub fn with(mut self, model: Arc<Model>) -> Models {
+        self.added.push(model);
+        self
+    }
+
+    /// These models, each run by so many threads; 0, the default, stands for as many as the
+    /// machine has processors. The number changes how long coding takes and nothing else.
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Models {
+        Models {
+            threads,
+            opened: Arc::default(),
+            ..self
+        }
+    }
+
+    /// The names of all models: those added, the built-in ones from the smallest to the largest,
+    /// and those stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the folder of models cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        let added = self.added.iter().filter_map(|model| model.name());
+        let mut names: Vec<String> = added.map(str::to_owned).collect();
+        match self.store() {
+            // A store lists the built-in models first.
+            Some(store) => names.extend(store?.list()?.into_iter().map(|listed| listed.name)),
+            None => {
+                let built_in = self.built_in_models().iter();
+                names.extend(built_in.map(|model| model.name.to_owned()));
+            }
+        }
+        Ok(names)
+    }
+
+    /// The model called `name`.
+    ///
+    /// With [`installed`](Models::installed) models, `name` may also be the path of a packed
+    /// model: it is taken for one if it contains a `/`, begins with a `.` or ends in `.llmzmodel`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if there is no such model, and errors of opening it.
+    pub fn get(&self, name: &str) -> Result<Arc<Model>, Error> {
+        let named = |model: &&Arc<Model>| model.name() == Some(name);
+        if let Some(model) = self.added.iter().find(named) {
+            return Ok(Arc::clone(model));
+        }
+        let unknown = || StoreError::Unknown(name.to_owned());
+        let found = match (self.built_in(name), self.store()) {
+            (Some(found), _) => found,
+            (None, Some(store)) => store?.find(name)?,
+            (None, None) => return Err(unknown().into()),
+        };
+        self.open(found)
+    }
+
+    /// The model whose identity, the BLAKE3 of the packed model, begins with these 8 bytes; `None`
+    /// if it is not among these models.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the folder of models cannot be read, and errors of opening the model.
+    pub fn find(&self, identity: &[u8; 8]) -> Result<Option<Arc<Model>>, Error> {
+        let is_wanted = |model: &&Arc<Model>| model.identity().starts_with(identity);
+        if let Some(model) = self.added.iter().find(is_wanted) {
+            return Ok(Some(Arc::clone(model)));
+        }
+        if let Some(model) = self.opened().iter().find(is_wanted) {
+            return Ok(Some(Arc::clone(model)));
+        }
+        let built_in = self.built_in_models().iter();
+        let mut built_in = built_in.filter(|model| model.identity.starts_with(identity));
+        let found = match (built_in.next(), self.store()) {
+            (Some(model), _) => Some(Found {
+                name: Some(model.name.to_owned()),
+                model: model.open(),
+            }),
+            (None, Some(store)) => store?.find_identity(identity)?,
+            (None, None) => None,
+        };
+        found.map(|found| self.open(found)).transpose()
+    }
+
+    /// The model that a frame names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingModel`] if it is not among these, and those of [`Models::find`].
+    #[doc(hidden)]
+    pub fn resolve(&self, wanted: &ModelRef) -> Result<Arc<Model>, Error> {
+        let found = self.find(&wanted.identity)?;
+        found.ok_or_else(|| Error::MissingModel {
+            identity: wanted.identity,
+            name: wanted.name.clone(),
+        })
+    }
+
+    /// Makes a packed model ready, unless it is already.
+    fn open(&self, found: Found) -> Result<Arc<Model>, Error> {
+        let identity = found.model.identity();
+        let mut opened = self.opened();
+        if let Some(model) = opened.iter().find(|model| model.identity() == identity) {
+            return Ok(Arc::clone(model));
+        }
+        let options = EngineOptions {
+            threads: self.threads,
+            ..EngineOptions::default()
+        };
+        let model = Arc::new(Model::new(found.model, options, found.name)?);
+        opened.push(Arc::clone(&model));
+        Ok(model)
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Vec<Arc<Model>>> {
+        // A panic while the lock was held cannot have left a model half added.
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn built_in_models(&self) -> &'static [embedded::Embedded] {
+        match self.source {
+            Source::Nowhere => &[],
+            _ => &embedded::ALL,
+        }
+    }
+
+    fn built_in(&self, name: &str) -> Option<Found> {
+        let mut models = self.built_in_models().iter();
+        let model = models.find(|model| model.name == name)?;
+        Some(Found {
+            name: Some(model.name.to_owned()),
+            model: model.open(),
+        })
+    }
+
+    /// The store, if these models have one. What is built in is found without it, because there
+    /// may be no folder for it.
+    fn store(&self) -> Option<Result<Store, StoreError>> {
+        match &self.source {
+            Source::OfUser => Some(Store::of_user()),
+            Source::Folder(home) => Some(Ok(Store::at(home))),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Models")
+            .field("source", &self.source)
+            .field("added", &self.added)
+            .field("threads", &self.threads)
+            .field("opened", &*self.opened())
+            .finish()
+    }
+}
+
+impl From<Models> for super::DecoderOptions {
+    fn from(models: Models) -> super::DecoderOptions {
+        super::DecoderOptions::new(&models)
+    }
+}

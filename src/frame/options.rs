@@ -1,0 +1,238 @@
+//! How to compress and to decompress.
+
+use std::sync::Arc;
+
+use super::{Model, Models};
+use crate::Error;
+use crate::codec::plan::{self, TrialOptions};
+use crate::container::{FrameHeader, MAX_BLOCK_LEN, MAX_STREAMS};
+use crate::predict::{PREDICTOR_VERSION, Preset, Settings};
+
+/// How to compress.
+///
+/// By default there is no language model, all experts code, and every block has a checksum.
+///
+/// ```
+/// use llmzip::EncoderOptions;
+///
+/// let options = EncoderOptions::new().block_len(64 << 10).independent_blocks(true);
+/// assert_eq!(options.block_len, 65_536);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EncoderOptions {
+    /// The language model. Without one, the experts code everything.
+    pub model: Option<Arc<Model>>,
+    /// Whether the adaptive experts help the model. For measurements: without them, files are
+    /// larger.
+    pub experts: bool,
+    /// Which experts.
+    pub preset: Preset,
+    /// Whether each block carries a checksum of its original bytes.
+    pub checksum: bool,
+    /// Whether each block starts afresh. Files get larger.
+    pub independent_blocks: bool,
+    /// Original bytes in a block at most, 1 to 16 MiB. Memory grows with it.
+    pub block_len: u32,
+    /// Streams in each block that the model codes, 1 to 16; fewer in short blocks. With more
+    /// streams, decompression is faster and the file larger. `None` leaves the number to a rule on
+    /// the block's bytes and the model's size.
+    pub streams: Option<usize>,
+    /// Whether [`Summary::cross_entropy`](crate::Summary::cross_entropy) is computed. It does not
+    /// change what is written.
+    pub count_cross_entropy: bool,
+}
+
+impl Default for EncoderOptions {
+    fn default() -> Self {
+        EncoderOptions {
+            model: None,
+            experts: true,
+            preset: Preset::Normal,
+            checksum: true,
+            independent_blocks: false,
+            block_len: 1 << 20,
+            streams: None,
+            count_cross_entropy: false,
+        }
+    }
+}
+
+impl EncoderOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> EncoderOptions {
+        EncoderOptions::default()
+    }
+
+    /// Sets [`model`](EncoderOptions::model).
+    #[must_use]
+    pub fn model(mut self, model: impl Into<Option<Arc<Model>>>) -> EncoderOptions {
+        self.model = model.into();
+        self
+    }
+
+    /// Sets [`experts`](EncoderOptions::experts).
+    #[must_use]
+    pub fn experts(mut self, experts: bool) -> EncoderOptions {
+        self.experts = experts;
+        self
+    }
+
+    /// Sets [`preset`](EncoderOptions::preset).
+    #[must_use]
+    pub fn preset(mut self, preset: Preset) -> EncoderOptions {
+        self.preset = preset;
+        self
+    }
+
+    /// Sets [`checksum`](EncoderOptions::checksum).
+    #[must_use]
+    pub fn checksum(mut self, checksum: bool) -> EncoderOptions {
+        self.checksum = checksum;
+        self
+    }
+
+    /// Sets [`independent_blocks`](EncoderOptions::independent_blocks).
+    #[must_use]
+    pub fn independent_blocks(mut self, independent: bool) -> EncoderOptions {
+        self.independent_blocks = independent;
+        self
+    }
+
+    /// Sets [`block_len`](EncoderOptions::block_len).
+    #[must_use]
+    pub fn block_len(mut self, bytes: u32) -> EncoderOptions {
+        self.block_len = bytes;
+        self
+    }
+
+    /// Sets [`streams`](EncoderOptions::streams).
+    #[must_use]
+    pub fn streams(mut self, streams: impl Into<Option<usize>>) -> EncoderOptions {
+        self.streams = streams.into();
+        self
+    }
+
+    /// Sets [`count_cross_entropy`](EncoderOptions::count_cross_entropy).
+    #[must_use]
+    pub fn count_cross_entropy(mut self, count: bool) -> EncoderOptions {
+        self.count_cross_entropy = count;
+        self
+    }
+
+    /// The most streams that a block will have.
+    #[must_use]
+    pub fn most_streams(&self) -> usize {
+        let model_bytes = self.model.as_ref().map_or(0, |model| model.size());
+        self.streams
+            .unwrap_or_else(|| plan::most_streams(model_bytes))
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            experts: self.experts,
+            preset: self.preset,
+            with_model: self.model.is_some(),
+        }
+    }
+
+    /// The header of a frame with these options.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if an option is out of range, or options contradict each other.
+    pub(super) fn header(&self) -> Result<FrameHeader, Error> {
+        if !(1..=MAX_BLOCK_LEN).contains(&self.block_len) {
+            return Err(Error::Unsupported("a block has 1 byte to 16 MiB"));
+        }
+        if !(1..=MAX_STREAMS).contains(&self.streams.unwrap_or(1)) {
+            return Err(Error::Unsupported("a block has 1 to 16 streams"));
+        }
+        if self.model.is_some() && !cfg!(feature = "encode") {
+            return Err(Error::Unsupported(
+                "this build compresses without language models only",
+            ));
+        }
+        let preset = self.settings().to_preset();
+        Ok(FrameHeader {
+            model: self.model.as_ref().map(|model| model.reference()),
+            predictor: PREDICTOR_VERSION,
+            preset: preset.ok_or(Error::Unsupported(
+                "the light preset is of the experts alone, without a model",
+            ))?,
+            independent_blocks: self.independent_blocks,
+            checksum: self.checksum,
+        })
+    }
+
+    /// What the codec must know of these options.
+    pub(super) fn trials(&self) -> TrialOptions {
+        #[cfg(feature = "encode")]
+        let model = self.model.as_ref().map(|model| plan::TrialModel {
+            runtime: Arc::clone(model.runtime()),
+            tokenize: model.tokenize(),
+        });
+        // Refused by `header`.
+        #[cfg(not(feature = "encode"))]
+        let model = None;
+        TrialOptions {
+            settings: self.settings(),
+            model,
+            streams: self.streams,
+            independent_blocks: self.independent_blocks,
+            costs: None,
+        }
+    }
+}
+
+/// How to decompress.
+///
+/// By default there are no models, and the length of the original has no limit. Wherever
+/// `DecoderOptions` are wanted, [`Models`] will do.
+///
+/// ```
+/// use llmzip::{DecoderOptions, Models};
+///
+/// let options = DecoderOptions::new(&Models::none()).limit(1 << 30);
+/// assert_eq!(options.limit, Some(1 << 30));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DecoderOptions {
+    /// Where the models of frames are looked for.
+    pub models: Models,
+    /// Original bytes at most; longer data is an error ([`Error::Limit`]). Compressed data that
+    /// nobody vouches for can be a few bytes that decompress to terabytes.
+    pub limit: Option<u64>,
+}
+
+impl DecoderOptions {
+    /// Options with these models and no limit.
+    #[must_use]
+    pub fn new(models: &Models) -> DecoderOptions {
+        DecoderOptions {
+            models: models.clone(),
+            limit: None,
+        }
+    }
+
+    /// Sets [`limit`](DecoderOptions::limit).
+    #[must_use]
+    pub fn limit(mut self, bytes: impl Into<Option<u64>>) -> DecoderOptions {
+        self.limit = bytes.into();
+        self
+    }
+}
+
+impl From<&Models> for DecoderOptions {
+    fn from(models: &Models) -> DecoderOptions {
+        DecoderOptions::new(models)
+    }
+}
+
+impl From<&DecoderOptions> for DecoderOptions {
+    fn from(options: &DecoderOptions) -> DecoderOptions {
+        options.clone()
+    }
+}
