@@ -1,4 +1,89 @@
-//! Lossless compression in which a pretrained language model predicts and an arithmetic coder writes.
+//! Lossless compression in which a language model predicts and an arithmetic coder writes.
+//!
+//! A language model gives a probability for every possible next token of a text. An arithmetic
+//! coder turns probabilities into bits: the better the prediction, the fewer. llmzip joins the two,
+//! and adds adaptive experts that learn the file itself, so that data which is no text is
+//! compressed well, too. Four small models are built in; larger ones can be added.
+//!
+//! ```
+//! # #[cfg(all(feature = "builtin", feature = "encode"))] {
+//! use llmzip::{EncoderOptions, Models, compress_all, decompress_all};
+//!
+//! let models = Models::builtin();
+//! let options = EncoderOptions::new().model(models.get("mini")?);
+//!
+//! let original = b"Happy families are all alike; every unhappy family is unhappy in its own way.";
+//! let compressed = compress_all(original, &options)?;
+//! assert!(compressed.len() < original.len() * 2 / 3);
+//!
+//! assert_eq!(decompress_all(&compressed, &models)?, original);
+//! # }
+//! # Ok::<(), llmzip::Error>(())
+//! ```
+//!
+//! # Streams
+//!
+//! [`Encoder`] is a [`Write`](std::io::Write) that compresses, and [`Decoder`] a
+//! [`Read`](std::io::Read) that decompresses. Their memory does not grow with the data. Anything
+//! that writes or reads can use them, an archive for example:
+//!
+//! ```
+//! use std::io::Write;
+//! use llmzip::{Decoder, Encoder, EncoderOptions, Models};
+//!
+//! let mut encoder = Encoder::new(Vec::new(), &EncoderOptions::new())?;
+//! writeln!(encoder, "a line")?;
+//! writeln!(encoder, "and another")?;
+//! let compressed = encoder.finish()?;
+//!
+//! let decoder = Decoder::new(compressed.as_slice(), &Models::none());
+//! assert_eq!(std::io::read_to_string(decoder)?, "a line\nand another\n");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! With the crate `tar`, `tar::Builder::new(encoder)` writes a compressed archive and
+//! `tar::Archive::new(decoder)` reads it: see `examples/tar.rs`. The functions [`compress`] and
+//! [`decompress`] connect a reader with a writer.
+//!
+//! # Models
+//!
+//! Whoever decompresses must have the model that compressed: compressed data names it by the hash
+//! of its weights. [`Models::builtin`] finds the models of this library, `nano`, `micro`, `mini`
+//! and `small`; [`Models::installed`] finds those that `llmzip model add` and `llmzip model pull`
+//! have stored, too; [`Model::open`] opens a packed model's file. A larger model makes files
+//! smaller and takes longer. Without a model, the experts code everything: that is what
+//! [`EncoderOptions::default`] does, and all that data without text needs.
+//!
+//! # The same bits everywhere
+//!
+//! Compressed data can be decompressed on every machine: with the same version of the format and
+//! the same model, every number between the weights and the coded bits is computed the same way on
+//! every processor and with every number of threads. What is written depends on the original, the
+//! options and the model alone. Each block carries checksums of its coded and original bytes, and
+//! [`Decoder`] hands out no byte that has not passed them.
+//!
+//! # Errors
+//!
+//! Functions give an [`Error`]; [`Read`](std::io::Read) and [`Write`](std::io::Write) give an
+//! [`io::Error`](std::io::Error) that holds one. A progress callback
+//! ([`Encoder::on_progress`], [`Decoder::on_progress`]) can cancel. For data from a source that you
+//! do not trust, set a limit to the original's length ([`DecoderOptions::limit`]).
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `builtin` | yes | the four built-in models, 8 MB |
+//! | `encode` | yes | compression with a model; without it, only the experts compress |
+//! | `convert` | yes | for the command line: packing models from other formats |
+//! | `hub` | yes | for the command line: fetching models |
+//! | `cli` | yes | the program `llmzip` |
+//! | `compare` | yes | for the command line: other compressors to compare with |
+//! | `reference` | no | for tests: candle's implementations of the models |
+//!
+//! With `default-features = false` the library decompresses data of any model that it is given, and
+//! compresses with the experts. `features = ["builtin", "encode"]` is what an application that
+//! compresses text needs.
 
 pub mod error;
 
