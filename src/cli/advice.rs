@@ -12,12 +12,13 @@ use llmzip::store::{StoreError, hex, repository_of};
 pub(super) fn library(error: &Error) -> String {
     match error {
         Error::MissingModel { identity, name } => missing_model(identity, name.as_deref()),
+        Error::Store(error) => store(error),
         _ => error.to_string(),
     }
 }
 
 /// The sentence for a file whose model is not on this machine. `name` is what the file calls it.
-pub(super) fn missing_model(identity: &[u8; 8], name: Option<&str>) -> String {
+fn missing_model(identity: &[u8; 8], name: Option<&str>) -> String {
     let digits = hex(identity);
     match name {
         Some(name) if repository_of(name).is_some() => {
