@@ -113,7 +113,7 @@ impl From<CodecError> for Error {
 }
 
 impl From<ContainerError> for Error {
-    /// Not for errors of the caller's reader: see [`Error::reading`].
+    /// Not for errors of the caller's reader, which are [`Error::Read`].
     fn from(error: ContainerError) -> Self {
         Error::Container(error)
     }

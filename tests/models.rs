@@ -92,4 +92,10 @@ fn built_in_models_need_no_folder_and_no_name_in_the_frame() {
     for models in [models, Models::builtin(), Models::installed()] {
         assert_eq!(decompress_all(&compressed, &models).unwrap(), original);
     }
+    let missing = decompress_all(&compressed, &Models::none()).unwrap_err();
+    let message = missing.to_string();
+    assert!(
+        message.starts_with("needs model nano (blake3 "),
+        "{message}"
+    );
 }

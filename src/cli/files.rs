@@ -143,7 +143,7 @@ fn print_details(summary: Summary, elapsed: Duration) {
         "  original bytes by mode: model {}, experts {}, raw {}",
         modes.model, modes.experts, modes.raw
     ));
-    let Times { engine, coder } = summary.times;
+    let Times { engine, coder, .. } = summary.times;
     let rest = elapsed.saturating_sub(engine + coder);
     let [engine, coder, rest] = [engine, coder, rest].map(text::duration);
     print::note(&format!(

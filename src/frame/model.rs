@@ -46,7 +46,7 @@ impl Model {
     }
 
     /// Makes `packed` ready. `name` is written into frames, so that a reader without the model can
-    /// say what is missing. Names of built-in models are not written: every reader has those.
+    /// say what is missing. Names of built-in models are not written: every reader knows those.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl Model {
     pub fn reference(&self) -> ModelRef {
         let packed = self.runtime.model();
         let identity = packed.identity();
-        let built_in = embedded::ALL.iter().any(|model| model.identity == identity);
+        let built_in = embedded::name_of(&identity).is_some();
         let name = self.name.as_deref();
         let name = name.filter(|name| !built_in && FrameHeader::is_name(name));
         let mut start = [0; 8];

@@ -186,10 +186,11 @@ impl Models {
     /// [`Error::MissingModel`] if it is not among these, and those of [`Models::find`].
     #[doc(hidden)]
     pub fn resolve(&self, wanted: &ModelRef) -> Result<Arc<Model>, Error> {
+        let built_in = || embedded::name_of(&wanted.identity).map(str::to_owned);
         let found = self.find(&wanted.identity)?;
         found.ok_or_else(|| Error::MissingModel {
             identity: wanted.identity,
-            name: wanted.name.clone(),
+            name: wanted.name.clone().or_else(built_in),
         })
     }
 

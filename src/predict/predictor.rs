@@ -20,6 +20,7 @@ pub enum Event {
 
 /// How much work the experts do a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Preset {
     /// A few, three times as fast, in 32 MiB. Without a language model only.
     Light,

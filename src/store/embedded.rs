@@ -20,21 +20,16 @@ pub struct Embedded {
     opened: OnceLock<Arc<PackedModel>>,
 }
 
-#[cfg(feature = "builtin")]
-pub use family::ALL;
+/// Lists the built-in models, the smallest first: the name of `embedded/NAME.llmzmodel`, and its
+/// BLAKE3 in hexadecimal digits.
+macro_rules! family {
+    ($($name:literal, $identity:literal;)*) => {
+        /// Names and identities of the built-in models, which every build knows.
+        const FAMILY: &[(&str, [u8; 32])] = &[$(($name, digits($identity))),*];
 
-/// Empty: the feature `builtin` is off.
-#[cfg(not(feature = "builtin"))]
-pub static ALL: [Embedded; 0] = [];
-
-#[cfg(feature = "builtin")]
-mod family {
-    use super::Embedded;
-    use std::sync::OnceLock;
-
-    /// The model in `embedded/NAME.llmzmodel`. Its BLAKE3 is given in hexadecimal digits.
-    macro_rules! embedded {
-        ($name:literal, $identity:literal) => {{
+        /// All built-in models, the smallest first.
+        #[cfg(feature = "builtin")]
+        pub static ALL: [Embedded; FAMILY.len()] = [$({
             static PACKED: &Aligned<[u8]> =
                 &Aligned(*include_bytes!(concat!("embedded/", $name, ".llmzmodel")));
             Embedded {
@@ -43,49 +38,45 @@ mod family {
                 identity: digits($identity),
                 opened: OnceLock::new(),
             }
-        }};
-    }
+        }),*];
+    };
+}
 
-    /// All built-in models, the smallest first.
-    pub static ALL: [Embedded; 4] = [
-        embedded!(
-            "nano",
-            b"b0def8dcea11ce80f658d07b0982481d9336935e3ce643a6558c1169f133575d"
-        ),
-        embedded!(
-            "micro",
-            b"fb956183997731ab2ed842aa660b549937b4d7be10ede7ae6c1eded2a241d56e"
-        ),
-        embedded!(
-            "mini",
-            b"1694d0eb943fd03c93f55bba8bacaee03465d9ceef2d75a5ea232a90eb52634f"
-        ),
-        embedded!(
-            "small",
-            b"e855f1ecd4027b9a2f204acdcb56c253c76ea8e8a3405453f6c404a0d7832f0a"
-        ),
-    ];
+family! {
+    "nano",
+    b"b0def8dcea11ce80f658d07b0982481d9336935e3ce643a6558c1169f133575d";
+    "micro",
+    b"fb956183997731ab2ed842aa660b549937b4d7be10ede7ae6c1eded2a241d56e";
+    "mini",
+    b"1694d0eb943fd03c93f55bba8bacaee03465d9ceef2d75a5ea232a90eb52634f";
+    "small",
+    b"e855f1ecd4027b9a2f204acdcb56c253c76ea8e8a3405453f6c404a0d7832f0a";
+}
 
-    /// Aligned as a memory-mapped file is, so that weights need not be copied to be used.
-    #[repr(C, align(64))]
-    struct Aligned<T: ?Sized>(T);
+/// Empty: the feature `builtin` is off.
+#[cfg(not(feature = "builtin"))]
+pub static ALL: [Embedded; 0] = [];
 
-    const fn digits(text: &[u8; 64]) -> [u8; 32] {
-        const fn value(digit: u8) -> u8 {
-            match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                _ => panic!("an identity is written in lower-case hexadecimal digits"),
-            }
+/// Aligned as a memory-mapped file is, so that weights need not be copied to be used.
+#[cfg(feature = "builtin")]
+#[repr(C, align(64))]
+struct Aligned<T: ?Sized>(T);
+
+const fn digits(text: &[u8; 64]) -> [u8; 32] {
+    const fn value(digit: u8) -> u8 {
+        match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => panic!("an identity is written in lower-case hexadecimal digits"),
         }
-        let mut bytes = [0; 32];
-        let mut i = 0;
-        while i < 32 {
-            bytes[i] = value(text[2 * i]) << 4 | value(text[2 * i + 1]);
-            i += 1;
-        }
-        bytes
     }
+    let mut bytes = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        bytes[i] = value(text[2 * i]) << 4 | value(text[2 * i + 1]);
+        i += 1;
+    }
+    bytes
 }
 
 impl Embedded {
@@ -109,6 +100,13 @@ pub fn default() -> &'static Embedded {
 /// The built-in model of this name.
 pub fn by_name(name: &str) -> Option<&'static Embedded> {
     ALL.iter().find(|model| model.name == name)
+}
+
+/// The name of the built-in model whose identity begins with `start`. A build without the model
+/// knows its name, too: frames leave out the names of built-in models.
+pub fn name_of(start: &[u8]) -> Option<&'static str> {
+    let (name, _) = FAMILY.iter().find(|(_, id)| id.starts_with(start))?;
+    Some(name)
 }
 
 /// The frozen model of the tests; golden files were made with it.

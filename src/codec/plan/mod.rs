@@ -2,10 +2,10 @@
 //!
 //! The encoder plans in three steps. [`runs`] sorts segments of the input into classes by cheap
 //! tests on their bytes; neighbours of one class become a run, and a run becomes a block. Text is
-//! a candidate for the language model: [`sample`] and [`verdict`] estimate from 8 KiB of it
+//! a candidate for the language model: [`sample()`] and [`verdict()`] estimate from 8 KiB of it
 //! whether the model helps. [`Trials`] then codes the run, in every mode that is still possible,
-//! and keeps the shortest result. [`streams`] says into how many streams a block is cut, and
-//! [`cut`] where.
+//! and keeps the shortest result. [`streams()`] says into how many streams a block is cut, and
+//! [`cut()`] where.
 //!
 //! A plan depends on the input's bytes and the options alone, never on time, threads or memory:
 //! that, and arithmetic on integers, makes it the same on every machine. The decoder never plans.

@@ -5,7 +5,6 @@
 //! makes its own [`Block`], so a block is always labelled with the mode that coded it.
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::classify::is_nearly_random;
@@ -41,7 +40,7 @@ pub struct TrialOptions {
     pub settings: Settings,
     /// The language model; without one, the experts code everything.
     pub model: Option<TrialModel>,
-    /// Streams in a block that the model codes; `None` leaves the number to [`streams`].
+    /// Streams in a block that the model codes; `None` leaves the number to [`streams()`].
     pub streams: Option<usize>,
     /// Whether each block starts afresh.
     pub independent_blocks: bool,
@@ -126,7 +125,8 @@ impl Trials {
         let trial = match model {
             None => Trial::experts(self.new_encoder()?, bytes, progress)?,
             Some(model) => {
-                let experts = Trial::experts(self.new_encoder()?, bytes, &mut unheard)?;
+                let experts =
+                    Trial::experts(self.new_encoder()?, bytes, &mut |_, _| progress(0, 0))?;
                 let streams = self.streams(model, experts.len() as u64);
                 let encoder = self.new_encoder()?;
                 let with_model = Trial::model(encoder, model, streams, bytes, progress)?;
@@ -147,7 +147,7 @@ impl Trials {
         progress: OnProgress<'_>,
     ) -> Result<Block, CodecError> {
         let judged = match model {
-            Some(model) => Some((model, self.judge(model, bytes)?)),
+            Some(model) => Some((model, self.judge(model, bytes, progress)?)),
             None => None,
         };
         let encoder = self.take_encoder()?;
@@ -161,7 +161,7 @@ impl Trials {
                 Trial::model(encoder, model, streams, bytes, progress)?
             }
             Some((model, (Verdict::Open, streams))) => {
-                let experts = Trial::experts(encoder.fork()?, bytes, &mut unheard)?;
+                let experts = Trial::experts(encoder.fork()?, bytes, &mut |_, _| progress(0, 0))?;
                 let with_model = Trial::model(encoder, model, streams, bytes, progress)?;
                 self.shorter(experts, with_model)
             }
@@ -177,7 +177,14 @@ impl Trials {
 
     /// What a sample of `text` recommends, coded with and without the model by new encoders; and
     /// the number of streams for the whole of `text` if the model codes it.
-    fn judge(&self, model: &TrialModel, text: &[u8]) -> Result<(Verdict, usize), CodecError> {
+    fn judge(
+        &self,
+        model: &TrialModel,
+        text: &[u8],
+        progress: OnProgress<'_>,
+    ) -> Result<(Verdict, usize), CodecError> {
+        // A sample is no progress, but it can be cancelled.
+        let mut unheard = |_, _| progress(0, 0);
         let sample = sample(text);
         let experts = Trial::experts(self.new_encoder()?, &sample, &mut unheard)?.len();
         let text_len = experts as u64 * text.len() as u64 / sample.len() as u64;
@@ -282,17 +289,18 @@ impl Trial {
     }
 }
 
-/// Progress of a trial that nobody hears of: another one codes the same bytes.
-fn unheard(_: usize, _: usize) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use super::*;
     use crate::engine::{Engine, EngineOptions};
     use crate::packed::PackedModel;
     use crate::predict::Preset;
+
+    fn unheard(_: usize, _: usize) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 
     fn settings(with_model: bool) -> Settings {
         Settings {
@@ -309,10 +317,14 @@ mod tests {
             threads: 1,
             ..EngineOptions::default()
         };
-        let spell = |bytes: &[u8]| bytes.iter().map(|&byte| Symbol::Byte(byte)).collect();
+        let vocabulary = Arc::clone(&packed);
+        let spell = move |byte: &u8| match vocabulary.tokens().find(&[*byte]) {
+            Some(row) => Symbol::Token(row),
+            None => Symbol::Byte(*byte),
+        };
         TrialModel {
             runtime: Arc::new(Engine::new(packed, options).unwrap()),
-            tokenize: Arc::new(spell),
+            tokenize: Arc::new(move |bytes| bytes.iter().map(&spell).collect()),
         }
     }
 
