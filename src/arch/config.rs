@@ -6,8 +6,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, families, family};
-
 /// Activations and stored weights are cut into groups of this many values along the inner
 /// dimension.
 pub const GROUP: usize = 64;
@@ -18,7 +16,7 @@ pub const TILE: usize = 16;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Name of the family, one of [`families`].
+    /// Name of the family, one of [`families`](super::families).
     pub arch: String,
     /// Width of the residual stream.
     pub hidden: usize,
@@ -93,11 +91,8 @@ fn expect(
 }
 
 impl Config {
-    /// Checks every field against the bounds that the engine relies on.
-    ///
-    /// # Errors
-    /// [`ConfigError::Field`] names the first field that is out of bounds.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    /// Checks every field but `arch` against the bounds that the engine relies on.
+    pub(super) fn validate_numbers(&self) -> Result<(), ConfigError> {
         let within = |field, value: usize, low: usize, high: usize| {
             expect(
                 (low..=high).contains(&value),
@@ -106,7 +101,6 @@ impl Config {
                 format!("{low} to {high}"),
             )
         };
-        self.family()?;
         within("hidden", self.hidden, 1, 1 << 16)?;
         within("layers", self.layers, 1, 1 << 10)?;
         within("heads", self.heads, 1, 1 << 10)?;
@@ -144,21 +138,6 @@ impl Config {
         expect(self.group == GROUP, "group", self.group, GROUP)?;
         within("window", self.window, 16, 1 << 14)?;
         within("sinks", self.sinks, 0, TILE.min(self.window))
-    }
-
-    /// The family that `arch` names.
-    ///
-    /// # Errors
-    /// [`ConfigError::Field`] if there is no such family.
-    pub fn family(&self) -> Result<&'static Family, ConfigError> {
-        family(&self.arch).ok_or_else(|| {
-            let names: Vec<&str> = families().iter().map(|family| family.name).collect();
-            ConfigError::Field {
-                field: "arch",
-                got: self.arch.clone(),
-                want: names.join(" or "),
-            }
-        })
     }
 
     /// Query heads that share one key/value head, in a validated configuration.

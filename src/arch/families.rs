@@ -1,0 +1,43 @@
+//! The families that there are, and what a configuration must keep to in order to be of one.
+
+use super::config::{Config, ConfigError};
+use super::family::Family;
+use super::llama;
+
+static FAMILIES: [&Family; 1] = [&llama::FAMILY];
+
+/// Every family that a packed model can be of.
+pub fn families() -> &'static [&'static Family] {
+    &FAMILIES
+}
+
+/// The family called `name` in the configuration of a packed model.
+pub fn family(name: &str) -> Option<&'static Family> {
+    FAMILIES.iter().copied().find(|family| family.name == name)
+}
+
+impl Config {
+    /// The family that `arch` names.
+    ///
+    /// # Errors
+    /// [`ConfigError::Field`] if there is no such family.
+    pub fn family(&self) -> Result<&'static Family, ConfigError> {
+        family(&self.arch).ok_or_else(|| {
+            let names: Vec<&str> = families().iter().map(|family| family.name).collect();
+            ConfigError::Field {
+                field: "arch",
+                got: self.arch.clone(),
+                want: names.join(" or "),
+            }
+        })
+    }
+
+    /// Checks every field against the bounds that the engine relies on.
+    ///
+    /// # Errors
+    /// [`ConfigError::Field`] names the first field that is out of bounds.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.family()?;
+        self.validate_numbers()
+    }
+}
