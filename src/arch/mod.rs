@@ -2,21 +2,21 @@
 //!
 //! One file describes one [`Family`] of models, as data: `llama.rs` is the first. Packing, reading,
 //! importing, checking and the engine's loading of weights all go by that table. A new family is a
-//! new file and a line in the list of `families.rs`. Computing is not here: a family that needs a
+//! new file and a line in the list of `registry.rs`. Computing is not here: a family that needs a
 //! new step adds it to `numerics`, to the reference engine and to the kernels.
 //!
 //! This folder knows numbers and names. It reads no file and holds no weight.
 
 pub mod config;
-mod families;
 pub mod family;
 mod llama;
+mod registry;
 pub mod rope;
 pub mod tensors;
 
 pub use config::{Config, ConfigError};
-pub use families::{families, family};
 pub use family::Family;
+pub use registry::{families, family};
 pub use tensors::{SourceTensor, Tensor};
 
 #[cfg(test)]

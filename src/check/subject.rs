@@ -26,6 +26,15 @@ pub struct Subject {
     tensors: Box<dyn TensorSource>,
 }
 
+impl std::fmt::Debug for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subject")
+            .field("config", self.packed.config())
+            .field("rope", &self.rope)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A text as a model sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
