@@ -1,7 +1,8 @@
-//! Ctrl-C: ends the program and leaves nothing unfinished behind.
+//! Ctrl-C, and refused memory: both end the program and leave nothing unfinished behind.
 
 use std::path::PathBuf;
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The temporary file that is being written, if there is one.
@@ -27,6 +28,21 @@ pub(super) fn install() {
         }
         std::process::exit(INTERRUPTED);
     });
+}
+
+/// Ends the program where no memory is left, and deletes the unfinished file. Allocates nothing,
+/// and waits for no lock: this thread may hold it.
+pub(crate) fn end_without_memory() -> ! {
+    static IS_ENDING: AtomicBool = AtomicBool::new(false);
+    if !IS_ENDING.swap(true, Ordering::SeqCst) {
+        if let Ok(unfinished) = UNFINISHED.try_lock()
+            && let Some(path) = unfinished.as_ref()
+        {
+            let _ = std::fs::remove_file(path);
+        }
+        super::print::fixed_error("llmzip: not enough memory\n");
+    }
+    std::process::exit(super::FAILED.into());
 }
 
 /// The process that is to end with this one. Whoever starts one stores it here.

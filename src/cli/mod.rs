@@ -45,6 +45,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use failure::Failure;
+pub(crate) use interrupt::end_without_memory;
 use typed::{Command, Typed};
 
 /// Exit code: something failed.

@@ -24,6 +24,13 @@ pub(super) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Prints an error line that is known beforehand, without allocating.
+pub(super) fn fixed_error(line: &'static str) {
+    if !ERRORS_SILENCED.load(Ordering::Relaxed) {
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+}
+
 /// Prints an error as `llmzip: MESSAGE` on one line, without control characters.
 pub(super) fn error(message: &str) {
     if ERRORS_SILENCED.load(Ordering::Relaxed) {

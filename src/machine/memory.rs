@@ -1,9 +1,59 @@
-//! Memory that may not be there: large buffers are asked for, and what cannot be had is an error.
+//! Memory that the system may refuse.
 //!
-//! `vec!` and `Vec::resize` end the program where the system has no memory left. That is right for small things, without
-//! which nothing works, and wrong for tables and caches of megabytes.
+//! Where the system refuses memory, `vec!` and `Vec::resize` abort the process. The functions here
+//! return an error instead; everything that may need more than a megabyte goes through them. For
+//! small allocations, those of other libraries too, a program can install an [`Allocator`], which
+//! ends it in an orderly way.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 
 use super::MachineError;
+
+thread_local! {
+    /// Whether this thread is in [`reserve`], which handles a refusal.
+    static IS_HANDLED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The system's allocator, for programs that must not be aborted: it calls `on_refusal` where
+/// memory is refused and nobody handles that.
+#[derive(Debug)]
+pub struct Allocator {
+    /// Ends the program. It may be called anywhere, by several threads, and must not allocate.
+    pub on_refusal: fn() -> !,
+}
+
+impl Allocator {
+    fn check(&self, memory: *mut u8) -> *mut u8 {
+        if memory.is_null() && !IS_HANDLED.get() {
+            (self.on_refusal)();
+        }
+        memory
+    }
+}
+
+// SAFETY: every call is passed on to `System` with the caller's promises, and its answer is returned.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: promised by the caller.
+        self.check(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: promised by the caller.
+        self.check(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, len: usize) -> *mut u8 {
+        // SAFETY: promised by the caller.
+        self.check(unsafe { System.realloc(memory, layout, len) })
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: promised by the caller.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
 
 /// Makes room for `additional` more values in `buffer`, which holds `what`.
 ///
@@ -14,12 +64,13 @@ pub fn reserve<T>(
     what: &'static str,
     additional: usize,
 ) -> Result<(), MachineError> {
-    buffer
-        .try_reserve_exact(additional)
-        .map_err(|_| MachineError::Memory {
-            what,
-            bytes: additional.saturating_mul(size_of::<T>()),
-        })
+    IS_HANDLED.set(true);
+    let reserved = buffer.try_reserve_exact(additional);
+    IS_HANDLED.set(false);
+    reserved.map_err(|_| MachineError::Memory {
+        what,
+        bytes: additional.saturating_mul(size_of::<T>()),
+    })
 }
 
 /// A buffer of `len` times `value`.

@@ -1,0 +1,90 @@
+//! What the machine refuses, memory above all, ends a run with a sentence: never with a panic, a
+//! signal or a wait without end.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than any of these runs takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs `llmzip` with `arguments` in `folder`, in at most `kilobytes` of address space.
+fn run(folder: &Path, kilobytes: u64, arguments: &str) -> Output {
+    let script = format!("ulimit -v {kilobytes}; exec \"$LLMZIP\" {arguments}");
+    let mut child = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(folder)
+        .env("LLMZIP", env!("CARGO_BIN_EXE_llmzip"))
+        .env("RUST_BACKTRACE", "1")
+        .env_remove("LLMZIP_KERNELS")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("{arguments} with {kilobytes} kB hangs");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// Runs `arguments` with more and more memory until that is enough.
+fn run_with_more_and_more(folder: &Path, arguments: &str) {
+    // The least with which the program starts at all.
+    let mut kilobytes = 10_000;
+    while run(folder, kilobytes, "--version").status.code() != Some(0) {
+        kilobytes += 2_000;
+        assert!(kilobytes < 200_000, "the program does not start");
+    }
+    let mut refused = 0;
+    loop {
+        let output = run(folder, kilobytes, arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let what = format!("{arguments} with {kilobytes} kB: {} {said}", output.status);
+        match output.status.code() {
+            Some(0) => break assert!(said.is_empty(), "{what}"),
+            Some(1) => assert!(
+                said.starts_with("llmzip: ") && said.lines().count() == 1,
+                "{what}"
+            ),
+            _ => panic!("{what}"),
+        }
+        let left = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name());
+        let hidden = |name: &std::ffi::OsString| name.to_string_lossy().starts_with('.');
+        assert!(!left.into_iter().any(|name| hidden(&name)), "{what}");
+        refused += 1;
+        kilobytes += kilobytes / 9;
+        assert!(kilobytes < 4_000_000, "never enough: {what}");
+    }
+    assert!(refused > 3, "{arguments}: refused only {refused} times");
+}
+
+#[test]
+fn memory_that_is_refused_ends_a_run_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = include_str!("../src/lib.rs").repeat(4);
+    fs::write(folder.path().join("text"), text).unwrap();
+    for level in [1, 2, 4] {
+        let coded = format!("coded{level}");
+        run_with_more_and_more(
+            folder.path(),
+            &format!("compress -q -f -{level} -T 2 -o {coded} text"),
+        );
+        run_with_more_and_more(
+            folder.path(),
+            &format!("decompress -q -f -T 2 -o restored {coded}"),
+        );
+        let restored = fs::read(folder.path().join("restored")).unwrap();
+        assert!(restored == fs::read(folder.path().join("text")).unwrap());
+    }
+}
