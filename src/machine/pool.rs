@@ -111,6 +111,8 @@ impl Pool {
         let job: *const Work = unsafe {
             std::mem::transmute::<*const (dyn Fn(usize, usize) + Sync + '_), *const Work>(work)
         };
+        // A caller whose own share panicked has not asked about the others.
+        shared.panicked.store(false, Ordering::Relaxed);
         // SAFETY: the region is closed and empty: no worker reads the cell.
         unsafe { *shared.job.get() = Some((job, tasks)) };
         shared.next.store(0, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! A hint to the memory system; it changes no result.
+//! Hints to the memory system. They change no result.
 
 use std::ops::Range;
 
@@ -8,20 +8,36 @@ const LINE: usize = 64;
 /// Asks for the cache line of `data[index]`, if there is one.
 #[inline(always)]
 pub fn prefetch<T>(data: &[T], index: usize) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     if let Some(item) = data.get(index) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: prefetching has no effect but on the caches, and the address is that of a live reference.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast()) };
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(any(not(target_arch = "x86_64"), miri))]
     let _ = (data, index);
 }
 
 /// Asks for the cache lines of `data[range]`, as far as there are any.
 #[inline(always)]
 pub fn prefetch_range<T>(data: &[T], range: Range<usize>) {
-    for index in range.step_by((LINE / size_of::<T>()).max(1)) {
+    let items = LINE.checked_div(size_of::<T>()).unwrap_or(LINE).max(1);
+    for index in (range.start..range.end.min(data.len())).step_by(items) {
         prefetch(data, index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_range_is_safe_and_soon_done() {
+        let data = [1u8; 100];
+        prefetch(&data, usize::MAX);
+        prefetch_range(&data, 0..usize::MAX);
+        prefetch_range(&data, usize::MAX..0);
+        prefetch_range(&data, usize::MAX - 1..usize::MAX);
+        prefetch_range(&[(); 7], 0..usize::MAX);
     }
 }

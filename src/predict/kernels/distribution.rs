@@ -13,7 +13,7 @@ compile_for_each! {
 /// Logits (and a bias on them, in the same units) to integer weights and their exclusive prefix sums.
 ///
 /// `cumulative` has one more entry than `logits`: entry i is the sum of the weights of rows below i. A weight is
-/// `max(1, round(2^24 * 2^((l_i + b_i - max) / 65536)))`. Logits and biases must be within 2^29 on either side.
+/// `max(1, round(2^24 * 2^((l_i + b_i - max) / 65536)))`. Sums beyond 32 bits wrap.
 ///
 /// # Panics
 /// If `cumulative` or `bias` does not have the length that goes with `logits`.
@@ -29,20 +29,26 @@ pub fn distribution(
     compiled(instructions, logits, bias, cumulative);
 }
 
-/// Weight of one output row: `max(1, round(2^24 * 2^(distance / 65536)))` for a distance at most 0.
+/// The weight of a row whose sum lies `distance` below the best one:
+/// `max(1, round(2^24 * 2^(-distance / 65536)))`.
 #[inline(always)]
-fn weight(distance: i32) -> u32 {
-    let distance = if distance > -(40 << 16) {
-        distance
-    } else {
-        -(40 << 16)
-    };
-    let whole = (distance + 32768) >> 16;
-    let fraction = (distance - (whole << 16)) as f32 * (1.0 / 65536.0);
+fn weight(distance: u32) -> u32 {
+    // Beyond this a weight is 1.
+    let distance = distance.min(40 << 16) as i32;
+    let whole = (32768 - distance) >> 16;
+    let fraction = (distance + (whole << 16)) as f32 * (-1.0 / 65536.0);
     let value = numerics::exp2_parts(fraction, whole + 24).round_ties_even();
-    // SAFETY: a power of 2 between 2^-16 and 2^24. As above.
+    // SAFETY: no NaN, and between 0 and 2^24, since the distance is at most 40 * 65536. `as` would
+    // also say what becomes of other values, and keep the loop from being vectorised.
     let value: i32 = unsafe { value.to_int_unchecked() };
     if value > 1 { value as u32 } else { 1 }
+}
+
+/// How far the sum of a logit and its bias lies below the best one. Any two 32-bit numbers are less
+/// than 2^32 apart.
+#[inline(always)]
+fn below(best: i32, logit: i32, bias: i32) -> u32 {
+    best.wrapping_sub(logit.wrapping_add(bias)) as u32
 }
 
 /// The body of [`distribution`].
@@ -92,7 +98,7 @@ fn prefix_sums<'a>(
     for ((logits, biases), out) in chunks.zip(out) {
         let mut weights = [0u32; LANES];
         for lane in 0..LANES {
-            weights[lane] = weight(logits[lane].wrapping_add(biases[lane]).wrapping_sub(best));
+            weights[lane] = weight(below(best, logits[lane], biases[lane]));
         }
         // One addition an element: cheaper than any sum within registers that the compiler finds.
         for (out, weight) in out.iter_mut().zip(weights) {
@@ -101,7 +107,7 @@ fn prefix_sums<'a>(
         }
     }
     for (out, (logit, bias)) in out_rest.iter_mut().zip(rest) {
-        total += u64::from(weight(logit.wrapping_add(*bias).wrapping_sub(best)));
+        total += u64::from(weight(below(best, *logit, *bias)));
         *out = total;
     }
 }
@@ -139,6 +145,34 @@ mod tests {
             let weights = || wanted.windows(2).map(|pair| pair[1] - pair[0]);
             prop_assert!(weights().all(|weight| (1..=1 << 24).contains(&weight)));
             prop_assert!(weights().any(|weight| weight == 1 << 24));
+            for instructions in InstructionSet::available() {
+                let found = sums(instructions, &logits, bias.as_deref());
+                prop_assert_eq!(&found, &wanted, "{}", instructions.name());
+            }
+        }
+
+        #[test]
+        fn no_logit_and_no_bias_break_it(
+            (logits, bias) in (1usize..60).prop_flat_map(|len| {
+                let any = || prop_oneof![
+                    2 => any::<i32>(),
+                    1 => Just(i32::MIN),
+                    1 => Just(i32::MAX),
+                    1 => -3i32..3,
+                ];
+                (vec(any(), len), proptest::option::of(vec(any(), len)))
+            }),
+        ) {
+            let wanted = sums(InstructionSet::PORTABLE, &logits, bias.as_deref());
+            let totals = |i: usize| logits[i].wrapping_add(bias.as_ref().map_or(0, |bias| bias[i]));
+            let weights: Vec<u64> = wanted.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            prop_assert!(weights.iter().all(|weight| (1..=1 << 24).contains(weight)));
+            let best = (0..logits.len()).map(totals).max().unwrap();
+            for (i, weight) in weights.into_iter().enumerate() {
+                let distance = i64::from(best) - i64::from(totals(i));
+                prop_assert_eq!(weight == 1 << 24, distance < 2);
+                prop_assert!(distance < 26 << 16 || weight == 1);
+            }
             for instructions in InstructionSet::available() {
                 let found = sums(instructions, &logits, bias.as_deref());
                 prop_assert_eq!(&found, &wanted, "{}", instructions.name());

@@ -232,7 +232,10 @@ impl Kernels {
     ) {
         let columns = product.tile_count() * LANES;
         let rows = product.rows.count;
-        assert!(starts.len() == rows && starts.iter().all(|start| start + columns <= out.len()));
+        // The last start that leaves room for a row; sums with it cannot overflow.
+        let last = out.len().checked_sub(columns);
+        assert!(starts.len() == rows);
+        assert!(last.is_some_and(|last| starts.iter().all(|start| *start <= last)));
         assert!(starts.windows(2).all(|pair| pair[0] + columns <= pair[1]));
         assert!(scratch.len() >= pool.threads());
         let tiles = product.tile_count();
@@ -284,9 +287,9 @@ impl Rows {
         (self.count, self.columns) = (count, columns);
         self.width = columns.next_multiple_of(pad);
         self.groups = columns.div_ceil(GROUP);
-        self.levels.resize(count * self.width, 0);
-        self.scales.resize(count * self.groups, 0.0);
-        self.corrections.resize(count * self.groups, 0);
+        self.levels.resize(area(count, self.width), 0);
+        self.scales.resize(area(count, self.groups), 0.0);
+        self.corrections.resize(area(count, self.groups), 0);
     }
 
     /// Number of rows.
@@ -455,25 +458,33 @@ impl<'a> Product<'a> {
         self.scales.len() / LANES
     }
 
-    /// Everything that the kernels take for granted.
+    /// Panics unless everything holds that the kernels take for granted.
     fn check(&self, out: usize) {
-        let columns = self.tile_count() * LANES;
-        assert!(
-            self.scales.len() == columns && self.tiles.len() == columns / LANES * self.lines * LINE
-        );
+        let tiles = self.tile_count();
+        let columns = tiles * LANES;
+        assert!(self.scales.len() == columns);
+        assert!(self.tiles.len() == area(tiles, area(self.lines, LINE)));
         assert!(self.bias.is_none_or(|bias| bias.len() >= columns));
         let rows = &self.rows;
-        assert!(
-            rows.width >= self.lines * 4 && rows.groups == self.lines.div_ceil(LINES_PER_GROUP)
-        );
-        assert!(rows.levels.len() >= rows.count * rows.width);
-        assert!(
-            rows.scales.len() >= rows.count * rows.groups
-                && rows.corrections.len() >= rows.count * rows.groups
-        );
-        assert!(columns <= self.stride || rows.count <= 1);
-        assert!(rows.count == 0 || out >= (rows.count - 1) * self.stride + columns);
+        assert!(rows.width >= area(self.lines, 4));
+        assert!(rows.groups == self.lines.div_ceil(LINES_PER_GROUP));
+        assert!(rows.levels.len() >= area(rows.count, rows.width));
+        assert!(rows.scales.len() >= area(rows.count, rows.groups));
+        assert!(rows.corrections.len() >= area(rows.count, rows.groups));
+        if let Some(before) = rows.count.checked_sub(1) {
+            assert!(columns <= self.stride || before == 0);
+            let last = area(before, self.stride);
+            assert!(out.checked_sub(last).is_some_and(|left| left >= columns));
+        }
     }
+}
+
+/// The product of two sizes.
+///
+/// # Panics
+/// If it does not fit, so that no check passes because a product wrapped.
+fn area(rows: usize, columns: usize) -> usize {
+    rows.checked_mul(columns).expect("a size fits")
 }
 
 /// Values of consecutive positions and the weights that several queries give them.
@@ -502,14 +513,15 @@ pub struct Values<'a> {
 }
 
 impl Values<'_> {
+    /// Panics unless everything holds that the kernels take for granted.
     fn check(&self, sums: usize) {
+        assert!(self.width > 0 && self.width.is_multiple_of(LANES));
         let positions = self.values.len() / self.width;
-        assert!(self.width.is_multiple_of(LANES) && self.values.len() == positions * self.width);
-        assert!(positions.is_multiple_of(LANES) && self.offset + positions <= self.stride);
-        assert!(
-            self.high.len() >= self.queries * self.stride
-                && self.low.len() >= self.queries * self.stride
-        );
-        assert!(sums >= self.queries * self.width);
+        assert!(self.values.len() == positions * self.width && positions.is_multiple_of(LANES));
+        let left = self.stride.checked_sub(self.offset);
+        assert!(left.is_some_and(|left| left >= positions));
+        assert!(self.high.len() >= area(self.queries, self.stride));
+        assert!(self.low.len() >= area(self.queries, self.stride));
+        assert!(sums >= area(self.queries, self.width));
     }
 }

@@ -139,7 +139,8 @@ pub fn quantize_whole(x: &[f32], levels: &mut [i8]) -> f32 {
 /// The product of quantised rows with tiled weights; see [`Product`] for the definition.
 ///
 /// # Safety
-/// As [`Product::run`].
+/// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread touches
+/// these columns.
 pub unsafe fn product(p: &Product<'_>, tiles: std::ops::Range<usize>, out: *mut f32) {
     for row in 0..p.rows.count {
         for tile in tiles.clone() {

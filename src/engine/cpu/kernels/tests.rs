@@ -281,6 +281,96 @@ proptest! {
 
 }
 
+/// Asserts that the kernels refuse sizes with which they would read or write out of bounds.
+fn assert_refused(what: &str, work: impl FnOnce()) {
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    assert!(result.is_err(), "{what}");
+}
+
+#[test]
+fn sizes_that_overflow_are_refused() {
+    const WILD: usize = 1 << (usize::BITS - 6);
+    let kernels = Kernels::REFERENCE;
+    let mut rows = Rows::default();
+    assert_refused("rows", || rows.resize(1 << 60, 1 << 60, 64));
+    rows.resize(3, 64, 64);
+    let (tiles, scales) = (vec![128; 16 * LINE], vec![1.0; LANES]);
+    let sound = Product::new(&tiles, 16, &scales, None, rows.view(), LANES);
+    let mut out = vec![0.0; 3 * LANES];
+    kernels.product(&sound, &mut out);
+    for (lines, stride, tiles) in [
+        (WILD, LANES, &[][..]),
+        (16, usize::MAX / 2 + 1, &tiles),
+        (16, LANES - 1, &tiles),
+        (15, LANES, &tiles),
+    ] {
+        let product = Product::new(tiles, lines, &scales, None, rows.view(), stride);
+        assert_refused("a product", || kernels.product(&product, &mut out));
+    }
+    let pool = Pool::new(1);
+    let (mut scratch, mut logits) = (vec![Vec::new()], vec![0; 3 * LANES]);
+    for starts in [
+        [0, LANES, usize::MAX - LANES + 1],
+        [0, LANES - 1, 2 * LANES],
+        [0, LANES, 2 * LANES + 1],
+    ] {
+        assert_refused("starts", || {
+            kernels.logits_in(&pool, &sound, &mut scratch, &starts, &mut logits);
+        });
+    }
+}
+
+#[test]
+fn values_of_impossible_sizes_are_refused() {
+    let (values, halves) = (vec![1i8; 16 * 16], vec![1u8; 16]);
+    let sound = Values {
+        values: &values,
+        width: 16,
+        queries: 1,
+        high: &halves,
+        low: &halves,
+        stride: 16,
+        offset: 0,
+        cold: true,
+    };
+    let mut sums = vec![0; 16];
+    for kernels in all() {
+        kernels.values(&sound, &mut sums);
+        for wrong in [
+            Values { width: 0, ..sound },
+            Values { width: 8, ..sound },
+            Values {
+                width: usize::MAX - 15,
+                ..sound
+            },
+            Values {
+                queries: usize::MAX / 16 + 2,
+                ..sound
+            },
+            Values {
+                stride: usize::MAX,
+                ..sound
+            },
+            Values { offset: 1, ..sound },
+            Values {
+                offset: usize::MAX - 7,
+                ..sound
+            },
+            Values {
+                stride: 0,
+                offset: usize::MAX - 15,
+                ..sound
+            },
+            Values {
+                high: &halves[1..],
+                ..sound
+            },
+        ] {
+            assert_refused("values", || kernels.values(&wrong, &mut sums));
+        }
+    }
+}
+
 /// Bits of the definition itself: a change here is a new version of the numerics.
 #[test]
 fn the_reference_does_not_move() {
