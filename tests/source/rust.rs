@@ -175,6 +175,7 @@ impl Reader {
                     self.at += 1;
                 }
                 Some(Token::Symbol('}')) => self.close(),
+                Some(Token::Word(word)) if word == "pub" => self.skip_visibility(),
                 Some(Token::Word(word)) if word == "mod" => self.module(),
                 Some(Token::Word(word)) if word == "use" => self.use_tree(),
                 Some(Token::Word(_)) => self.path(),
@@ -227,16 +228,21 @@ impl Reader {
         }
     }
 
+    /// Skips `pub`, `pub(crate)`, `pub(in path)`: no use of that path.
+    fn skip_visibility(&mut self) {
+        self.at += 1;
+        if self.is_symbol(0, '(') {
+            self.skip_brackets();
+        }
+    }
+
     fn skip_item(&mut self) {
         while self.is_symbol(0, '#') {
             self.at += 1;
             self.skip_brackets();
         }
         if self.word(0).as_deref() == Some("pub") {
-            self.at += 1;
-            if self.is_symbol(0, '(') {
-                self.skip_brackets();
-            }
+            self.skip_visibility();
         }
         let keyword = self.word(0);
         if keyword.as_deref() == Some("mod") && self.is_symbol(2, ';') {
@@ -371,7 +377,7 @@ fn paths_are_found_where_the_compiler_finds_them() {
         use crate::{a::B, c::{self, *}};
         const QUOTE: char = '"';
         fn f<'a>(x: &'a str) -> super::g::H { "crate::text::A"; r#"crate::raw::"A"#; x.into() }
-        mod inner { use super::I; }
+        mod inner { pub(in crate::a) use super::I; }
         #[cfg(test)]
         mod tests { use crate::test::A; }
         #[cfg(all(test, feature = "x"))]
@@ -398,5 +404,6 @@ fn paths_are_found_where_the_compiler_finds_them() {
     assert_eq!(outline.test_modules, ["file"]);
     assert_eq!(outline.named[0].bound.as_deref(), Some("Other"));
     assert!(outline.named[0].is_export && !outline.named[1].is_export);
+    assert!(outline.named[5].is_export);
     assert_eq!(outline.named[5].line, 7);
 }
