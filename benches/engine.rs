@@ -12,7 +12,7 @@ use std::time::Instant;
 use llmzip::arch::SourceTensor;
 use llmzip::arch::config::{Config, GROUP};
 use llmzip::arch::rope::{Rope, RopeScaling};
-use llmzip::engine::cpu::kernels::{Kernels, Product, Rows};
+use llmzip::engine::cpu::kernels::{Kernels, Product, QuantizedRows};
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::machine::instructions::InstructionSet;
 use llmzip::machine::pool::Pool;
@@ -160,7 +160,7 @@ fn products_roofline(kernels: Kernels, threads: usize) -> f64 {
     let (columns, tiles, count) = (1024, 16, 48);
     let weights = vec![130u8; tiles * 16 * columns];
     let scales = vec![1.0; tiles * 16];
-    let mut rows = Rows::default();
+    let mut rows = QuantizedRows::default();
     rows.resize(count, columns, GROUP);
     let x: Vec<f32> = (0..columns).map(|i| (i % 17) as f32 - 8.0).collect();
     (0..count).for_each(|row| rows.set(kernels, row, &x));

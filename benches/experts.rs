@@ -91,7 +91,7 @@ fn ablate(files: &[Vec<u8>]) {
         let costs = files.iter().map(|bytes| {
             let mut predictor = predictor(Preset::Normal);
             if let Some(expert) = silent {
-                predictor.silence(expert);
+                predictor.disable_expert(expert);
             }
             cost(predictor, bytes)
         });
@@ -99,7 +99,7 @@ fn ablate(files: &[Vec<u8>]) {
     };
     let all = sum(None);
     println!("| without | bytes | |\n|---|---|---|\n| nothing | {all:.0} | |");
-    for (expert, name) in Predictor::experts().iter().enumerate() {
+    for (expert, name) in Predictor::expert_names().iter().enumerate() {
         let coded = sum(Some(expert));
         println!(
             "| {name} | {coded:.0} | {:+.2} % |",

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use llmzip::arch::config::GROUP;
-use llmzip::engine::cpu::kernels::{Kernels, Product, Rows, Values};
+use llmzip::engine::cpu::kernels::{Kernels, Product, QuantizedRows, Values};
 use llmzip::machine::instructions::InstructionSet;
 use llmzip::predict::kernels::distribution;
 
@@ -53,7 +53,7 @@ fn main() {
     });
     line("quantisation of 1,536, values/ns", &sets, 1536, |set| {
         let x = floats(1536);
-        let mut rows = Rows::default();
+        let mut rows = QuantizedRows::default();
         rows.resize(1, 1536, GROUP);
         best(|| black_box(&mut rows).set(set, 0, &x))
     });
@@ -96,7 +96,7 @@ fn product(set: Kernels, count: usize, columns: usize, outputs: usize) -> f64 {
         .map(|i| (i % 255) as u8 + 1)
         .collect();
     let scales = vec![0.01; outputs];
-    let mut rows = Rows::default();
+    let mut rows = QuantizedRows::default();
     rows.resize(count, columns, GROUP);
     (0..count).for_each(|row| rows.set(set, row, &floats(columns)));
     let mut out = vec![0.0; count * outputs];

@@ -7,7 +7,7 @@ use crate::machine::float_environment::FloatEnvironment;
 use crate::machine::instructions::InstructionSet;
 use crate::packed::PackedModel;
 use crate::predict::kernels::distribution;
-use crate::predict::{OutputBias, Recall, Teacher, TokenFacts};
+use crate::predict::{OutputBias, Recall, TokenFacts, TokenOf};
 
 /// The next token's distribution, token after token of a frame.
 pub struct Outlook {
@@ -131,11 +131,11 @@ impl Outlook {
     pub fn learn(&mut self, stream: usize, row: u32) {
         if let Some(Lessons { recall, own }) = &mut self.lessons {
             for (index, Own { bias, .. }) in own.iter_mut().enumerate() {
-                let teacher = match index == stream {
-                    true => Teacher::Own,
-                    false => Teacher::Other,
+                let token_of = match index == stream {
+                    true => TokenOf::ThisStream,
+                    false => TokenOf::AnotherStream,
                 };
-                bias.update(&self.model, row, teacher);
+                bias.update(&self.model, row, token_of);
             }
             own[stream].last = row;
             recall.learn(&self.model, row);

@@ -13,7 +13,7 @@
 //! own place in the original. The next block goes on where the last stream ended.
 
 use super::Symbol;
-use crate::predict::{Place, Predictor};
+use crate::predict::{Predictor, StreamState};
 
 /// Tokens that a language model has seen before it is copied for other streams.
 pub const HEAD: u64 = 256;
@@ -21,7 +21,7 @@ pub const HEAD: u64 = 256;
 /// The places of a block's streams while the predictor is at one of them.
 pub struct Places {
     /// Of each stream but the first: where it is, or, during its turn, where the first one is.
-    others: Vec<Place>,
+    others: Vec<StreamState>,
 }
 
 impl Places {
@@ -32,7 +32,7 @@ impl Places {
             position - len
         });
         Places {
-            others: begins.skip(1).map(Place::new).collect(),
+            others: begins.skip(1).map(StreamState::new).collect(),
         }
     }
 

@@ -1,35 +1,27 @@
-//! Adaptive experts and the mixer that weighs them against the language model.
+//! The predictor: the probability of every decision that is coded, and what is learned from its
+//! outcome.
 //!
-//! Everything that is coded is a binary decision, and every decision passes through [`Predictor::predict`]
-//! and [`Predictor::update`]: the eight bits of a byte, whether a token ends here, whether the next byte
-//! escapes the vocabulary. The arithmetic is in integers alone, so an encoder and a decoder that make the
-//! same calls see the same probabilities on every machine.
+//! Everything that is coded is a binary decision ([`decision`](Event)): the eight bits of a byte,
+//! whether a token ends here, whether the next byte escapes the vocabulary. Each passes through
+//! [`Predictor::predict`] and [`Predictor::update`]. `experts` predict from what the file has shown,
+//! `mix` weighs their predictions and the language model's, `token` corrects the model's
+//! distribution over the next token, and [`kernels`] holds the inner loops. The arithmetic is in
+//! integers alone, apart from one rounding of exact powers of 2 in the distribution, so an encoder
+//! and a decoder that make the same calls see the same probabilities on every machine.
+//! `docs/PREDICTOR.md` specifies all of it.
+//!
+//! This folder knows decisions, tokens as numbers, and the machine. It knows no model, no file
+//! format and no tokenizer.
 
-mod apm;
-mod contexts;
-mod counter;
-mod events;
+mod decision;
 mod experts;
-mod histories;
-mod history;
 pub mod kernels;
-mod light;
-mod logistic;
-mod match_model;
-mod mixer;
-mod output_bias;
-mod pixels;
-mod plain;
+mod mix;
 mod predictor;
-mod preset;
-mod recall;
-mod record;
-mod state;
-mod table;
+mod token;
 
-pub use experts::Place;
-pub use logistic::PROBABILITY_BITS;
-pub use output_bias::{OutputBias, Teacher};
-pub use predictor::{Event, Predictor, Preset, Settings, TokenFacts};
-pub use preset::PREDICTOR_VERSION;
-pub use recall::Recall;
+pub use decision::{Event, PREDICTOR_VERSION, Preset, Settings, TokenFacts};
+pub use experts::StreamState;
+pub use mix::PROBABILITY_BITS;
+pub use predictor::Predictor;
+pub use token::{OutputBias, Recall, TokenOf};

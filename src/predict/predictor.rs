@@ -1,63 +1,24 @@
-//! The predictor: from the next decision's context and the model's opinion to one probability.
+//! The predictor: the experts of a preset behind one interface.
 
-use super::experts::{self, Experts, Place};
-use super::light::Light;
-use super::logistic::PROBABILITY_BITS;
-use super::plain::Plain;
+use super::decision::{Event, Preset, Settings, TokenFacts};
+use super::experts::{AllExperts, LightExperts, NoExperts, StreamState, expert_names};
+use super::mix::PROBABILITY_BITS;
 use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
-
-/// What the next binary decision is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The next bit of the current byte, most significant first.
-    Bit,
-    /// Whether the token ends after the bytes coded so far.
-    TokenEnd,
-    /// Whether the next byte is coded outside the vocabulary.
-    Escape,
-}
-
-/// How much work the experts do a byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Preset {
-    /// A few, three times as fast, in 32 MiB. Without a language model only.
-    Light,
-    /// All experts.
-    Normal,
-}
-
-/// What a predictor is made of. Encoder and decoder must agree on it: the frame says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Mix the model's opinion with adaptive experts; otherwise it is passed on unchanged.
-    pub experts: bool,
-    /// How many experts.
-    pub preset: Preset,
-    /// A language model runs beside it: at most 64 MiB of memory then, else 256 MiB.
-    pub with_model: bool,
-}
-
-/// Facts of the language model's distribution over the next token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TokenFacts {
-    /// Probability of the most probable token, 24 bits.
-    pub top_probability: u32,
-}
 
 /// Mixes experts and model into one probability a decision, and learns from each outcome.
 ///
 /// The caller alternates [`predict`](Predictor::predict) and [`update`](Predictor::update), or calls
 /// [`learn_certain`](Predictor::learn_certain) for bits that cost nothing.
 pub struct Predictor {
-    kind: Kind,
+    experts: Experts,
 }
 
-enum Kind {
-    Plain(Plain),
-    Light(Box<Light>),
-    Mixed(Box<Experts>),
+/// The experts of a preset.
+enum Experts {
+    None(NoExperts),
+    Light(Box<LightExperts>),
+    All(Box<AllExperts>),
 }
 
 impl Predictor {
@@ -78,14 +39,14 @@ impl Predictor {
         instructions: InstructionSet,
     ) -> Result<Predictor, MachineError> {
         Ok(Predictor {
-            kind: match settings {
-                Settings { experts: false, .. } => Kind::Plain(Plain::new()),
+            experts: match settings {
+                Settings { experts: false, .. } => Experts::None(NoExperts::new()),
                 Settings {
                     preset: Preset::Light,
                     with_model: false,
                     ..
-                } => Kind::Light(Box::new(Light::new(instructions)?)),
-                _ => Kind::Mixed(Box::new(Experts::new(instructions, settings)?)),
+                } => Experts::Light(Box::new(LightExperts::new(instructions)?)),
+                _ => Experts::All(Box::new(AllExperts::new(instructions, settings)?)),
             },
         })
     }
@@ -96,87 +57,87 @@ impl Predictor {
     /// If its memory cannot be had.
     pub fn try_clone(&self) -> Result<Predictor, MachineError> {
         Ok(Predictor {
-            kind: match &self.kind {
-                Kind::Plain(plain) => Kind::Plain(plain.clone()),
-                Kind::Light(light) => Kind::Light(Box::new(light.try_clone()?)),
-                Kind::Mixed(experts) => Kind::Mixed(Box::new(experts.try_clone()?)),
+            experts: match &self.experts {
+                Experts::None(none) => Experts::None(none.clone()),
+                Experts::Light(light) => Experts::Light(Box::new(light.try_clone()?)),
+                Experts::All(experts) => Experts::All(Box::new(experts.try_clone()?)),
             },
         })
     }
 
-    /// What the experts of [`Preset::Normal`] are called.
-    pub fn experts() -> Vec<String> {
-        experts::names()
+    /// The names of the experts of [`Preset::Normal`].
+    pub fn expert_names() -> Vec<String> {
+        expert_names()
     }
 
-    /// Takes away the voice of one of [`Predictor::experts`], by its number, to measure what it is worth. What is coded
-    /// afterwards is in no format. Without effect on other presets.
-    pub fn silence(&mut self, expert: usize) {
-        if let Kind::Mixed(experts) = &mut self.kind {
-            experts.silence(expert);
+    /// Disables an expert, by its index in [`Predictor::expert_names`], to measure what it is worth.
+    /// No decoder can read what is coded afterwards. Other presets are not affected.
+    pub fn disable_expert(&mut self, expert: usize) {
+        if let Experts::All(experts) = &mut self.experts {
+            experts.disable(expert);
         }
     }
 
-    /// Where the next byte goes, counted from the beginning of the frame; 0 where nothing depends on it.
+    /// The position of the next byte, counted from the beginning of the frame; 0 where nothing depends
+    /// on it.
     pub fn position(&self) -> usize {
-        match &self.kind {
-            Kind::Mixed(experts) => experts.position(),
+        match &self.experts {
+            Experts::All(experts) => experts.position(),
             _ => 0,
         }
     }
 
-    /// Goes on at `place`, where another stream of the block was left, and leaves there what this one needs to go on.
-    /// Called between tokens.
-    pub fn exchange(&mut self, place: &mut Place) {
-        if let Kind::Mixed(experts) = &mut self.kind {
-            experts.exchange(place);
+    /// Swaps the state of the current stream of a block with `other`. Called between tokens.
+    pub fn exchange(&mut self, other: &mut StreamState) {
+        if let Experts::All(experts) = &mut self.experts {
+            experts.exchange(other);
         }
     }
 
     /// Announces a token that will be coded with the language model. Not called in blocks without a model.
     pub fn begin_token(&mut self, facts: TokenFacts) {
-        if let Kind::Mixed(experts) = &mut self.kind {
+        if let Experts::All(experts) = &mut self.experts {
             experts.begin_token(facts);
         }
     }
 
-    /// P(bit = 1) of the next decision, 24 bits. `model` is the language model's opinion where it has one.
+    /// P(bit = 1) of the next decision, 24 bits. `model` is the language model's, where it gives one.
     pub fn predict(&mut self, event: Event, model: Option<u32>) -> u32 {
-        let p = match &mut self.kind {
-            Kind::Plain(plain) => plain.predict(event, model),
-            Kind::Light(light) => light.predict(event),
-            Kind::Mixed(experts) => experts.predict(event, model),
+        let p = match &mut self.experts {
+            Experts::None(none) => none.predict(event, model),
+            Experts::Light(light) => light.predict(event),
+            Experts::All(experts) => experts.predict(event, model),
         };
         p.clamp(1, (1 << PROBABILITY_BITS) - 1)
     }
 
     /// The decision just predicted came out as `bit`. The eighth [`Event::Bit`] completes a byte.
     pub fn update(&mut self, bit: bool) {
-        match &mut self.kind {
-            Kind::Plain(plain) => plain.update(bit),
-            Kind::Light(light) => light.update(bit),
-            Kind::Mixed(experts) => experts.update(bit),
+        match &mut self.experts {
+            Experts::None(none) => none.update(bit),
+            Experts::Light(light) => light.update(bit),
+            Experts::All(experts) => experts.update(bit),
         }
     }
 
     /// A bit of the current byte that was certain, and so not coded: the experts learn it all the same.
     pub fn learn_certain(&mut self, bit: bool) {
-        match &mut self.kind {
-            Kind::Plain(plain) => {
-                plain.predict(Event::Bit, None);
-                plain.update(bit);
+        match &mut self.experts {
+            Experts::None(none) => {
+                none.predict(Event::Bit, None);
+                none.update(bit);
             }
-            Kind::Light(light) => light.learn_certain(bit),
-            Kind::Mixed(experts) => experts.learn_certain(bit),
+            Experts::Light(light) => light.learn_certain(bit),
+            Experts::All(experts) => experts.learn_certain(bit),
         }
     }
 
     /// Bytes that were stored, not predicted. Called between bytes.
     pub fn skip_bytes(&mut self, bytes: &[u8]) {
-        match &mut self.kind {
-            Kind::Plain(_) => {}
-            Kind::Light(light) => bytes.iter().for_each(|&byte| light.skip(byte)),
-            Kind::Mixed(experts) => bytes.iter().for_each(|&byte| experts.skip(byte)),
+        match &mut self.experts {
+            Experts::None(_) => {}
+            Experts::Light(light) => bytes.iter().for_each(|&byte| light.skip(byte)),
+            Experts::All(experts) => bytes.iter().for_each(|&byte| experts.skip(byte)),
         }
     }
 }
@@ -206,13 +167,13 @@ mod tests {
     };
 
     #[test]
-    fn every_expert_can_be_silenced_and_none_is_the_others() {
+    fn every_expert_can_be_disabled_and_all_differ() {
         let text = b"one two three, four five six; seven eight nine\n".repeat(8);
-        let heard: Vec<u32> = (0..=Predictor::experts().len())
+        let heard: Vec<u32> = (0..=Predictor::expert_names().len())
             .map(|silent| {
                 let mut predictor = Predictor::new(ALONE).unwrap();
                 if silent > 0 {
-                    predictor.silence(silent - 1);
+                    predictor.disable_expert(silent - 1);
                 }
                 for &byte in &text {
                     for position in (0..8).rev() {
@@ -270,8 +231,8 @@ mod tests {
                     if next() % 11 == 0 {
                         predictor.learn_certain(bit);
                     } else {
-                        let opinion = (!escape).then(|| 1 + (next() & 0xff_fff0));
-                        found.push(predictor.predict(Event::Bit, opinion));
+                        let model = (!escape).then(|| 1 + (next() & 0xff_fff0));
+                        found.push(predictor.predict(Event::Bit, model));
                         predictor.update(bit);
                     }
                 }
@@ -303,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn without_experts_the_opinion_passes_unchanged() {
+    fn without_experts_the_models_probability_passes_unchanged() {
         let mut predictor = Predictor::new(Settings {
             experts: false,
             ..ALONE

@@ -5,7 +5,7 @@
 
 use super::cache::{Cache, Plane};
 use crate::engine::cpu::kernels::reference::MASKED;
-use crate::engine::cpu::kernels::{Kernels, LANES, Product, Rows, Values};
+use crate::engine::cpu::kernels::{Kernels, LANES, Product, QuantizedRows, Values};
 use crate::machine::prefetch::prefetch_range;
 use crate::numerics::LOG2_E;
 
@@ -45,8 +45,8 @@ impl Angles {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     rotated: Vec<f32>,
-    queries: Rows,
-    sink_queries: Rows,
+    queries: QuantizedRows,
+    sink_queries: QuantizedRows,
     /// For each query the scores of the visible positions, in order, then 16 places for sinks.
     scores: Vec<f32>,
     value_scales: Vec<f32>,
@@ -210,7 +210,7 @@ impl Task<'_> {
         kernels: Kernels,
         angles: &Angles,
         rotated: &mut Vec<f32>,
-        out: &mut Rows,
+        out: &mut QuantizedRows,
     ) {
         let factor = LOG2_E / (self.head_dim as f32).sqrt();
         rotated.resize(self.head_dim, 0.0);

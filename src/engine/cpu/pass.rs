@@ -3,7 +3,7 @@
 use super::attention::Task;
 use super::cache::{Cache, Plane};
 use super::engine::Engine;
-use super::kernels::{LANES, Product, Rows};
+use super::kernels::{LANES, Product, QuantizedRows};
 use super::weights::Linear;
 use super::workspace::{ThreadBuffers, Workspace};
 use crate::engine::runtime::{Predictions, SLACK};
@@ -126,7 +126,7 @@ impl Engine {
     }
 
     /// `out = rows * matrix`, resized to whole tiles a row.
-    fn linear(&self, linear: &Linear, rows: &Rows, out: &mut Vec<f32>) {
+    fn linear(&self, linear: &Linear, rows: &QuantizedRows, out: &mut Vec<f32>) {
         let matrix = self.model.matrix_at(linear.index);
         let stride = matrix.rows.next_multiple_of(LANES);
         let view = rows.view();

@@ -1,7 +1,7 @@
 //! The buffers of a pass, kept from one pass to the next.
 
 use super::attention::{Angles, Scratch};
-use super::kernels::{LANES, Rows};
+use super::kernels::{LANES, QuantizedRows};
 use crate::arch::Config;
 use crate::machine::{MachineError, memory};
 
@@ -19,7 +19,7 @@ pub(super) struct Workspace {
     /// Gate and up: [R, 2 intermediate, padded].
     pub(super) gate_up: Vec<f32>,
     /// Input of the next product, quantised.
-    pub(super) rows: Rows,
+    pub(super) rows: QuantizedRows,
     /// Rotary angles of each row at its position, and as the sinks see it.
     pub(super) angles: Angles,
     pub(super) sink_angles: Angles,

@@ -8,7 +8,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, shares};
+use super::operands::{LANES, LINE, LINES_PER_GROUP, Product, Values, shares};
 use crate::machine::prefetch::{prefetch, prefetch_range};
 
 /// Rows multiplied with one tile at a time.

@@ -11,7 +11,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{LANES, LINE, LINES_PER_GROUP, Product, Values, shares};
+use super::operands::{LANES, LINE, LINES_PER_GROUP, Product, Values, shares};
 
 /// Rows multiplied with two tiles at a time: 24 of the 32 registers are accumulators.
 const ROWS: usize = 6;

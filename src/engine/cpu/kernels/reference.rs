@@ -11,7 +11,7 @@
     reason = "lanes of several arrays are walked side by side"
 )]
 
-use super::{LANES, LINES_PER_GROUP, Product, Values};
+use super::operands::{LANES, LINES_PER_GROUP, Product, Values};
 use crate::arch::config::GROUP;
 use crate::numerics::{self, LOG2_E, TINY};
 

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::operands::LINE;
 use super::*;
 use crate::numerics;
 
@@ -97,8 +98,8 @@ fn product_case() -> impl Strategy<Value = ProductCase> {
 }
 
 impl ProductCase {
-    fn rows(&self, kernels: Kernels) -> Rows {
-        let mut rows = Rows::default();
+    fn rows(&self, kernels: Kernels) -> QuantizedRows {
+        let mut rows = QuantizedRows::default();
         rows.resize(self.x.len(), self.columns, self.pad);
         for (row, x) in self.x.iter().enumerate() {
             rows.set(kernels, row, x);
@@ -166,7 +167,7 @@ proptest! {
     #[test]
     fn quantised_rows_are_equal(x in (1usize..300).prop_flat_map(floats), pad in prop_oneof![Just(4usize), Just(64)]) {
         let quantize = |kernels| {
-            let mut rows = Rows::default();
+            let mut rows = QuantizedRows::default();
             rows.resize(1, x.len(), pad);
             rows.levels.fill(99);
             rows.set(kernels, 0, &x);
@@ -291,7 +292,7 @@ fn assert_refused(what: &str, work: impl FnOnce()) {
 fn sizes_that_overflow_are_refused() {
     const WILD: usize = 1 << (usize::BITS - 6);
     let kernels = Kernels::REFERENCE;
-    let mut rows = Rows::default();
+    let mut rows = QuantizedRows::default();
     assert_refused("rows", || rows.resize(1 << 60, 1 << 60, 64));
     rows.resize(3, 64, 64);
     let (tiles, scales) = (vec![128; 16 * LINE], vec![1.0; LANES]);
@@ -377,7 +378,7 @@ fn the_reference_does_not_move() {
     let x: Vec<f32> = (0..150u32)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0)
         .collect();
-    let mut rows = Rows::default();
+    let mut rows = QuantizedRows::default();
     rows.resize(1, 150, 64);
     let mut normed = x.clone();
     Kernels::REFERENCE.rms_norm(&x, &x, 1e-5, &mut normed);

@@ -1,24 +1,25 @@
-//! The predictor without experts: the model's opinion, and the least there must be where it has none.
+//! No experts: the language model's probability as it is, and simple counters where it has none.
 
-use super::counter::Counter;
-use super::predictor::Event;
+use crate::predict::decision::Event;
+use crate::predict::mix::counter::Counter;
 
 /// How fast the counters adapt.
 const LIMIT: u32 = 60;
 
-/// Passes the model's opinion on unchanged; bytes without one go by order 0, events by themselves.
+/// Passes the model's probability on unchanged. Decisions without one have counters: one for each
+/// prefix of a byte, and one for each event.
 #[derive(Clone)]
-pub struct Plain {
+pub struct NoExperts {
     bytes: Vec<Counter>,
     events: [Counter; 2],
     selected: Event,
-    /// Bits of the current byte behind a leading one.
+    /// The bits of the current byte so far, after a leading one.
     partial: u32,
 }
 
-impl Plain {
-    pub fn new() -> Plain {
-        Plain {
+impl NoExperts {
+    pub fn new() -> NoExperts {
+        NoExperts {
             bytes: vec![Counter::new(1 << 21, 0); 256],
             events: [Counter::new(1 << 21, 0), Counter::new(1 << 12, 30)],
             selected: Event::Bit,

@@ -1,8 +1,9 @@
 //! The logistic domain in integers: `stretch(p) = ln(p / (1 - p))` and its inverse `squash`.
 //!
-//! Probabilities have 24 bits; logits are in 1/256 nat where they are inputs and in 1/4096 nat where they
-//! are sums. The domain is wide on purpose, ±16 nats, so that a decision everyone agrees on costs less than
-//! 2^-20 bit. All tables are computed at compile time by integer arithmetic alone: the same everywhere.
+//! Probabilities have 24 bits. Logits are in 1/256 nat where they are inputs and in 1/4096 nat where
+//! they are sums. The domain is wide, 16 nats to either side, so that a decision on which all agree
+//! costs less than 2^-20 bit. All tables are computed at compile time in integers, so they are the same
+//! everywhere.
 
 /// Bits of a probability: `p` stands for `p / 2^24` and lies in `1..2^24`.
 pub const PROBABILITY_BITS: u32 = 24;

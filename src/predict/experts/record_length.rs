@@ -1,40 +1,40 @@
-//! The length of records: the distance at which bytes recur.
+//! Estimates the length of records: the distance at which bytes recur.
 
-use super::history::History;
+use super::byte_history::ByteHistory;
 
 /// Longest record that is looked for.
 const LONGEST: usize = 2048;
 
-/// Finds the distance at which bytes recur in equal steps, by votes that fade.
+/// Whenever a byte recurs twice at the same distance, the distance gets votes; votes fade.
 #[derive(Clone)]
-pub struct Record {
+pub struct RecordLength {
     /// For each byte, its last two positions.
     seen: Vec<[u32; 2]>,
     votes: Vec<u32>,
     length: usize,
 }
 
-impl Record {
-    pub fn new() -> Record {
-        Record {
+impl RecordLength {
+    pub fn new() -> RecordLength {
+        RecordLength {
             seen: vec![[0; 2]; 256],
             votes: vec![0; LONGEST + 1],
             length: 1,
         }
     }
 
-    /// The record length believed in: at least 1.
+    /// The current estimate, at least 1.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// Where in a record a position is.
+    /// The column of a position in its record.
     pub fn column(&self, position: usize) -> u32 {
         (position % self.length) as u32
     }
 
-    /// Takes in the byte just pushed to the history.
-    pub fn next_byte(&mut self, history: &History) {
+    /// Learns from the byte just pushed to the history.
+    pub fn next_byte(&mut self, history: &ByteHistory) {
         let position = history.position() as u32;
         let seen = &mut self.seen[usize::from(history.back(1))];
         let (first, second) = (
@@ -42,7 +42,7 @@ impl Record {
             seen[0].wrapping_sub(seen[1]),
         );
         if first == second && first > 1 && first as usize <= LONGEST {
-            // Long steps are rarely equal by chance.
+            // Long distances are rarely equal by chance.
             self.votes[first as usize] += 16 + first.min(128);
         }
         *seen = [position, seen[0]];

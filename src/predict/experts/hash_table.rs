@@ -1,52 +1,53 @@
 //! The hashed table of bit histories.
 //!
-//! A row holds the histories of the fifteen nodes of a nibble's binary tree, behind a check byte. Four rows
-//! share a cache line and compete for it: the row whose first history has seen least gives way.
+//! A row holds the histories of the fifteen nodes of a nibble's binary tree, after a check byte. Four
+//! rows share a cache line. A new context replaces the row whose first history has seen least.
 
 use crate::machine::MachineError;
 use crate::machine::pages::Pages;
 use crate::machine::prefetch::prefetch;
 
-/// A place in the table: which row.
+/// The index of a row.
 #[derive(Clone, Copy, Default)]
 pub struct Row(u32);
 
 /// Hashed rows of bit histories.
-pub struct Table {
+pub struct HashTable {
     bytes: Pages,
     shift: u32,
 }
 
-impl Table {
+impl HashTable {
     /// A table of `2^bits` bytes.
-    pub fn new(bits: u32) -> Result<Table, MachineError> {
-        Ok(Table {
+    pub fn new(bits: u32) -> Result<HashTable, MachineError> {
+        Ok(HashTable {
             bytes: Pages::zeroed("the table of bit histories", 1 << bits)?,
             shift: 32 - (bits - 6),
         })
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<Table, MachineError> {
-        Ok(Table {
+    pub fn try_clone(&self) -> Result<HashTable, MachineError> {
+        Ok(HashTable {
             bytes: self.bytes.try_clone()?,
             ..*self
         })
     }
 
-    /// Tells the memory system that a hash will be looked up.
+    /// Prefetches the line of a hash.
     #[inline]
     pub fn prefetch(&self, hash: u32) {
         prefetch(self.rows(), self.line(hash));
     }
 
-    /// The row of a hash, emptied if another context had it. `check` tells contexts of equal hash apart.
+    /// The row of a hash, emptied if another context had it. `check` tells contexts with the same line
+    /// apart.
     #[inline]
     pub fn find(&mut self, hash: u32, check: u8) -> Row {
         let line = self.line(hash);
         let (lines, _) = self.rows_mut().as_chunks_mut::<4>();
         let rows = &mut lines[line / 4];
-        // Without branches: which slot it is follows no pattern.
+        // Without branches: nothing could predict which slot it is.
         let mut found = 4;
         let mut victim = (u32::MAX, 0);
         for slot in (0..4).rev() {
@@ -87,7 +88,7 @@ impl Table {
         self.rows()[row.0 as usize][node & 15]
     }
 
-    /// The same, to be changed.
+    /// The history at a node, to be changed.
     #[inline]
     pub fn state_mut(&mut self, row: Row, node: usize) -> &mut u8 {
         &mut self.rows_mut()[row.0 as usize][node & 15]

@@ -1,32 +1,32 @@
-//! The experts on the bits of a byte, and the mixing of their opinions with the model's.
+//! All experts on the bits of a byte, and the mixing of their predictions with the language model's.
 
-use super::apm::Apm;
+use super::bit_histories::{BitHistories, SelectedRows};
+use super::byte_history::{ByteHistory, StreamPosition};
 use super::contexts::{self, CONTEXTS, Contexts, combine};
-use super::counter::Counter;
-use super::events::{EventExperts, Situation};
-use super::histories::{self, Histories};
-use super::history::{self, History};
-use super::logistic::{LOGIT_MAX, stretch};
-use super::match_model::{self, MatchModel, Scope};
-use super::mixer::{Mixer, Rate, Set};
-use super::pixels::{self, Pixels};
-use super::predictor::{Event, Settings, TokenFacts};
-use super::record::Record;
+use super::events::{EventContexts, EventExperts};
+use super::match_model::{Match, MatchModel, Scope};
+use super::pixels::{Neighbourhood, Pixels};
+use super::record_length::RecordLength;
 use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
+use crate::predict::decision::{Event, Settings, TokenFacts};
 use crate::predict::kernels::mixer::LANES;
+use crate::predict::mix::apm::Apm;
+use crate::predict::mix::counter::Counter;
+use crate::predict::mix::logistic::{LOGIT_MAX, stretch};
+use crate::predict::mix::mixer::{Mixer, Rate, Set};
 use std::ops::Range;
 
-/// Match models: their minimum lengths, and where they look.
+/// The match models: the shortest match of each, and where it looks.
 const MATCHES: [(usize, Scope); 3] = [(20, Scope::File), (10, Scope::File), (5, Scope::Stream)];
 
-/// Inputs that are used; the rest up to a multiple of the lanes stays zero.
+/// Inputs in use. Those beyond, up to a multiple of [`LANES`], stay zero.
 const ACTIVE: usize = 2 + 2 * CONTEXTS + MATCHES.len() * MatchModel::INPUTS + Pixels::INPUTS;
 const INPUTS: usize = ACTIVE.next_multiple_of(LANES);
 
-/// Where each expert's inputs begin and end, in the order of [`names`].
+/// The inputs of an expert, by its index in [`names`].
 fn inputs_of(expert: usize) -> Range<usize> {
-    const BASE: usize = 2 + Histories::<CONTEXTS>::INPUTS;
+    const BASE: usize = 2 + BitHistories::<CONTEXTS>::INPUTS;
     const PIXELS: usize = BASE + MATCHES.len() * MatchModel::INPUTS;
     let pair = |start| start..start + 2;
     match expert {
@@ -39,7 +39,7 @@ fn inputs_of(expert: usize) -> Range<usize> {
     }
 }
 
-/// What the experts are called.
+/// The names of the experts, in order.
 pub fn names() -> Vec<String> {
     let mut names = vec!["order 0".to_owned()];
     names.extend(contexts::NAMES.map(str::to_owned));
@@ -48,71 +48,72 @@ pub fn names() -> Vec<String> {
     names
 }
 
-/// Contexts of each weight set of the experts' mixer, and of the referee's between them and the model.
+/// Contexts of each weight set of the experts' mixer, and of the final mixer, which weighs the
+/// experts against the model.
 const SETS: [usize; 6] = [16 * 3, 256, 256, 64, 512, 2048];
-const REFEREE_SETS: [usize; 6] = [16 * 4 * 4, 16 * 4, 512, 512, 256, 512];
+const FINAL_SETS: [usize; 6] = [16 * 4 * 4, 16 * 4, 512, 512, 256, 512];
 
-/// How many times as fast the referee's fast sets move.
+/// Pace of the final mixer's fast sets.
 const FAST: u32 = 8;
 
 /// All experts, what they have seen, and the mixers.
-pub struct Experts {
-    history: History,
-    histories: Histories<CONTEXTS>,
+pub struct AllExperts {
+    byte_history: ByteHistory,
+    bit_histories: BitHistories<CONTEXTS>,
     contexts: Contexts,
-    record: Record,
+    record: RecordLength,
     pixels: Pixels,
     matches: [MatchModel; MATCHES.len()],
     order0: Vec<Counter>,
     inputs: [i32; INPUTS],
-    /// Inputs of experts that are not to be heard.
-    silenced: Range<usize>,
+    /// Inputs of the disabled expert, if there is one.
+    disabled: Range<usize>,
     mixer: Mixer,
-    referee: Mixer,
-    verdict: [i32; LANES],
-    with_opinion: bool,
+    final_mixer: Mixer,
+    final_inputs: [i32; LANES],
+    has_model: bool,
     apms: [Apm; 2],
     ends: EventExperts,
     escapes: EventExperts,
     event: Event,
-    /// Bits of the current byte behind a leading one.
+    /// The bits of the current byte so far, after a leading one.
     partial: u32,
     tokens: Tokens,
 }
 
-/// Where in the file the next byte goes, and what its surroundings say: everything that another stream of the block has
-/// a different one of. Kept between bytes only.
+/// What each stream of a block has of its own: where its next byte goes, and what the experts know
+/// of the bytes just before it. Everything else is shared. Valid between bytes only.
 #[derive(Clone)]
-pub struct Place {
-    history: history::Place,
-    histories: histories::Place<CONTEXTS>,
+pub struct StreamState {
+    byte_history: StreamPosition,
+    bit_histories: SelectedRows<CONTEXTS>,
     contexts: Contexts,
-    record: Record,
-    pixels: pixels::Place,
-    matches: [match_model::Place; MATCHES.len()],
+    record: RecordLength,
+    pixels: Neighbourhood,
+    matches: [Match; MATCHES.len()],
     tokens: Tokens,
 }
 
-impl Place {
-    /// A place with nothing before it; `position` counts from the beginning of the frame.
-    pub fn new(position: usize) -> Place {
-        Place {
-            history: history::Place::new(position),
-            histories: histories::Place::new(),
+impl StreamState {
+    /// The state of a stream that begins at `position`, counted from the beginning of the frame.
+    pub fn new(position: usize) -> StreamState {
+        StreamState {
+            byte_history: StreamPosition::new(position),
+            bit_histories: SelectedRows::new(),
             contexts: Contexts::new(position),
-            record: Record::new(),
-            pixels: pixels::Place::default(),
+            record: RecordLength::new(),
+            pixels: Neighbourhood::default(),
             matches: Default::default(),
             tokens: Tokens::default(),
         }
     }
 }
 
-/// What the model's tokens have been.
+/// The tokens of the language model so far.
 #[derive(Clone, Default)]
 struct Tokens {
     token: Token,
-    /// Whether the last eight tokens escaped, the latest lowest.
+    /// Whether the last eight tokens escaped, one bit each, the latest lowest.
     escaped: u8,
 }
 
@@ -127,8 +128,11 @@ struct Token {
     previous: u32,
 }
 
-impl Experts {
-    pub fn new(instructions: InstructionSet, settings: Settings) -> Result<Experts, MachineError> {
+impl AllExperts {
+    pub fn new(
+        instructions: InstructionSet,
+        settings: Settings,
+    ) -> Result<AllExperts, MachineError> {
         // Bytes of the table, bytes of history, slots of each match model, as powers of two.
         let (table_bits, history_bits, match_bits) = if settings.with_model {
             (25, 22, 18)
@@ -137,26 +141,26 @@ impl Experts {
         };
         let mut initial = [0; INPUTS];
         initial[..ACTIVE].fill((5 << 18) / ACTIVE as i32);
-        let mut referee = [0; LANES];
-        referee[0] = 1 << 20;
-        // Every set twice: slow where the model is hard to better, fast where the file repeats itself.
-        let paces = [1, FAST].map(|pace| REFEREE_SETS.map(|contexts| Set { contexts, pace }));
-        let referee_sets = paces.concat();
-        referee[2] = 1 << 17;
+        let mut final_initial = [0; LANES];
+        (final_initial[0], final_initial[2]) = (1 << 20, 1 << 17);
+        // Every set twice: a slow one, for text that the model knows well, and a fast one, for files
+        // that repeat themselves.
+        let paces = [1, FAST].map(|pace| FINAL_SETS.map(|contexts| Set { contexts, pace }));
+        let final_sets = paces.concat();
         let matches = |i: usize| {
             let (minimum, scope) = MATCHES[i];
             MatchModel::new(minimum, scope, match_bits)
         };
-        Ok(Experts {
-            history: History::new(history_bits, settings.with_model)?,
-            histories: Histories::new(table_bits)?,
+        Ok(AllExperts {
+            byte_history: ByteHistory::new(history_bits, settings.with_model)?,
+            bit_histories: BitHistories::new(table_bits)?,
             contexts: Contexts::new(0),
-            record: Record::new(),
+            record: RecordLength::new(),
             pixels: Pixels::new()?,
             matches: [matches(0)?, matches(1)?, matches(2)?],
             order0: vec![Counter::new(1 << 21, 0); 256],
             inputs: [0; INPUTS],
-            silenced: 0..0,
+            disabled: 0..0,
             mixer: Mixer::new(
                 instructions,
                 &initial,
@@ -175,10 +179,10 @@ impl Experts {
                     },
                 ],
             ),
-            referee: Mixer::new(
+            final_mixer: Mixer::new(
                 instructions,
-                &referee,
-                &referee_sets,
+                &final_initial,
+                &final_sets,
                 16,
                 [
                     Rate {
@@ -193,8 +197,8 @@ impl Experts {
                     },
                 ],
             ),
-            verdict: [0; LANES],
-            with_opinion: false,
+            final_inputs: [0; LANES],
+            has_model: false,
             apms: [Apm::new(1 << 16, 255)?, Apm::new(1 << 16, 255)?],
             ends: EventExperts::new(instructions),
             escapes: EventExperts::new(instructions),
@@ -205,20 +209,20 @@ impl Experts {
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<Experts, MachineError> {
+    pub fn try_clone(&self) -> Result<AllExperts, MachineError> {
         let [long, middle, short] = &self.matches;
         let [first, second] = &self.apms;
-        Ok(Experts {
-            history: self.history.try_clone()?,
-            histories: self.histories.try_clone()?,
+        Ok(AllExperts {
+            byte_history: self.byte_history.try_clone()?,
+            bit_histories: self.bit_histories.try_clone()?,
             contexts: self.contexts.clone(),
             record: self.record.clone(),
             pixels: self.pixels.try_clone()?,
             matches: [long.try_clone()?, middle.try_clone()?, short.try_clone()?],
             order0: self.order0.clone(),
-            silenced: self.silenced.clone(),
+            disabled: self.disabled.clone(),
             mixer: self.mixer.clone(),
-            referee: self.referee.clone(),
+            final_mixer: self.final_mixer.clone(),
             apms: [first.try_clone()?, second.try_clone()?],
             ends: self.ends.clone(),
             escapes: self.escapes.clone(),
@@ -227,36 +231,36 @@ impl Experts {
         })
     }
 
-    /// Takes one expert's voice away.
-    pub fn silence(&mut self, expert: usize) {
-        self.silenced = inputs_of(expert);
+    /// Disables one expert.
+    pub fn disable(&mut self, expert: usize) {
+        self.disabled = inputs_of(expert);
     }
 
     /// How many bytes have been seen.
     pub fn position(&self) -> usize {
-        self.history.position()
+        self.byte_history.position()
     }
 
-    /// Goes on at `place`, and leaves there where it was. Called between bytes.
-    pub fn exchange(&mut self, place: &mut Place) {
+    /// Swaps the state of the current stream with `other`. Called between bytes.
+    pub fn exchange(&mut self, other: &mut StreamState) {
         debug_assert_eq!(self.partial, 1);
-        self.history.exchange(&mut place.history);
-        self.histories.exchange(&mut place.histories);
-        std::mem::swap(&mut self.contexts, &mut place.contexts);
-        std::mem::swap(&mut self.record, &mut place.record);
-        self.pixels.exchange(&mut place.pixels);
-        for (model, place) in self.matches.iter_mut().zip(&mut place.matches) {
-            model.exchange(place);
+        self.byte_history.exchange(&mut other.byte_history);
+        self.bit_histories.exchange(&mut other.bit_histories);
+        std::mem::swap(&mut self.contexts, &mut other.contexts);
+        std::mem::swap(&mut self.record, &mut other.record);
+        self.pixels.exchange(&mut other.pixels);
+        for (model, other) in self.matches.iter_mut().zip(&mut other.matches) {
+            model.exchange(other);
         }
-        std::mem::swap(&mut self.tokens, &mut place.tokens);
+        std::mem::swap(&mut self.tokens, &mut other.tokens);
     }
 
     /// A token begins, and the one before it ended.
     pub fn begin_token(&mut self, facts: TokenFacts) {
-        self.history.mark_end();
+        self.byte_history.mark_end();
         self.tokens.token = Token {
             facts,
-            start: self.history.position(),
+            start: self.byte_history.position(),
             hash: 0,
             previous: self.tokens.token.hash,
         };
@@ -267,12 +271,12 @@ impl Experts {
         self.event = event;
         match event {
             Event::Bit => {
-                let refined = self.refined();
-                for (apm, context) in self.apms.iter().zip(refined) {
+                let contexts = self.map_contexts();
+                for (apm, context) in self.apms.iter().zip(contexts) {
                     apm.prefetch(context);
                 }
-                self.consult();
-                self.mix(model, refined)
+                self.predict_bit();
+                self.mix(model, contexts)
             }
             Event::TokenEnd => self.predict_end(model),
             Event::Escape => self.predict_escape(model),
@@ -284,8 +288,8 @@ impl Experts {
         match self.event {
             Event::Bit => {
                 self.mixer.update(&self.inputs, bit);
-                if self.with_opinion {
-                    self.referee.update(&self.verdict, bit);
+                if self.has_model {
+                    self.final_mixer.update(&self.final_inputs, bit);
                 }
                 for apm in &mut self.apms {
                     apm.update(bit);
@@ -302,35 +306,35 @@ impl Experts {
 
     /// Learns a bit that was not coded.
     pub fn learn_certain(&mut self, bit: bool) {
-        self.consult();
+        self.predict_bit();
         self.learn(bit);
     }
 
     /// A byte that was stored joins the history.
     pub fn skip(&mut self, byte: u8) {
         self.next_byte(byte);
-        self.histories.find();
+        self.bit_histories.find();
     }
 
     fn predict_end(&mut self, model: Option<u32>) -> u32 {
-        let depth = self.history.position() - self.tokens.token.start;
-        // Where the longest match comes from, did a token end there too?
+        let depth = self.byte_history.position() - self.tokens.token.start;
+        // Whether a token ended at the same byte of the longest match.
         let longest = self
             .matches
             .iter()
             .find_map(|model| Some((model.pointer()?, model)));
         let (there, next, class) = longest.map_or((0, 256, 0), |(pointer, model)| {
-            let ended = self.history.ended_after(pointer.wrapping_sub(1));
+            let ended = self.byte_history.ended_after(pointer.wrapping_sub(1));
             (
                 1 + u32::from(ended),
-                u32::from(self.history.at(pointer)),
+                u32::from(self.byte_history.at(pointer)),
                 model.class() as u32,
             )
         });
-        let opinion = model.map_or(0, stretch);
-        let bucket = ((opinion >> 7) + 32) as u32;
-        let (token, last) = (self.tokens.token.hash, self.history.recent()[0] as u32);
-        let situation = Situation {
+        let model_logit = model.map_or(0, stretch);
+        let bucket = ((model_logit >> 7) + 32) as u32;
+        let (token, last) = (self.tokens.token.hash, self.byte_history.recent()[0] as u32);
+        let contexts = EventContexts {
             hashes: [
                 token,
                 combine(token, self.tokens.token.previous),
@@ -340,17 +344,17 @@ impl Experts {
                 combine(next, combine(token, there)),
             ],
             small: depth.min(15) * 4 + there as usize,
-            opinion,
+            model_logit,
         };
-        self.ends.predict(&situation)
+        self.ends.predict(&contexts)
     }
 
     fn predict_escape(&mut self, model: Option<u32>) -> u32 {
-        let last = self.history.recent()[0] as u32;
+        let last = self.byte_history.recent()[0] as u32;
         let escaped = u32::from(self.tokens.escaped);
         let longest = self.matches.iter().find_map(|model| model.pointer());
-        let next = longest.map_or(256, |pointer| u32::from(self.history.at(pointer)));
-        let situation = Situation {
+        let next = longest.map_or(256, |pointer| u32::from(self.byte_history.at(pointer)));
+        let contexts = EventContexts {
             hashes: [
                 0,
                 escaped,
@@ -360,29 +364,30 @@ impl Experts {
                 combine(escaped & 3, last & 0xff),
             ],
             small: (escaped & 63) as usize,
-            opinion: model.map_or(-8 * 256, stretch),
+            model_logit: model.map_or(-8 * 256, stretch),
         };
-        self.escapes.predict(&situation)
+        self.escapes.predict(&contexts)
     }
 
-    /// Every expert's opinion on the next bit becomes a pair of inputs.
-    fn consult(&mut self) {
+    /// Every expert predicts the next bit; the predictions become inputs of the mixer.
+    fn predict_bit(&mut self) {
         let partial = self.partial;
         self.inputs[0] = 256;
         self.inputs[1] = stretch(self.order0[partial as usize].p());
-        self.histories.consult(partial, &mut self.inputs[2..]);
+        self.bit_histories.predict(partial, &mut self.inputs[2..]);
         let base = 2 + 2 * CONTEXTS;
         for (i, model) in self.matches.iter_mut().enumerate() {
             model.inputs(partial, &mut self.inputs[base + 2 * i..]);
         }
         let base = base + MATCHES.len() * MatchModel::INPUTS;
         self.pixels.inputs(partial, &mut self.inputs[base..]);
-        self.inputs[self.silenced.clone()].fill(0);
+        self.inputs[self.disabled.clone()].fill(0);
     }
 
-    /// Contexts of the two maps: the bits so far behind the last byte, and behind the last two.
-    fn refined(&self) -> [usize; 2] {
-        let [c1, c2] = [1, 2].map(|distance| u32::from(self.history.back(distance)));
+    /// Contexts of the two probability maps: the bits so far after the last byte, and after the last
+    /// two.
+    fn map_contexts(&self) -> [usize; 2] {
+        let [c1, c2] = [1, 2].map(|distance| u32::from(self.byte_history.back(distance)));
         let pair = (c1 | c2 << 8).wrapping_mul(0x9e37_79b1) >> 16;
         [
             (c1 << 8 | self.partial) as usize,
@@ -390,18 +395,18 @@ impl Experts {
         ]
     }
 
-    /// P(bit = 1) of the next bit, from the experts' opinions and the model's.
-    fn mix(&mut self, model: Option<u32>, refined: [usize; 2]) -> u32 {
+    /// P(bit = 1) of the next bit, from the experts' predictions and the model's.
+    fn mix(&mut self, model: Option<u32>, map_contexts: [usize; 2]) -> u32 {
         let partial = self.partial;
         let bits = partial.ilog2();
         let model_logit = model.map_or(0, stretch);
-        let hits = self.histories.states()[..7]
+        let hits = self.bit_histories.states()[..7]
             .iter()
             .filter(|&&state| state != 0)
             .count();
-        let depth = self.history.position() - self.tokens.token.start;
-        let history = &self.history;
-        // What the longest match expects of this bit: nothing, zero, one.
+        let depth = self.byte_history.position() - self.tokens.token.start;
+        let history = &self.byte_history;
+        // What the longest match expects of this bit: 0 for nothing, 1 for a zero, 2 for a one.
         let longest = self
             .matches
             .iter()
@@ -425,23 +430,24 @@ impl Experts {
             partial as usize,
             usize::from(history.back(1)),
             hits * 8 + bits as usize,
-            self.contexts.kinds(),
+            self.contexts.last_classes(),
             self.pixels.nearest().unwrap_or(column) * 8 + bits as usize,
         ];
         let mut sum = self.mixer.mix(&self.inputs, &contexts, partial as usize);
-        self.with_opinion = model.is_some();
+        self.has_model = model.is_some();
         if let Some(p) = model {
             let experts = (sum >> 4).clamp(-LOGIT_MAX, LOGIT_MAX);
-            self.verdict[0] = model_logit;
-            self.verdict[1] = (p as i32 - (1 << 23)) >> 14;
-            self.verdict[2] = experts;
-            self.verdict[3] = (super::logistic::squash(sum) as i32 - (1 << 23)) >> 14;
-            self.verdict[4] = 256;
-            self.verdict[5..11].copy_from_slice(&self.mixer.sums()[..6]);
+            self.final_inputs[0] = model_logit;
+            self.final_inputs[1] = (p as i32 - (1 << 23)) >> 14;
+            self.final_inputs[2] = experts;
+            self.final_inputs[3] =
+                (crate::predict::mix::logistic::squash(sum) as i32 - (1 << 23)) >> 14;
+            self.final_inputs[4] = 256;
+            self.final_inputs[5..11].copy_from_slice(&self.mixer.sums()[..6]);
             let base = 2 + 2 * CONTEXTS;
-            self.verdict[11] = self.inputs[base];
-            self.verdict[12] = self.inputs[base + 2];
-            self.verdict[13] = self.inputs[base + 4];
+            self.final_inputs[11] = self.inputs[base];
+            self.final_inputs[12] = self.inputs[base + 2];
+            self.final_inputs[13] = self.inputs[base + 4];
             let signed = |logit: i32, step: i32, half: i32| {
                 ((logit / step).clamp(-half, half - 1) + half) as usize
             };
@@ -466,14 +472,16 @@ impl Experts {
                 hits * 64 + bits as usize * 8 + depth.min(7),
             ];
             let contexts = [contexts; 2];
-            sum = self.referee.mix(&self.verdict, contexts.as_flattened(), 0);
+            sum = self
+                .final_mixer
+                .mix(&self.final_inputs, contexts.as_flattened(), 0);
         }
-        let mixed = super::logistic::squash(sum);
+        let mixed = crate::predict::mix::logistic::squash(sum);
         let logit = (sum >> 4).clamp(-LOGIT_MAX, LOGIT_MAX);
-        let a = self.apms[0].refine(logit, refined[0]);
-        let b = self.apms[1].refine(logit, refined[1]);
-        // The model's opinion is calibrated already: the maps count for less beside it.
-        if self.with_opinion {
+        let a = self.apms[0].refine(logit, map_contexts[0]);
+        let b = self.apms[1].refine(logit, map_contexts[1]);
+        // With a model the mix is well calibrated already, so the maps count for less.
+        if self.has_model {
             (mixed * 6 + a + b) / 8
         } else {
             (mixed * 2 + a + b) / 4
@@ -484,7 +492,7 @@ impl Experts {
     fn learn(&mut self, bit: bool) {
         let partial = self.partial;
         self.order0[partial as usize].update(bit, 255);
-        self.histories.learn(partial, bit);
+        self.bit_histories.learn(partial, bit);
         self.pixels.update(bit);
         for model in &mut self.matches {
             model.update(partial, bit);
@@ -493,25 +501,26 @@ impl Experts {
         if self.partial >= 256 {
             self.next_byte(self.partial as u8);
         } else if self.partial.ilog2() == 4 {
-            self.histories.next_nibble(self.partial);
+            self.bit_histories.next_nibble(self.partial);
         }
     }
 
     /// A byte is complete.
     fn next_byte(&mut self, byte: u8) {
         self.partial = 1;
-        self.history.push(byte);
+        self.byte_history.push(byte);
         let slots = self
             .matches
             .each_ref()
-            .map(|model| model.seek(&self.history));
+            .map(|model| model.seek(&self.byte_history));
         self.tokens.token.hash = combine(self.tokens.token.hash, u32::from(byte) + 1);
-        self.record.next_byte(&self.history);
-        self.pixels.next_byte(&self.history, self.record.length());
-        let hashes = self.contexts.next_byte(&self.history, &self.record);
-        self.histories.next_byte(hashes);
+        self.record.next_byte(&self.byte_history);
+        self.pixels
+            .next_byte(&self.byte_history, self.record.length());
+        let hashes = self.contexts.next_byte(&self.byte_history, &self.record);
+        self.bit_histories.next_byte(hashes);
         for (model, slot) in self.matches.iter_mut().zip(slots) {
-            model.next_byte(&self.history, slot);
+            model.next_byte(&self.byte_history, slot);
         }
     }
 }

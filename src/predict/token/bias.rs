@@ -1,12 +1,12 @@
-//! An online bias on the language model's logits: how often this file uses a token, beyond what the
-//! model thinks.
+//! A bias on the language model's logits, learned while coding: how much more often this file uses a
+//! token than the model expects.
 //!
 //! After each token the bias of every vocabulary entry takes one step of stochastic gradient descent
 //! on the token's code length, `b_i -= RATE * (p_i - [i = token])`, in integers: `p_i` is the entry's
 //! share of the model's integer weights, and a step that rounds to nothing is not taken, so that only
 //! entries the model considers are touched.
 
-/// Entries looked at together: most of a vocabulary the model rules out.
+/// Entries passed over together where the model rules all of them out, as it does most.
 const CHUNK: usize = 32;
 
 /// Step size in units of a logit: 2^-16 bits. 0.1 in natural logarithms is 0.1 * log2(e) * 65536.
@@ -15,11 +15,13 @@ const RATE: u32 = 9455;
 /// No bias grows beyond 16 bits, whatever the file does.
 const LIMIT: i32 = 16 << 16;
 
-/// Whose token a bias learns from: of the stream it is for, at the full rate, or of another, at half of it.
+/// Whose token it is that a bias learns from.
 #[derive(Clone, Copy, Debug)]
-pub enum Teacher {
-    Own,
-    Other,
+pub enum TokenOf {
+    /// That of the stream the bias is for: learned at the full rate.
+    ThisStream,
+    /// That of another stream of the block: learned at half the rate.
+    AnotherStream,
 }
 
 /// One bias an output row, in units of a logit.
@@ -36,24 +38,24 @@ impl OutputBias {
         }
     }
 
-    /// What is to be added to the logits.
+    /// The numbers to be added to the logits.
     pub fn values(&self) -> &[i32] {
         &self.values
     }
 
-    /// Learns from `teacher` that `row` came under the distribution `cumulative`: exclusive prefix sums of
-    /// weights, each at most 2^24, the largest 2^24.
-    pub fn update(&mut self, cumulative: &[u64], row: u32, teacher: Teacher) {
-        let rate = match teacher {
-            Teacher::Own => RATE,
-            Teacher::Other => RATE / 2,
+    /// Learns that token `row` came under the distribution `cumulative`: exclusive prefix sums of
+    /// weights, of which the largest is 2^24.
+    pub fn update(&mut self, cumulative: &[u64], row: u32, token_of: TokenOf) {
+        let rate = match token_of {
+            TokenOf::ThisStream => RATE,
+            TokenOf::AnotherStream => RATE / 2,
         };
         let total = cumulative[cumulative.len() - 1];
         // At most `rate * 2^8`, because the largest weight alone is 2^24.
         let per_weight = (u64::from(rate) << 32) / total.max(1 << 24);
         for (chunk, values) in self.values.chunks_mut(CHUNK).enumerate() {
             let sums = &cumulative[chunk * CHUNK..][..=values.len()];
-            // If not even all of it together is a step, then nothing in it is.
+            // If the sum of the chunk rounds to no step, so does every entry.
             if ((sums[values.len()] - sums[0]) * per_weight) >> 32 > 0 {
                 descend(values, sums, per_weight as u32);
             }
@@ -66,7 +68,7 @@ impl OutputBias {
 /// Takes from each value `per_weight * 2^-32` for each of its weights, whose prefix sums are `sums`.
 fn descend(values: &mut [i32], sums: &[u64], per_weight: u32) {
     for (value, sums) in values.iter_mut().zip(sums.windows(2)) {
-        // Both factors fit 32 bits: said so, the product is one that vectors have.
+        // Both factors fit 32 bits. Written so, the product is one that vector units have.
         let weight = u64::from((sums[1] - sums[0]) as u32);
         let step = (weight * u64::from(per_weight)) >> 32;
         *value = (*value - step as i32).max(-LIMIT);
@@ -81,7 +83,11 @@ mod tests {
     fn a_step_moves_probability_to_the_token_that_came() {
         let mut bias = OutputBias::new(3);
         let (top, half) = (1 << 24, 1 << 23);
-        bias.update(&[0, top, top + half, top + half + 1], 1, Teacher::Own);
+        bias.update(
+            &[0, top, top + half, top + half + 1],
+            1,
+            TokenOf::ThisStream,
+        );
         let [first, second, third] = *bias.values() else {
             panic!()
         };
@@ -94,7 +100,7 @@ mod tests {
     fn the_bias_is_bounded() {
         let mut bias = OutputBias::new(2);
         for _ in 0..1000 {
-            bias.update(&[0, 1, 1 + (1 << 24)], 0, Teacher::Own);
+            bias.update(&[0, 1, 1 + (1 << 24)], 0, TokenOf::ThisStream);
         }
         assert!(bias.values()[0] <= LIMIT && bias.values()[1] >= -LIMIT);
         assert_eq!(bias.values()[0], LIMIT);
@@ -124,11 +130,11 @@ mod tests {
                 cumulative.push(cumulative[index] + weight(index));
             }
             let (row, other) = (round % vocabulary, round % 3 == 0);
-            let (teacher, rate) = match other {
-                true => (Teacher::Other, u64::from(RATE) / 2),
-                false => (Teacher::Own, u64::from(RATE)),
+            let (token_of, rate) = match other {
+                true => (TokenOf::AnotherStream, u64::from(RATE) / 2),
+                false => (TokenOf::ThisStream, u64::from(RATE)),
             };
-            bias.update(&cumulative, row as u32, teacher);
+            bias.update(&cumulative, row as u32, token_of);
             step_plainly(&mut plain, &cumulative, row, rate);
         }
         assert_eq!(bias.values(), plain);

@@ -1,13 +1,13 @@
 //! The experts on the two events beside the bits of bytes: a token ends here, the next byte escapes.
 //!
-//! What they can know and the model does not: where tokens ended in this file after the same bytes, and at
-//! the place that the match model points to.
+//! Unlike the model, they know where tokens ended in this file after the same bytes, and where one
+//! ended in the earlier text that a match model points to.
 
-use super::counter::Counter;
-use super::logistic::{squash, stretch};
-use super::mixer::{Mixer, Rate, Set};
 use crate::machine::instructions::InstructionSet;
 use crate::predict::kernels::mixer::LANES;
+use crate::predict::mix::counter::Counter;
+use crate::predict::mix::logistic::{squash, stretch};
+use crate::predict::mix::mixer::{Mixer, Rate, Set};
 
 /// Contexts of an event.
 pub const CONTEXTS: usize = 6;
@@ -28,14 +28,14 @@ const RATES: [Rate; 2] = [
     },
 ];
 
-/// What is known when an event is to be predicted.
-pub struct Situation {
-    /// Hashes that select a counter each.
+/// What the prediction of an event depends on.
+pub struct EventContexts {
+    /// Hashes; each selects a counter.
     pub hashes: [u32; CONTEXTS],
-    /// A small context (below 64) for the weights.
+    /// A context below 64 that selects weights.
     pub small: usize,
-    /// Logit that is right most of the time, the model's opinion if it has one.
-    pub opinion: i32,
+    /// The logit of the model's probability, or of a typical one if the model gives none.
+    pub model_logit: i32,
 }
 
 /// Predicts one kind of event.
@@ -50,7 +50,7 @@ pub struct EventExperts {
 impl EventExperts {
     pub fn new(instructions: InstructionSet) -> EventExperts {
         let sets = [64, 64, 1].map(|contexts| Set { contexts, pace: 1 });
-        // The opinion counts until the counters have shown their worth.
+        // At first the model's logit alone counts.
         let mut initial = [0; LANES];
         initial[0] = 1 << 20;
         EventExperts {
@@ -62,10 +62,10 @@ impl EventExperts {
     }
 
     /// P(the event happens), 24 bits.
-    pub fn predict(&mut self, situation: &Situation) -> u32 {
-        self.inputs[0] = situation.opinion;
+    pub fn predict(&mut self, contexts: &EventContexts) -> u32 {
+        self.inputs[0] = contexts.model_logit;
         self.inputs[1] = 256;
-        for (i, hash) in situation.hashes.iter().enumerate() {
+        for (i, hash) in contexts.hashes.iter().enumerate() {
             let hash = (hash ^ hash >> 15).wrapping_mul(0x2c1b_3c6d);
             self.selected[i] = i * COUNTERS + (hash >> 17) as usize;
             let counter = self.counters[self.selected[i]];
@@ -73,10 +73,10 @@ impl EventExperts {
             self.inputs[2 + 2 * i] = i32::from(known) * stretch(counter.p());
             self.inputs[3 + 2 * i] = i32::from(known) * ((counter.p22() as i32 - (1 << 21)) >> 12);
         }
-        let confidence = ((situation.opinion >> 6) + 32).clamp(0, 63) as usize;
+        let confidence = ((contexts.model_logit >> 6) + 32).clamp(0, 63) as usize;
         squash(
             self.mixer
-                .mix(&self.inputs, &[situation.small, confidence, 0], 0),
+                .mix(&self.inputs, &[contexts.small, confidence, 0], 0),
         )
     }
 

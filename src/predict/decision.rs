@@ -1,8 +1,48 @@
-//! Settings as the frame header carries them.
+//! What is decided, and what encoder and decoder must agree on to predict it.
 
-use super::{Preset, Settings, TokenFacts};
+/// What the next binary decision is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The next bit of the current byte, most significant first.
+    Bit,
+    /// Whether the token ends after the bytes coded so far.
+    TokenEnd,
+    /// Whether the next byte is coded outside the vocabulary.
+    Escape,
+}
 
-/// Version of the predictor: changes with every release in which an expert, a mixer, the bias or recall changes a bit.
+/// How much work the experts do a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Preset {
+    /// A few experts: three times as fast, in 32 MiB. Without a language model only.
+    Light,
+    /// All experts.
+    Normal,
+}
+
+/// What a predictor is made of. The frame header says it, so that the decoder makes the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether adaptive experts are mixed with the model's probability. Otherwise that is passed on
+    /// unchanged.
+    pub experts: bool,
+    /// Which experts.
+    pub preset: Preset,
+    /// Whether a language model runs beside them. The experts then use at most 64 MiB of memory, else
+    /// 256 MiB.
+    pub with_model: bool,
+}
+
+/// What the experts are told about the language model's distribution over the next token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// Probability of the most probable token, 24 bits.
+    pub top_probability: u32,
+}
+
+/// Version of the predictor. It changes whenever an expert, a mixer, the output bias or recall gives
+/// another result.
 pub const PREDICTOR_VERSION: u8 = 1;
 
 const NORMAL: u8 = 0;
@@ -10,8 +50,8 @@ const LIGHT: u8 = 1;
 const NO_EXPERTS: u8 = 2;
 
 impl Settings {
-    /// The preset's number in a frame header; `None` if there is none for these settings, because the light experts
-    /// work alone.
+    /// The number of these settings in a frame header. `None` if there is none: the light experts work
+    /// without a model only.
     pub fn to_preset(self) -> Option<u8> {
         match (self.preset, self.experts, self.with_model) {
             (Preset::Normal, true, _) => Some(NORMAL),
@@ -21,7 +61,7 @@ impl Settings {
         }
     }
 
-    /// The settings that a frame header means; `None` if it has a preset this version does not know.
+    /// The settings with this number. `None` if this version does not know it.
     pub fn from_preset(preset: u8, with_model: bool) -> Option<Settings> {
         let (experts, preset) = match (preset, with_model) {
             (NORMAL, _) => (true, Preset::Normal),
@@ -38,7 +78,8 @@ impl Settings {
 }
 
 impl TokenFacts {
-    /// The facts of a distribution given as exclusive prefix sums of weights, the largest weight 2^24.
+    /// The facts of a distribution that is given as exclusive prefix sums of weights, of which the
+    /// largest is 2^24.
     pub fn new(cumulative: &[u64]) -> TokenFacts {
         let total = cumulative.last().copied().unwrap_or(1).max(1);
         TokenFacts {

@@ -1,8 +1,8 @@
 //! Logistic mixing in two layers.
 //!
-//! The first layer holds several sets of weight vectors; a small context selects one vector of each set, and
-//! each gives its own weighted sum of all inputs. The second layer mixes those sums. Every vector follows
-//! the gradient of its own coding cost, fast at first and slower as it settles.
+//! The first layer holds several sets of weight vectors. A context selects one vector of each set, and
+//! each selected vector gives its own weighted sum of all inputs. The second layer mixes these sums.
+//! Every vector follows the gradient of its own coding cost, fast at first and slower as it settles.
 
 use super::logistic::{LOGIT_MAX, squash};
 use crate::machine::instructions::InstructionSet;
@@ -16,9 +16,9 @@ fn as_input(sum: i32) -> i32 {
 /// How fast weights move: `floor + extra / (1 + bits / halving)`, in 2^-16.
 #[derive(Clone, Copy)]
 pub struct Rate {
-    /// Where it settles.
+    /// The rate after many bits.
     pub floor: u32,
-    /// What comes on top at first.
+    /// What is added to it at first.
     pub extra: u32,
     /// Bits after which half of the extra is left.
     pub halving: u32,
@@ -29,7 +29,7 @@ pub struct Rate {
 pub struct Set {
     /// How many contexts select among its vectors.
     pub contexts: usize,
-    /// Its vectors move this many times as fast as the mixer's rate says.
+    /// Factor on the mixer's rate.
     pub pace: u32,
 }
 
@@ -85,7 +85,7 @@ impl Layer {
 pub struct Mixer {
     instructions: InstructionSet,
     first: Layer,
-    /// Where each set's vectors begin.
+    /// Index of the first vector of each set.
     sets: Vec<usize>,
     paces: Vec<u32>,
     selected: Vec<usize>,
@@ -99,8 +99,8 @@ pub struct Mixer {
 }
 
 impl Mixer {
-    /// `first` are the weights (20 bits) that all vectors of the first layer start with, `sets` gives each set's
-    /// number of contexts.
+    /// A mixer whose vectors of the first layer all begin as `first`, weights with 20 fractional
+    /// bits. `second_contexts` select the vector of the second layer; `rates` are those of the layers.
     pub fn new(
         instructions: InstructionSet,
         first: &[i32],
@@ -132,12 +132,12 @@ impl Mixer {
         }
     }
 
-    /// What each set said last, in 1/256 nat.
+    /// The last sum of each set, in 1/256 nat.
     pub fn sums(&self) -> &[i32] {
         &self.second_inputs[..self.sets.len()]
     }
 
-    /// The mixed logit in 1/4096 nat. `contexts`: one for each set.
+    /// The mixed logit in 1/4096 nat. `contexts` has one for each set.
     pub fn mix(&mut self, inputs: &[i32], contexts: &[usize], second_context: usize) -> i32 {
         assert_eq!(contexts.len(), self.sets.len());
         for (set, &context) in contexts.iter().enumerate() {
@@ -168,7 +168,7 @@ impl Mixer {
         sum
     }
 
-    /// All vectors used last learn the bit.
+    /// The vectors used last learn the bit.
     pub fn update(&mut self, inputs: &[i32], bit: bool) {
         for set in 0..self.sets.len() {
             let p = squash(self.second_inputs[set] * 16);

@@ -1,11 +1,12 @@
-//! Pixels of a bitmap: bits that depend on the bits beside and above them.
+//! The expert on bitmaps: predicts a bit from the bits beside and above it.
 //!
-//! Active where records are rows long enough and much of the recent data is blank (all zeros or all ones).
+//! It is active where records are as long as a row of pixels can be and much of the recent data is
+//! blank, all zeros or all ones.
 
-use super::counter::Counter;
-use super::history::History;
-use super::logistic::stretch_quick;
+use super::byte_history::ByteHistory;
 use crate::machine::{MachineError, memory};
+use crate::predict::mix::counter::Counter;
+use crate::predict::mix::logistic::stretch_quick;
 
 /// Shortest row, in bytes.
 const SHORTEST: usize = 12;
@@ -20,16 +21,17 @@ const BITS: [u32; 2] = [17, 18];
 pub struct Pixels {
     counters: [Vec<Counter>; 2],
     selected: [usize; 2],
-    place: Place,
+    around: Neighbourhood,
 }
 
 /// The pixels around the next one.
 #[derive(Clone, Default)]
-pub struct Place {
+pub struct Neighbourhood {
     active: bool,
-    /// Share of blank bytes of late, 16 bits.
+    /// Recent share of blank bytes, 16 bits.
     blank: u32,
-    /// This row so far, and the three bytes around the next one in the rows above, the latest lowest.
+    /// The last four bytes of this row, and of each of three rows above the three bytes around the
+    /// next one, the latest lowest.
     row: u32,
     above: [u32; 3],
 }
@@ -43,7 +45,7 @@ impl Pixels {
         Ok(Pixels {
             counters: [counters(BITS[0])?, counters(BITS[1])?],
             selected: [0; 2],
-            place: Place::default(),
+            around: Neighbourhood::default(),
         })
     }
 
@@ -56,29 +58,29 @@ impl Pixels {
                 memory::copied(WHAT, second, 0)?,
             ],
             selected: self.selected,
-            place: self.place.clone(),
+            around: self.around.clone(),
         })
     }
 
-    /// Goes on at `place`, and leaves there where it was.
-    pub fn exchange(&mut self, place: &mut Place) {
-        std::mem::swap(&mut self.place, place);
+    /// Swaps the current neighbourhood with that of another stream.
+    pub fn exchange(&mut self, other: &mut Neighbourhood) {
+        std::mem::swap(&mut self.around, other);
     }
 
-    /// A small context (below 256) while active: the nearest pixels.
+    /// The nearest pixels as a context below 256, while active.
     pub fn nearest(&self) -> Option<usize> {
-        self.place.active.then_some(self.selected[0] & 255)
+        self.around.active.then_some(self.selected[0] & 255)
     }
 
-    /// Takes in the byte just pushed to the history; `length`: bytes of a row.
-    pub fn next_byte(&mut self, history: &History, length: usize) {
+    /// Moves on after the byte just pushed to the history; a row has `length` bytes.
+    pub fn next_byte(&mut self, history: &ByteHistory, length: usize) {
         let byte = history.back(1);
         let blank = u32::from(byte == 0 || byte == 255) << 16;
-        self.place.blank = self.place.blank - (self.place.blank >> 7) + (blank >> 7);
-        self.place.active = length >= SHORTEST && self.place.blank > 1 << 14;
-        if self.place.active {
-            self.place.row = history.recent()[0] as u32;
-            for (i, above) in self.place.above.iter_mut().enumerate() {
+        self.around.blank = self.around.blank - (self.around.blank >> 7) + (blank >> 7);
+        self.around.active = length >= SHORTEST && self.around.blank > 1 << 14;
+        if self.around.active {
+            self.around.row = history.recent()[0] as u32;
+            for (i, above) in self.around.above.iter_mut().enumerate() {
                 let distance = (i + 1) * length;
                 *above = u32::from(history.back(distance + 1)) << 16
                     | u32::from(history.back(distance)) << 8
@@ -87,18 +89,19 @@ impl Pixels {
         }
     }
 
-    /// Two logits on the next bit, zero when inactive. `partial`: bits of this byte behind a leading one.
+    /// Writes two inputs for the next bit, zero while inactive. `partial` is the bits of the byte so
+    /// far, after a leading one.
     #[inline]
     pub fn inputs(&mut self, partial: u32, inputs: &mut [i32]) {
-        if !self.place.active {
+        if !self.around.active {
             inputs[..Self::INPUTS].fill(0);
             return;
         }
         let bits = partial.ilog2();
-        let row = self.place.row << bits | partial & ((1 << bits) - 1);
+        let row = self.around.row << bits | partial & ((1 << bits) - 1);
         // `width` pixels of a row above, `right` of them to the right of the next one.
         let above = |i: usize, width: u32, right: u32| {
-            self.place.above[i] >> (15 - bits - right) & ((1 << width) - 1)
+            self.around.above[i] >> (15 - bits - right) & ((1 << width) - 1)
         };
         let nearest = row & 7 | above(0, 5, 2) << 3;
         self.selected = [
@@ -117,7 +120,7 @@ impl Pixels {
     /// Learns the bit.
     #[inline]
     pub fn update(&mut self, bit: bool) {
-        if self.place.active {
+        if self.around.active {
             for (counters, &selected) in self.counters.iter_mut().zip(&self.selected) {
                 counters[selected].update(bit, 255);
             }

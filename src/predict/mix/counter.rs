@@ -1,4 +1,4 @@
-//! Adaptive probabilities: 22 bits of probability and a count that sets the rate.
+//! Adaptive probabilities: 22 bits of probability, and a count that determines the rate.
 
 /// `2^16 / (n + 1.5)`.
 static RATE: [u32; 1024] = {
@@ -16,13 +16,13 @@ static RATE: [u32; 1024] = {
 pub struct Counter(u32);
 
 impl Counter {
-    /// One that is kept as bytes.
+    /// A counter from its bytes in a table.
     #[inline]
     pub fn from_bytes(bytes: [u8; 4]) -> Counter {
         Counter(u32::from_le_bytes(bytes))
     }
 
-    /// It as bytes, for tables that are made of them.
+    /// Its bytes, to be stored in a table.
     #[inline]
     pub fn to_bytes(self) -> [u8; 4] {
         self.0.to_le_bytes()
@@ -45,7 +45,7 @@ impl Counter {
         (self.p22() << 2) | 2
     }
 
-    /// How many bits it has seen, up to its limit.
+    /// Bits seen, up to the limit.
     #[inline]
     pub fn n(self) -> u32 {
         self.0 & 1023

@@ -1,4 +1,5 @@
-//! Adaptive probability maps (secondary symbol estimation): what a probability turned out to mean in a context.
+//! Adaptive probability maps (secondary symbol estimation): correct a predicted probability by how
+//! often such predictions came true in a context.
 
 use super::counter::Counter;
 use super::logistic::squash;
@@ -6,19 +7,19 @@ use crate::machine::MachineError;
 use crate::machine::pages::Pages;
 use crate::machine::prefetch::prefetch;
 
-/// Knots of a curve: one every nat from -12 to 12.
+/// Knots of a curve, one for each nat from -12 to 12.
 const KNOTS: usize = 25;
 
 /// One curve from predicted to observed probability for each context.
 pub struct Apm {
-    /// Its knots, a [`Counter`] each, curve after curve.
+    /// The knots, a [`Counter`] each, curve after curve.
     curves: Pages,
     selected: usize,
     limit: u32,
 }
 
 impl Apm {
-    /// Knots settle to a rate of `1 / limit`.
+    /// The identity in each of `contexts`; the rate of a knot falls to `1 / limit`.
     pub fn new(contexts: usize, limit: u32) -> Result<Apm, MachineError> {
         let knot = |k: usize| Counter::new(squash((k as i32 - 12) * 4096) >> 2, 6).to_bytes();
         let identity: [[u8; 4]; KNOTS] = std::array::from_fn(knot);
@@ -41,7 +42,7 @@ impl Apm {
         })
     }
 
-    /// Asks memory for the curve of a context.
+    /// Prefetches the curve of a context.
     pub fn prefetch(&self, context: usize) {
         for byte in (0..4 * KNOTS).step_by(64) {
             prefetch(&self.curves, 4 * KNOTS * context + byte);
@@ -50,8 +51,8 @@ impl Apm {
 
     /// The refined probability, 24 bits, of `logit` (1/256 nat).
     pub fn refine(&mut self, logit: i32, context: usize) -> u32 {
-        let place = (logit + 12 * 256).clamp(0, 24 * 256 - 1) as usize;
-        let (knot, part) = (place >> 8, (place & 255) as u32);
+        let offset = (logit + 12 * 256).clamp(0, 24 * 256 - 1) as usize;
+        let (knot, part) = (offset >> 8, (offset & 255) as u32);
         let at = context * KNOTS + knot;
         self.selected = at + usize::from(part >= 128);
         let (knots, _) = self.curves.as_chunks();

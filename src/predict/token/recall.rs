@@ -1,11 +1,14 @@
-//! What followed, earlier in this file, where the language model was in a state like the one it is in now: a continuous
-//! cache (Grave, Joulin and Usunier, 2017, "Improving neural language models with a continuous cache").
+//! Recalls what followed earlier in this file where the language model was in a similar state: a
+//! continuous cache (Grave, Joulin and Usunier, 2017, "Improving neural language models with a
+//! continuous cache").
 //!
-//! The model's state before a token is what its output layer sees. For every token coded the state before it is kept, and
-//! found again by the token before that. Each of those found gives its follower a share that grows with the cosine between the
-//! two states, `2^(SHARPNESS cos)`; the shares together are a second distribution, which is mixed with the model's. How far it is
-//! trusted is learned for each kind of situation by expectation maximisation: a step towards the part that it had in the
-//! probability of the token that came. In integers alone.
+//! The model's state before a token is the input of its output layer. The state before every coded
+//! token is kept, together with the token; its key is the token before it. To predict a token, the
+//! latest states with the same key are compared with the present one. The token that followed such a
+//! state, a *follower*, gets a score of `2^(SHARPNESS * cosine)` of the two states. The scores form a
+//! second distribution, which is mixed with the model's. Its weight in the mixture is learned for each
+//! level of similarity by expectation maximisation: a step towards the share that it had in the
+//! probability of the token that came. All arithmetic is in integers.
 
 use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
@@ -16,82 +19,87 @@ use crate::predict::kernels::dots;
 /// What memory is asked for.
 const WHAT: &str = "recall";
 
-/// Most earlier states that are compared with the present one: the latest.
+/// At most this many earlier states, the latest, are compared with the present one.
 const COMPARED: usize = 128;
 
-/// Bytes of states kept, at most.
+/// At most this many bytes of states are kept.
 const STATES: usize = 24 << 20;
 
-/// log2 of a share for a cosine of 1, as against 0.
+/// log2 of the ratio between the scores for cosines 1 and 0.
 const SHARPNESS: i64 = 70;
 
-/// Trust is in units of 2^-14. A model's weights sum to at most 2^44, 2^24 in each of 2^20 rows, and the most that is mixed
-/// with them to 31 times that: below 2^49, so that 14 more bits fit.
-const TRUST_BITS: u32 = 14;
-const TRUST_ONE: u64 = 1 << TRUST_BITS;
-const TRUST_LEAST: u64 = TRUST_ONE / 512;
-const TRUST_MOST: u64 = TRUST_ONE / 32 * 31;
+/// The mixing weight has this many bits where it is multiplied. A model's weights sum to at most 2^44,
+/// 2^24 in each of 2^20 rows, and the followers' weights to at most 31 times as much: below 2^49, so
+/// that 14 more bits fit.
+const WEIGHT_BITS: u32 = 14;
+const WEIGHT_ONE: u64 = 1 << WEIGHT_BITS;
+const WEIGHT_MIN: u64 = WEIGHT_ONE / 512;
+const WEIGHT_MAX: u64 = WEIGHT_ONE / 32 * 31;
 
-/// The trust that a file begins with, in units of 2^-32, as [`Trust::value`].
-const TRUST_AT_FIRST: u32 = 1 << 28;
+/// The mixing weight at the beginning of a file, in units of 2^-32.
+const WEIGHT_INITIAL: u32 = 1 << 28;
 
-/// Kinds of situations: how alike the most alike state is.
-const LIKENESSES: usize = 32;
+/// Levels of similarity of the most similar state; each has a mixing weight of its own.
+const LEVELS: usize = 32;
 
-/// States, what followed them, and how far to trust that.
+/// The states kept, the tokens that followed them, and the weights of the mixture.
 pub struct Recall {
     instructions: InstructionSet,
     /// Numbers in a state.
     width: usize,
     /// States kept; a power of two.
     capacity: u64,
-    /// Tokens seen; they are numbered from 1.
+    /// Tokens seen. They are numbered from 1.
     seen: u64,
-    /// Of each input row the number of the latest token behind it, 0 without one.
+    /// For each input row the number of the latest token that followed it, 0 without one.
     latest: Vec<u64>,
-    /// The state of the `n`th token and what came of it, at `n % capacity`.
+    /// The state before token `n` is at `n % capacity`, [capacity, width].
     states: Vec<i8>,
-    kept: Vec<Kept>,
-    /// How many tokens ago, by then, the token before it came last. Apart from the rest, for it is followed from one to the
-    /// next and should stay in the cache.
+    /// Token `n` itself, at `n % capacity`.
+    tokens: Vec<PastToken>,
+    /// Distance from token `n` to the previous token after the same left neighbour, at
+    /// `n % capacity`. Apart from `tokens`, because the chain of distances is followed alone.
     distances: Vec<u32>,
-    trust: Vec<Trust>,
-    /// About the token to come.
-    present: Present,
+    mixing_weights: Vec<MixingWeight>,
+    query: Query,
 }
 
-/// What came where a state was.
+/// A token seen.
 #[derive(Clone, Copy, Default)]
-struct Kept {
-    /// The token.
+struct PastToken {
     row: u32,
-    /// 2^24 over the length of the state.
+    /// 2^24 over the norm of the state before it.
     scale: u32,
 }
 
+/// The learned share of the followers in the mixture.
 #[derive(Clone, Copy)]
-struct Trust {
+struct MixingWeight {
     /// In units of 2^-32.
     value: u32,
+    /// Steps taken, up to 255.
     count: u32,
 }
 
+/// The token to be predicted.
 #[derive(Clone, Default)]
-struct Present {
+struct Query {
     state: Vec<i8>,
+    /// 2^24 over the norm of the state.
     scale: u32,
+    /// The token before it.
     last: u32,
-    /// Where the states are that it is compared with, and the cosines between those and it, in units of 2^-16.
+    /// Indices of the states compared with its own, and the cosines, in units of 2^-16.
     chosen: Vec<u32>,
     cosines: Vec<i32>,
-    /// Followers in ascending order, and the weight each is given.
-    weights: Vec<(u32, u64)>,
-    /// The kind of situation.
-    kind: usize,
+    /// The followers by ascending row, each with its score, then with its weight.
+    followers: Vec<(u32, u64)>,
+    /// The level of similarity.
+    level: usize,
 }
 
 impl Recall {
-    /// Nothing seen, of a model whose states have `width` numbers, and with `rows` input rows.
+    /// Nothing seen yet of a model whose states have `width` numbers and which has `rows` input rows.
     ///
     /// # Errors
     /// If its memory cannot be had.
@@ -101,10 +109,10 @@ impl Recall {
         rows: usize,
     ) -> Result<Recall, MachineError> {
         let capacity = capacity(width);
-        let (mut states, mut kept, mut distances) = (Vec::new(), Vec::new(), Vec::new());
-        // Asked for at once and used bit by bit: nothing has to grow later.
+        let (mut states, mut tokens, mut distances) = (Vec::new(), Vec::new(), Vec::new());
+        // Reserved at once, so that nothing has to grow, and fail, later.
         reserve(&mut states, WHAT, capacity as usize * width)?;
-        reserve(&mut kept, WHAT, capacity as usize)?;
+        reserve(&mut tokens, WHAT, capacity as usize)?;
         reserve(&mut distances, WHAT, capacity as usize)?;
         Ok(Recall {
             instructions,
@@ -113,10 +121,10 @@ impl Recall {
             seen: 0,
             latest: filled(WHAT, rows, 0)?,
             states,
-            kept,
+            tokens,
             distances,
-            trust: vec![Trust::new(); LIKENESSES],
-            present: Present::default(),
+            mixing_weights: vec![MixingWeight::new(); LEVELS],
+            query: Query::default(),
         })
     }
 
@@ -129,52 +137,51 @@ impl Recall {
         Ok(Recall {
             latest: copied(WHAT, &self.latest, 0)?,
             states: copied(WHAT, &self.states, capacity * self.width)?,
-            kept: copied(WHAT, &self.kept, capacity)?,
+            tokens: copied(WHAT, &self.tokens, capacity)?,
             distances: copied(WHAT, &self.distances, capacity)?,
-            trust: self.trust.clone(),
-            present: self.present.clone(),
+            mixing_weights: self.mixing_weights.clone(),
+            query: self.query.clone(),
             ..*self
         })
     }
 
-    /// What the token behind `last` will be, in the model's state `state`: `mixed` becomes the prefix sums of weights
-    /// in which those of the model, `cumulative`, are mixed with what followed before.
+    /// Predicts the token after `last`, before which the model's state is `state`. `cumulative` is the
+    /// prefix sums of the model's weights; `mixed` becomes those of the mixture.
     ///
     /// # Panics
-    /// If the state is not as wide as was said, or the two sums not as long as each other.
+    /// If the state does not have `width` numbers, or the two slices differ in length.
     pub fn mix(&mut self, last: u32, state: &[i8], cumulative: &[u64], mixed: &mut [u64]) {
         assert!(state.len() == self.width && cumulative.len() == mixed.len());
-        let present = &mut self.present;
-        present.state.clear();
-        present.state.extend_from_slice(state);
+        let query = &mut self.query;
+        query.state.clear();
+        query.state.extend_from_slice(state);
         let mut square = [0];
         dots(self.instructions, state, state, &[0], &mut square);
-        present.scale = scale(square[0]);
-        present.last = last;
+        query.scale = scale(square[0]);
+        query.last = last;
         self.find();
         self.weigh(cumulative[cumulative.len() - 1]);
-        add(&self.present.weights, cumulative, mixed);
+        add(&self.query.followers, cumulative, mixed);
     }
 
-    /// Learns that `row` followed, to which `cumulative` gave the model's weight.
+    /// Learns that the token predicted last was `row`; `cumulative` is the prefix sums of the model's
+    /// weights.
     pub fn learn(&mut self, cumulative: &[u64], row: u32) {
-        let present = &mut self.present;
-        if !present.weights.is_empty() {
+        let query = &mut self.query;
+        if !query.followers.is_empty() {
             let model = cumulative[row as usize + 1] - cumulative[row as usize];
-            let found = present
-                .weights
-                .binary_search_by_key(&row, |follower| follower.0);
-            let recalled = found.map_or(0, |index| present.weights[index].1);
-            self.trust[present.kind].learn((recalled << TRUST_BITS) / (recalled + model));
+            let found = (query.followers).binary_search_by_key(&row, |follower| follower.0);
+            let recalled = found.map_or(0, |index| query.followers[index].1);
+            self.mixing_weights[query.level].learn((recalled << WEIGHT_BITS) / (recalled + model));
         }
         self.remember(row);
     }
 
-    /// Where the latest states behind the present token are.
+    /// Chooses the latest states after the same left neighbour.
     fn choose(&mut self) {
-        let chosen = &mut self.present.chosen;
+        let chosen = &mut self.query.chosen;
         chosen.clear();
-        let mut number = self.latest[self.present.last as usize];
+        let mut number = self.latest[self.query.last as usize];
         while number > 0 && self.seen - number < self.capacity && chosen.len() < COMPARED {
             let at = (number % self.capacity) as usize;
             chosen.push(at as u32);
@@ -183,96 +190,97 @@ impl Recall {
         }
     }
 
-    /// How much alike the present state and the chosen ones are.
+    /// Computes the cosines of the present state and the chosen ones.
     fn compare(&mut self) {
-        let present = &mut self.present;
-        let (chosen, cosines) = (&present.chosen, &mut present.cosines);
+        let query = &mut self.query;
+        let (chosen, cosines) = (&query.chosen, &mut query.cosines);
         cosines.resize(chosen.len(), 0);
         dots(
             self.instructions,
-            &present.state,
+            &query.state,
             &self.states,
             chosen,
             cosines,
         );
         for (product, &at) in cosines.iter_mut().zip(chosen) {
-            let scale = u64::from(self.kept[at as usize].scale) * u64::from(present.scale);
+            let scale = u64::from(self.tokens[at as usize].scale) * u64::from(query.scale);
             *product = ((i64::from(*product) * scale as i64) >> 32) as i32;
         }
     }
 
-    /// The followers of the states like the present one, by ascending row, each with its share in units of 2^-16 of the
-    /// greatest; and the likeness of the most alike.
+    /// Finds the followers and their scores, in units of 2^-16 of the largest score of a state, and the
+    /// level of similarity.
     fn find(&mut self) {
         self.choose();
         self.compare();
-        let present = &mut self.present;
-        present.weights.clear();
-        let most = present.cosines.iter().copied().max().unwrap_or(0);
-        let shares = present.cosines.iter().zip(&present.chosen);
-        let shares = shares.filter_map(|(cosine, &at)| {
-            let share = exp2_negative(SHARPNESS * i64::from(most - cosine));
-            (share > 0).then_some((self.kept[at as usize].row, share))
+        let query = &mut self.query;
+        query.followers.clear();
+        let most = query.cosines.iter().copied().max().unwrap_or(0);
+        let states = query.cosines.iter().zip(&query.chosen);
+        let scores = states.filter_map(|(cosine, &at)| {
+            let score = exp2_negative(SHARPNESS * i64::from(most - cosine));
+            (score > 0).then_some((self.tokens[at as usize].row, score))
         });
-        present.weights.extend(shares);
-        present.weights.sort_unstable_by_key(|one| one.0);
-        present.weights.dedup_by(|next, kept| {
+        query.followers.extend(scores);
+        query.followers.sort_unstable_by_key(|one| one.0);
+        query.followers.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             kept.1 += if same { next.1 } else { 0 };
             same
         });
-        present.kind = (most.clamp(0, (1 << 16) - 1) as usize * LIKENESSES) >> 16;
+        query.level = (most.clamp(0, (1 << 16) - 1) as usize * LEVELS) >> 16;
     }
 
-    /// Turns the followers' shares into weights beside the model's, which sum to `total`.
+    /// Turns the scores of the followers into weights beside the model's, which sum to `total`.
     fn weigh(&mut self, total: u64) {
-        let shares: u64 = self.present.weights.iter().map(|follower| follower.1).sum();
-        let trust = self.trust[self.present.kind].share();
-        let sum = total * trust / (TRUST_ONE - trust);
-        let each = (sum << TRUST_BITS) / shares.max(1);
-        for follower in &mut self.present.weights {
-            follower.1 = (each * follower.1) >> TRUST_BITS;
+        let scores: u64 = self.query.followers.iter().map(|follower| follower.1).sum();
+        let weight = self.mixing_weights[self.query.level].bounded();
+        let sum = total * weight / (WEIGHT_ONE - weight);
+        let each = (sum << WEIGHT_BITS) / scores.max(1);
+        for follower in &mut self.query.followers {
+            follower.1 = (each * follower.1) >> WEIGHT_BITS;
         }
     }
 
-    /// Keeps the present state, which `row` followed.
+    /// Keeps the present state, after which `row` came.
     fn remember(&mut self, row: u32) {
-        let present = &self.present;
+        let query = &self.query;
         self.seen += 1;
         let at = (self.seen % self.capacity) as usize;
-        if at >= self.kept.len() {
-            self.kept.resize(at + 1, Kept::default());
+        if at >= self.tokens.len() {
+            self.tokens.resize(at + 1, PastToken::default());
             self.distances.resize(at + 1, 0);
             self.states.resize((at + 1) * self.width, 0);
         }
-        self.kept[at] = Kept {
+        self.tokens[at] = PastToken {
             row,
-            scale: present.scale,
+            scale: query.scale,
         };
-        let before = std::mem::replace(&mut self.latest[present.last as usize], self.seen);
+        let before = std::mem::replace(&mut self.latest[query.last as usize], self.seen);
         self.distances[at] = (self.seen - before).min(u64::from(u32::MAX)) as u32;
-        self.states[at * self.width..][..self.width].copy_from_slice(&present.state);
+        self.states[at * self.width..][..self.width].copy_from_slice(&query.state);
     }
 }
 
-impl Trust {
-    fn new() -> Trust {
-        Trust {
-            value: TRUST_AT_FIRST,
+impl MixingWeight {
+    fn new() -> MixingWeight {
+        MixingWeight {
+            value: WEIGHT_INITIAL,
             count: 0,
         }
     }
 
-    /// In units of 2^-14.
-    fn share(self) -> u64 {
-        u64::from(self.value >> (32 - TRUST_BITS)).clamp(TRUST_LEAST, TRUST_MOST)
+    /// The weight in units of 2^-14.
+    fn bounded(self) -> u64 {
+        u64::from(self.value >> (32 - WEIGHT_BITS)).clamp(WEIGHT_MIN, WEIGHT_MAX)
     }
 
-    /// Learns what part, in the same units, the followers had in the probability of the token that came.
-    fn learn(&mut self, part: u64) {
+    /// Learns the share that the followers had in the probability of the token that came, in the same
+    /// units.
+    fn learn(&mut self, share: u64) {
         self.count = (self.count + 1).min(255);
-        let part = part.min(TRUST_ONE - 1) << (32 - TRUST_BITS);
-        let step = part as i64 - i64::from(self.value);
+        let share = share.min(WEIGHT_ONE - 1) << (32 - WEIGHT_BITS);
+        let step = share as i64 - i64::from(self.value);
         self.value = (i64::from(self.value) + step * 2 / (i64::from(self.count) + 3)) as u32;
     }
 }
@@ -291,12 +299,12 @@ fn add(followers: &[(u32, u64)], cumulative: &[u64], mixed: &mut [u64]) {
     }
 }
 
-/// States kept of so many numbers; a power of two.
+/// The number of states kept, of `width` numbers each; a power of two.
 fn capacity(width: usize) -> u64 {
     1 << (STATES / width.max(1)).clamp(1, 1 << 17).ilog2()
 }
 
-/// 2^24 over the root of `square`, which is not negative.
+/// 2^24 over the square root of `square`, which is not negative.
 fn scale(square: i32) -> u32 {
     let root = (u64::from(square.unsigned_abs()) << 16).isqrt();
     ((1 << 32) / root.max(1)).min(1 << 24) as u32
@@ -334,7 +342,7 @@ mod tests {
 
     const WIDTH: usize = 8;
     const ROWS: usize = 5;
-    /// Prefix sums of a model that finds every one of five tokens as likely.
+    /// Prefix sums of a model that gives all five tokens the same probability.
     const EVEN: [u64; ROWS + 1] = [0, 1 << 24, 2 << 24, 3 << 24, 4 << 24, 5 << 24];
 
     fn state(first: i8) -> [i8; WIDTH] {
@@ -345,7 +353,7 @@ mod tests {
         sums[row + 1] - sums[row]
     }
 
-    /// The weights that are mixed for `state` behind `last`.
+    /// The prefix sums of the mixture for `state` after `last`.
     fn mixed(recall: &mut Recall, last: u32, state: &[i8]) -> [u64; ROWS + 1] {
         let mut sums = [0; ROWS + 1];
         recall.mix(last, state, &EVEN, &mut sums);
@@ -353,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_followed_a_like_state_is_expected_again() {
+    fn what_followed_a_similar_state_is_expected_again() {
         let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
         assert_eq!(mixed(&mut recall, 1, &state(50)), EVEN);
         recall.learn(&EVEN, 3);
@@ -363,15 +371,15 @@ mod tests {
             assert_eq!(weight(&sums, row), 1 << 24);
         }
         recall.learn(&EVEN, 4);
-        // The more alike of the two has the greater share.
+        // The more similar of the two has the larger share.
         let sums = mixed(&mut recall, 1, &state(-100));
         assert!(weight(&sums, 3) > weight(&sums, 4));
-        // Behind another token neither is known.
+        // After another token neither is known.
         assert_eq!(mixed(&mut recall, 2, &state(50)), EVEN);
     }
 
     #[test]
-    fn trust_follows_what_comes_and_is_bounded() {
+    fn the_mixing_weight_follows_what_comes_and_is_bounded() {
         let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
         let share = |sums: &[u64]| weight(sums, 3) as f64 / sums[ROWS] as f64;
         let mut after = |row: u32| {
@@ -391,9 +399,9 @@ mod tests {
         }
         assert!(
             doubted
-                .trust
+                .mixing_weights
                 .iter()
-                .all(|trust| (TRUST_LEAST..=TRUST_MOST).contains(&trust.share()))
+                .all(|weight| (WEIGHT_MIN..=WEIGHT_MAX).contains(&weight.bounded()))
         );
     }
 
@@ -405,10 +413,10 @@ mod tests {
             mixed(&mut recall, turn % 3, &state(turn as i8));
             recall.learn(&EVEN, turn % 5);
         }
-        // Kept are turns 7 to 10: of those behind 0 that is one of four, of those behind 1 two.
+        // Turns 7 to 10 are kept: one of them came after 0, two after 1.
         for (last, states) in [(0, [9].as_slice()), (1, &[10, 7])] {
             mixed(&mut recall, last, &state(0));
-            let found = recall.present.chosen.iter();
+            let found = recall.query.chosen.iter();
             let found = found.map(|&at| recall.states[at as usize * WIDTH]);
             assert_eq!(found.collect::<Vec<i8>>(), states);
         }

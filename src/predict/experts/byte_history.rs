@@ -1,30 +1,30 @@
-//! The bytes seen so far, and after which of them a token ended.
+//! The last bytes of the file, and after which of them a token ended.
 
 use crate::machine::MachineError;
 use crate::machine::pages::Pages;
 
 /// A ring of the last bytes; positions count from the beginning of the frame.
-pub struct History {
+pub struct ByteHistory {
     bytes: Pages,
     /// One flag a byte: 1 if a token ended after it.
     ends: Pages,
-    place: Place,
+    stream: StreamPosition,
 }
 
-/// Where the next byte goes, and what came before it.
+/// A stream's position in the file, and the bytes just before it.
 #[derive(Clone, Default)]
-pub struct Place {
-    /// Where its stream began.
+pub struct StreamPosition {
+    /// Where the stream began.
     origin: usize,
     position: usize,
     /// The last 24 bytes, the latest lowest.
     recent: [u64; 3],
 }
 
-impl Place {
-    /// A place with nothing before it.
-    pub fn new(position: usize) -> Place {
-        Place {
+impl StreamPosition {
+    /// The state of a stream that begins at `position`.
+    pub fn new(position: usize) -> StreamPosition {
+        StreamPosition {
             origin: position,
             position,
             recent: [0; 3],
@@ -32,39 +32,39 @@ impl Place {
     }
 }
 
-impl History {
-    /// Remembers the last `2^bits` bytes, and on demand where tokens ended.
-    pub fn new(bits: u32, tokens: bool) -> Result<History, MachineError> {
+impl ByteHistory {
+    /// A history of the last `2^bits` bytes; with `tokens`, also of where tokens ended.
+    pub fn new(bits: u32, tokens: bool) -> Result<ByteHistory, MachineError> {
         let ends = if tokens { 1 << bits } else { 1 };
-        Ok(History {
+        Ok(ByteHistory {
             bytes: Pages::zeroed("the history", 1 << bits)?,
             ends: Pages::zeroed("the ends of tokens", ends)?,
-            place: Place::default(),
+            stream: StreamPosition::default(),
         })
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<History, MachineError> {
-        Ok(History {
+    pub fn try_clone(&self) -> Result<ByteHistory, MachineError> {
+        Ok(ByteHistory {
             bytes: self.bytes.try_clone()?,
             ends: self.ends.try_clone()?,
-            place: self.place.clone(),
+            stream: self.stream.clone(),
         })
     }
 
-    /// Goes on at `place`, and leaves there where it was.
-    pub fn exchange(&mut self, place: &mut Place) {
-        std::mem::swap(&mut self.place, place);
+    /// Swaps the current stream with `other`.
+    pub fn exchange(&mut self, other: &mut StreamPosition) {
+        std::mem::swap(&mut self.stream, other);
     }
 
     /// Where the next byte goes, counted from the beginning of the frame.
     pub fn position(&self) -> usize {
-        self.place.position
+        self.stream.position
     }
 
-    /// Where the bytes began that have led here without a gap.
+    /// Where the current stream began.
     pub fn origin(&self) -> usize {
-        self.place.origin
+        self.stream.origin
     }
 
     /// How many bytes are remembered at most.
@@ -74,28 +74,29 @@ impl History {
 
     /// Appends a byte.
     pub fn push(&mut self, byte: u8) {
-        let slot = self.slot(self.place.position);
+        let slot = self.slot(self.stream.position);
         self.bytes[slot] = byte;
-        let end = self.place.position & (self.ends.len() - 1);
+        let end = self.stream.position & (self.ends.len() - 1);
         self.ends[end] = 0;
-        self.place.position += 1;
-        let [a, b, c] = self.place.recent;
-        self.place.recent = [a << 8 | u64::from(byte), b << 8 | a >> 56, c << 8 | b >> 56];
+        self.stream.position += 1;
+        let [a, b, c] = self.stream.recent;
+        self.stream.recent = [a << 8 | u64::from(byte), b << 8 | a >> 56, c << 8 | b >> 56];
     }
 
     /// The last 24 bytes, eight a word, the latest lowest.
     #[inline]
     pub fn recent(&self) -> [u64; 3] {
-        self.place.recent
+        self.stream.recent
     }
 
     /// Notes that a token ended after the last byte.
     pub fn mark_end(&mut self) {
-        let end = self.place.position.wrapping_sub(1) & (self.ends.len() - 1);
+        let end = self.stream.position.wrapping_sub(1) & (self.ends.len() - 1);
         self.ends[end] = 1;
     }
 
-    /// The byte at a position; any position is safe, forgotten ones give other bytes.
+    /// The byte at a position. A position that the ring no longer holds gives the byte that replaced
+    /// it.
     #[inline]
     pub fn at(&self, position: usize) -> u8 {
         self.bytes[self.slot(position)]
@@ -109,7 +110,7 @@ impl History {
     /// The byte `distance` back: 1 is the last one. Zero before the beginning.
     #[inline]
     pub fn back(&self, distance: usize) -> u8 {
-        self.at(self.place.position.wrapping_sub(distance))
+        self.at(self.stream.position.wrapping_sub(distance))
     }
 
     #[inline]

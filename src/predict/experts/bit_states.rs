@@ -1,9 +1,9 @@
-//! Bit histories: what one context has seen, in one byte.
+//! The states of bit histories: what one context has seen, in one byte.
 //!
-//! A state stands for the bits seen in a context: exactly, up to four bits; beyond that by the number of
-//! zeros and ones (bounded, the larger the less there is of the other) and the last bit. A bit that
-//! contradicts a long run shortens the memory of the run, so that the state follows a changing source.
-//! States are numbered by how much they have seen; 0 has seen nothing.
+//! A state with up to four bits has all of them. A state with more has the numbers of zeros and ones
+//! and the last bit; the more there is of one bit, the lower is the bound on the number of the other.
+//! A bit that contradicts a long run shortens the run in memory, so that the state follows a changing
+//! source. States are numbered by how much they have seen; state 0 has seen nothing.
 
 /// Longest history that is kept exactly.
 const EXACT: u32 = 4;
@@ -23,7 +23,7 @@ const fn contradicted(count: u32) -> u32 {
     }
 }
 
-/// Zeros, ones and the history: all bits behind a leading one while exact, else the last bit.
+/// Zeros, ones and the ending: all bits after a leading one in exact histories, else the last bit.
 type Node = (u32, u32, u32);
 
 const fn allowed(zeros: u32, ones: u32) -> bool {
@@ -35,7 +35,7 @@ const fn allowed(zeros: u32, ones: u32) -> bool {
     less < LIMIT.len() as u32 && more <= LIMIT[less as usize]
 }
 
-/// The transition and prior tables.
+/// The transitions between states, and the counts that each state stands for.
 pub struct States {
     next: [[u8; 256]; 2],
     seen: [(u8, u8); 256],
@@ -107,7 +107,8 @@ impl States {
                     }
                 }
                 let wanted = if exact { history * 2 + bit } else { bit };
-                // A contradiction can lead back to few enough bits for an exact history: the nearest that ends so.
+                // A contradiction can lead back to few enough bits for an exact history: the last one
+                // with these counts that ends in this bit.
                 let mut found = 0;
                 let mut candidate = 0;
                 while candidate < count {

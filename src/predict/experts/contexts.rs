@@ -1,7 +1,7 @@
-//! What the experts look at: one hash for each context, computed at byte boundaries.
+//! The contexts of the experts: one hash for each, computed when a byte is complete.
 
-use super::history::History;
-use super::record::Record;
+use super::byte_history::ByteHistory;
+use super::record_length::RecordLength;
 
 /// Number of hashed contexts.
 pub const CONTEXTS: usize = 26;
@@ -30,14 +30,15 @@ pub const NAMES: [&str; CONTEXTS] = [
     "classes of the last sixteen bytes",
     "what followed this byte",
     "what followed these two bytes",
-    "record: the byte above and the place",
+    "record: the byte above and the column",
     "record: the two bytes above, last byte",
-    "record: place and the last two bytes",
+    "record: the column and the last two bytes",
     "record: the byte above, the last three",
 ];
 
-/// Those that each stream of a block has for itself: what they say holds nearby. The others hold everywhere.
-const OF_A_STREAM: [usize; 2] = [1, 7];
+/// Contexts whose bit histories each stream has of its own, because they describe the text nearby. All
+/// streams share those of the others.
+const OWN_OF_STREAM: [usize; 2] = [1, 7];
 
 /// The running features of the text: words, lines, classes of bytes, and what followed before.
 #[derive(Clone)]
@@ -52,7 +53,7 @@ pub struct Contexts {
     /// Hash of the first bytes of this line.
     first_of_line: u32,
     number: u32,
-    /// For each byte, and each pair, the bytes that followed it last.
+    /// For each byte and each pair of bytes, the last four bytes that followed it.
     after_byte: Vec<u32>,
     after_pair: Vec<u32>,
 }
@@ -64,7 +65,7 @@ pub fn combine(hash: u32, value: u32) -> u32 {
     hash ^ (hash >> 15)
 }
 
-/// Coarse kind of a byte, 0..8.
+/// Coarse class of a byte, 0..8.
 pub fn class(byte: u8) -> u32 {
     match byte {
         b'\n' | b'\r' => 1,
@@ -79,7 +80,7 @@ pub fn class(byte: u8) -> u32 {
 }
 
 impl Contexts {
-    /// Those of a text that begins at `position`.
+    /// The contexts of a text that begins at `position`.
     pub fn new(position: usize) -> Contexts {
         Contexts {
             words: [0; 4],
@@ -93,13 +94,13 @@ impl Contexts {
         }
     }
 
-    /// Kinds of the last three bytes, 0..512.
-    pub fn kinds(&self) -> usize {
+    /// Classes of the last three bytes, 0..512.
+    pub fn last_classes(&self) -> usize {
         (self.classes & 7 | (self.classes >> 4 & 7) << 3 | (self.classes >> 8 & 7) << 6) as usize
     }
 
     /// Column of the next byte in its line, and the byte above it.
-    pub fn column(&self, history: &History) -> (usize, u8) {
+    pub fn column(&self, history: &ByteHistory) -> (usize, u8) {
         let column = history.position() - self.line;
         let above = self.previous_line + column;
         let above = if above < self.line {
@@ -110,8 +111,9 @@ impl Contexts {
         (column, above)
     }
 
-    /// Takes in the byte just pushed to the history and gives the hash of every context.
-    pub fn next_byte(&mut self, history: &History, record: &Record) -> [u32; CONTEXTS] {
+    /// Updates the features after the byte just pushed to the history; returns the hash of every
+    /// context.
+    pub fn next_byte(&mut self, history: &ByteHistory, record: &RecordLength) -> [u32; CONTEXTS] {
         let c1 = history.back(1);
         let (c2, c3) = (history.back(2), history.back(3));
         let pair = usize::from(c2) << 8 | usize::from(c3);
@@ -186,7 +188,11 @@ impl Contexts {
         ];
         let origin = history.origin() as u32;
         std::array::from_fn(|i| {
-            let own = if OF_A_STREAM.contains(&i) { origin } else { 0 };
+            let own = if OWN_OF_STREAM.contains(&i) {
+                origin
+            } else {
+                0
+            };
             let salt = (i as u32 + 1).wrapping_add(own);
             combine(combine(salt, 0x51_7cc1), all[i]).wrapping_mul(0x2545_f491)
         })

@@ -1,17 +1,17 @@
-//! The match model: where the last bytes occurred before, and what followed there.
+//! The match model: finds where the last bytes occurred before, and predicts what followed there.
 //!
-//! The latest occurrence of the last `minimum` bytes is found by a hash and verified byte by byte. While its
-//! successors come true the match grows; after a miss it is kept for a while, because what differs between
-//! two records is often one field only.
+//! The latest occurrence of the last `minimum` bytes is found by a hash and verified byte by byte.
+//! While its bytes come again, the match grows. After a miss it is kept for a while, because two
+//! records often differ in one field only.
 
-use super::counter::Counter;
-use super::history::History;
-use super::logistic::stretch;
+use super::byte_history::ByteHistory;
 use crate::machine::MachineError;
 use crate::machine::pages::Pages;
 use crate::machine::prefetch::prefetch;
+use crate::predict::mix::counter::Counter;
+use crate::predict::mix::logistic::stretch;
 
-/// Longest match that is told apart.
+/// Match lengths are counted up to here.
 const LONGEST: u32 = 400;
 
 /// Misses in the last eight predicted bytes after which a match is given up.
@@ -22,26 +22,25 @@ const TOLERATED: u32 = 4;
 pub enum Scope {
     /// In everything seen.
     File,
-    /// In what came before in the same stream. A short match tells most about what is near.
+    /// In what came before in the same stream: a short match predicts best what is near.
     Stream,
 }
 
-/// One pointer into the history.
+/// A match model: at most one match is followed at a time.
 pub struct MatchModel {
     minimum: usize,
-    /// Whose past it looks at.
     scope: Scope,
-    /// For each hash its latest position, four bytes.
+    /// For each hash the latest position with it, in four bytes.
     heads: Pages,
     hash_bits: u32,
-    place: Place,
+    current: Match,
     counters: Vec<Counter>,
     selected: Option<usize>,
 }
 
 /// The match being followed, if there is one.
 #[derive(Clone, Default)]
-pub struct Place {
+pub struct Match {
     /// Position of the byte predicted next, if there is a match.
     pointer: Option<usize>,
     /// Bytes that agreed since the last miss, and verified ones before the match was found.
@@ -61,7 +60,7 @@ impl MatchModel {
             scope,
             heads: Pages::zeroed("a match model", 4 << hash_bits)?,
             hash_bits,
-            place: Place::default(),
+            current: Match::default(),
             counters: vec![Counter::new(3 << 20, 0); 16 * 16 * 8],
             selected: None,
         })
@@ -71,32 +70,32 @@ impl MatchModel {
     pub fn try_clone(&self) -> Result<MatchModel, MachineError> {
         Ok(MatchModel {
             heads: self.heads.try_clone()?,
-            place: self.place.clone(),
+            current: self.current.clone(),
             counters: self.counters.clone(),
             ..*self
         })
     }
 
-    /// Follows another match, and leaves the one followed so far.
-    pub fn exchange(&mut self, place: &mut Place) {
-        std::mem::swap(&mut self.place, place);
+    /// Swaps the current match with that of another stream.
+    pub fn exchange(&mut self, other: &mut Match) {
+        std::mem::swap(&mut self.current, other);
     }
 
-    /// The byte that followed there, while the bits of this byte agree with it.
+    /// The byte that the match predicts, as long as the bits of the current byte agree with it.
     #[inline]
     pub fn expected(&self, partial: u32) -> Option<u8> {
         let bits = partial.ilog2();
-        (self.place.pointer.is_some()
-            && (u32::from(self.place.expected) | 256) >> (8 - bits) == partial)
-            .then_some(self.place.expected)
+        (self.current.pointer.is_some()
+            && (u32::from(self.current.expected) | 256) >> (8 - bits) == partial)
+            .then_some(self.current.expected)
     }
 
     /// Length class of the current match, 0 without one, at most 15.
     pub fn class(&self) -> usize {
-        if self.place.pointer.is_none() {
+        if self.current.pointer.is_none() {
             return 0;
         }
-        match self.place.length {
+        match self.current.length {
             0 => 1,
             1..=3 => 2,
             4..=7 => 3,
@@ -117,10 +116,10 @@ impl MatchModel {
 
     /// Position of the byte that is predicted next.
     pub fn pointer(&self) -> Option<usize> {
-        self.place.pointer
+        self.current.pointer
     }
 
-    /// Two logits on the next bit, zero without an opinion.
+    /// Writes two inputs for the next bit, zero without a prediction.
     pub fn inputs(&mut self, partial: u32, inputs: &mut [i32]) {
         let Some(expected) = self.expected(partial) else {
             self.selected = None;
@@ -128,9 +127,9 @@ impl MatchModel {
             return;
         };
         let position = partial.ilog2();
-        let recent = (self.place.misses.count_ones().min(3) * 4
-            + u32::from(self.place.misses & 1) * 2
-            + u32::from(self.place.misses & 2 != 0)) as usize;
+        let recent = (self.current.misses.count_ones().min(3) * 4
+            + u32::from(self.current.misses & 1) * 2
+            + u32::from(self.current.misses & 2 != 0)) as usize;
         let context = (self.class() * 16 + recent) * 8 + position as usize;
         self.selected = Some(context);
         let counter = self.counters[context];
@@ -146,20 +145,21 @@ impl MatchModel {
     /// Learns a bit of the current byte.
     pub fn update(&mut self, partial: u32, bit: bool) {
         if let Some(context) = self.selected.take() {
-            let expected = (self.place.expected >> (7 - partial.ilog2())) & 1 == 1;
+            let expected = (self.current.expected >> (7 - partial.ilog2())) & 1 == 1;
             self.counters[context].update(expected == bit, 1023);
         }
     }
 
-    /// Where [`MatchModel::next_byte`] looks behind the byte just pushed to the history. Memory is asked for it.
-    pub fn seek(&self, history: &History) -> usize {
+    /// The slot that [`MatchModel::next_byte`] will look up after the byte just pushed to the history.
+    /// It is prefetched.
+    pub fn seek(&self, history: &ByteHistory) -> usize {
         let slot = self.slot(history);
         prefetch(self.heads.as_chunks::<4>().0, slot);
         slot
     }
 
-    /// Where the latest position behind the last bytes is kept.
-    fn slot(&self, history: &History) -> usize {
+    /// The slot of the last bytes.
+    fn slot(&self, history: &ByteHistory) -> usize {
         let mut hash = match self.scope {
             Scope::File => 0,
             Scope::Stream => history.origin() as u64,
@@ -174,51 +174,51 @@ impl MatchModel {
         (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.hash_bits)) as usize
     }
 
-    /// The byte just pushed to the history completes: follow the match or look for another at `slot`, which
-    /// [`MatchModel::seek`] gave.
-    pub fn next_byte(&mut self, history: &History, slot: usize) {
+    /// Follows the match past the byte just pushed to the history, or looks for another at `slot`,
+    /// which [`MatchModel::seek`] gave.
+    pub fn next_byte(&mut self, history: &ByteHistory, slot: usize) {
         let position = history.position();
-        if let Some(pointer) = self.place.pointer {
-            let hit = history.back(1) == self.place.expected;
-            self.place.misses = (self.place.misses << 1) | u8::from(!hit);
-            self.place.length = if hit {
-                (self.place.length + 1).min(LONGEST)
+        if let Some(pointer) = self.current.pointer {
+            let hit = history.back(1) == self.current.expected;
+            self.current.misses = (self.current.misses << 1) | u8::from(!hit);
+            self.current.length = if hit {
+                (self.current.length + 1).min(LONGEST)
             } else {
                 0
             };
-            self.place.pointer = Some(pointer + 1);
-            if self.place.misses.count_ones() > TOLERATED {
-                self.place.pointer = None;
+            self.current.pointer = Some(pointer + 1);
+            if self.current.misses.count_ones() > TOLERATED {
+                self.current.pointer = None;
             }
         }
         if position >= self.minimum {
-            // A match that has just missed competes with the latest occurrence; a running one is kept.
-            if self.place.pointer.is_none()
-                || (self.place.length < self.minimum as u32 && self.place.misses != 0)
+            // A match that has just missed competes with the latest occurrence.
+            if self.current.pointer.is_none()
+                || (self.current.length < self.minimum as u32 && self.current.misses != 0)
             {
                 let candidate = u32::from_le_bytes(self.heads.as_chunks().0[slot]) as usize;
                 let length = agreement(history, candidate);
-                if length >= self.minimum as u32 && length > self.place.length {
-                    self.place.pointer = Some(candidate);
-                    self.place.length = length;
-                    self.place.misses = 0;
+                if length >= self.minimum as u32 && length > self.current.length {
+                    self.current.pointer = Some(candidate);
+                    self.current.length = length;
+                    self.current.misses = 0;
                 }
             }
             self.heads.as_chunks_mut().0[slot] = (position as u32).to_le_bytes();
         }
-        if let Some(pointer) = self.place.pointer {
+        if let Some(pointer) = self.current.pointer {
             if position.abs_diff(pointer) >= history.capacity() {
-                self.place.pointer = None;
+                self.current.pointer = None;
             }
-            self.place.expected = history.at(pointer);
+            self.current.expected = history.at(pointer);
         }
     }
 }
 
 /// How many bytes before `candidate` equal the last ones.
-fn agreement(history: &History, candidate: usize) -> u32 {
+fn agreement(history: &ByteHistory, candidate: usize) -> u32 {
     let position = history.position();
-    // Another stream of the block may have come by at a later place of the file.
+    // Another stream of the block may have been here, at a later position of the file.
     let distance = position.abs_diff(candidate);
     if candidate == 0 || distance == 0 || distance + 64 >= history.capacity() {
         return 0;

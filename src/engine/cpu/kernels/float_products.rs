@@ -1,6 +1,6 @@
 //! f32 products for the quality reference: fast, and free to differ in the last bits from machine to machine.
 
-use super::LANES;
+use super::operands::LANES;
 
 /// Rows of the second factor multiplied at a time, with one register of sums each.
 const BLOCK: usize = 4;

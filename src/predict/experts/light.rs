@@ -1,17 +1,17 @@
 //! The light preset: a few experts and a small mixer, for speed. It runs without a language model.
 
-use super::apm::Apm;
+use super::bit_histories::BitHistories;
+use super::byte_history::ByteHistory;
 use super::contexts::combine;
-use super::counter::Counter;
-use super::histories::Histories;
-use super::history::History;
-use super::logistic::{LOGIT_MAX, squash, stretch};
 use super::match_model::{MatchModel, Scope};
-use super::mixer::{Mixer, Rate, Set};
-use super::predictor::Event;
 use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
+use crate::predict::decision::Event;
 use crate::predict::kernels::mixer::LANES;
+use crate::predict::mix::apm::Apm;
+use crate::predict::mix::counter::Counter;
+use crate::predict::mix::logistic::{LOGIT_MAX, squash, stretch};
+use crate::predict::mix::mixer::{Mixer, Rate, Set};
 
 /// Orders 1 to 4 and 6, and the word.
 const CONTEXTS: usize = 6;
@@ -25,16 +25,16 @@ const MATCH_BITS: u32 = 18;
 const MATCH: usize = 7;
 
 /// A bias, order 0, the contexts, the match.
-const ACTIVE: usize = 2 + Histories::<CONTEXTS>::INPUTS + MatchModel::INPUTS;
+const ACTIVE: usize = 2 + BitHistories::<CONTEXTS>::INPUTS + MatchModel::INPUTS;
 const INPUTS: usize = ACTIVE.next_multiple_of(LANES);
 
 /// Weights are chosen by the match and by the last byte.
 const SETS: [usize; 2] = [16 * 3, 256];
 
-/// The light experts, what they have seen, and their mixer.
-pub struct Light {
-    history: History,
-    histories: Histories<CONTEXTS>,
+/// The light experts and their mixer.
+pub struct LightExperts {
+    byte_history: ByteHistory,
+    bit_histories: BitHistories<CONTEXTS>,
     longest: MatchModel,
     order0: Vec<Counter>,
     events: [Counter; 2],
@@ -44,12 +44,12 @@ pub struct Light {
     apm: Apm,
     /// Hash of the letters of the current word, 0 outside of words.
     word: u32,
-    /// Bits of the current byte behind a leading one.
+    /// The bits of the current byte so far, after a leading one.
     partial: u32,
 }
 
-impl Light {
-    pub fn new(instructions: InstructionSet) -> Result<Light, MachineError> {
+impl LightExperts {
+    pub fn new(instructions: InstructionSet) -> Result<LightExperts, MachineError> {
         let mut initial = [0; INPUTS];
         initial[..ACTIVE].fill((5 << 18) / ACTIVE as i32);
         let rates = [(300, 1700), (100, 1000)].map(|(floor, extra)| Rate {
@@ -58,9 +58,9 @@ impl Light {
             halving: 100,
         });
         let sets = SETS.map(|contexts| Set { contexts, pace: 1 });
-        Ok(Light {
-            history: History::new(HISTORY_BITS, false)?,
-            histories: Histories::new(TABLE_BITS)?,
+        Ok(LightExperts {
+            byte_history: ByteHistory::new(HISTORY_BITS, false)?,
+            bit_histories: BitHistories::new(TABLE_BITS)?,
             longest: MatchModel::new(MATCH, Scope::File, MATCH_BITS)?,
             order0: vec![Counter::new(1 << 21, 0); 256],
             events: [Counter::new(1 << 21, 0); 2],
@@ -74,10 +74,10 @@ impl Light {
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<Light, MachineError> {
-        Ok(Light {
-            history: self.history.try_clone()?,
-            histories: self.histories.try_clone()?,
+    pub fn try_clone(&self) -> Result<LightExperts, MachineError> {
+        Ok(LightExperts {
+            byte_history: self.byte_history.try_clone()?,
+            bit_histories: self.bit_histories.try_clone()?,
             longest: self.longest.try_clone()?,
             order0: self.order0.clone(),
             mixer: self.mixer.clone(),
@@ -91,7 +91,7 @@ impl Light {
         self.event = event;
         match event {
             Event::Bit => {
-                self.consult();
+                self.predict_bit();
                 self.mix()
             }
             Event::TokenEnd => self.events[0].p(),
@@ -114,7 +114,7 @@ impl Light {
 
     /// Learns a bit that was not coded.
     pub fn learn_certain(&mut self, bit: bool) {
-        self.consult();
+        self.predict_bit();
         self.learn(bit);
     }
 
@@ -123,17 +123,17 @@ impl Light {
         self.next_byte(byte);
     }
 
-    fn consult(&mut self) {
+    fn predict_bit(&mut self) {
         self.inputs[0] = 256;
         self.inputs[1] = stretch(self.order0[self.partial as usize].p());
-        let (contexts, longest) = self.inputs[2..].split_at_mut(Histories::<CONTEXTS>::INPUTS);
-        self.histories.consult(self.partial, contexts);
+        let (contexts, longest) = self.inputs[2..].split_at_mut(BitHistories::<CONTEXTS>::INPUTS);
+        self.bit_histories.predict(self.partial, contexts);
         self.longest.inputs(self.partial, longest);
     }
 
     fn mix(&mut self) -> u32 {
         let partial = self.partial;
-        let last = self.history.back(1);
+        let last = self.byte_history.back(1);
         let curve = usize::from(last) << 8 | partial as usize;
         self.apm.prefetch(curve);
         let expected = self.longest.expected(partial).map_or(0, |byte| {
@@ -153,28 +153,28 @@ impl Light {
     fn learn(&mut self, bit: bool) {
         let partial = self.partial;
         self.order0[partial as usize].update(bit, 255);
-        self.histories.learn(partial, bit);
+        self.bit_histories.learn(partial, bit);
         self.longest.update(partial, bit);
         self.partial = partial << 1 | u32::from(bit);
         if self.partial >= 256 {
             self.next_byte(self.partial as u8);
         } else if self.partial.ilog2() == 4 {
-            self.histories.next_nibble(self.partial);
+            self.bit_histories.next_nibble(self.partial);
         }
     }
 
     /// A byte is complete.
     fn next_byte(&mut self, byte: u8) {
         self.partial = 1;
-        self.history.push(byte);
-        let slot = self.longest.seek(&self.history);
+        self.byte_history.push(byte);
+        let slot = self.longest.seek(&self.byte_history);
         self.word = match byte {
             b'a'..=b'z' | b'A'..=b'Z' | 128.. => {
                 combine(self.word, u32::from(byte.to_ascii_lowercase()) + 1)
             }
             _ => 0,
         };
-        let last = self.history.recent()[0];
+        let last = self.byte_history.recent()[0];
         let (last4, last6) = (last as u32, (last >> 32) as u32 & 0xffff);
         let contexts = [
             last4 & 0xff,
@@ -184,9 +184,9 @@ impl Light {
             combine(last4, last6),
             combine(self.word, last4 & 0xff),
         ];
-        self.histories.next_byte(std::array::from_fn(|i| {
+        self.bit_histories.next_byte(std::array::from_fn(|i| {
             combine(i as u32 + 1, contexts[i]).wrapping_mul(0x2545_f491)
         }));
-        self.longest.next_byte(&self.history, slot);
+        self.longest.next_byte(&self.byte_history, slot);
     }
 }

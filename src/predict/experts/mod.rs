@@ -1,0 +1,23 @@
+//! The experts: adaptive models of the bytes of a file, each of which predicts the next bit from a
+//! context of its own, and the three sets of them that a preset can name.
+//!
+//! They know the bits coded so far, and the probability that a language model gives to the next one
+//! where there is a language model. How predictions are mixed is the affair of
+//! [`mix`](super::mix).
+
+mod all;
+mod bit_histories;
+mod bit_states;
+mod byte_history;
+mod contexts;
+mod events;
+mod hash_table;
+mod light;
+mod match_model;
+mod none;
+mod pixels;
+mod record_length;
+
+pub use all::{AllExperts, StreamState, names as expert_names};
+pub use light::LightExperts;
+pub use none::NoExperts;
