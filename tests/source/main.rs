@@ -27,9 +27,6 @@ const KNOWN: &[(&str, &str)] = &[
         "src/engine/cpu/kernels/reference.rs",
         "src/engine/cpu/kernels/mod.rs",
     ),
-    ("src/predict/experts.rs", "src/predict/predictor.rs"),
-    ("src/predict/light.rs", "src/predict/predictor.rs"),
-    ("src/predict/plain.rs", "src/predict/predictor.rs"),
 ];
 
 fn root() -> &'static Path {
