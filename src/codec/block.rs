@@ -7,13 +7,13 @@
 use std::ops::ControlFlow;
 
 use super::byte_path::{Odds, Question, Walk};
-use super::outlook::Outlook;
 use super::streams::Places;
 use super::times::Times;
 use super::{CodecError, CorruptStream};
 use crate::engine::Prediction;
+use crate::machine::MachineError;
 use crate::packed::{PackedModel, TokenTable};
-use crate::predict::{Event, Predictor, Settings, TokenFacts};
+use crate::predict::{Event, ModelSizes, Predictor, Settings, TokenFacts, TokenPredictor};
 
 /// Bytes of a block without a model between two reports of progress.
 const PROGRESS_BYTES: usize = 4096;
@@ -150,7 +150,7 @@ pub struct BlockCoding<'a, D> {
     /// Predicts decisions.
     pub predictor: &'a mut Predictor,
     /// Predicts tokens.
-    pub outlook: &'a mut Outlook,
+    pub token_predictor: &'a mut TokenPredictor,
     /// Where in the original each stream is.
     pub places: Places,
     /// The streams, in order.
@@ -193,17 +193,18 @@ impl<D: Direction> BlockCoding<'_, D> {
                 return Ok(None);
             }
         }
-        self.outlook.look(stream, prediction()?);
-        let walk = Walk::new(self.tokens, self.outlook.distribution(), *left);
+        let Prediction { logits, state } = prediction()?;
+        self.token_predictor.predict(stream, logits, state);
+        let walk = Walk::new(self.tokens, self.token_predictor.distribution(), *left);
         let mut decisions = Decisions {
             predictor: &mut *self.predictor,
             direction: &mut *direction,
         };
-        let row = decisions.token(walk, self.outlook.facts())?;
+        let row = decisions.token(walk, self.token_predictor.facts())?;
         let bytes = self.tokens.bytes(row);
-        let cumulative = self.outlook.of_model();
+        let cumulative = self.token_predictor.model_distribution();
         direction.end_symbol(bytes, Some(CodedToken { row, cumulative }));
-        self.outlook.learn(stream, row);
+        self.token_predictor.learn(stream, row);
         *left -= bytes.len();
         Ok(Some(row))
     }
@@ -232,7 +233,7 @@ pub struct ModelCoding<M> {
     /// The model.
     pub language_model: M,
     /// Predicts tokens.
-    pub outlook: Outlook,
+    pub token_predictor: TokenPredictor,
     /// Whether some byte is no token by itself.
     pub escapes: bool,
 }
@@ -246,8 +247,22 @@ impl<M> ModelCoding<M> {
     ) -> Result<ModelCoding<M>, CodecError> {
         Ok(ModelCoding {
             language_model,
-            outlook: Outlook::new(packed, settings.experts)?,
+            token_predictor: token_predictor(packed, settings.experts)?,
             escapes: !packed.tokens().has_every_byte(),
         })
     }
+}
+
+/// Predicts the tokens of a model, with or without what the file teaches.
+pub fn token_predictor(
+    packed: &PackedModel,
+    experts: bool,
+) -> Result<TokenPredictor, MachineError> {
+    let config = packed.config();
+    let sizes = ModelSizes {
+        vocabulary: config.vocab,
+        inputs: config.inputs,
+        hidden: config.hidden,
+    };
+    TokenPredictor::new(sizes, experts)
 }

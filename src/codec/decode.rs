@@ -111,14 +111,14 @@ impl BlockDecoder {
         }
         let lens = streams.iter().map(|(len, _)| *len);
         let places = Places::new(self.carried.predictor.position(), lens);
-        (model.outlook).begin_block(streams.len(), first.model().pending());
+        (model.token_predictor).begin_block(streams.len(), first.model().pending());
         let mut block = DecodedBlock {
             runtime: &*runtime,
             coding: BlockCoding {
                 tokens: runtime.model().tokens(),
                 escapes: model.escapes,
                 predictor: &mut self.carried.predictor,
-                outlook: &mut model.outlook,
+                token_predictor: &mut model.token_predictor,
                 places,
                 streams: readers,
             },

@@ -76,7 +76,7 @@ impl BlockEncoder {
         let model = model.as_ref().map(|model| {
             Ok::<_, CodecError>(ModelCoding {
                 language_model: model.language_model.fork()?,
-                outlook: model.outlook.try_clone()?,
+                token_predictor: model.token_predictor.try_clone()?,
                 escapes: model.escapes,
             })
         });
@@ -155,7 +155,9 @@ impl BlockEncoder {
         let tokens = runtime.model().tokens();
         let lens = streams.iter().map(|stream| stream.len);
         let places = Places::new(self.carried.predictor.position(), lens);
-        model.outlook.begin_block(streams.len(), first.pending());
+        model
+            .token_predictor
+            .begin_block(streams.len(), first.pending());
         let mut block = EncodedBlock {
             runtime: &*runtime,
             lens: streams.iter().map(|stream| stream.len).collect(),
@@ -163,7 +165,7 @@ impl BlockEncoder {
                 tokens,
                 escapes: model.escapes,
                 predictor: &mut self.carried.predictor,
-                outlook: &mut model.outlook,
+                token_predictor: &mut model.token_predictor,
                 places,
                 streams: (streams.iter())
                     .map(|stream| StreamCoding {

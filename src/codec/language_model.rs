@@ -7,9 +7,6 @@
 
 use std::sync::Arc;
 
-use super::CodecError;
-use super::look_ahead::{Chunk, LookAhead};
-use super::outlook::Outlook;
 use crate::engine::{EngineError, Predictions, Runtime, Segment, State};
 
 /// One stream's language model.
@@ -100,28 +97,4 @@ pub fn run_together(
         })
         .collect();
     runtime.forward(&mut segments, predictions)
-}
-
-/// What each of `rows` costs the model by itself in bits, when it has seen nothing before the first.
-///
-/// # Errors
-/// If the model cannot be run.
-pub fn costs(runtime: &Arc<dyn Runtime>, rows: &[u32]) -> Result<Vec<f64>, CodecError> {
-    let mut model = LanguageModel::new(Arc::clone(runtime))?;
-    let tokens = rows.iter().map(|&row| (0, row));
-    let mut ahead = LookAhead::new(&**runtime, vec![&mut model], tokens);
-    let mut chunk = Chunk::default();
-    let mut outlook = Outlook::new(runtime.model(), false)?;
-    let mut costs = Vec::with_capacity(rows.len());
-    while ahead.next_chunk(&mut chunk)? {
-        for index in 0..chunk.len() {
-            outlook.look(0, chunk.prediction(index));
-            let cumulative = outlook.distribution();
-            let row = rows[costs.len()] as usize;
-            let weight = cumulative[row + 1] - cumulative[row];
-            let total = cumulative.last().copied().unwrap_or(1);
-            costs.push((total as f64 / weight as f64).log2());
-        }
-    }
-    Ok(costs)
 }

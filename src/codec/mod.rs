@@ -17,6 +17,7 @@
 //! This folder knows tokens, probabilities and the trait [`crate::engine::Runtime`]. How blocks lie
 //! in a file is [`crate::container`]'s affair, and how a model computes is its runtime's.
 
+mod alone;
 mod answers;
 mod block;
 mod byte_path;
@@ -28,7 +29,6 @@ pub mod encode;
 mod error;
 mod language_model;
 mod look_ahead;
-mod outlook;
 pub mod plan;
 mod rounds;
 mod speculation;
@@ -38,9 +38,9 @@ mod symbol;
 mod tests;
 mod times;
 
+pub use alone::costs;
 pub use coder::CODED_BITS;
 pub use draft::Drafts;
 pub use error::{CodecError, CorruptStream};
-pub use language_model::costs;
 pub use symbol::Symbol;
 pub use times::Times;

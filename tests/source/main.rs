@@ -17,8 +17,6 @@ use tree::Tree;
 const KNOWN: &[(&str, &str)] = &[
     ("src/arch/config.rs", "src/arch/family.rs"),
     ("src/arch/config.rs", "src/arch/mod.rs"),
-    ("src/codec/language_model.rs", "src/codec/look_ahead.rs"),
-    ("src/engine/cpu/engine.rs", "src/engine/cpu/pass.rs"),
     (
         "src/engine/cpu/kernels/float.rs",
         "src/engine/cpu/kernels/mod.rs",

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cache::Cache;
 use super::kernels::{Kernels, LANES};
-use super::pass::{PASS, Part, Run};
+use super::pass::{Layers, PASS, Part, Run};
 use super::weights::Weights;
 use super::workspace::Workspace;
 use crate::engine::runtime::{EngineError, Helper, Predictions, Runtime, Segment, State};
@@ -14,8 +14,6 @@ use crate::machine::instructions::InstructionSet;
 use crate::machine::pool::{self, Pool};
 use crate::packed::PackedModel;
 
-/// A smaller packed model, and its keys and values, are taken to stay in the processor's caches.
-const CACHES: usize = 16 << 20;
 /// [`Runtime::row_cost`] where the weights come from memory: SmolLM2-135M on two cores with AVX2.
 const ROW_COST_FROM_MEMORY: f32 = 0.25;
 /// [`Runtime::row_cost`] where they stay in the caches: the larger built-in models.
@@ -33,23 +31,21 @@ pub struct EngineOptions {
 /// A model ready to run.
 #[derive(Debug)]
 pub struct Engine {
-    pub(super) model: Arc<PackedModel>,
-    pub(super) kernels: Kernels,
-    pub(super) pool: Pool,
-    pub(super) weights: Weights,
-    /// Positions that attention sees; the model's own but for measurements.
-    pub(super) window: usize,
+    layers: Layers,
     /// Workspaces not in use.
     idle: Mutex<Vec<Workspace>>,
 }
 
 impl Runtime for Engine {
     fn model(&self) -> &Arc<PackedModel> {
-        &self.model
+        &self.layers.model
     }
 
     fn new_state(&self) -> Result<Box<dyn State>, EngineError> {
-        Ok(Box::new(Cache::new(self.model.config(), self.window)?))
+        Ok(Box::new(Cache::new(
+            self.layers.model.config(),
+            self.layers.window,
+        )?))
     }
 
     fn forward(
@@ -58,7 +54,7 @@ impl Runtime for Engine {
         predictions: &mut Predictions,
     ) -> Result<(), EngineError> {
         let _environment = FloatEnvironment::enter();
-        let config = self.model.config();
+        let config = self.layers.model.config();
         let rows = segments.iter().map(|segment| segment.tokens.len()).sum();
         let stride = config.vocab.next_multiple_of(LANES);
         predictions.resize(rows, config.vocab, stride, config.hidden)?;
@@ -72,14 +68,14 @@ impl Runtime for Engine {
     }
 
     fn row_cost(&self) -> f32 {
-        match self.is_cold() {
+        match self.layers.is_cold() {
             true => ROW_COST_FROM_MEMORY,
             false => ROW_COST_FROM_CACHE,
         }
     }
 
     fn helper(&self) -> Option<Box<dyn Helper + '_>> {
-        let helper = self.pool.helper()?;
+        let helper = self.layers.pool.helper()?;
         Some(Box::new(helper))
     }
 }
@@ -106,42 +102,43 @@ impl Engine {
         };
         let weights = Weights::new(&model)?;
         Ok(Engine {
-            window: model.config().window,
-            model,
-            kernels: Kernels::new(instructions),
-            pool: Pool::new(threads),
-            weights,
+            layers: Layers {
+                window: model.config().window,
+                model,
+                weights,
+                kernels: Kernels::new(instructions),
+                pool: Pool::new(threads),
+            },
             idle: Mutex::default(),
         })
     }
 
     /// The instructions in use.
     pub fn instructions(&self) -> InstructionSet {
-        self.kernels.instructions()
-    }
-
-    /// Whether weights, keys and values are too many for the processor's caches.
-    pub(super) fn is_cold(&self) -> bool {
-        self.model.size() >= CACHES
+        self.layers.kernels.instructions()
     }
 
     /// Threads that take part in a forward pass.
     pub fn threads(&self) -> usize {
-        self.pool.threads()
+        self.layers.pool.threads()
     }
 
     /// The same engine with a window of at most `window` positions, at least one. For measurements:
     /// no format has what is coded with it.
     #[must_use]
     pub fn with_window(self, window: usize) -> Engine {
-        let window = window.clamp(1, self.window);
-        Engine { window, ..self }
+        let window = window.clamp(1, self.layers.window);
+        let layers = Layers {
+            window,
+            ..self.layers
+        };
+        Engine { layers, ..self }
     }
 
     /// Runs all tokens in passes of at most [`PASS`] rows.
     fn run(&self, runs: &mut [Run<'_>], predictions: &mut Predictions) -> Result<(), EngineError> {
         let mut workspace = self.take_workspace();
-        workspace.reserve(self.model.config(), predictions.len().min(PASS))?;
+        workspace.reserve(self.layers.model.config(), predictions.len().min(PASS))?;
         let mut parts: Vec<Part> = Vec::new();
         let (mut rows, mut first) = (0, 0);
         for index in 0..runs.len() {
@@ -158,14 +155,14 @@ impl Engine {
                 });
                 (start, rows, first) = (start + len, rows + len, first + len);
                 if rows == PASS {
-                    self.pass(&mut workspace, runs, &parts, predictions);
+                    self.layers.pass(&mut workspace, runs, &parts, predictions);
                     parts.clear();
                     rows = 0;
                 }
             }
         }
         if rows > 0 {
-            self.pass(&mut workspace, runs, &parts, predictions);
+            self.layers.pass(&mut workspace, runs, &parts, predictions);
         }
         self.idle().push(workspace);
         Ok(())

@@ -1,15 +1,19 @@
 //! One pass through the layers: rows of many streams, in the order of the reference.
 
+use std::sync::Arc;
+
 use super::attention::Task;
 use super::cache::{Cache, Plane};
-use super::engine::Engine;
-use super::kernels::{LANES, Product, QuantizedRows};
-use super::weights::Linear;
+use super::kernels::{Kernels, LANES, Product, QuantizedRows};
+use super::weights::{Linear, Weights};
 use super::workspace::{ThreadBuffers, Workspace};
 use crate::engine::runtime::{Predictions, SLACK};
-use crate::packed::Matrix;
+use crate::machine::pool::Pool;
 use crate::packed::quantize::tiled_offset;
+use crate::packed::{Matrix, PackedModel};
 
+/// A smaller packed model, and its keys and values, are taken to stay in the processor's caches.
+const CACHES: usize = 16 << 20;
 /// Rows of one pass.
 pub(super) const PASS: usize = SLACK;
 /// Queries that one attention task aims at.
@@ -45,7 +49,23 @@ struct NewKeys<'a> {
     position: u64,
 }
 
-impl Engine {
+/// What a pass needs of an engine.
+#[derive(Debug)]
+pub(super) struct Layers {
+    pub(super) model: Arc<PackedModel>,
+    pub(super) weights: Weights,
+    pub(super) kernels: Kernels,
+    pub(super) pool: Pool,
+    /// Positions that attention sees; the model's own but for measurements.
+    pub(super) window: usize,
+}
+
+impl Layers {
+    /// Whether weights, keys and values are too many for the processor's caches.
+    pub(super) fn is_cold(&self) -> bool {
+        self.model.size() >= CACHES
+    }
+
     /// One pass of at most [`PASS`] rows through all layers.
     pub(super) fn pass(
         &self,
@@ -256,7 +276,7 @@ impl Engine {
         ws.attended.resize(rows * config.heads * dim, 0.0);
         let top = self.largest_weight();
         // Few rows: heads apart, so that every thread has some. Many: as many rows together as fill the registers.
-        let apart = rows * config.kv_heads < 4 * self.threads();
+        let apart = rows * config.kv_heads < 4 * self.pool.threads();
         let together = if apart {
             1
         } else {

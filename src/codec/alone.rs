@@ -1,0 +1,34 @@
+//! What a language model costs without experts, for reports.
+
+use std::sync::Arc;
+
+use super::CodecError;
+use super::block::token_predictor;
+use super::language_model::LanguageModel;
+use super::look_ahead::{Chunk, LookAhead};
+use crate::engine::{Prediction, Runtime};
+
+/// What each of `rows` costs the model by itself in bits, when it has seen nothing before the first.
+///
+/// # Errors
+/// If the model cannot be run.
+pub fn costs(runtime: &Arc<dyn Runtime>, rows: &[u32]) -> Result<Vec<f64>, CodecError> {
+    let mut model = LanguageModel::new(Arc::clone(runtime))?;
+    let tokens = rows.iter().map(|&row| (0, row));
+    let mut ahead = LookAhead::new(&**runtime, vec![&mut model], tokens);
+    let mut chunk = Chunk::default();
+    let mut predictor = token_predictor(runtime.model(), false)?;
+    let mut costs = Vec::with_capacity(rows.len());
+    while ahead.next_chunk(&mut chunk)? {
+        for index in 0..chunk.len() {
+            let Prediction { logits, state } = chunk.prediction(index);
+            predictor.predict(0, logits, state);
+            let cumulative = predictor.distribution();
+            let row = rows[costs.len()] as usize;
+            let weight = cumulative[row + 1] - cumulative[row];
+            let total = cumulative.last().copied().unwrap_or(1);
+            costs.push((total as f64 / weight as f64).log2());
+        }
+    }
+    Ok(costs)
+}
