@@ -1,54 +1,43 @@
 //! The programs in `examples/` do what they say.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[allow(dead_code)] // Its `main` is the program's.
+#[path = "../examples/measure.rs"]
+mod measure_example;
+#[allow(dead_code)]
+#[path = "../examples/tar.rs"]
+mod tar_example;
 
-/// What the example prints, run in `folder`. Cargo builds examples before it runs tests.
-fn run(name: &str, folder: &Path, arguments: &[&str]) -> String {
-    let deps = std::env::current_exe().unwrap();
-    let target: PathBuf = deps.ancestors().nth(2).unwrap().to_owned();
-    let program = target.join("examples").join(name);
-    let output = Command::new(&program)
-        .args(arguments)
-        .current_dir(folder)
-        .env("LLMZIP_HOME", folder)
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
+use std::path::PathBuf;
 
-fn folder_with_files() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let prose = include_str!("golden/text.txt");
-    fs::write(folder.path().join("prose.txt"), prose).unwrap();
-    fs::write(folder.path().join("empty"), "").unwrap();
-    folder
-}
+use llmzip::{EncoderOptions, Models};
+
+const PROSE: &str = "tests/golden/text.txt";
 
 #[test]
 fn tar_writes_an_archive_and_lists_it() {
-    let folder = folder_with_files();
-    let arguments = ["a.tar.llmz", "prose.txt", "empty"];
-    let listed = run("tar", folder.path(), &arguments);
-    let names: Vec<&str> = listed.lines().map(|line| line[11..].trim()).collect();
-    assert_eq!(names, ["prose.txt", "empty"]);
-    let archive = fs::metadata(folder.path().join("a.tar.llmz")).unwrap();
-    let original = include_str!("golden/text.txt").len() as u64;
-    assert!(archive.len() < original, "{} bytes", archive.len());
+    let models = Models::builtin();
+    let options = EncoderOptions::new().model(models.get("nano").unwrap());
+    let mut archive = Vec::new();
+    tar_example::pack(&mut archive, [PROSE, "Cargo.toml"], &options).unwrap();
+
+    let listed = tar_example::list(archive.as_slice(), &models).unwrap();
+    let len = |path| std::fs::metadata(path).unwrap().len();
+    let file = |path| (len(path), PathBuf::from(path));
+    assert_eq!(listed, [file(PROSE), file("Cargo.toml")]);
+    let original = len(PROSE) + len("Cargo.toml");
+    assert!(archive.len() as u64 * 2 < original, "{}", archive.len());
 }
 
 #[test]
 fn measure_ranks_the_models_by_their_size() {
-    let folder = folder_with_files();
-    let table = run("measure", folder.path(), &["prose.txt"]);
-    let bits: Vec<f64> = table
-        .lines()
-        .skip(1)
-        .map(|line| line.split_whitespace().last().unwrap().parse().unwrap())
+    let text = std::fs::read(PROSE).unwrap();
+    let models = Models::builtin();
+    let names = models.names().unwrap();
+    let bits: Vec<f64> = (names.iter())
+        .map(|name| models.get(name).unwrap())
+        .map(|model| measure_example::bits_per_byte(&text, model).unwrap())
         .collect();
-    assert_eq!(bits.len(), 4, "{table}");
-    assert!(bits.is_sorted_by(|a, b| a > b), "{table}");
+    assert_eq!(bits.len(), 4);
+    assert!(bits.is_sorted_by(|a, b| a > b), "{bits:?}");
+    assert!(bits.iter().all(|bits| (0.5..4.0).contains(bits)));
 }
