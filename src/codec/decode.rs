@@ -1,4 +1,4 @@
-//! Coded bytes to blocks. What coding does from decision to decision is [`super::block`]'s; here is
+//! Coded bytes to blocks. What coding does from decision to decision is `block`'s; here is
 //! what only a decoder does: it learns a token only by decoding it, so it asks the model about
 //! drafts of the tokens to come, or about several streams at once.
 

@@ -1,4 +1,4 @@
-//! Blocks to coded bytes. What coding does from decision to decision is [`super::block`]'s; here is
+//! Blocks to coded bytes. What coding does from decision to decision is `block`'s; here is
 //! what only an encoder does: it knows the symbols, so the model computes ahead of the coder.
 
 use std::ops::ControlFlow;

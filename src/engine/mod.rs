@@ -1,6 +1,6 @@
 //! The exact transformer: the same bits on every machine.
 //!
-//! [`reference`] is the forward pass to read, and defines the result together with
+//! [`mod@reference`] is the forward pass to read, and defines the result together with
 //! `docs/NUMERICS.md`. [`Runtime`] is the seam behind which fast implementations lie; [`cpu`] is one.
 //! A prediction depends on the tokens before it in its stream and on nothing else: not on the
 //! tokens beside it, the lengths of the calls that led to it, the number of threads or the

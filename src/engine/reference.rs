@@ -78,9 +78,9 @@ pub struct Stream {
 /// What the model says of the token after those fed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// Log2 probabilities, not normalised, in units of 2^-16: [vocab].
+    /// Log2 probabilities, not normalised, in units of 2^-16: `[vocab]`.
     pub logits: Vec<i32>,
-    /// What the head sees, quantised as a whole: [hidden].
+    /// What the head sees, quantised as a whole: `[hidden]`.
     pub state: Vec<i8>,
 }
 

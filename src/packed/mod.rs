@@ -2,7 +2,7 @@
 //!
 //! The file depends on the model alone: one metadata key with the configuration, tensors in a fixed
 //! order, no names, paths or dates. Its BLAKE3 hash is the model's identity. [`PackedModel`] reads
-//! it, [`pack`] writes it, and the table of the model's [`Family`](crate::arch::Family) tells both
+//! it, [`pack()`] writes it, and the table of the model's [`Family`](crate::arch::Family) tells both
 //! which tensors there are.
 //!
 //! Opening checks everything that memory safety and the coder rest on: names, types, shapes and the
