@@ -45,7 +45,7 @@ pub fn container(data: &[u8]) {
             let _ = reader.verify_block(&block.payload);
         }
     }
-    let _ = decompress(data, io::sink(), &models());
+    let _ = decompress(data, io::sink(), models());
 }
 
 /// Arbitrary bytes as the coded bits of blocks whose container is in order.
@@ -82,7 +82,7 @@ pub fn coded_bits(data: &[u8]) {
     if writer.finish().is_err() {
         return;
     }
-    let _ = decompress(file.as_slice(), io::sink(), &models());
+    let _ = decompress(file.as_slice(), io::sink(), models());
 }
 
 /// Arbitrary bytes as an original. They must come back.
@@ -96,7 +96,7 @@ pub fn round_trip(data: &[u8]) {
         .independent_blocks(settings & 4 != 0)
         .block_len(1 + (u32::from(*settings) << 4));
     let compressed = compress_all(data, &options).expect("anything can be compressed");
-    let restored = decompress_all(&compressed, &models());
+    let restored = decompress_all(&compressed, models());
     let restored = restored.expect("what was compressed can be decompressed");
     assert!(restored == data, "other bytes came back");
 }

@@ -36,7 +36,7 @@
 //! writeln!(encoder, "and another")?;
 //! let compressed = encoder.finish()?;
 //!
-//! let decoder = Decoder::new(compressed.as_slice(), &Models::none());
+//! let decoder = Decoder::new(compressed.as_slice(), Models::none());
 //! assert_eq!(std::io::read_to_string(decoder)?, "a line\nand another\n");
 //! # Ok::<(), std::io::Error>(())
 //! ```

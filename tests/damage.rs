@@ -26,7 +26,7 @@ fn model() -> Arc<Model> {
 
 /// Knows the fixture only, as a reader of real files knows only the models it has.
 fn read(file: &[u8]) -> Result<Vec<u8>, Error> {
-    decompress_all(file, &Models::none().with(model()))
+    decompress_all(file, Models::none().with(model()))
 }
 
 /// A file for each way of compressing, one of them of several blocks.
@@ -145,7 +145,7 @@ fn hostile_payloads_in_sound_frames() {
 #[test]
 fn a_model_that_is_not_here_is_named() {
     let file = compress_all(TEXT, &EncoderOptions::new().model(model())).unwrap();
-    let result = decompress_all(&file, &Models::none());
+    let result = decompress_all(&file, Models::none());
     let error = result.unwrap_err().to_string();
     assert!(error.contains("needs model fixture (blake3 "), "{error}");
 }

@@ -33,7 +33,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn read(file: &[u8]) -> Result<Vec<u8>, Error> {
-    decompress_all(file, &Models::none().with(model()))
+    decompress_all(file, Models::none().with(model()))
 }
 
 fn write(original: &[u8], options: &EncoderOptions) -> Vec<u8> {

@@ -27,7 +27,7 @@ fn text(len: usize) -> Vec<u8> {
 }
 
 fn restore(compressed: &[u8]) -> Vec<u8> {
-    decompress_all(compressed, &Models::none()).unwrap()
+    decompress_all(compressed, Models::none()).unwrap()
 }
 
 /// The library's error inside one of `io`.
@@ -127,7 +127,7 @@ proptest! {
         let compressed = encoder.finish().unwrap();
         prop_assert!(compressed == compress_all(&original, &options()).unwrap());
 
-        let mut decoder = Decoder::new(compressed.as_slice(), &Models::none());
+        let mut decoder = Decoder::new(compressed.as_slice(), Models::none());
         let mut restored = Vec::new();
         for &size in reads.iter().cycle() {
             let mut buffer = vec![0; size];
@@ -200,7 +200,7 @@ fn both_ends_sum_up_as_the_functions_do() {
     assert!(summary.cross_entropy.is_some());
 
     let compressed = encoder.into_inner();
-    let mut decoder = Decoder::new(compressed.as_slice(), &Models::none());
+    let mut decoder = Decoder::new(compressed.as_slice(), Models::none());
     io::copy(&mut decoder, &mut io::sink()).unwrap();
     let read = decoder.summary();
     assert_eq!(read.original_len, summary.original_len);
@@ -215,7 +215,7 @@ fn a_dropped_encoder_leaves_an_incomplete_frame_and_auto_finish_a_complete_one()
     let mut encoder = Encoder::new(dropped.clone(), &options()).unwrap();
     encoder.write_all(&original).unwrap();
     drop(encoder);
-    let refused = decompress_all(&dropped.bytes(), &Models::none());
+    let refused = decompress_all(&dropped.bytes(), Models::none());
     assert!(matches!(refused, Err(Error::Container(_))), "{refused:?}");
 
     let finished = Shared::default();
@@ -236,7 +236,7 @@ fn no_panic_completes_a_frame() {
         panic!("the original is not complete");
     });
     assert!(panicked.join().is_err());
-    assert!(decompress_all(&output.bytes(), &Models::none()).is_err());
+    assert!(decompress_all(&output.bytes(), Models::none()).is_err());
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn truncated_input_is_an_error_and_never_an_end() {
     let original = text(5_000);
     let compressed = compress_all(&original, &options()).unwrap();
     for len in (0..compressed.len()).step_by(7) {
-        let mut decoder = Decoder::new(&compressed[..len], &Models::none());
+        let mut decoder = Decoder::new(&compressed[..len], Models::none());
         let mut restored = Vec::new();
         let error = decoder.read_to_end(&mut restored).unwrap_err();
         if len > 0 {
@@ -264,7 +264,7 @@ fn a_byte_is_handed_out_only_after_its_block_passed_its_checks() {
     let at = compressed.len() - 15;
     compressed[at] ^= 1;
     let mut restored = Vec::new();
-    let mut decoder = Decoder::new(compressed.as_slice(), &Models::none());
+    let mut decoder = Decoder::new(compressed.as_slice(), Models::none());
     let error = decoder.read_to_end(&mut restored).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     assert!(restored == original[..2 * BLOCK as usize]);
@@ -276,7 +276,7 @@ fn readers_may_be_slow_and_interrupted() {
     let compressed = compress_all(&original, &options()).unwrap();
     let reader = Unsteady::new(compressed.as_slice(), 0);
     let mut restored = Vec::new();
-    let mut decoder = Decoder::new(reader, &Models::none());
+    let mut decoder = Decoder::new(reader, Models::none());
     decoder.read_to_end(&mut restored).unwrap();
     assert!(restored == original);
     assert!(decoder.into_inner().inner.is_empty());
@@ -290,7 +290,7 @@ fn readers_may_be_slow_and_interrupted() {
 fn a_reader_that_fails_is_heard() {
     let compressed = compress_all(&text(5_000), &options()).unwrap();
     let reader = Unsteady::new(compressed.as_slice(), compressed.len() / 2);
-    let mut decoder = Decoder::new(reader, &Models::none());
+    let mut decoder = Decoder::new(reader, Models::none());
     let error = decoder.read_to_end(&mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull);
     assert_eq!(error.to_string(), "unsteady");
@@ -387,7 +387,7 @@ fn a_decoder_can_be_cancelled_at_every_call() {
     let compressed = compress_all(&text(15_000), &options().block_len(10_000)).unwrap();
     let run = |call| {
         let calls = Arc::default();
-        let decoder = Decoder::new(compressed.as_slice(), &Models::none());
+        let decoder = Decoder::new(compressed.as_slice(), Models::none());
         let mut decoder = decoder.on_progress(cancel_at(call, &calls));
         let read = decoder.read_to_end(&mut Vec::new()).map_err(inside);
         let made = *calls.lock().unwrap();
@@ -409,12 +409,12 @@ fn frames_follow_one_another_and_nothing_else_does() {
     let mut file = compress_all(b"one, ", &options()).unwrap();
     file.extend(compress_all(b"", &options()).unwrap());
     file.extend(compress_all(b"two", &options()).unwrap());
-    let decoder = Decoder::new(file.as_slice(), &Models::none());
+    let decoder = Decoder::new(file.as_slice(), Models::none());
     assert_eq!(io::read_to_string(decoder).unwrap(), "one, two");
 
     file.extend(b"junk");
     let mut restored = Vec::new();
-    let mut decoder = Decoder::new(file.as_slice(), &Models::none());
+    let mut decoder = Decoder::new(file.as_slice(), Models::none());
     let error = decoder.read_to_end(&mut restored).unwrap_err();
     assert!(error.to_string().contains("junk after"), "{error}");
 }
@@ -438,7 +438,7 @@ fn a_limit_bounds_what_is_handed_out() {
 fn lines_are_read_as_from_a_file() {
     let original = text(5_000);
     let compressed = compress_all(&original, &options()).unwrap();
-    let decoder = Decoder::new(compressed.as_slice(), &Models::none());
+    let decoder = Decoder::new(compressed.as_slice(), Models::none());
     let lines: Vec<String> = decoder.lines().map(Result::unwrap).collect();
     assert_eq!(lines[1], "line 1 of 1");
     assert_eq!(lines.join("\n").as_bytes(), original.trim_ascii_end());

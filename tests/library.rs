@@ -14,7 +14,7 @@ fn round_trip(original: &[u8], options: &EncoderOptions) -> (Vec<u8>, Summary) {
     assert_eq!(summary.original_len, original.len() as u64);
     assert_eq!(summary.compressed_len, compressed.len() as u64);
     let mut restored = Vec::new();
-    let read = decompress(compressed.as_slice(), &mut restored, &Models::none()).unwrap();
+    let read = decompress(compressed.as_slice(), &mut restored, Models::none()).unwrap();
     assert!(
         restored == original,
         "{} bytes came back changed",
@@ -101,7 +101,7 @@ fn concatenated_frames_decode_as_one() {
     let (mut first, _) = round_trip(b"first", &EncoderOptions::new());
     let (second, _) = round_trip(b"second", &EncoderOptions::new());
     first.extend(second);
-    let restored = decompress_all(&first, &Models::none()).unwrap();
+    let restored = decompress_all(&first, Models::none()).unwrap();
     assert_eq!(restored, b"firstsecond");
 }
 
@@ -128,7 +128,7 @@ fn a_block_without_check_is_still_sealed() {
     let (mut compressed, _) = round_trip(b"no check of the original, but a seal", &options);
     let middle = compressed.len() / 2;
     compressed[middle] ^= 1;
-    assert!(decompress_all(&compressed, &Models::none()).is_err());
+    assert!(decompress_all(&compressed, Models::none()).is_err());
 }
 
 proptest! {

@@ -30,7 +30,7 @@ fn squeeze(original: &[u8], options: &EncoderOptions) -> (Vec<u8>, Summary) {
 }
 
 fn restore(compressed: &[u8], model: &Arc<Model>) -> Result<Vec<u8>, Error> {
-    decompress_all(compressed, &Models::none().with(Arc::clone(model)))
+    decompress_all(compressed, Models::none().with(Arc::clone(model)))
 }
 
 fn with(model: &Arc<Model>) -> EncoderOptions {
@@ -150,7 +150,7 @@ fn a_missing_model_is_named() {
         b"needs a model to be read, and there is none",
         &with(&model),
     );
-    let error = decompress_all(&compressed, &Models::none());
+    let error = decompress_all(&compressed, Models::none());
     assert!(
         matches!(error, Err(Error::MissingModel { .. })),
         "{error:?}"

@@ -60,7 +60,7 @@ fn a_frame_names_the_model_that_it_needs() {
     let compressed = compress_all(original, &options).unwrap();
     let with_model = Models::none().with(Arc::new(fixture()));
     assert_eq!(decompress_all(&compressed, &with_model).unwrap(), original);
-    let missing = decompress_all(&compressed, &Models::none()).unwrap_err();
+    let missing = decompress_all(&compressed, Models::none()).unwrap_err();
     let Error::MissingModel { identity, name } = missing else {
         panic!("{missing}");
     };
@@ -75,7 +75,7 @@ fn a_build_without_tokenizers_compresses_without_models() {
     let refused = compress_all(b"text", &options);
     assert!(matches!(refused, Err(Error::Unsupported(_))), "{refused:?}");
     let compressed = compress_all(b"text", &EncoderOptions::new()).unwrap();
-    let restored = decompress_all(&compressed, &Models::none()).unwrap();
+    let restored = decompress_all(&compressed, Models::none()).unwrap();
     assert_eq!(restored, b"text");
 }
 
@@ -92,7 +92,7 @@ fn built_in_models_need_no_folder_and_no_name_in_the_frame() {
     for models in [models, Models::builtin(), Models::installed()] {
         assert_eq!(decompress_all(&compressed, &models).unwrap(), original);
     }
-    let missing = decompress_all(&compressed, &Models::none()).unwrap_err();
+    let missing = decompress_all(&compressed, Models::none()).unwrap_err();
     let message = missing.to_string();
     assert!(
         message.starts_with("needs model nano (blake3 "),

@@ -11,7 +11,7 @@ use crate::Error;
 /// let original = b"the cat sat on the mat; the cat sat on the hat; the cat sat";
 /// let compressed = compress_all(original, &EncoderOptions::new())?;
 /// assert!(compressed.len() < original.len());
-/// assert_eq!(decompress_all(&compressed, &Models::none())?, original);
+/// assert_eq!(decompress_all(&compressed, Models::none())?, original);
 /// # Ok::<(), llmzip::Error>(())
 /// ```
 ///

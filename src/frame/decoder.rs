@@ -23,7 +23,7 @@ use crate::Error;
 /// compressed.extend(compress_all(b"and another", &EncoderOptions::new())?);
 ///
 /// let mut restored = String::new();
-/// let mut decoder = Decoder::new(compressed.as_slice(), &Models::none());
+/// let mut decoder = Decoder::new(compressed.as_slice(), Models::none());
 /// decoder.read_to_string(&mut restored)?;
 /// assert_eq!(restored, "one frame, and another");
 /// # Ok::<(), std::io::Error>(())

@@ -23,7 +23,7 @@ use crate::Error;
 /// let compressed = encoder.finish()?;
 ///
 /// let mut restored = String::new();
-/// Decoder::new(compressed.as_slice(), &Models::none()).read_to_string(&mut restored)?;
+/// Decoder::new(compressed.as_slice(), Models::none()).read_to_string(&mut restored)?;
 /// assert_eq!(restored, "to be, or not to be: that is the question");
 /// # Ok::<(), std::io::Error>(())
 /// ```

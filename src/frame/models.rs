@@ -27,7 +27,7 @@ use crate::store::{Found, Store, StoreError, embedded};
 /// let options = EncoderOptions::new().model(models.get("nano")?);
 /// let compressed = compress_all(original, &options)?;
 /// assert_eq!(decompress_all(&compressed, &models)?, original);
-/// assert!(decompress_all(&compressed, &Models::none()).is_err());
+/// assert!(decompress_all(&compressed, Models::none()).is_err());
 /// # }
 /// # Ok::<(), llmzip::Error>(())
 /// ```
@@ -250,11 +250,5 @@ impl fmt::Debug for Models {
             .field("threads", &self.threads)
             .field("opened", &*self.opened())
             .finish()
-    }
-}
-
-impl From<Models> for super::DecoderOptions {
-    fn from(models: Models) -> super::DecoderOptions {
-        super::DecoderOptions::new(&models)
     }
 }

@@ -231,6 +231,15 @@ impl From<&Models> for DecoderOptions {
     }
 }
 
+impl From<Models> for DecoderOptions {
+    fn from(models: Models) -> DecoderOptions {
+        DecoderOptions {
+            models,
+            limit: None,
+        }
+    }
+}
+
 impl From<&DecoderOptions> for DecoderOptions {
     fn from(options: &DecoderOptions) -> DecoderOptions {
         options.clone()
