@@ -1,21 +1,21 @@
-//! The codecs that everybody has, at the levels at which they are used, through their libraries.
+//! Common compressors at their usual levels, called through their libraries.
 //!
-//! Each works on whole buffers and in the container of its own command-line tool (gzip, bzip2, xz,
-//! zstd; brotli has none), so sizes are those of that tool to within a few bytes of header.
+//! Each writes the file format of its command-line tool (brotli has none), so sizes differ from
+//! those of the tool by a few bytes of header at most.
 
 use std::io::{self, Read, Write};
 
-/// A codec at one of its levels.
+/// A compressor at one level.
 pub(super) struct Classical {
-    /// Tool and options.
+    /// Name of the tool, and its options.
     pub(super) name: &'static str,
-    /// Original to compressed bytes.
+    /// Compresses a whole buffer.
     pub(super) compress: fn(&[u8]) -> io::Result<Vec<u8>>,
-    /// Compressed to original bytes.
+    /// Decompresses a whole buffer.
     pub(super) decompress: fn(&[u8]) -> io::Result<Vec<u8>>,
 }
 
-/// All that are measured, from the oldest to the newest.
+/// All that are measured, the oldest first.
 pub(super) const ALL: [Classical; 7] = [
     Classical {
         name: "gzip -9",
@@ -92,7 +92,7 @@ fn unzstd(bytes: &[u8]) -> io::Result<Vec<u8>> {
 fn brotli(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let params = brotli::enc::BrotliEncoderParams {
         quality: 11,
-        // The largest window of a stream that every decoder reads: what `brotli` itself chooses.
+        // The largest window that every decoder supports, and the default of `brotli` itself.
         lgwin: 24,
         size_hint: bytes.len(),
         ..Default::default()

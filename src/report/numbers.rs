@@ -1,24 +1,24 @@
-//! Numbers as readers of reports want them.
+//! Quotients and numbers as reports print them.
 
 use std::time::Duration;
 
-/// Compressed bits an original byte; `None` where there is no original byte.
+/// Compressed bits per original byte; `None` for an empty file.
 pub fn bits_per_byte(original: u64, compressed: u64) -> Option<f64> {
     (original > 0).then(|| 8.0 * compressed as f64 / original as f64)
 }
 
-/// Bytes a second; `None` where nothing was done or no time passed.
+/// Bytes per second; `None` if there are no bytes or no time passed.
 pub fn speed(bytes: u64, duration: Duration) -> Option<f64> {
     let seconds = duration.as_secs_f64();
     (bytes > 0 && seconds > 0.0).then(|| bytes as f64 / seconds)
 }
 
-/// Bytes a second as `49 KB/s`, in powers of 1000.
+/// Formats bytes per second as `49 KB/s`, in powers of 1000.
 pub fn rate(bytes: u64, duration: Duration) -> String {
     per_second(bytes as f64 / duration.as_secs_f64().max(1e-3))
 }
 
-/// The same, given the quotient.
+/// Formats `rate` bytes per second like [`rate`].
 pub(super) fn per_second(rate: f64) -> String {
     match rate {
         ..1e3 => format!("{rate:.0} B/s"),
@@ -28,7 +28,7 @@ pub(super) fn per_second(rate: f64) -> String {
     }
 }
 
-/// Bytes of memory as `12 MiB`.
+/// Formats bytes of memory as `12 MiB`.
 pub fn memory(bytes: u64) -> String {
     let bytes = bytes as f64;
     const KIB: f64 = 1024.0;
@@ -41,7 +41,7 @@ pub fn memory(bytes: u64) -> String {
     }
 }
 
-/// A number of parameters as `134.5 M`, `94.9 k`.
+/// Formats a number of parameters as `134.5 M` or `94.9 k`.
 pub fn parameters(count: u64) -> String {
     match count {
         0..1_000 => count.to_string(),
@@ -51,12 +51,12 @@ pub fn parameters(count: u64) -> String {
     }
 }
 
-/// A number with so many decimals, or `-` for none.
+/// Formats a number with `decimals` decimals, and `None` as `-`.
 pub(super) fn or_dash(number: Option<f64>, decimals: usize) -> String {
     number.map_or_else(|| "-".to_owned(), |number| format!("{number:.decimals$}"))
 }
 
-/// `text` in one line: a file's name may hold anything.
+/// `text` on one line. Control characters, which a file's name may contain, become spaces.
 pub(super) fn one_line(text: &str) -> String {
     let plain = |char: char| if char.is_control() { ' ' } else { char };
     text.chars().map(plain).collect()

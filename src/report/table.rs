@@ -1,6 +1,6 @@
-//! Rows of text cells as a plain table, as Markdown and as CSV. It knows nothing of what they say.
+//! Tables of text cells, printed plain, as Markdown or as CSV.
 
-/// A head and rows of as many cells.
+/// A head, and rows with as many cells as the head.
 pub(super) struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -27,7 +27,7 @@ impl Table {
         &self.rows
     }
 
-    /// Columns aligned by spaces: the first to the left, the others to the right.
+    /// Plain text. Spaces align the first column to the left and the others to the right.
     pub(super) fn plain(&self) -> String {
         let widths = self.widths();
         let mut text = String::new();
@@ -45,7 +45,7 @@ impl Table {
         text
     }
 
-    /// A table as GitHub writes it.
+    /// A table in the Markdown of GitHub.
     #[cfg(feature = "compare")]
     pub(super) fn markdown(&self) -> String {
         let line = |row: &[String]| {
@@ -60,7 +60,7 @@ impl Table {
         line(&self.head) + &rule + &rows
     }
 
-    /// RFC 4180, with line feeds.
+    /// CSV as in RFC 4180, with line feeds.
     #[cfg(feature = "compare")]
     pub(super) fn csv(&self) -> String {
         let mut text = String::new();
@@ -82,7 +82,7 @@ impl Table {
     }
 }
 
-/// A cell of CSV, between quotes where it has to be.
+/// A cell of CSV, in quotes if it needs them.
 #[cfg(feature = "compare")]
 fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {

@@ -1,18 +1,19 @@
-//! Where points lie in a plot of bits per byte against parameters, whatever it is drawn with.
+//! The axes of a plot of bits per byte against parameters. The terminal and SVG share them.
 //!
-//! Across, from 0 to 1: no model at the left edge, then the sizes of models on a logarithmic scale.
-//! Up, from 0 to 1: bits per byte on a linear scale between round numbers.
+//! Both coordinates run from 0 to 1. The horizontal one is 0 without a model; the sizes of models
+//! follow on a logarithmic scale. The vertical one shows bits per byte on a linear scale between
+//! round numbers.
 
 use super::Curve;
 use crate::report::numbers;
 
-/// Where the smallest model lies.
+/// Horizontal coordinate of the smallest model.
 const FIRST_MODEL: f64 = 0.2;
-/// Where the largest lies.
+/// Horizontal coordinate of the largest model.
 const LAST_MODEL: f64 = 0.96;
-/// Labels across must be this far apart.
+/// Smallest distance of two labels on the horizontal axis.
 const APART: f64 = 0.11;
-/// Points along a law.
+/// Number of points that a law is drawn through.
 const LAW_POINTS: usize = 160;
 
 /// The scales of a plot.
@@ -26,14 +27,14 @@ pub(super) struct Axes {
     sizes: Vec<u64>,
 }
 
-/// A place on an axis, from 0 to 1, and what is written there.
+/// A coordinate on an axis, from 0 to 1, and its label.
 pub(super) struct Tick {
     pub(super) at: f64,
     pub(super) label: String,
 }
 
 impl Axes {
-    /// Scales that show all points of `curves`; `None` if there is no point to show.
+    /// Axes for all points of `curves`; `None` if there is no point.
     pub(super) fn new(curves: &[Curve]) -> Option<Axes> {
         let points = || curves.iter().flat_map(|curve| &curve.points);
         let bits: Vec<f64> = points().filter_map(|point| point.bits_per_byte()).collect();
@@ -56,7 +57,7 @@ impl Axes {
         })
     }
 
-    /// How far across a model of so many parameters lies.
+    /// Horizontal coordinate of a model with this many parameters.
     pub(super) fn across(&self, parameters: f64) -> f64 {
         match self.models {
             Some((smallest, largest)) if parameters > 0.0 && largest > smallest => {
@@ -68,12 +69,12 @@ impl Axes {
         }
     }
 
-    /// How far up so many bits per byte lie.
+    /// Vertical coordinate of this many bits per byte.
     pub(super) fn up(&self, bits: f64) -> f64 {
         (bits - self.bits.0) / (self.bits.1 - self.bits.0)
     }
 
-    /// The law of `curve` as places across and up; empty where none was found.
+    /// Horizontal and vertical coordinates of points on the law of `curve`; empty without a law.
     pub(super) fn law(&self, curve: &Curve) -> Vec<(f64, f64)> {
         let (Ok(fit), Some((smallest, largest))) = (&curve.fit, self.models) else {
             return Vec::new();
@@ -85,7 +86,7 @@ impl Axes {
             .collect()
     }
 
-    /// Sizes of models, as many as can be read.
+    /// Labels of the horizontal axis: sizes of models, without those too close to the one before.
     pub(super) fn ticks_across(&self) -> Vec<Tick> {
         let mut ticks: Vec<Tick> = Vec::new();
         for &size in &self.sizes {
@@ -98,7 +99,7 @@ impl Axes {
         ticks
     }
 
-    /// Round numbers of bits per byte, from the lowest up.
+    /// Labels of the vertical axis: round numbers of bits per byte, the lowest first.
     pub(super) fn ticks_up(&self) -> Vec<Tick> {
         let decimals = (-self.step.log10().floor()).max(1.0) as usize;
         let count = ((self.bits.1 - self.bits.0) / self.step).round() as u32;
@@ -112,7 +113,7 @@ impl Axes {
     }
 }
 
-/// The smallest of 1, 2, 5, 10, ... (or a tenth, a hundredth of them) that is not below `least`.
+/// The smallest number not below `least` that is 1, 2 or 5 times a power of ten.
 fn round_step(least: f64) -> f64 {
     let power = 10f64.powf(least.log10().floor());
     let factor = [1.0, 2.0, 5.0]

@@ -1,26 +1,26 @@
-//! What kind of file it is, by a simple rule on its first 64 KiB.
+//! The class of a file, found by simple rules from its first 64 KiB.
 //!
-//! In this order, the first that fits:
+//! The first rule that fits decides:
 //!
-//! 1. binary: more than one character in twenty is a control character or broken UTF-8;
+//! 1. binary: more than one character in twenty is a control character or invalid UTF-8;
 //! 2. logs: at least half of the lines have six digits or more among their first 24 characters, as
 //!    lines that begin with a time do;
 //! 3. code: at least 9 % of the characters that are not white space are [`MARKS`];
-//! 4. prose: at least 6 % of the words are among the commonest of English;
+//! 4. prose: at least 6 % of the words are among the most common English ones;
 //! 5. other languages: the rest.
 
 use std::fmt;
 
-/// Bytes looked at.
+/// Bytes that the rules look at.
 const HEAD: usize = 64 << 10;
 /// Characters that code and markup are full of.
 const MARKS: &str = "{}[]()<>;=_*/\\+|&#@$`\"";
-/// The commonest words of English.
+/// The most common English words.
 const COMMON: [&str; 10] = [
     "the", "of", "and", "to", "in", "is", "that", "it", "a", "for",
 ];
 
-/// A kind of file.
+/// A class of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileClass {
     /// English prose.
@@ -31,7 +31,7 @@ pub enum FileClass {
     OtherLanguages,
     /// Logs.
     Logs,
-    /// Everything that is no text.
+    /// Everything that is not text.
     Binary,
 }
 
@@ -45,7 +45,7 @@ impl FileClass {
         FileClass::Binary,
     ];
 
-    /// The class of a file with these bytes. An empty one counts as binary: it is no text.
+    /// The class of a file with these bytes. An empty file is binary.
     pub fn of(bytes: &[u8]) -> FileClass {
         let text = String::from_utf8_lossy(head(bytes));
         if text.is_empty() || share(text.chars(), |char| !is_text(char)) > 0.05 {
@@ -61,7 +61,7 @@ impl FileClass {
         }
     }
 
-    /// What JSON calls it.
+    /// Its name in JSON.
     pub fn key(self) -> &'static str {
         match self {
             FileClass::Prose => "prose",
@@ -82,7 +82,7 @@ impl fmt::Display for FileClass {
     }
 }
 
-/// The first bytes, without a character that would be cut in two.
+/// The first bytes, up to the end of a character.
 fn head(bytes: &[u8]) -> &[u8] {
     if bytes.len() <= HEAD {
         return bytes;
@@ -114,7 +114,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// How many of the items `fit`, as a fraction; 0 if there is none.
+/// The fraction of the items that `fit`; 0 if there are no items.
 fn share<T>(items: impl Iterator<Item = T>, mut fit: impl FnMut(T) -> bool) -> f64 {
     let (mut all, mut fitting) = (0u64, 0u64);
     for item in items {

@@ -1,36 +1,38 @@
 //! The law bpb(N) = c + a * N^-b, fitted to points by least squares.
 //!
-//! For a given b the law is linear in c and a, which have a closed form; b is found by a search
-//! over a grid and then by golden section. c, the entropy that no model can predict away, is not
-//! allowed below 0. A series that determines no such law gets none: see [`NoFit`].
+//! For a given b the law is linear in c and a, and the best c and a have a closed form. The best b
+//! is found by a search over a grid, and then by golden section. c is the entropy that remains
+//! however large the model is, so it is not allowed below 0. [`NoFit`] lists the series that
+//! determine no law.
 
 /// A fitted law.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
-    /// Bits per byte that remain however large the model.
+    /// Bits per byte that remain however large the model is.
     pub c: f64,
-    /// Bits per byte above `c` of a model with one parameter, were the law to reach so far.
+    /// Bits per byte in excess of `c` that the law gives a model with a single parameter.
     pub a: f64,
     /// The exponent.
     pub b: f64,
-    /// Standard error of the regression in bits per byte: the root of the squared residuals' sum
-    /// over the points in excess of the numbers fitted, which are three, or two where `c` is held
-    /// at 0. `None` where nothing is in excess: then the law goes through all points.
+    /// Standard error of the regression in bits per byte: the square root of the sum of squared
+    /// residuals divided by the degrees of freedom. These are the number of points less the number
+    /// of fitted parameters, three, or two where `c` is held at 0. `None` if there are none: then
+    /// the law goes through all points.
     pub error: Option<f64>,
-    /// For each point, what was measured less what the law says.
+    /// For each point, the measured bits per byte less those of the law.
     pub residuals: Vec<f64>,
 }
 
 /// Why there is no law.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoFit {
-    /// Three parameters need three different sizes.
+    /// There are fewer than three sizes of model, and the law has three parameters.
     #[error("no law fitted: three sizes of model are needed, found {0}")]
     TooShort(usize),
-    /// Less than half a percent between the best and the worst.
+    /// The best and the worst point differ by less than half a percent.
     #[error("no law fitted: the sizes of model make no difference")]
     Flat,
-    /// Larger models are no better.
+    /// Larger models are not better.
     #[error("no law fitted: larger models are not better")]
     Rising,
     /// The best exponent lies outside [`EXPONENTS`].
@@ -38,15 +40,15 @@ pub enum NoFit {
     Undetermined,
 }
 
-/// Exponents searched.
+/// The range of exponents searched.
 pub const EXPONENTS: [f64; 2] = [0.01, 3.0];
 const GRID: usize = 240;
 const GOLDEN_STEPS: usize = 60;
-/// Of the mean: series that vary less are flat.
+/// A series is flat if its range is less than this part of its mean.
 const FLAT: f64 = 0.005;
 
 impl Fit {
-    /// Fits `points` of a number of parameters, above 0, and bits per byte.
+    /// Fits a law to `points`, each a number of parameters, above 0, and its bits per byte.
     ///
     /// # Errors
     ///
@@ -54,7 +56,7 @@ impl Fit {
     pub fn new(points: &[(f64, f64)]) -> Result<Fit, NoFit> {
         check(points)?;
         let smallest = points.iter().map(|p| p.0).fold(f64::INFINITY, f64::min);
-        // Relative sizes keep the powers near 1.
+        // Sizes relative to the smallest keep the powers near 1.
         let series: Vec<(f64, f64)> = points.iter().map(|p| (p.0 / smallest, p.1)).collect();
         let b = best_exponent(&series).ok_or(NoFit::Undetermined)?;
         let line = Line::new(&series, b);
@@ -72,7 +74,7 @@ impl Fit {
         })
     }
 
-    /// Bits per byte that the law gives a model of `parameters`.
+    /// The bits per byte that the law gives a model with this many parameters.
     pub fn at(&self, parameters: f64) -> f64 {
         self.c + self.a * parameters.powf(-self.b)
     }
@@ -93,7 +95,7 @@ fn check(points: &[(f64, f64)]) -> Result<(), NoFit> {
     Ok(())
 }
 
-/// The exponent of the smallest loss, unless that lies at an end of [`EXPONENTS`].
+/// The exponent with the smallest loss; `None` if it is at an end of [`EXPONENTS`].
 fn best_exponent(series: &[(f64, f64)]) -> Option<f64> {
     let [low, high] = EXPONENTS;
     let exponent = |i: usize| low * (high / low).powf(i as f64 / GRID as f64);
@@ -105,7 +107,7 @@ fn best_exponent(series: &[(f64, f64)]) -> Option<f64> {
     Some(golden_section(exponent(best - 1), exponent(best + 1), loss))
 }
 
-/// Where `f` is smallest between `low` and `high`, if it has one minimum there.
+/// The minimum of `f` between `low` and `high`, where it must have only one.
 fn golden_section(mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
     let section = (5f64.sqrt() - 1.0) / 2.0;
     for _ in 0..GOLDEN_STEPS {

@@ -1,18 +1,19 @@
-//! The plot in a terminal: laws as braille dots, points as the first letter of their class.
+//! The plot for a terminal: laws are dots of braille characters, points are the first letter of
+//! their class.
 
 use super::Curve;
 use super::axes::{Axes, Tick};
 
-/// Characters across and up.
+/// Width and height of the plot in characters.
 const WIDTH: usize = 64;
 const HEIGHT: usize = 16;
-/// Dots of a braille character across and up.
+/// Columns and rows of dots of a braille character.
 const DOTS: (usize, usize) = (2, 4);
-/// The empty braille character, behind which the 256 patterns lie.
+/// The empty braille character. Adding a pattern of dots to it gives every other.
 const BRAILLE: u32 = 0x2800;
-/// Bits of a braille pattern: columns of dots from the top.
+/// The bit of each dot in a pattern: by column, then from the top.
 const PATTERN: [[u8; 4]; 2] = [[0, 1, 2, 6], [3, 4, 5, 7]];
-/// Characters left of the vertical axis.
+/// Characters to the left of the vertical axis.
 const MARGIN: usize = 8;
 
 /// A picture made of characters, row 0 at the top.
@@ -21,7 +22,7 @@ struct Canvas {
     letters: [[Option<char>; WIDTH]; HEIGHT],
 }
 
-/// The plot of `curves`, with its axes; empty if there is nothing to show.
+/// The plot of `curves` with its axes; empty if there are no points.
 pub(super) fn plot(curves: &[Curve]) -> String {
     let Some(axes) = Axes::new(curves) else {
         return String::new();
@@ -58,13 +59,13 @@ pub(super) fn plot(curves: &[Curve]) -> String {
     )
 }
 
-/// The letter of a curve: no two classes begin with the same.
+/// The letter of a curve. No two classes begin with the same one.
 fn mark(curve: &Curve) -> char {
     let letter = curve.class.key().chars().next();
     letter.map_or('?', |letter| letter.to_ascii_uppercase())
 }
 
-/// Of `cells`, the one in which a place from 0 to 1 lies.
+/// The index of the cell, of `cells` in a row, that holds a coordinate from 0 to 1.
 fn cell(at: f64, cells: usize) -> usize {
     (at.clamp(0.0, 1.0) * (cells - 1) as f64).round() as usize
 }
@@ -91,7 +92,7 @@ impl Canvas {
     }
 }
 
-/// The rows of the picture behind the vertical axis, and the horizontal axis.
+/// The vertical axis, the picture, and the horizontal axis below.
 fn rows(canvas: &Canvas, ticks: &[Tick]) -> String {
     let mut text = String::new();
     for row in 0..HEIGHT {
@@ -107,7 +108,7 @@ fn rows(canvas: &Canvas, ticks: &[Tick]) -> String {
     text + &format!("{:>MARGIN$} └{}\n", "", "─".repeat(WIDTH))
 }
 
-/// One line with the labels below their ticks.
+/// The labels of the horizontal axis, each below its point.
 fn labels_across(ticks: &[Tick]) -> String {
     let mut line = " ".repeat(MARGIN + 2);
     for tick in ticks {

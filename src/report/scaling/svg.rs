@@ -1,4 +1,4 @@
-//! The plot as SVG: laws as lines, points as circles, in light and in dark surroundings.
+//! The plot as SVG: laws are lines and points are circles, in a light and a dark colour scheme.
 
 use std::fmt::Write;
 
@@ -6,14 +6,14 @@ use super::axes::Axes;
 use super::{Curve, FileClass, Point};
 use crate::report::numbers::{self, one_line};
 
-/// The plotting area within the picture, in its units: left, top, width, height.
+/// The plotting area within the picture: left, top, width, height.
 const AREA: (f64, f64, f64, f64) = (56.0, 34.0, 560.0, 290.0);
 const WIDTH: u32 = 640;
 const HEIGHT: u32 = 400;
 
-/// Colours of paper, ink and rules, in the light and in the dark.
+/// Colours of background, text and grid lines, in the light and the dark scheme.
 const PLAIN: [[&str; 3]; 2] = [["#fff", "#222", "#ddd"], ["#161616", "#ddd", "#3a3a3a"]];
-/// Colours of the classes, in the light and in the dark.
+/// Colours of the classes, in the light and the dark scheme.
 const COLOURS: [[&str; 2]; 5] = [
     ["#1f6fb2", "#6db3ee"],
     ["#c2571a", "#f09a62"],
@@ -22,7 +22,7 @@ const COLOURS: [[&str; 2]; 5] = [
     ["#6b6b6b", "#aaa"],
 ];
 
-/// A picture of `curves`, complete in itself.
+/// A self-contained picture of `curves`.
 pub(super) fn svg(curves: &[Curve]) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n\
@@ -41,7 +41,7 @@ pub(super) fn svg(curves: &[Curve]) -> String {
     out + "</svg>\n"
 }
 
-/// Rules for both surroundings. Without variables, which not every reader of SVG knows.
+/// Style rules for both schemes. They use no variables, because not every SVG viewer supports them.
 fn style() -> String {
     let dark = "@media(prefers-color-scheme:dark)";
     format!(
@@ -51,12 +51,12 @@ fn style() -> String {
     )
 }
 
-/// Rules for one of the surroundings.
-fn colours(surroundings: usize) -> String {
-    let [paper, ink, rule] = PLAIN[surroundings];
+/// Style rules for one scheme.
+fn colours(scheme: usize) -> String {
+    let [paper, ink, rule] = PLAIN[scheme];
     let mut out = format!(".paper{{fill:{paper}}}text{{fill:{ink}}}.rule{{stroke:{rule}}}\n");
     for (class, colours) in FileClass::ALL.into_iter().zip(COLOURS) {
-        let (class, colour) = (class.key(), colours[surroundings]);
+        let (class, colour) = (class.key(), colours[scheme]);
         // Writing to a string cannot fail.
         let _ = writeln!(
             out,
@@ -66,7 +66,7 @@ fn colours(surroundings: usize) -> String {
     out
 }
 
-/// `text` where markup is read.
+/// `text` with the characters of markup escaped.
 pub(super) fn escaped(text: &str) -> String {
     one_line(text)
         .replace('&', "&amp;")
@@ -83,7 +83,7 @@ fn y(up: f64) -> f64 {
     AREA.1 + (1.0 - up) * AREA.3
 }
 
-/// Rules and labels.
+/// Grid lines and labels.
 fn frame(axes: &Axes) -> String {
     let mut out = String::new();
     let (left, right) = (AREA.0, AREA.0 + AREA.2);
@@ -113,7 +113,7 @@ fn frame(axes: &Axes) -> String {
     out
 }
 
-/// Law and points of one curve.
+/// The law and the points of one curve.
 fn drawn(axes: &Axes, curve: &Curve) -> String {
     let mut out = format!("<g class=\"{}\">\n", curve.class.key());
     let law: Vec<String> = axes
@@ -143,7 +143,7 @@ fn circle(axes: &Axes, point: &Point, bits: f64) -> String {
     )
 }
 
-/// Names of the curves, below the plot.
+/// The names of the curves, below the plot.
 fn legend(curves: &[Curve]) -> String {
     let y = HEIGHT - 14;
     let mut x = AREA.0;
