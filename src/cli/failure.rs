@@ -11,6 +11,11 @@ use llmzip::store::StoreError;
 
 use super::advice;
 
+/// Exit code: something failed.
+pub(super) const FAILED: u8 = 1;
+/// Exit code: the command line is wrong.
+pub(super) const USAGE: u8 = 2;
+
 /// Why a command, or the work on one file, ended.
 #[derive(Debug)]
 pub(super) enum Failure {

@@ -42,7 +42,7 @@ pub(crate) fn end_without_memory() -> ! {
         }
         super::print::fixed_error("llmzip: not enough memory\n");
     }
-    std::process::exit(super::FAILED.into());
+    std::process::exit(super::failure::FAILED.into());
 }
 
 /// The process that is to end with this one. Whoever starts one stores it here.

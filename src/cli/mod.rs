@@ -44,14 +44,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use failure::Failure;
+use failure::{FAILED, Failure, USAGE};
 pub(crate) use interrupt::end_without_memory;
 use typed::{Command, Typed};
-
-/// Exit code: something failed.
-const FAILED: u8 = 1;
-/// Exit code: the command line is wrong.
-const USAGE: u8 = 2;
 
 /// Runs the program. Exit codes: 0 = success, 1 = something failed, 2 = wrong usage.
 pub(crate) fn main() -> ExitCode {
