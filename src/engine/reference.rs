@@ -1,10 +1,13 @@
-//! The forward pass, written to be read: one token at a time, plain vectors, one loop after the
-//! other, in the order of sections 3 to 8 of `docs/NUMERICS.md`.
+//! The forward pass of the language model, written to be read: one token at a time, plain vectors,
+//! plain loops. `docs/NUMERICS.md` specifies it; each step below names its section there.
 //!
 //! Every other runtime must equal this one bit for bit. It is slow on purpose: nothing is tiled,
 //! batched, shared between threads or kept in a ring, so that each step can be checked against its
-//! formula. Comments give the shape of every buffer; `hidden`, `heads`, `kv_heads`, `head_dim`,
-//! `intermediate`, `vocab` and `inputs` are the fields of [`Config`].
+//! formula. The file goes from the pass down to single operations; loading a model comes last.
+//!
+//! Square brackets give shapes, in the fields of [`Config`]: `hidden`, `heads`, `kv_heads`,
+//! `head_dim`, `intermediate`, `vocab` and `inputs`. A *level* is a quantised number, -127 to 127;
+//! a level times its *scale* is the number.
 
 use crate::arch::Config;
 use crate::arch::config::GROUP;
@@ -13,7 +16,10 @@ use crate::numerics::{LOG2_E, TINY, cos_sin, exp2_or_zero, exp2_parts, max, min,
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{PackedError, PackedModel};
 
-/// A model whose weights lie in plain rows.
+/// Softmax weights are summed in integer units of `1 / TWO_TO_22`.
+const TWO_TO_22: f32 = 4_194_304.0;
+
+/// A model with its weights unpacked into plain rows.
 #[derive(Debug)]
 pub struct Reference {
     config: Config,
@@ -24,7 +30,8 @@ pub struct Reference {
     final_norm: Vec<f32>,
     /// One row for each token that can be predicted: [vocab, hidden].
     head: Matrix,
-    /// Turn of each pair of a head from one position to the next, in 2^-64 turns: [head_dim / 2].
+    /// The angle by which each pair of a head turns per position, in units of 2^-64 of a full
+    /// turn: [head_dim / 2].
     rotary_steps: Vec<u64>,
 }
 
@@ -35,7 +42,8 @@ struct Layer {
     attn_norm: Vec<f32>,
     /// Query, key and value projections, stacked: [(heads + 2 kv_heads) * head_dim, hidden].
     qkv: Matrix,
-    /// Weights of the norms of each query head and each key head: [head_dim] each.
+    /// Norm weights shared by all query heads and by all key heads, in models that normalise
+    /// heads: [head_dim] each.
     head_norms: Option<(Vec<f32>, Vec<f32>)>,
     /// [hidden, heads * head_dim]
     out: Matrix,
@@ -50,11 +58,11 @@ struct Layer {
 /// A quantised matrix: `weight = level * scale of its row`.
 #[derive(Debug)]
 struct Matrix {
-    /// Row by row, -127 to 127: [rows, columns].
+    /// Row by row: [rows, columns].
     levels: Vec<i8>,
     /// [rows]
     scales: Vec<f32>,
-    /// [rows], or empty.
+    /// [rows], or empty if the matrix has no bias.
     bias: Vec<f32>,
     columns: usize,
 }
@@ -66,30 +74,32 @@ struct Quantised {
     scale: f32,
 }
 
-/// The keys and values of one stream of tokens.
+/// The key/value cache of one stream of tokens: every position is kept, in order.
 #[derive(Clone, Debug)]
 pub struct Stream {
-    /// Rotated keys: [layers][positions][kv_heads] of head_dim levels.
+    /// Rotated keys, one scale a head: [layers][positions][kv_heads] of [head_dim].
     keys: Vec<Vec<Vec<Quantised>>>,
-    /// Values, laid out as the keys.
+    /// Values, in the same layout.
     values: Vec<Vec<Vec<Quantised>>>,
 }
 
-/// What the model says of the token after those fed.
+/// The prediction of the token that follows those fed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// Log2 probabilities, not normalised, in units of 2^-16: `[vocab]`.
+    /// Base-2 logarithms of unnormalised probabilities, in units of 2^-16: `[vocab]`.
     pub logits: Vec<i32>,
-    /// What the head sees, quantised as a whole: `[hidden]`.
+    /// The input of the head, quantised with one scale, which is dropped: `[hidden]`.
     pub state: Vec<i8>,
 }
 
 impl Reference {
-    /// Feeds one token, an input row of the model, and predicts the next one.
+    /// Feeds one token and predicts the next one (sections 5 and 7). `token` is a row of the
+    /// embedding.
     ///
     /// # Panics
     /// If there is no such row.
     pub fn forward(&self, stream: &mut Stream, token: u32) -> Output {
+        // Rounding to nearest and subnormal numbers, whatever modes the caller has set.
         let _environment = FloatEnvironment::enter();
         let config = &self.config;
 
@@ -116,10 +126,10 @@ impl Reference {
         }
     }
 
-    /// Stores the key and the value of one position and lets its queries attend.
+    /// Attention in layer `index` (section 6): stores the keys and values of the next position,
+    /// then computes the outputs of its query heads: [heads * head_dim].
     ///
-    /// `qkv` holds the query heads, then the key heads, then the value heads, each [head_dim]. The
-    /// result holds one output for each query head: [heads * head_dim].
+    /// `qkv` holds the query heads, then the key heads, then the value heads, each [head_dim].
     fn attention(&self, layer: &Layer, qkv: &[f32], stream: &mut Stream, index: usize) -> Vec<f32> {
         let Config {
             heads,
@@ -143,20 +153,22 @@ impl Reference {
 
         let mut output = Vec::new();
         for (i, query) in queries.iter().enumerate() {
-            // Several query heads share one key/value head.
-            let shared = i / (heads / kv_heads);
-            let keys: Vec<_> = stream.keys[index].iter().map(|at| &at[shared]).collect();
-            let values: Vec<_> = stream.values[index].iter().map(|at| &at[shared]).collect();
+            // Grouped-query attention: heads / kv_heads query heads use one key/value head.
+            let kv_head = i / (heads / kv_heads);
+            let keys: Vec<_> = stream.keys[index].iter().map(|at| &at[kv_head]).collect();
+            let values: Vec<_> = stream.values[index].iter().map(|at| &at[kv_head]).collect();
             output.extend(self.attend(query, &keys, &values));
         }
         output
     }
 
-    /// One query, [head_dim], over the keys and values of all positions up to its own, the last.
+    /// The output of one query head: [head_dim]. `keys` and `values` hold all positions so far; the
+    /// query is at the last one.
     fn attend(&self, query: &[f32], keys: &[&Quantised], values: &[&Quantised]) -> Vec<f32> {
         let Config { window, sinks, .. } = self.config;
-        // What the query sees: the sinks that have left the window, then the window. It sees those
-        // sinks from the furthest position at which they were in the window.
+        // The query sees the last `window` positions and the sinks, the first positions of the
+        // stream. For sinks that have left the window its position stops at window + sinks - 1, the
+        // first at which all of them have left, so that no distance grows without bound.
         let position = keys.len() - 1;
         let first = (position + 1).saturating_sub(window);
         let visible: Vec<usize> = (0..sinks.min(first)).chain(first..=position).collect();
@@ -171,12 +183,12 @@ impl Reference {
         }
         let largest_t = t.iter().copied().fold(f32::MIN, max);
 
-        // Softmax in base 2: e_j = 2^(t_j - max t), S = sum of e_j in steps of 2^-22. The scale of
-        // a value becomes part of its weight: w_j = e_j * scale_j.
+        // Softmax in base 2: e_j = 2^(t_j - max t), and S = sum of e_j, in integer units of 2^-22.
+        // The scale of a value becomes part of its weight: w_j = e_j * scale_j.
         let (mut w, mut sum) = (Vec::new(), 0i64);
         for (&j, t) in visible.iter().zip(&t) {
             let e = exp2_or_zero(t - largest_t);
-            sum += i64::from(round(e * 4_194_304.0));
+            sum += i64::from(round(e * TWO_TO_22));
             w.push(e * values[j].scale);
         }
         let largest_w = w.iter().copied().fold(0.0, max);
@@ -184,7 +196,8 @@ impl Reference {
             return vec![0.0; query.len()];
         }
 
-        // Integer weights, u_j = round(w_j * top / max w), make the sum of u_j * value_j exact.
+        // Integer weights, u_j = round(w_j * top / max w), make the sum of u_j * value_j exact, so
+        // that its order does not matter. The output is that sum * (max w / top) / S.
         let top = self.largest_weight();
         let mut sums = vec![0i32; query.len()];
         for (&j, w) in visible.iter().zip(&w) {
@@ -193,12 +206,12 @@ impl Reference {
                 *sum += u * i32::from(*level);
             }
         }
-        let factor = (largest_w / top) / (sum as f32 * (1.0 / 4_194_304.0));
+        let factor = (largest_w / top) / (sum as f32 * (1.0 / TWO_TO_22));
         sums.iter().map(|sum| *sum as f32 * factor).collect()
     }
 
-    /// The largest integer weight, 2^b - 1: b is at most 14 and small enough that a sum over all
-    /// visible positions fits 32 bits.
+    /// `top`, the largest integer weight: 2^b - 1 for the largest b from 1 to 14 with which a sum
+    /// over all visible positions fits 32 bits.
     fn largest_weight(&self) -> f32 {
         let visible = (self.config.window + self.config.sinks) as i64;
         let fits = |bits: &i32| visible * 127 * ((1 << bits) - 1) < 1 << 31;
@@ -206,7 +219,8 @@ impl Reference {
         ((1 << bits) - 1) as f32
     }
 
-    /// Turns each pair (j, j + head_dim / 2) of a head by `position * step_j`.
+    /// Rotary embedding: turns each pair (j, j + head_dim / 2) of a head by `position * step_j`.
+    /// The product wraps at 2^64, which is a full turn.
     fn rotate(&self, head: &[f32], position: usize) -> Vec<f32> {
         let (a, b) = head.split_at(head.len() / 2);
         let mut rotated = vec![0.0; head.len()];
@@ -218,7 +232,8 @@ impl Reference {
         rotated
     }
 
-    /// A query at a position, quantised, with log2(e) / sqrt(head_dim) in its scales.
+    /// A query rotated to `position` and quantised in groups; its scales include the factor
+    /// log2(e) / sqrt(head_dim) of the scores.
     fn scaled_query(&self, query: &[f32], position: usize) -> Vec<Quantised> {
         let mut groups = quantise_groups(&self.rotate(query, position));
         for group in &mut groups {
@@ -238,7 +253,7 @@ impl Matrix {
             .collect()
     }
 
-    /// The product with x, [columns], which is quantised for it: [rows].
+    /// The product with x, [columns], after quantising x in groups (section 4): [rows].
     fn times(&self, x: &[f32]) -> Vec<f32> {
         let x = quantise_groups(x);
         let mut y = Vec::new();
@@ -253,7 +268,8 @@ impl Matrix {
     }
 }
 
-/// The product of two vectors: exact in each group, then a float sum over the groups in order.
+/// The dot product of a vector in groups with levels whose scale the caller applies (section 4):
+/// exact within each group, then a float sum over the groups in order.
 fn dot(x: &[Quantised], levels: &[i8]) -> f32 {
     let mut sum = 0.0;
     for (group, levels) in x.iter().zip(levels.chunks(GROUP)) {
@@ -266,7 +282,8 @@ fn dot(x: &[Quantised], levels: &[i8]) -> f32 {
     sum
 }
 
-/// Levels of -127 to 127: `level = round(x * 127 / max |x|)`, `scale = max |x| / 127`.
+/// Quantises with one scale (section 3): `level = round(x * 127 / max |x|)` and
+/// `scale = max |x| / 127`.
 fn quantise(x: &[f32]) -> Quantised {
     let largest = x.iter().map(|x| x.abs()).fold(0.0, max);
     let (mut levels, mut scale) = (vec![0; x.len()], 0.0);
@@ -279,14 +296,15 @@ fn quantise(x: &[f32]) -> Quantised {
     Quantised { levels, scale }
 }
 
-/// Every group of 64 quantised on its own.
+/// Quantises each group of 64 values by itself (section 3).
 fn quantise_groups(x: &[f32]) -> Vec<Quantised> {
     x.chunks(GROUP).map(quantise).collect()
 }
 
-/// Root-mean-square norm: `x / sqrt(mean(x^2) + eps) * weight`.
+/// Root-mean-square norm (section 5): `x / sqrt(mean(x^2) + eps) * weight`.
 fn norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
-    // 16 stripes, element i in stripe i mod 16, each summed in order and then joined in halves.
+    // The order of this float sum is part of the result: element i goes to stripe i mod 16, then
+    // the upper half of the stripes is added to the lower half until one is left.
     let mut stripes = [0.0f32; 16];
     for (i, x) in x.iter().enumerate() {
         stripes[i % 16] += x * x;
@@ -303,7 +321,7 @@ fn norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
         .collect()
 }
 
-/// `silu(gate) * up`, clamped to 2^60 so that every later product is finite.
+/// `silu(gate) * up` (section 5), clamped to +-2^60 so that every later product is finite.
 fn gated(gate: &[f32], up: &[f32]) -> Vec<f32> {
     let limit = f32::from_bits(0x5d80_0000);
     let value = |gate: f32, up: f32| (gate * sigmoid(gate)) * up;
@@ -318,7 +336,8 @@ fn add(x: &mut [f32], y: &[f32]) {
     }
 }
 
-/// Natural logarithms to log2 in units of 2^-16, at most 2^29 on either side.
+/// Converts logits from natural logarithms to base 2, in units of 2^-16 (section 7), clamped to
+/// +-2^29.
 fn fixed_point(logits: &[f32]) -> Vec<i32> {
     let limit = 536_870_912.0;
     let units = |y: &f32| min(max(y * (LOG2_E * 65536.0), -limit), limit);
@@ -328,14 +347,15 @@ fn fixed_point(logits: &[f32]) -> Vec<i32> {
         .collect()
 }
 
-/// Logits and a bias on each, in the same units, to integer weights: their exclusive prefix sums,
-/// one more than there are logits. The largest weight is 2^24, the smallest 1.
+/// Turns logits, with a bias added to each, into integer weights from 1 to 2^24 and returns their
+/// exclusive prefix sums (section 8): `[vocab + 1]`. The likeliest token has the weight 2^24.
 pub fn distribution(logits: &[i32], bias: &[i32]) -> Vec<u64> {
     let biased: Vec<i32> = logits.iter().zip(bias).map(|(l, b)| l + b).collect();
     let best = biased.iter().copied().max().unwrap_or(0);
     let mut sums = vec![0];
     for logit in biased {
-        // 2^(d / 65536) * 2^24, the exponent split into its nearest integer and a fraction.
+        // The weight is 2^(d / 65536) * 2^24, with d / 65536 split into the nearest integer and the
+        // rest.
         let d = (logit - best).max(-40 << 16);
         let whole = (d + 32768) >> 16;
         let fraction = (d - (whole << 16)) as f32 * (1.0 / 65536.0);
@@ -386,7 +406,7 @@ impl Reference {
                 down: matrix(&name("down"))?,
             });
         }
-        // A tied head is the embedding's first rows.
+        // A tied head is the first `vocab` rows of the embedding; `times` goes by the scales.
         let mut head = matrix(if config.tied { "embed" } else { "head" })?;
         head.scales.truncate(config.vocab);
         Ok(Reference {
@@ -399,7 +419,7 @@ impl Reference {
         })
     }
 
-    /// A stream of no tokens.
+    /// A stream to which no token has been fed.
     pub fn new_stream(&self) -> Stream {
         Stream {
             keys: vec![Vec::new(); self.config.layers],
@@ -414,7 +434,7 @@ impl Matrix {
         let mut levels = Vec::new();
         for row in 0..packed.rows {
             for column in 0..packed.columns {
-                // Stored levels are 128 higher.
+                // Levels are stored plus 128, as unsigned bytes.
                 let stored = packed.tiles[tiled_offset(row, column, packed.columns)];
                 levels.push((i32::from(stored) - 128) as i8);
             }
