@@ -424,10 +424,10 @@ fn a_limit_bounds_what_is_handed_out() {
     let original = text(5_000);
     let compressed = compress_all(&original, &options()).unwrap();
     let limited = |limit| DecoderOptions::new(&Models::none()).limit(limit);
-    assert!(decompress_all(&compressed, &limited(5_000)).unwrap() == original);
+    assert!(decompress_all(&compressed, limited(5_000)).unwrap() == original);
     for limit in [0, 1, 1_999, 2_000, 4_999] {
         let mut restored = Vec::new();
-        let mut decoder = Decoder::new(compressed.as_slice(), &limited(limit));
+        let mut decoder = Decoder::new(compressed.as_slice(), limited(limit));
         let error = inside(decoder.read_to_end(&mut restored).unwrap_err());
         assert!(matches!(error, Error::Limit { limit: told } if told == limit));
         assert!(restored.len() as u64 <= limit && original.starts_with(&restored));
