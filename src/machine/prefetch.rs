@@ -32,6 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::reversed_empty_ranges)] // That is the point.
     fn any_range_is_safe_and_soon_done() {
         let data = [1u8; 100];
         prefetch(&data, usize::MAX);

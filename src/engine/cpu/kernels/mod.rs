@@ -1,9 +1,9 @@
 //! The inner loops of the CPU engine: integer products, and float operations in a fixed order.
 //!
-//! [`reference`] defines the results in plain Rust. The files for AVX2, AVX-512 VNNI and NEON with dot
-//! products give the same bits; an [`InstructionSet`] chooses among them. [`Kernels`] is the only
-//! entrance: it checks every size, so that the loops need not. This folder knows slices and tiles of
-//! weights, and nothing of transformers.
+//! [`mod@reference`] defines the results in plain Rust. The files for AVX2, AVX-512 VNNI and NEON
+//! with dot products give the same bits; an [`InstructionSet`] chooses among them. [`Kernels`] is the
+//! only entrance: it checks every size, so that the loops need not. This folder knows slices and
+//! tiles of weights, and nothing of transformers.
 
 mod float_products;
 mod operands;
