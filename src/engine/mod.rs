@@ -1,10 +1,11 @@
 //! The exact transformer: the same bits on every machine.
 //!
 //! [`mod@reference`] is the forward pass to read, and defines the result together with
-//! `docs/NUMERICS.md`. [`Runtime`] is the seam behind which fast implementations lie; [`cpu`] is one.
-//! A prediction depends on the tokens before it in its stream and on nothing else: not on the
-//! tokens beside it, the lengths of the calls that led to it, the number of threads or the
-//! instruction set. This folder knows packed models and the machine, and nothing of compression.
+//! `docs/NUMERICS.md`. The codec calls the trait [`Runtime`]; [`cpu`] is its fast implementation. A
+//! prediction depends on the tokens before it in its stream and on nothing else: not on other
+//! tokens of the same pass, on how the tokens were divided among calls, on the number of threads or
+//! on the instruction set. This folder knows packed models and the machine, and nothing of
+//! compression.
 
 pub mod cpu;
 pub mod reference;

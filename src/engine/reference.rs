@@ -210,8 +210,9 @@ impl Reference {
         sums.iter().map(|sum| *sum as f32 * factor).collect()
     }
 
-    /// `top`, the largest integer weight: 2^b - 1 for the largest b from 1 to 14 with which a sum
-    /// over all visible positions fits 32 bits.
+    /// `top`, the largest integer weight: 2^b - 1 for the largest b with which a sum over all
+    /// visible positions fits 32 bits. b is at most 14, because kernels split a weight into two
+    /// halves of 7 bits.
     fn largest_weight(&self) -> f32 {
         let visible = (self.config.window + self.config.sinks) as i64;
         let fits = |bits: &i32| visible * 127 * ((1 << bits) - 1) < 1 << 31;

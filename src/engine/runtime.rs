@@ -1,9 +1,9 @@
-//! The seam between what wants predictions and what computes them.
+//! The interface between the code that needs predictions and the code that computes them.
 //!
 //! A [`Runtime`] runs one model. It takes tokens of any number of streams and gives one prediction
-//! for each; what a stream has seen is kept in a [`State`] of the runtime's own making. Every
-//! runtime gives the same bits as [`super::reference`]: a prediction depends on the tokens before it
-//! in its stream and on nothing else.
+//! for each; what a stream has seen is kept in a [`State`], whose type the runtime chooses. Every
+//! runtime gives the same bits as [`super::reference`]: a prediction depends on the tokens before
+//! it in its stream and on nothing else.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -12,7 +12,8 @@ use std::sync::Arc;
 use crate::machine::{MachineError, memory};
 use crate::packed::{PackedError, PackedModel};
 
-/// Tokens by which a state can be set back: it keeps what they displaced.
+/// A state can be truncated by up to this many tokens: it keeps the keys and values that these
+/// tokens replaced.
 pub const SLACK: usize = 128;
 
 /// Why a model cannot be run.
@@ -38,37 +39,37 @@ pub trait Runtime: Debug + Send + Sync {
     /// If there is no memory for it.
     fn new_state(&self) -> Result<Box<dyn State>, EngineError>;
 
-    /// Runs the tokens of every segment; `predictions` becomes one row for each token, segment after
-    /// segment. No two segments share a state.
+    /// Runs the tokens of every segment. Afterwards `predictions` has one row for each token, in
+    /// the order of the segments. No two segments share a state.
     ///
     /// # Errors
-    /// If memory or the device fails. Nothing is then known of the states.
+    /// If memory or the device fails. The states are then undefined.
     ///
     /// # Panics
-    /// If a token is no input row of the model, or a state is of another runtime.
+    /// If a token is not an input row of the model, or a state belongs to another runtime.
     fn forward(
         &self,
         segments: &mut [Segment<'_>],
         predictions: &mut Predictions,
     ) -> Result<(), EngineError>;
 
-    /// The time that one more token adds to a pass, as a share of the time of a pass of one token.
-    /// What is written does not depend on it.
+    /// The time that one more token adds to a pass, as a fraction of the time of a pass of one
+    /// token. The compressed bytes do not depend on it.
     fn row_cost(&self) -> f32;
 
     /// Lets the calling thread help with forward passes of other threads while it waits for them.
-    /// `None` where it could not help.
+    /// `None` if this runtime cannot use help.
     fn helper(&self) -> Option<Box<dyn Helper + '_>> {
         None
     }
 }
 
-/// What a runtime keeps of one stream: keys and values, or a recurrent state.
+/// What a runtime keeps for one stream: keys and values, or a recurrent state.
 pub trait State: Debug + Send {
     /// Tokens seen.
     fn position(&self) -> u64;
 
-    /// A copy, to go on differently.
+    /// A copy, which can then be fed other tokens.
     ///
     /// # Errors
     /// If there is no memory for it.
@@ -77,19 +78,20 @@ pub trait State: Debug + Send {
     /// Forgets every token from `position` on.
     ///
     /// # Panics
-    /// If `position` is ahead of the stream, or more than [`SLACK`] behind the furthest it ever was.
+    /// If `position` is ahead of the stream, or more than [`SLACK`] behind the furthest position
+    /// since the last reset.
     fn truncate(&mut self, position: u64);
 
     /// Forgets everything.
     fn reset(&mut self);
 
-    /// Itself, for the runtime that made it.
+    /// This state as [`Any`], so that the runtime that made it can downcast it.
     fn as_any(&mut self) -> &mut dyn Any;
 }
 
 /// A thread that helps while it waits.
 pub trait Helper {
-    /// Helps until `done` says so; it is asked again and again, and should become true after a
+    /// Helps until `done` returns true. `done` is called repeatedly, and should become true after a
     /// forward pass.
     fn help_until(&mut self, done: &mut dyn FnMut() -> bool);
 }
@@ -97,18 +99,19 @@ pub trait Helper {
 /// Tokens of one stream to run.
 #[derive(Debug)]
 pub struct Segment<'a> {
-    /// The stream so far; the tokens are added to it.
+    /// The state of the stream, to which the tokens are added.
     pub state: &'a mut dyn State,
     /// Input rows of the model.
     pub tokens: &'a [u32],
 }
 
-/// What the model says of the token that follows another.
+/// The model's prediction of the token that follows.
 #[derive(Clone, Copy, Debug)]
 pub struct Prediction<'a> {
-    /// Log2 probabilities, not normalised, in units of 2^-16; one for each output row.
+    /// Base-2 logarithms of unnormalised probabilities, in units of 2^-16; one for each output row.
     pub logits: &'a [i32],
-    /// The vector that the logits were computed from: `hidden` numbers, the largest magnitude 127.
+    /// The vector from which the logits were computed, `[hidden]`, scaled so that the largest
+    /// magnitude is 127.
     pub state: &'a [i8],
 }
 
@@ -127,12 +130,12 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    /// None yet.
+    /// An empty list.
     pub fn new() -> Predictions {
         Predictions::default()
     }
 
-    /// How many.
+    /// The number of predictions.
     pub fn len(&self) -> usize {
         self.rows
     }
@@ -154,8 +157,8 @@ impl Predictions {
         }
     }
 
-    /// Makes room for `rows` predictions of a model; a row of logits may be padded to `stride`.
-    /// What the rows hold is to be written by the runtime.
+    /// Makes room for `rows` predictions of a model; a row of logits may be padded to `stride`. The
+    /// runtime must then write their contents.
     ///
     /// # Errors
     /// If there is no memory for them.

@@ -1,7 +1,8 @@
 //! Attention of a few consecutive rows of one stream over the keys and values of one head.
 //!
-//! The scores are a product of quantised queries with stored keys, the softmax weights are integers, and the sum of
-//! weighted values is exact: neither the place of a key in the ring nor the rows beside a row can shift a bit.
+//! The scores are a product of quantised queries with stored keys, the softmax weights are
+//! integers, and the sum of weighted values is exact, so neither the slot of a key in the ring nor
+//! the other rows of a task change a bit.
 
 use super::cache::{Cache, Plane};
 use crate::engine::cpu::kernels::reference::MASKED;
@@ -9,7 +10,8 @@ use crate::engine::cpu::kernels::{Kernels, LANES, Product, QuantizedRows, Values
 use crate::machine::prefetch::prefetch_range;
 use crate::numerics::LOG2_E;
 
-/// Bytes of values asked for before they are weighted; the kernel asks for those that follow.
+/// Bytes of values that are prefetched before the kernel weighs them; the kernel prefetches the
+/// rest.
 const FIRST_VALUES: usize = 16 << 10;
 
 /// Cosines and sines of the rotary angles of some positions, `head_dim / 2` of each a position.
@@ -41,7 +43,7 @@ impl Angles {
     }
 }
 
-/// What one thread needs to attend.
+/// The buffers of one thread for attention.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     rotated: Vec<f32>,
@@ -71,7 +73,7 @@ pub(super) struct Task<'a> {
     pub(super) rows: usize,
     pub(super) heads: usize,
     pub(super) head_dim: usize,
-    /// Whether keys and values are taken to lie in no cache.
+    /// Whether keys and values are assumed not to be in a cache of the processor.
     pub(super) cold: bool,
     /// Largest integer weight.
     pub(super) top: f32,
@@ -98,7 +100,8 @@ impl Task<'_> {
         let stride = positions + if with_sinks { LANES } else { 0 };
         let queries = self.rows * self.heads;
 
-        // One product scores all queries against a run of tiles; the ring may cut the positions in two runs.
+        // One product scores all queries against a run of tiles; the ring may cut the positions in
+        // two runs.
         let ring_tiles = self.plane.ring.tiles();
         let start = (first_tile % ring_tiles as u64) as usize;
         let before_wrap = tiles.min(ring_tiles - start);
@@ -204,7 +207,8 @@ impl Task<'_> {
         }
     }
 
-    /// Rotates and quantises every query; its scale takes in 1/sqrt(head_dim) and the change to base 2.
+    /// Rotates and quantises every query; its scales include 1/sqrt(head_dim) and the change to
+    /// base 2.
     fn quantize_queries(
         &self,
         kernels: Kernels,

@@ -1,9 +1,10 @@
-//! The keys and values of one stream: a ring of positions and, apart, the sinks.
+//! The keys and values of one stream: a ring of positions and a copy of the sinks.
 //!
-//! The ring holds [`SLACK`] positions more than the window, so that the rows of a chunk, or a rejected draft, never
-//! overwrite a key that a later row still sees. Position p lies in slot p modulo the ring. Keys are stored as weights
-//! are, in tiles of 16 positions, so that scores are a product of the same kernels; values lie four positions together.
-//! The first positions are stored a second time as sinks and never overwritten.
+//! The ring holds [`SLACK`] positions more than the window, so that the rows of a chunk, or a
+//! rejected draft, never overwrite a key that a later row still sees. Position p is in slot p
+//! modulo the length of the ring. Keys have the layout of weights, in tiles of 16 positions, so
+//! that the same kernels compute scores. Values of four positions are interleaved. The first
+//! positions are stored a second time as sinks and never overwritten.
 
 use std::any::Any;
 use std::ops::Range;
@@ -14,7 +15,7 @@ use crate::engine::runtime::{EngineError, SLACK, State};
 use crate::machine::MachineError;
 use crate::machine::memory::{copied, filled};
 
-/// What memory is asked for.
+/// What the memory is for, in error messages.
 const WHAT: &str = "a stream's keys and values";
 
 /// Keys and values of one stream, for every layer.
@@ -27,7 +28,7 @@ pub struct Cache {
     pub(super) position: u64,
     /// One past the last position ever written since the reset.
     written: u64,
-    /// Layer by layer, key/value head by head.
+    /// One for each key/value head of each layer, in order.
     pub(super) planes: Vec<Plane>,
     kv_heads: usize,
 }
@@ -49,7 +50,7 @@ pub(super) struct Store {
     /// Tiles of 16 positions, levels plus 128.
     keys: Vec<u8>,
     key_scales: Vec<f32>,
-    /// Every four positions `width` times four levels.
+    /// For every four positions, `width` times four levels.
     values: Vec<i8>,
     value_scales: Vec<f32>,
 }

@@ -1,4 +1,4 @@
-//! A model ready to run on the processor's cores.
+//! The CPU engine: a model prepared to run, and the passes that its tokens are divided into.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,9 +14,11 @@ use crate::machine::instructions::InstructionSet;
 use crate::machine::pool::{self, Pool};
 use crate::packed::PackedModel;
 
-/// [`Runtime::row_cost`] where the weights come from memory: SmolLM2-135M on two cores with AVX2.
+/// [`Runtime::row_cost`] if the weights come from memory, measured with SmolLM2-135M on two cores
+/// with AVX2.
 const ROW_COST_FROM_MEMORY: f32 = 0.25;
-/// [`Runtime::row_cost`] where they stay in the caches: the larger built-in models.
+/// [`Runtime::row_cost`] if the weights stay in the caches, measured with the larger built-in
+/// models.
 const ROW_COST_FROM_CACHE: f32 = 0.6;
 
 /// How to run; no option changes a bit of the result.
@@ -90,7 +92,7 @@ impl Engine {
     /// Prepares `model` to run.
     ///
     /// # Errors
-    /// If the model lacks a tensor or the instruction set cannot be had.
+    /// If the model lacks a tensor or the processor lacks the instruction set.
     pub fn new(model: Arc<PackedModel>, options: EngineOptions) -> Result<Engine, EngineError> {
         let instructions = match options.instructions {
             Some(instructions) => instructions,
@@ -123,8 +125,8 @@ impl Engine {
         self.layers.pool.threads()
     }
 
-    /// The same engine with a window of at most `window` positions, at least one. For measurements:
-    /// no format has what is coded with it.
+    /// The same engine with a window of at most `window` positions, at least one. For measurements
+    /// only: no file format can express this window.
     #[must_use]
     pub fn with_window(self, window: usize) -> Engine {
         let window = window.clamp(1, self.layers.window);

@@ -1,7 +1,8 @@
 //! The engine on the processor's cores: rows of many streams in one pass, shared by threads.
 //!
 //! `engine` plans passes, `pass` runs one in the order of the reference, `attention` and `cache`
-//! know how keys and values lie, [`kernels`] are the operations for each instruction set.
+//! know the layout of keys and values, and [`kernels`] holds the operations for each instruction
+//! set.
 
 mod attention;
 mod cache;

@@ -12,16 +12,17 @@ use crate::machine::pool::Pool;
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{Matrix, PackedModel};
 
-/// A smaller packed model, and its keys and values, are taken to stay in the processor's caches.
+/// A packed model smaller than this is assumed to stay in the processor's caches, with its keys and
+/// values.
 const CACHES: usize = 16 << 20;
 /// Rows of one pass.
 pub(super) const PASS: usize = SLACK;
-/// Queries that one attention task aims at.
+/// The number of queries that an attention task should have.
 const TASK_QUERIES: usize = 12;
 /// Fewer rows than this are not worth waking other threads for.
 const SERIAL_ROWS: usize = 8;
 
-/// Tokens to run behind those in a cache.
+/// Tokens to run after those that a cache holds.
 pub(super) struct Run<'a> {
     pub(super) cache: &'a mut Cache,
     pub(super) tokens: &'a [u32],
@@ -56,7 +57,7 @@ pub(super) struct Layers {
     pub(super) weights: Weights,
     pub(super) kernels: Kernels,
     pub(super) pool: Pool,
-    /// Positions that attention sees; the model's own but for measurements.
+    /// Positions that attention sees: the model's window, except in measurements.
     pub(super) window: usize,
 }
 
@@ -82,7 +83,8 @@ impl Layers {
                 first..first + part.len as u64
             })
         };
-        // A sink that the window has passed keeps the distance it had then.
+        // For sinks that have left the window, a query's position stops here: all sinks have just
+        // left.
         let furthest = (self.window + config.sinks).saturating_sub(1) as u64;
         ws.angles.set(&self.weights.rope_steps, positions());
         ws.sink_angles.set(
@@ -158,7 +160,8 @@ impl Layers {
         );
     }
 
-    /// `x += projected` if `add`; then the norm of x, quantised, becomes the input of the next product.
+    /// Adds `projected` to x if `add` is set. Then the quantised norm of x becomes the input of the
+    /// next product.
     fn norm_and_quantize(&self, ws: &mut Workspace, weight: &[f32], add: bool) {
         let (kernels, config) = (self.kernels, self.model.config());
         let count = ws.x.len() / config.hidden;
@@ -180,7 +183,7 @@ impl Layers {
         });
     }
 
-    /// Keeps what the output layer sees, each row in whole levels.
+    /// Stores the input of the output layer, each row quantised with one scale.
     fn store_states(&self, ws: &Workspace, parts: &[Part], predictions: &mut Predictions) {
         let (kernels, config) = (self.kernels, self.model.config());
         let mut normed = vec![0.0; config.hidden];
@@ -275,7 +278,8 @@ impl Layers {
         let rows = ws.qkv.len() / stride;
         ws.attended.resize(rows * config.heads * dim, 0.0);
         let top = self.largest_weight();
-        // Few rows: heads apart, so that every thread has some. Many: as many rows together as fill the registers.
+        // With few rows, a task has one head, so that every thread gets some. With many rows, a
+        // task has as many as fill the registers.
         let apart = rows * config.kv_heads < 4 * self.pool.threads();
         let together = if apart {
             1
@@ -322,7 +326,8 @@ impl Layers {
             });
     }
 
-    /// Largest integer softmax weight: `2^b - 1` with b at most 14, such that no sum of weighted values overflows.
+    /// Largest integer softmax weight: `2^b - 1` with b at most 14, such that no sum of weighted
+    /// values overflows.
     fn largest_weight(&self) -> f32 {
         let config = self.model.config();
         let keys = (config.window + config.sinks) as i64;
@@ -372,7 +377,8 @@ impl Layers {
         );
     }
 
-    /// Does the same for every row: at once where there are few, shared by the threads where there are many.
+    /// Calls `work` for every row: on this thread if there are few rows, shared by the threads if
+    /// there are many.
     fn each_row<T: Send>(
         &self,
         threads: &mut [ThreadBuffers],

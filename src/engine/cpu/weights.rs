@@ -24,7 +24,7 @@ pub(super) struct Layer {
     pub(super) down: Linear,
 }
 
-/// Everything that a forward pass multiplies with.
+/// All weights of a forward pass.
 #[derive(Debug)]
 pub(super) struct Weights {
     pub(super) embed: Linear,

@@ -20,7 +20,7 @@ pub(super) struct Workspace {
     pub(super) gate_up: Vec<f32>,
     /// Input of the next product, quantised.
     pub(super) rows: QuantizedRows,
-    /// Rotary angles of each row at its position, and as the sinks see it.
+    /// Rotary angles of each row at its position, and at the position that it has for sinks.
     pub(super) angles: Angles,
     pub(super) sink_angles: Angles,
     pub(super) threads: Vec<ThreadBuffers>,

@@ -1,4 +1,5 @@
-//! AVX2: bytes are multiplied as magnitude times signed value, which cannot saturate because -128 never occurs.
+//! AVX2: a product of bytes is computed as magnitude times signed value, which cannot saturate
+//! because -128 never occurs.
 
 #![allow(
     clippy::needless_range_loop,
@@ -13,21 +14,23 @@ use crate::machine::prefetch::{prefetch, prefetch_range};
 
 /// Rows multiplied with one tile at a time.
 const ROWS: usize = 4;
-/// Lines by which cold tiles are asked for ahead: 4 kB. The processor asks by itself too, but too late: a pass of seven streams
-/// took its time for the memory and its time for the products one after the other.
+/// Cold tiles are prefetched this many lines ahead: 4 kB. The processor's own prefetching comes too
+/// late: with it alone, a pass of seven streams waited for the memory before it computed the
+/// products.
 const LINES_AHEAD: usize = 64;
 /// Registers that hold one line of a tile.
 const HALVES: usize = 2;
 /// Queries that weigh the same values at a time.
 const QUERIES: usize = 4;
-/// Fours of positions whose values all queries weigh before those of others: 16 kB of them where heads are 64 wide, half of the
-/// nearest cache.
+/// Groups of four positions whose values are weighed by all queries before the next groups: 16 kB
+/// of values if heads are 64 wide, half of the nearest cache.
 const QUADS: usize = 64;
 
 /// The product of the reference.
 ///
 /// # Safety
-/// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread touches these columns.
+/// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread
+/// touches these columns.
 #[target_feature(enable = "avx2")]
 pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
     for tile in tiles {
@@ -50,7 +53,8 @@ pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
 #[target_feature(enable = "avx2")]
 unsafe fn block<const R: usize>(p: &Product<'_>, row: usize, tile: usize, out: *mut f32) {
     let x = p.rows;
-    // SAFETY: all reads are inside the slices that `p.check` has measured, all writes inside the caller's columns.
+    // SAFETY: all reads are inside the slices that `p.check` has measured, all writes inside the
+    // caller's columns.
     unsafe {
         let weights = p.tiles.as_ptr().add(tile * p.lines * LINE);
         let levels: [*const i8; R] =
@@ -136,7 +140,8 @@ pub unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
     }
 }
 
-/// The weights that `query` gives to the positions of `quads`: of every four, those at even places before those at odd ones.
+/// The weights that `query` gives to the positions of `quads`: of every four, those at even places
+/// before those at odd ones.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn join_weights(v: &Values<'_>, query: usize, quads: &Range<usize>, out: &mut [i16; QUADS * 4]) {
@@ -175,7 +180,8 @@ unsafe fn values_block<const Q: usize>(
         let values = v.values.as_ptr().add(dimension * 4);
         let mut exact = [[_mm256_setzero_si256(); 2]; Q];
         for (place, quad) in quads.clone().enumerate() {
-            // All dimensions together ask for the next quads, line by line; the queries that follow find them in the caches.
+            // All dimensions together ask for the next quads, line by line; the queries that follow
+            // find them in the caches.
             if v.cold && query == 0 {
                 let line = place * (v.width / LANES) + dimension / LANES;
                 prefetch(v.values, (quads.start + QUADS) * v.width * 4 + line * LINE);

@@ -1,7 +1,8 @@
 //! AVX-512 with VNNI: 64 products of bytes in one instruction.
 //!
-//! Weights are the unsigned side (stored plus 128), activations the signed one, broadcast four at a time. The
-//! accumulators start at the correction for the 128, so the exact integer needs no further work.
+//! Weights (stored plus 128) are the unsigned operand. Activations are the signed operand, and four
+//! of them are broadcast at a time. The accumulators start at the value that undoes the 128, so
+//! they end at the exact integer.
 
 #![allow(
     clippy::needless_range_loop,
@@ -19,7 +20,8 @@ const ROWS: usize = 6;
 /// The product of the reference.
 ///
 /// # Safety
-/// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread touches these columns.
+/// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread
+/// touches these columns.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
 pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
     let rows = p.rows.count;
@@ -65,7 +67,8 @@ unsafe fn block<const R: usize, const T: usize>(
     out: *mut f32,
 ) {
     let x = p.rows;
-    // SAFETY: all reads are inside the slices that `p.check` has measured, all writes inside the caller's columns.
+    // SAFETY: all reads are inside the slices that `p.check` has measured, all writes inside the
+    // caller's columns.
     unsafe {
         let weights: [*const u8; T] =
             std::array::from_fn(|t| p.tiles.as_ptr().add((tile + t) * p.lines * LINE));

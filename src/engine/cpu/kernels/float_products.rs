@@ -1,4 +1,4 @@
-//! f32 products for the quality reference: fast, and free to differ in the last bits from machine to machine.
+//! Fast f32 products for the quality reference. Their last bits may differ between machines.
 
 use super::operands::LANES;
 
@@ -25,7 +25,8 @@ pub fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32]) {
     }
 }
 
-/// Four products with one vector. The sums have names, not places in an array, so that they stay in registers.
+/// Four products with one vector. The sums have names, not places in an array, so that they stay in
+/// registers.
 #[inline(always)]
 fn four(x: &[f32], w: [&[f32]; BLOCK]) -> [f32; BLOCK] {
     let (mut sum_a, mut sum_b, mut sum_c, mut sum_d) = (

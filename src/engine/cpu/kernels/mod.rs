@@ -1,8 +1,8 @@
 //! The inner loops of the CPU engine: integer products, and float operations in a fixed order.
 //!
-//! [`mod@reference`] defines the results in plain Rust. The files for AVX2, AVX-512 VNNI and NEON
-//! with dot products give the same bits; an [`InstructionSet`] chooses among them. [`Kernels`] is the
-//! only entrance: it checks every size, so that the loops need not. This folder knows slices and
+//! [`reference`] defines the results in plain Rust. The files for AVX2, AVX-512 VNNI and NEON with
+//! dot products give the same bits; an [`InstructionSet`] chooses among them. All calls go through
+//! [`Kernels`], which checks every size, so that the loops need not. This folder knows slices and
 //! tiles of weights, and nothing of transformers.
 
 mod float_products;
@@ -74,7 +74,8 @@ macro_rules! dispatch {
 }
 
 impl Kernels {
-    /// The definition: plain Rust, compiled for what every processor of the architecture has.
+    /// The definition of the results: plain Rust, compiled for instructions that every processor of
+    /// the architecture has.
     pub const REFERENCE: Kernels = Kernels(InstructionSet::PORTABLE);
 
     /// The operations in code compiled for `instructions`.
@@ -132,8 +133,8 @@ impl Kernels {
         rotate(self.0, head, cos, sin, out);
     }
 
-    /// Turns the scores of one query into integer weights; see [`reference::softmax`]. All slices have
-    /// one length, a multiple of 16. At least one score is not masked.
+    /// Turns the scores of one query into integer weights; see [`reference::softmax`]. All slices
+    /// have one length, a multiple of 16. At least one score is not masked.
     pub fn softmax(
         self,
         scores: &mut [f32],
@@ -164,7 +165,8 @@ impl Kernels {
         logits(self.0, x, out);
     }
 
-    /// `out[n][r] = x[r] . w[n]` in f32, rows of `width` values; not exact, see [`crate::check::float`].
+    /// `out[n][r] = x[r] . w[n]` in f32, rows of `width` values; not exact, see
+    /// [`crate::check::float`].
     pub fn float_product(self, x: &[f32], w: &[f32], width: usize, out: &mut [f32]) {
         assert!(x.len().is_multiple_of(width) && w.len().is_multiple_of(width));
         assert!(out.len() == x.len() / width * (w.len() / width));
@@ -205,8 +207,8 @@ impl Kernels {
         });
     }
 
-    /// One product, shared by the threads of `pool` and turned into logits: row i goes to `out` from
-    /// `starts[i]` on, in units of 2^-16 bit. `scratch` has one buffer for each thread.
+    /// One product, shared by the threads of `pool` and turned into logits: row i goes to `out`
+    /// from `starts[i]` on, in units of 2^-16 bit. `scratch` has one buffer for each thread.
     pub fn logits_in(
         self,
         pool: &Pool,

@@ -1,4 +1,4 @@
-//! NEON with dot products: both sides signed, 16 products of bytes in one instruction.
+//! NEON with dot products: both operands signed, 16 products of bytes in one instruction.
 //!
 //! The dot product is written as inline assembly, since its intrinsic is not stable yet.
 
@@ -49,7 +49,8 @@ unsafe fn repeat(bytes: *const i8) -> int8x16_t {
 /// The product of the reference.
 ///
 /// # Safety
-/// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread touches these columns.
+/// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread
+/// touches these columns.
 #[target_feature(enable = "neon,dotprod")]
 pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
     for tile in tiles {
@@ -72,7 +73,8 @@ pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn block<const R: usize>(p: &Product<'_>, row: usize, tile: usize, out: *mut f32) {
     let x = p.rows;
-    // SAFETY: all reads are inside the slices that `p.check` has measured, all writes inside the caller's columns.
+    // SAFETY: all reads are inside the slices that `p.check` has measured, all writes inside the
+    // caller's columns.
     unsafe {
         let weights = p.tiles.as_ptr().add(tile * p.lines * LINE);
         let levels: [*const i8; R] =

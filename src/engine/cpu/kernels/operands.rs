@@ -40,7 +40,8 @@ pub struct QuantizedRows {
 }
 
 impl QuantizedRows {
-    /// Makes room for `count` rows of `columns` values, padded to a multiple of `pad`, which is 4 or 64.
+    /// Makes room for `count` rows of `columns` values, padded to a multiple of `pad`, which is 4
+    /// or 64.
     pub fn resize(&mut self, count: usize, columns: usize, pad: usize) {
         (self.count, self.columns) = (count, columns);
         self.width = columns.next_multiple_of(pad);
@@ -119,10 +120,10 @@ pub struct QuantizedRowsRef<'a> {
 /// A product of quantised rows with tiled weights.
 ///
 /// Element (row, column) is
-/// `(0 + f32(dot_0) * row_scale_0 + f32(dot_1) * row_scale_1 + ...) * scales[column] (+ bias[column])`,
-/// where `dot_g` is the exact scalar product of the levels of group g. Groups are added in ascending
-/// order, and every operation rounds on its own. Weights are stored plus 128; the corrections of the
-/// rows undo that.
+/// `(0 + f32(dot_0) * row_scale_0 + f32(dot_1) * row_scale_1 + ...) * scales[column]`, plus
+/// `bias[column]` if there is a bias. `dot_g` is the exact scalar product of the levels of group g.
+/// Groups are added in ascending order, and every operation rounds on its own. Weights are stored
+/// plus 128; the corrections of the rows undo that.
 #[derive(Clone, Copy, Debug)]
 pub struct Product<'a> {
     pub(super) tiles: &'a [u8],
@@ -162,14 +163,14 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// The same product; `cold` says whether its tiles probably lie in no cache. The result does not
-    /// depend on it.
+    /// The same product; `cold` says whether its tiles probably lie in no cache. The result does
+    /// not depend on it.
     pub fn cold(self, cold: bool) -> Product<'a> {
         Product { cold, ..self }
     }
 
-    /// The product of a matrix, the rows of which are padded to whole tiles, and `rows`. `bias` is
-    /// padded like it.
+    /// The product of `rows` and a matrix whose rows are padded to whole tiles. `bias` is padded in
+    /// the same way.
     pub fn of(
         matrix: &Matrix<'a>,
         bias: Option<&'a [f32]>,

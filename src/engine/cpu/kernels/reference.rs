@@ -1,8 +1,9 @@
-//! The operations of numerics v1 in plain Rust: what every other kernel set must equal, bit for bit.
+//! The operations of numerics v1 in plain Rust: what every other kernel set must equal, bit for
+//! bit.
 //!
-//! Element-wise operations and those over 16 stripes are inlined into the other sets and compiled again for their
-//! instructions, which IEEE arithmetic allows. The integer products have their own code there, which the exactness of
-//! integers allows.
+//! Element-wise operations and those over 16 stripes are inlined into the other sets and compiled
+//! again for their instructions; IEEE arithmetic gives the same results there. The other sets have
+//! their own code for integer products, whose results are exact in any order.
 //!
 //! Sizes are checked by the callers in [`super`].
 
@@ -89,8 +90,8 @@ fn quantize_group(x: &[f32; GROUP], levels: &mut [i8; GROUP]) -> (f32, i32) {
     (amax * (1.0 / 127.0), sum)
 }
 
-/// Quantises a row in groups of 64: levels (zero beyond the row), one scale a group, and -128 times the sum of the
-/// group's levels, which undoes the +128 of stored weights.
+/// Quantises a row in groups of 64: levels (zero beyond the row), one scale a group, and -128 times
+/// the sum of the group's levels, which undoes the +128 of stored weights.
 #[inline(always)]
 pub fn quantize(x: &[f32], levels: &mut [i8], scales: &mut [f32], corrections: &mut [i32]) {
     let (groups, rest) = x.as_chunks::<GROUP>();
@@ -139,8 +140,8 @@ pub fn quantize_whole(x: &[f32], levels: &mut [i8]) -> f32 {
 /// The product of quantised rows with tiled weights; see [`Product`] for the definition.
 ///
 /// # Safety
-/// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread touches
-/// these columns.
+/// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread
+/// touches these columns.
 pub unsafe fn product(p: &Product<'_>, tiles: std::ops::Range<usize>, out: *mut f32) {
     for row in 0..p.rows.count {
         for tile in tiles.clone() {
@@ -168,7 +169,8 @@ pub unsafe fn product(p: &Product<'_>, tiles: std::ops::Range<usize>, out: *mut 
                 if let Some(bias) = p.bias {
                     value += bias[column];
                 }
-                // SAFETY: the caller promises that this element exists and that nobody else touches it.
+                // SAFETY: the caller promises that this element exists and that nobody else touches
+                // it.
                 unsafe { *out.add(row * p.stride + column) = value };
             }
         }
@@ -203,8 +205,9 @@ pub fn rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Turns one query's scores, in log2 units with [`MASKED`] for keys it must not see, into integer weights of its
-/// values; returns the factor that turns the weighted sum of integer values into the attention's output.
+/// Turns one query's scores, in log2 units with [`MASKED`] for keys it must not see, into integer
+/// weights of its values; returns the factor that turns the weighted sum of integer values into the
+/// attention's output.
 ///
 /// `scores` is overwritten. With `e = 2^(score - max)` and `w = e * value_scale`, the weight is
 /// `u = round(w * (top / wmax))`, split as `u = 128 high + low`.
@@ -296,8 +299,8 @@ pub fn logits(x: &[f32], out: &mut [i32]) {
             numerics::max(x * (LOG2_E * 65536.0), -LOGIT_LIMIT),
             LOGIT_LIMIT,
         );
-        // SAFETY: not a NaN, which `max` replaces, and within the limit. `as` would also say what becomes of others, and
-        // keep the loop from being vectorised.
+        // SAFETY: not a NaN, which `max` replaces, and within the limit. `as` would also say what
+        // becomes of others, and keep the loop from being vectorised.
         *out = unsafe { units.round_ties_even().to_int_unchecked() };
     }
 }
