@@ -1,4 +1,4 @@
-//! What a language model costs without experts, for reports.
+//! The code length of tokens under a language model without experts, for reports.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use super::language_model::LanguageModel;
 use super::look_ahead::{Chunk, LookAhead};
 use crate::engine::{Prediction, Runtime};
 
-/// What each of `rows` costs the model by itself in bits, when it has seen nothing before the first.
+/// The code length in bits of each of `rows` under the model alone, which has seen nothing before
+/// the first.
 ///
 /// # Errors
 /// If the model cannot be run.

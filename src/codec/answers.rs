@@ -1,4 +1,4 @@
-//! What the thread that runs the language model sends to the thread that codes.
+//! The channel from the thread that runs the language model to the thread that codes.
 
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::thread::{Builder, Scope};
@@ -7,7 +7,7 @@ use super::CodecError;
 use crate::engine::{EngineError, Helper, Runtime};
 use crate::machine::MachineError;
 
-/// The receiving end. Whoever waits for an answer helps the runtime meanwhile.
+/// The receiving end. A thread that waits for an answer helps the runtime meanwhile.
 pub struct Answers<'a, T> {
     sent: Receiver<Result<T, EngineError>>,
     helper: Option<Box<dyn Helper + 'a>>,
@@ -21,7 +21,7 @@ impl<'a, T> Answers<'a, T> {
         }
     }
 
-    /// The next one; `None` if the thread has ended.
+    /// The next answer; `None` if the sending thread has ended.
     pub fn next(&mut self) -> Result<Option<T>, CodecError> {
         let received = match &mut self.helper {
             Some(helper) => helped(&mut **helper, &self.sent),
@@ -31,7 +31,7 @@ impl<'a, T> Answers<'a, T> {
     }
 }
 
-/// Helps until something is received; `None` if nothing can be any more.
+/// Helps the runtime until an answer arrives; `None` if the sending thread has ended.
 fn helped<T>(helper: &mut dyn Helper, sent: &Receiver<T>) -> Option<T> {
     let mut received = Err(TryRecvError::Empty);
     helper.help_until(&mut || {

@@ -25,7 +25,7 @@ pub enum Decision {
     Escape,
     /// Whether the symbol ends after `depth` bytes.
     TokenEnd { depth: usize },
-    /// The bit of value `2^shift` of the symbol's byte behind `depth` others.
+    /// The bit of value `2^shift` of the byte that follows the first `depth` bytes of the symbol.
     Bit { depth: usize, shift: u8 },
 }
 
@@ -39,7 +39,7 @@ impl Decision {
     }
 }
 
-/// A token that has been coded, and the distribution that the model by itself gave it.
+/// A coded token, and the model's own distribution from which it came.
 #[derive(Clone, Copy)]
 pub struct CodedToken<'a> {
     /// Its output row.
@@ -48,20 +48,20 @@ pub struct CodedToken<'a> {
     pub cumulative: &'a [u64],
 }
 
-/// One stream's end of the coder: where outcomes come from, and where they go.
+/// One stream's end of the coder: it supplies the outcomes of decisions, and takes note of them.
 pub trait Direction {
-    /// The next symbol is about to be coded.
+    /// Called before a symbol is coded.
     fn begin_symbol(&mut self);
 
-    /// The outcome of a decision, to which the predictor gave the probability `p` of being 1, in
-    /// units of 2^-24.
+    /// Returns the outcome of a decision. `p` is the predictor's probability that it is 1, in units
+    /// of 2^-24.
     fn decide(&mut self, decision: Decision, p: u32) -> Result<bool, CorruptStream>;
 
-    /// The symbol is complete: these bytes, and the token if it is one.
+    /// Called after a symbol has been coded: its bytes, and the token if it is one.
     fn end_symbol(&mut self, bytes: &[u8], token: Option<CodedToken<'_>>);
 }
 
-/// Where a decision meets the predictor and the coder.
+/// The predictor and one stream's end of the coder.
 struct Decisions<'a, D> {
     predictor: &'a mut Predictor,
     direction: &'a mut D,
@@ -77,7 +77,7 @@ impl<D: Direction> Decisions<'_, D> {
         Ok(bit)
     }
 
-    /// A byte of which no model has an opinion.
+    /// Codes a byte without an opinion of the model.
     fn byte(&mut self) -> Result<u8, CorruptStream> {
         let mut byte = 0;
         for shift in (0..8).rev() {
@@ -87,7 +87,7 @@ impl<D: Direction> Decisions<'_, D> {
         Ok(byte)
     }
 
-    /// A token, spelled along `walk`.
+    /// Codes a token along `walk` and returns its row.
     fn token(&mut self, mut walk: Walk<'_>, facts: TokenFacts) -> Result<u32, CorruptStream> {
         self.predictor.begin_token(facts);
         loop {
@@ -111,7 +111,8 @@ impl<D: Direction> Decisions<'_, D> {
     }
 }
 
-/// Codes `len` bytes with the experts alone. `progress` is told the bytes coded so far.
+/// Codes `len` bytes with the experts alone. `progress` is called with the number of bytes coded so
+/// far.
 pub fn code_bytes<D: Direction>(
     predictor: &mut Predictor,
     direction: &mut D,
@@ -158,8 +159,9 @@ pub struct BlockCoding<'a, D> {
 }
 
 impl<D: Direction> BlockCoding<'_, D> {
-    /// Codes one turn of a stream: its next token, which is given, and the escaped bytes before it;
-    /// or the escaped bytes at its end. The model's `prediction` is asked for if there is a token.
+    /// Codes one turn of a stream: the escaped bytes before its next token, then the token, whose
+    /// row is returned. At the end of a stream, the turn has escaped bytes only. `prediction` is
+    /// called if there is a token.
     pub fn turn<'p>(
         &mut self,
         stream: usize,
@@ -209,7 +211,7 @@ impl<D: Direction> BlockCoding<'_, D> {
         Ok(Some(row))
     }
 
-    /// Ends the block: the predictor goes on from where the last stream ended.
+    /// Ends the block. The predictor continues from where the last stream ended.
     pub fn finish(self) -> Vec<D> {
         self.places.finish(self.predictor);
         let streams = self.streams.into_iter();
@@ -222,9 +224,9 @@ impl<D: Direction> BlockCoding<'_, D> {
 pub struct Carried<M> {
     /// Predicts decisions.
     pub predictor: Predictor,
-    /// Where the frame has a language model.
+    /// `None` if the frame has no language model.
     pub model: Option<ModelCoding<M>>,
-    /// How long coding has taken since this was last asked.
+    /// The time that coding has taken since these times were last taken.
     pub times: Times,
 }
 
@@ -253,7 +255,7 @@ impl<M> ModelCoding<M> {
     }
 }
 
-/// Predicts the tokens of a model, with or without what the file teaches.
+/// A predictor of a model's tokens; with `experts`, it adapts to the file.
 pub fn token_predictor(
     packed: &PackedModel,
     experts: bool,

@@ -2,19 +2,20 @@
 //!
 //! The vocabulary is sorted by bytes, so the rows that share a prefix are one contiguous range, and
 //! a row that *is* the prefix comes first in it. A token is then spelled by binary decisions: "the
-//! token ends here", and the bits of its next byte, most significant first. What the language model
-//! thinks of each decision is a ratio of two range sums of its cumulative distribution, so the
-//! decisions of one token together cost exactly what coding the token at once would.
+//! token ends here", and the bits of its next byte, most significant first. The model's probability
+//! of each outcome is the weight of the rows that agree with it, divided by the weight of all rows
+//! still possible. So the decisions of a token together cost exactly what coding the token at once
+//! would.
 //!
-//! Both directions drive the same [`Walk`]: it asks, the encoder answers from the token, the decoder
-//! from the code. Decisions that the vocabulary, or the end of the stream, leaves no choice in are
-//! [`Odds::Certain`] and are not coded.
+//! Both directions drive the same [`Walk`]: it asks, the encoder answers from the token, the
+//! decoder from the code. If the vocabulary or the end of the stream leaves no choice, a decision
+//! is [`Odds::Certain`] and is not coded.
 
 use super::CorruptStream;
 use crate::packed::TokenTable;
 use crate::predict::PROBABILITY_BITS;
 
-/// What the language model thinks of a decision.
+/// The language model's probability that a decision is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Odds {
     /// There is no choice.
@@ -23,12 +24,12 @@ pub enum Odds {
     Chance(u32),
 }
 
-/// The next thing to settle on the way to a token.
+/// The next question on the way to a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// Does the token end after the bytes so far?
     TokenEnd(Odds),
-    /// The bit of this power of two of the next byte.
+    /// What is the bit of value 2^n of the next byte? The number is n.
     Bit(u8, Odds),
     /// Nothing: the token is this row.
     Token(u32),
@@ -78,7 +79,7 @@ impl<'a> Walk<'a> {
         self.depth
     }
 
-    /// What is to be settled now.
+    /// The question to answer now.
     pub fn question(&self) -> Question {
         match self.step {
             Step::Done => Question::Token(self.low as u32),
@@ -98,8 +99,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Settles the question. The only way to fail is a token that overshoots the stream, which no
-    /// encoder writes.
+    /// Answers the question. The only error is a token that is longer than the rest of the stream,
+    /// which no encoder writes.
     pub fn answer(&mut self, bit: bool) -> Result<(), CorruptStream> {
         match self.step {
             Step::Done => {}
@@ -170,7 +171,7 @@ impl<'a> Walk<'a> {
         low
     }
 
-    /// The share of rows `from..to` in the range, which they are a proper, non-empty part of.
+    /// The share of rows `from..to` in the range. They are some of its rows, but not all.
     fn chance(&self, from: usize, to: usize) -> Odds {
         let part = self.cumulative[to] - self.cumulative[from];
         let whole = self.cumulative[self.high] - self.cumulative[self.low];

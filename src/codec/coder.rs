@@ -1,19 +1,20 @@
 //! The range coder: binary decisions to bytes and back.
 //!
-//! The arithmetic is `constriction`'s range coder (32-bit words, 64-bit state); this module gives it
-//! our two-symbol integer model and turns its words into bytes. It knows nothing of what the
+//! The arithmetic is `constriction`'s range coder (32-bit words, 64-bit state); this module gives
+//! it our two-symbol integer model and turns its words into bytes. It knows nothing of what the
 //! decisions mean.
 //!
 //! Invariants:
 //! - A probability is the chance of a 1 in units of 2^-24, never 0 and never 1.
 //! - The coder works on [`CODED_BITS`] of those bits. The range coder loses up to one unit in
-//!   `range >> CODED_BITS`, `range` being spread over 2^32..2^64: at 24 bits that loss costs 1.3e-4
-//!   bits a decision, at 20 bits 1e-5, while the cheapest decision still costs only 1.4e-6 bits.
+//!   `range >> CODED_BITS`, where `range` lies between 2^32 and 2^64. With 24 bits this loss costs
+//!   1.3e-4 bits a decision; with 20 bits it costs 1e-5 bits, and the cheapest decision still costs
+//!   only 1.4e-6 bits.
 //! - The last word's trailing zero bytes are dropped: past the end, the decoder reads zeros.
-//! - The encoder writes a word at each renormalisation and at most two at the end; the decoder reads
-//!   two at the start and one at each renormalisation. So a decoder that asks for a third word past
-//!   the end, or leaves words unread, is not reading what an encoder wrote. Any other corruption
-//!   goes unnoticed here: lengths and checksums belong to the container.
+//! - The encoder writes a word at each renormalisation and at most two at the end; the decoder
+//!   reads two at the start and one at each renormalisation. So a decoder that asks for a third
+//!   word past the end, or leaves words unread, is not reading what an encoder wrote. Any other
+//!   corruption goes unnoticed here: lengths and checksums belong to the container.
 
 use std::borrow::Borrow;
 use std::num::NonZeroU32;
@@ -88,7 +89,7 @@ impl Encoder {
         }
     }
 
-    /// Codes `bit`, to which the predictor gave the probability `p` of being 1 (units of 2^-24).
+    /// Codes `bit`. `p` is the predictor's probability that it is 1, in units of 2^-24.
     pub fn encode(&mut self, p: u32, bit: bool) {
         // The model gives both symbols a positive probability and the backend is a `Vec`: the
         // coder has no way to fail.
@@ -96,7 +97,7 @@ impl Encoder {
         debug_assert!(coded.is_ok());
     }
 
-    /// Bytes that `finish` would give now, to within a word.
+    /// The number of bytes that `finish` would return now, to within a word.
     pub fn len(&self) -> usize {
         self.range.num_words() * 4
     }
@@ -123,7 +124,7 @@ pub struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// A decoder at the start of `bytes`, as [`Encoder::finish`] gave them.
+    /// A decoder at the start of `bytes`, which [`Encoder::finish`] returned.
     pub fn new(bytes: &'a [u8]) -> Result<Decoder<'a>, CorruptStream> {
         let words = Words { bytes, past_end: 0 };
         Ok(Decoder {
@@ -131,7 +132,7 @@ impl<'a> Decoder<'a> {
         })
     }
 
-    /// The next decision, given the same probability the encoder was given.
+    /// The next decision. `p` must be the probability that the encoder was given.
     pub fn decode(&mut self, p: u32) -> Result<bool, CorruptStream> {
         self.range
             .decode_symbol(Bernoulli::new(p))

@@ -16,7 +16,7 @@ pub struct SymbolCost {
     pub prediction: Option<ModelPrediction>,
 }
 
-/// What the language model alone predicted where a token came.
+/// The language model's own prediction of a token that was coded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ModelPrediction {
     /// Ideal code length of the token in bits.
@@ -46,7 +46,7 @@ pub struct CostRecorder {
 }
 
 impl CostRecorder {
-    /// An empty recorder that keeps the sum only.
+    /// An empty recorder that keeps only the sum.
     pub fn sum() -> CostRecorder {
         CostRecorder {
             bits: 0.0,
@@ -122,7 +122,8 @@ impl CostRecorder {
 }
 
 impl ModelPrediction {
-    /// What a distribution, given as exclusive prefix sums (V + 1 entries), says of token `row`.
+    /// The prediction of token `row` under a distribution, given as exclusive prefix sums (V + 1
+    /// entries).
     pub(super) fn new(cumulative: &[u64], row: u32) -> ModelPrediction {
         let total = cumulative.last().copied().unwrap_or(1).max(1) as f64;
         let weights = || cumulative.windows(2).map(|pair| pair[1] - pair[0]);

@@ -1,6 +1,6 @@
-//! Coded bytes to blocks. What coding does from decision to decision is `block`'s; here is
-//! what only a decoder does: it learns a token only by decoding it, so it asks the model about
-//! drafts of the tokens to come, or about several streams at once.
+//! Decodes blocks. `block` holds what both directions do for each decision; this file holds what
+//! only a decoder does. A decoder learns a token only by decoding it, so it asks the model about
+//! drafts of the next tokens, or about several streams at once.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use super::{CodecError, CorruptStream};
 use crate::engine::{Prediction, Runtime};
 use crate::predict::{Predictor, Settings};
 
-/// Where one more row adds more than this to a pass, two halves of the streams are asked about in
-/// turn.
+/// If one more row adds more than this to the time of a pass, the streams are split into two
+/// groups, whose tokens are predicted in turn.
 const MOST_SHARED: f32 = 0.5;
 
-/// Told the bytes of the block decoded so far; may ask for the end.
+/// Called with the number of bytes of the block decoded so far; `Break` ends decoding.
 pub type OnProgress<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
 
 /// What a decoder carries from block to block of a frame.
@@ -32,8 +32,8 @@ pub struct BlockDecoder {
 }
 
 impl BlockDecoder {
-    /// A decoder for a frame, with the language model that `runtime` runs if there is one. It drafts
-    /// as `drafts` says.
+    /// A decoder for a frame, with the language model that `runtime` runs if there is one. It
+    /// drafts as `drafts` says.
     ///
     /// # Errors
     /// If the model cannot be run.
@@ -55,7 +55,7 @@ impl BlockDecoder {
         })
     }
 
-    /// How long decoding has taken since this was last asked.
+    /// The time that decoding has taken since the last call.
     pub fn take_times(&mut self) -> Times {
         self.carried.times.take()
     }
@@ -89,12 +89,12 @@ impl BlockDecoder {
         Ok(reader.finish()?)
     }
 
-    /// Decodes a block that the language model and the experts coded, from each stream's length, at
-    /// least 1, and coded bytes: at least one stream.
+    /// Decodes a block that the language model and the experts coded. `streams`, of which there is
+    /// at least one, holds the length of each stream, at least 1, and its coded bytes.
     ///
     /// # Errors
-    /// If the frame has no model, the model cannot be run, the coded bytes are corrupt, or `progress`
-    /// asks for the end.
+    /// If the frame has no model, the model cannot be run, the coded bytes are corrupt, or
+    /// `progress` asks for the end.
     pub fn model(
         &mut self,
         streams: &[(usize, &[u8])],
@@ -148,7 +148,7 @@ impl BlockDecoder {
     }
 }
 
-/// A block with a language model on its way out.
+/// A block that is being decoded with a language model.
 struct DecodedBlock<'a, 'b> {
     runtime: &'a dyn Runtime,
     coding: BlockCoding<'a, SymbolReader<'b>>,
@@ -158,8 +158,8 @@ struct DecodedBlock<'a, 'b> {
 }
 
 impl DecodedBlock<'_, '_> {
-    /// Decodes the first stream alone until it is complete or has `most` tokens more: its model
-    /// drafts.
+    /// Decodes the first stream alone, with drafts, until it is complete or `most` more tokens are
+    /// decoded.
     fn first_alone(&mut self, model: &mut Speculation, most: usize) -> Result<(), CodecError> {
         let mut tokens = 0;
         while tokens < most && !self.is_complete(0) {
@@ -173,9 +173,9 @@ impl DecodedBlock<'_, '_> {
         Ok(())
     }
 
-    /// Decodes what the streams, at least two, have left; `first` is the model of the first one. The
-    /// models are asked about many streams at once; while they compute the predictions of one of the
-    /// [`groups`], the tokens of another are decoded.
+    /// Decodes the rest of the streams, of which there are at least two; `first` is the model of
+    /// the first one. Predictions for a group of streams are computed in one pass; meanwhile tokens
+    /// of the other of the [`groups`] are decoded.
     fn together(&mut self, first: &mut Speculation) -> Result<(), CodecError> {
         let pending = first.model().pending();
         let mut others = Vec::new();
@@ -253,7 +253,7 @@ impl DecodedBlock<'_, '_> {
     }
 }
 
-/// Which streams the model is asked about together.
+/// The groups of streams that are predicted together.
 fn groups(streams: usize, row_cost: f32) -> Vec<Range<usize>> {
     // Where rows share much of a pass, all streams at once is fastest. Where a pass of twice the
     // streams takes about twice as long, one half may be computed while the other is decoded.
@@ -265,7 +265,7 @@ fn groups(streams: usize, row_cost: f32) -> Vec<Range<usize>> {
     groups.filter(|group| !group.is_empty()).collect()
 }
 
-/// A decoder's end of a stream: the range coder has the answers, and bytes are kept.
+/// A decoder's end of a stream: outcomes come from the range coder, and decoded bytes are kept.
 struct SymbolReader<'a> {
     coder: Decoder<'a>,
     bytes: Vec<u8>,

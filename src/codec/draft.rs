@@ -1,10 +1,10 @@
-//! A cheap guess at the tokens to come, so that a decoder can ask the language model about several
-//! of them at once.
+//! Cheap guesses at the next tokens, so that a decoder can ask the language model about several of
+//! them at once.
 //!
-//! For each of several context lengths a table maps the hash of the last tokens to the token that
-//! followed them last, and counts how often in a row it did. How often guesses of each kind were
-//! right is counted too, and a draft goes on as long as the next row is expected to save more time
-//! than it takes.
+//! For each of several context lengths, a table maps the hash of the last tokens to the token that
+//! followed them last, and counts how often in a row that token followed. The rate of right guesses
+//! is measured for each kind of guess. A draft grows as long as the next row is expected to save
+//! more time than it takes.
 //!
 //! Drafting only reads; [`Drafter::note`] alone learns, and only tokens that have been decoded. A
 //! draft decides how long decoding takes and nothing else: the bytes are the same.
@@ -24,8 +24,8 @@ impl Drafts {
     pub const MOST: usize = 15;
 }
 
-/// A draft must save at least this many tokens in the time of a pass of one row: a token that is not
-/// drafted now may be drafted in the next pass.
+/// A draft must save at least this many tokens in the time of a pass of one row: a token that is
+/// not drafted now may be drafted in the next pass.
 const LEAST_SAVING: f32 = 1.3;
 
 /// Lengths of the contexts, in tokens.
@@ -34,7 +34,8 @@ const ORDERS: [usize; 7] = [1, 2, 3, 4, 6, 10, 16];
 const LONGEST: usize = 16;
 /// Slots of each table, as a power of two.
 const SLOT_BITS: u32 = 15;
-/// Whether the best guesses of the last three tokens were right: one bit each, the latest lowest.
+/// The number of outcomes of the last three best guesses. An outcome has one bit for each guess,
+/// the latest lowest; 1 is right.
 const OUTCOMES: usize = 8;
 /// Repeats in a row are counted up to here.
 const STREAK_MAX: u8 = 7;
@@ -45,7 +46,7 @@ struct Slot {
     row: u32,
     /// Some bits of the context's hash, never 0 in a slot that is used.
     check: u16,
-    /// How often in a row it was this one.
+    /// How often in a row this token followed.
     streak: u8,
 }
 
@@ -57,7 +58,7 @@ struct HitRate {
 }
 
 impl HitRate {
-    /// The rate to expect: a third before anything is known.
+    /// The expected rate, which is a third before anything is known.
     fn expected(self) -> f32 {
         (f32::from(self.hits) + 0.5) / (f32::from(self.tries) + 1.5)
     }
@@ -110,7 +111,7 @@ impl Drafter {
         }
     }
 
-    /// Goes on as long as one more row raises the number of tokens expected per time.
+    /// Appends rows as long as one more row raises the number of tokens expected per unit of time.
     fn draft_what_pays(&self, rows: &mut Vec<u32>) {
         let (mut recent, mut outcomes) = (self.recent, self.outcomes);
         let (mut reached, mut tokens, mut cost) = (1.0, 1.0, 1.0);

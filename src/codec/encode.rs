@@ -1,5 +1,5 @@
-//! Blocks to coded bytes. What coding does from decision to decision is `block`'s; here is
-//! what only an encoder does: it knows the symbols, so the model computes ahead of the coder.
+//! Encodes blocks. `block` holds what both directions do for each decision; this file holds what
+//! only an encoder does. An encoder knows all symbols, so the model computes ahead of the coder.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -22,13 +22,14 @@ use crate::predict::{PROBABILITY_BITS, Predictor, Settings};
 /// Turns between two reports of progress.
 const PROGRESS_TURNS: usize = 64;
 
-/// Told the bytes of the block coded so far, and the coded bytes they took; may ask for the end.
+/// Called with the number of bytes of the block coded so far and the number of coded bytes that
+/// they took; `Break` ends coding.
 pub type OnProgress<'a> = &'a mut dyn FnMut(usize, usize) -> ControlFlow<()>;
 
 /// What an encoder carries from block to block of a frame.
 pub struct BlockEncoder {
     carried: Carried<LanguageModel>,
-    /// What coding costs, if that is wanted.
+    /// `None` if costs are not recorded.
     costs: Option<CostRecorder>,
 }
 
@@ -100,7 +101,7 @@ impl BlockEncoder {
         self.costs.as_mut().map(CostRecorder::take)
     }
 
-    /// How long coding has taken since this was last asked.
+    /// The time that coding has taken since the last call.
     pub fn take_times(&mut self) -> Times {
         self.carried.times.take()
     }
@@ -138,8 +139,8 @@ impl BlockEncoder {
         Ok(writer.coder.finish())
     }
 
-    /// Codes a block with the language model and the experts; gives each stream's coded bytes. The
-    /// `streams`, at least one, make up the block.
+    /// Codes a block with the language model and the experts, and returns the coded bytes of each
+    /// stream. The block consists of `streams`, of which there is at least one.
     ///
     /// # Errors
     /// If the frame has no model, the model cannot be run, or `progress` asks for the end.
@@ -215,7 +216,7 @@ impl BlockEncoder {
     }
 }
 
-/// A block with a language model on its way in.
+/// A block that is being encoded with a language model.
 struct EncodedBlock<'a, S> {
     runtime: &'a dyn Runtime,
     coding: BlockCoding<'a, SymbolWriter<'a, S>>,
@@ -227,7 +228,7 @@ struct EncodedBlock<'a, S> {
 }
 
 impl<'a, S: Iterator<Item = Spelling<'a>>> EncodedBlock<'a, S> {
-    /// Codes `streams`, what each stream has left or what the first streams have.
+    /// Codes `streams`: the beginning of the first stream, or the rest of every stream.
     fn code(
         &mut self,
         models: Vec<&mut LanguageModel>,
@@ -266,7 +267,7 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> EncodedBlock<'a, S> {
     }
 }
 
-/// A symbol as its bytes.
+/// The bytes of a symbol.
 #[derive(Clone, Copy)]
 struct Spelling<'a> {
     bytes: &'a [u8],
@@ -290,7 +291,7 @@ fn spellings<'a>(
     })
 }
 
-/// An encoder's end of a stream: the symbols have the answers, and the range coder writes them.
+/// An encoder's end of a stream: outcomes come from the symbols, and the range coder writes them.
 struct SymbolWriter<'a, S> {
     symbols: S,
     current: Spelling<'a>,
@@ -342,7 +343,7 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> Direction for SymbolWriter<'a, S> {
     }
 }
 
-/// Bits that a perfect coder needs for `bit`, to which the probability `p` of being 1 was given.
+/// The ideal code length in bits of `bit`, if `p` is its probability of being 1, in units of 2^-24.
 fn code_length(p: u32, bit: bool) -> f64 {
     let chance = if bit { p } else { (1 << PROBABILITY_BITS) - p };
     f64::from(PROBABILITY_BITS) - f64::from(chance).log2()

@@ -3,7 +3,7 @@
 //! What the model has seen is defined once for both directions: at the start of a stream the
 //! beginning-of-text row (row 0 where a model has none), then every token coded, never an escaped
 //! byte. The last token stays pending until a prediction needs it, so a block's last token costs no
-//! forward pass. A block coded without the model resets it.
+//! forward pass. A block that is coded without the model resets the context.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::engine::{EngineError, Predictions, Runtime, Segment, State};
 pub struct LanguageModel {
     runtime: Arc<dyn Runtime>,
     state: Box<dyn State>,
-    /// The input row that the next prediction follows and the state has not seen.
+    /// The last token, an input row that the state has not seen yet.
     pending: u32,
 }
 
@@ -28,7 +28,7 @@ impl LanguageModel {
         })
     }
 
-    /// A copy, to go on differently.
+    /// A copy, which can then be fed other tokens.
     pub fn fork(&self) -> Result<LanguageModel, EngineError> {
         Ok(LanguageModel {
             runtime: Arc::clone(&self.runtime),
@@ -43,22 +43,22 @@ impl LanguageModel {
         self.pending = start_row(&*self.runtime);
     }
 
-    /// What runs it.
+    /// The runtime of the model.
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
     }
 
-    /// The row that the next prediction follows and the state has not seen.
+    /// The last token, which the state has not seen yet.
     pub fn pending(&self) -> u32 {
         self.pending
     }
 
-    /// Tokens seen, the pending one among them.
+    /// Tokens seen, including the pending one.
     pub fn seen(&self) -> u64 {
         self.state.position() + 1
     }
 
-    /// Computes the predictions that follow each of `rows`, of which the first is the pending one.
+    /// Computes the prediction after each of `rows`. The first of them is the pending one.
     pub fn run(&mut self, rows: &[u32], predictions: &mut Predictions) -> Result<(), EngineError> {
         let segment = Segment {
             state: &mut *self.state,
@@ -72,7 +72,8 @@ impl LanguageModel {
         self.state.truncate(self.state.position() - rows as u64);
     }
 
-    /// Settles that `row` is the token predicted last; gives the one that was pending.
+    /// Makes `row`, the token that was predicted last, the pending one. Returns the token that was
+    /// pending before.
     pub fn accept(&mut self, row: u32) -> u32 {
         std::mem::replace(&mut self.pending, row)
     }
@@ -82,8 +83,8 @@ fn start_row(runtime: &dyn Runtime) -> u32 {
     runtime.model().config().bos.unwrap_or(0)
 }
 
-/// Runs the `tokens` of each model, all of one `runtime`, in one pass. The predictions are those of
-/// the first model, then those of the next.
+/// Runs the `tokens` of each model, all of one `runtime`, in one pass. The predictions come in the
+/// order of the models.
 pub fn run_together(
     runtime: &dyn Runtime,
     models: &mut [&mut LanguageModel],

@@ -1,5 +1,5 @@
-//! Predictions of tokens that an encoder knows already, computed a chunk at a time while it codes
-//! those before.
+//! Computes predictions of tokens that an encoder already knows, a chunk at a time, while the
+//! encoder codes earlier tokens.
 
 use std::sync::mpsc::{self, Sender};
 use std::thread::Scope;
@@ -19,22 +19,22 @@ pub struct LookAhead<'a, T> {
     runtime: &'a dyn Runtime,
     /// A model for each stream.
     models: Vec<&'a mut LanguageModel>,
-    /// The tokens to be predicted, each behind its stream's number.
+    /// The tokens to be predicted, as pairs of a stream and a row.
     tokens: T,
     /// Predictions in a chunk.
     chunk: usize,
 }
 
-/// Predictions of tokens that follow one another in the order of coding.
+/// Predictions of consecutive tokens in the order of coding.
 #[derive(Default)]
 pub struct Chunk {
     predictions: Predictions,
-    /// The row of `predictions` of each.
+    /// For each token, its row in `predictions`.
     rows: Vec<usize>,
 }
 
 impl Chunk {
-    /// How many.
+    /// The number of predictions.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
@@ -46,8 +46,8 @@ impl Chunk {
 }
 
 impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
-    /// For `tokens`, each (stream, row), and the models of `runtime`, one for each stream. Afterwards
-    /// each stream's last token is pending.
+    /// Looks ahead over `tokens`, which are pairs of a stream and a row, with one model of
+    /// `runtime` for each stream. Afterwards the last token of each stream is pending.
     pub fn new(
         runtime: &'a dyn Runtime,
         models: Vec<&'a mut LanguageModel>,
@@ -84,7 +84,8 @@ impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
         Ok(true)
     }
 
-    /// Gives the predictions one by one, computed by a thread of `scope` while others are used.
+    /// Starts a thread of `scope` that computes chunks while the caller uses the predictions of
+    /// earlier ones.
     pub fn start<'scope>(
         mut self,
         scope: &'scope Scope<'scope, '_>,
@@ -132,7 +133,7 @@ pub struct PredictedTokens<'a> {
 }
 
 impl PredictedTokens<'_> {
-    /// For how long [`PredictedTokens::next`] has waited.
+    /// The time for which [`PredictedTokens::next`] has waited.
     pub fn waited(&self) -> Duration {
         self.waited
     }

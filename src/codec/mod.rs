@@ -1,9 +1,9 @@
 //! From bytes to binary decisions to coded bits, and back.
 //!
 //! A block is coded in one of the container's modes. With a language model its bytes become tokens,
-//! each token a path of binary decisions (`byte_path`); each decision gets a probability, mixed from
-//! the model's and those of adaptive experts ([`crate::predict`]), and the range coder (`coder`)
-//! writes its outcome. Without a model the decisions are the bits of the bytes.
+//! each token a path of binary decisions (`byte_path`); each decision gets a probability, mixed
+//! from the model's and those of adaptive experts ([`crate::predict`]), and the range coder
+//! (`coder`) writes its outcome. Without a model the decisions are the bits of the bytes.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -14,8 +14,9 @@
 //! | [`plan`] | which mode a block gets, and how many streams |
 //! | [`cost`] | records for reports what every symbol cost |
 //!
-//! This folder knows tokens, probabilities and the trait [`crate::engine::Runtime`]. How blocks lie
-//! in a file is [`crate::container`]'s affair, and how a model computes is its runtime's.
+//! This folder knows tokens, probabilities and the trait [`crate::engine::Runtime`].
+//! [`crate::container`] knows the layout of blocks in a file, and a runtime knows how its model
+//! computes.
 
 mod alone;
 mod answers;

@@ -1,5 +1,5 @@
-//! Questions about the next token of several streams, answered by a thread while a decoder decodes
-//! the tokens of others.
+//! A thread predicts the next token of several streams while the decoder decodes tokens of other
+//! streams.
 
 use std::sync::mpsc::{self, Sender};
 use std::thread::Scope;
@@ -13,7 +13,7 @@ use crate::engine::{EngineError, Predictions, Runtime};
 pub struct Round {
     /// Streams in ascending order, each with its pending token.
     pub rows: Vec<(usize, u32)>,
-    /// The answer: a prediction for each.
+    /// The answer: one prediction for each of `rows`.
     pub predictions: Predictions,
 }
 

@@ -1,11 +1,12 @@
-//! A decoder's language model: it is fed drafts of the tokens to come, and forgets those that did
-//! not come.
+//! A decoder's language model. It is fed drafts of the next tokens and forgets those that turn out
+//! wrong.
 //!
-//! A forward pass of several rows takes little longer than one of a single row. So a decoder feeds a
-//! draft behind the token that it must feed anyway. A row's prediction depends on the tokens before
-//! it alone, so every prediction up to the first token that differs from the draft is the one that
-//! feeding one token at a time gives. The rest of the draft is then cut off the state. After
-//! [`Speculation::withdraw`] the model is exactly where feeding one token at a time leaves it.
+//! A forward pass of several rows takes little longer than one of a single row. So a decoder feeds
+//! a draft together with the token that it must feed anyway. A row's prediction depends on the
+//! tokens before it alone, so every prediction up to the first token that differs from the draft
+//! equals the one that feeding one token at a time would give. The rest of the draft is then cut
+//! off the state. After [`Speculation::withdraw`] the model has exactly the state that feeding one
+//! token at a time would leave.
 
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ impl Speculation {
         })
     }
 
-    /// What runs the model.
+    /// The runtime of the model.
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
         self.model.runtime()
     }
@@ -53,7 +54,7 @@ impl Speculation {
         Ok(self.predictions.row(self.next))
     }
 
-    /// Settles that `row` is the token predicted last.
+    /// Accepts `row` as the token that was predicted last.
     pub fn accept(&mut self, row: u32) {
         self.model.accept(row);
         self.drafter.note(row);
@@ -63,20 +64,22 @@ impl Speculation {
         }
     }
 
-    /// Forgets the draft: the model has seen the tokens accepted and no more, the last of them pending.
+    /// Forgets the draft: the model has then seen the accepted tokens and no others, and the last
+    /// of them is pending.
     pub fn withdraw(&mut self) {
         self.model.take_back(self.fed.len() - self.next);
         self.fed.clear();
         self.next = 0;
     }
 
-    /// The model itself, between predictions: it has seen the tokens accepted, the last of them pending.
+    /// The model itself, between predictions: it has seen the accepted tokens, and the last of them
+    /// is pending.
     pub fn model(&mut self) -> &mut LanguageModel {
         self.withdraw();
         &mut self.model
     }
 
-    /// Goes on with another model. What was learned of how tokens follow one another stays.
+    /// Continues with another model. The drafter keeps what it has learned.
     pub fn replace(&mut self, model: LanguageModel) {
         self.withdraw();
         self.model = model;

@@ -2,15 +2,16 @@
 //!
 //! A block may be cut into streams: consecutive parts of the original, each with coded bytes of its
 //! own. They are coded in rounds. In each round every stream that is not complete has one turn, in
-//! their order; a turn is the next token and the escaped bytes before it. So a decoder knows a token
-//! of every stream before it needs the next one of any, and can ask the language model about all of
-//! them in one pass.
+//! the order of the streams; a turn is the next token and the escaped bytes before it. So a decoder
+//! knows a token of every stream before it needs the next one of any, and can ask the language
+//! model about all of them in one pass.
 //!
-//! The first stream goes on where the block before ended. The others begin once its language model
-//! has seen [`HEAD`] tokens, or when it is complete, as copies of it: the beginning of the file is a
-//! better context than none. From there on each stream has a model of its own. The experts are
-//! shared: what one stream teaches them, the others use from their next turn on. Each stream has its
-//! own place in the original. The next block goes on where the last stream ended.
+//! The first stream continues where the block before ended. The other streams begin when the
+//! language model of the first has seen [`HEAD`] tokens, or when the first stream is complete. They
+//! begin with copies of that model, because the beginning of the file is a better context than
+//! none. From then on each stream has its own model. The experts are shared: what they learn from
+//! one stream, they use for the others from the next turn on. Each stream has its own place in the
+//! original. The next block continues where the last stream ended.
 
 use super::Symbol;
 use crate::predict::{Predictor, StreamState};
@@ -20,7 +21,8 @@ pub const HEAD: u64 = 256;
 
 /// The places of a block's streams while the predictor is at one of them.
 pub struct Places {
-    /// Of each stream but the first: where it is, or, during its turn, where the first one is.
+    /// For each stream but the first, its state; during its turn, the state of the first stream
+    /// instead.
     others: Vec<StreamState>,
 }
 
@@ -36,20 +38,20 @@ impl Places {
         }
     }
 
-    /// Before and after a stream's turn: to its place, and back.
+    /// Called before and after a turn: moves the predictor to the place of `stream`, and back.
     pub fn exchange(&mut self, stream: usize, predictor: &mut Predictor) {
         if stream > 0 {
             predictor.exchange(&mut self.others[stream - 1]);
         }
     }
 
-    /// The block is complete: on from where the last stream ended.
+    /// Ends the block: moves the predictor to the place where the last stream ended.
     pub fn finish(mut self, predictor: &mut Predictor) {
         self.exchange(self.others.len(), predictor);
     }
 }
 
-/// Divides the first stream of several where the others begin; its model has `seen` tokens.
+/// Splits the first of several streams where the others begin. Its model has seen `seen` tokens.
 pub fn split_head(pieces: &[Symbol], seen: u64) -> (&[Symbol], &[Symbol]) {
     let mut left = HEAD.saturating_sub(seen);
     let ends_head = |piece: &Symbol| {
@@ -67,10 +69,10 @@ fn is_token(piece: &Symbol) -> bool {
     matches!(piece, Symbol::Token(_))
 }
 
-/// The turns of streams that are known: each with its stream's number.
+/// The turns of streams whose symbols are known, each with the number of its stream.
 #[derive(Clone)]
 pub struct Turns<'a> {
-    /// What each stream has left.
+    /// The rest of each stream.
     rest: Vec<&'a [Symbol]>,
     stream: usize,
 }

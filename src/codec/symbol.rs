@@ -1,6 +1,6 @@
-//! What a tokenizer cuts a text into.
+//! The symbols that a tokenizer cuts a text into.
 
-/// One step of a text for the coder.
+/// One unit of a text, which the coder codes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Symbol {
     /// An output row of the packed vocabulary.

@@ -1,4 +1,4 @@
-//! Where the time of coding goes.
+//! How much time coding takes, by part.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ pub struct Times {
 }
 
 impl Times {
-    /// Adds a stretch that began at `start`, of which `engine` was waiting for the engine.
+    /// Adds the time since `start`, of which the coder waited `engine` for the engine.
     pub(super) fn add(&mut self, start: Instant, engine: Duration) {
         self.engine += engine;
         self.coder += start.elapsed().saturating_sub(engine);
     }
 
-    /// What has been added; afterwards nothing has been.
+    /// Returns the times added so far, and sets them to zero.
     pub(super) fn take(&mut self) -> Times {
         std::mem::take(self)
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// What a run of bytes looks like, and so how it may be coded.
+/// The class of a run of bytes, which decides how the run may be coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Noise: it is stored.
@@ -37,8 +37,8 @@ pub fn runs(window: &[u8]) -> Vec<(Range<usize>, Class)> {
     absorb_lone_text(runs)
 }
 
-/// A single segment of text inside binary data joins it: a model that has seen nothing before
-/// gains too little there.
+/// Joins a single segment of text inside binary data to that data, because a model that has seen
+/// nothing before gains too little there.
 fn absorb_lone_text(runs: Vec<(Range<usize>, Class)>) -> Vec<(Range<usize>, Class)> {
     let mut merged: Vec<(Range<usize>, Class)> = Vec::new();
     for (i, (range, class)) in runs.iter().enumerate() {
@@ -66,7 +66,7 @@ fn classify(segment: &[u8]) -> Class {
     }
 }
 
-/// Whether `run` might not shrink at all: its histogram alone promises less than about 3 %.
+/// Whether `run` may not shrink at all: its histogram alone would save less than about 3 %.
 pub fn is_nearly_random(run: &[u8]) -> bool {
     equal_pairs(run) <= uniform_pairs(run) / 100 * 130
 }

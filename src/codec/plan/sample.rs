@@ -1,11 +1,11 @@
-//! An estimate, from a sample of a text, of whether the language model makes it shorter.
+//! Estimates from a sample of a text whether the language model makes the text shorter.
 
 /// Bytes of a sample.
 const SAMPLE: usize = 8 << 10;
 /// A sample is taken from this many places.
 const SAMPLE_PLACES: usize = 4;
 
-/// A sample of `text`: all of it if it is short, else pieces from several places.
+/// A sample of `text`: all of the text if it is short, otherwise pieces from several places.
 pub fn sample(text: &[u8]) -> Vec<u8> {
     if text.len() <= SAMPLE {
         return text.to_vec();
@@ -17,7 +17,7 @@ pub fn sample(text: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// What a sample recommends for the text it is from.
+/// What a sample recommends for its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The experts alone.

@@ -18,7 +18,7 @@ struct Cut {
     worth: u64,
 }
 
-/// For a model whose weights are read from memory: several streams share one reading.
+/// For a model whose weights are read from memory: one pass reads them once for several streams.
 const LARGE: Cut = Cut {
     most: 8,
     worth: 5_000,
@@ -68,7 +68,7 @@ pub fn cut(bytes: &[u8], count: usize) -> Vec<Range<usize>> {
     parts
 }
 
-/// How many of `bytes` belong to the part before them.
+/// The number of leading `bytes` that belong to the part before.
 fn seam(bytes: &[u8]) -> usize {
     let after = |found: Option<usize>| found.map(|at| at + 1);
     let line = after(bytes.iter().position(|&byte| byte == b'\n'));

@@ -21,7 +21,7 @@ const TRY_ALL: usize = 64 << 10;
 /// A shorter run may end up longer than it was, because the coder's last word costs a few bytes.
 const SHORT_RUN: usize = 4 << 10;
 
-/// Cuts bytes into tokens, and bytes that no token spells, which concatenate to them.
+/// Cuts bytes into symbols that concatenate to them: tokens, and bytes that no token covers.
 pub type Tokenize = dyn Fn(&[u8]) -> Vec<Symbol> + Send + Sync;
 
 /// The language model of a frame, with the tokenizer that belongs to it.
@@ -33,7 +33,7 @@ pub struct TrialModel {
     pub tokenize: Arc<Tokenize>,
 }
 
-/// What the blocks of a frame are coded with.
+/// How the blocks of a frame are coded.
 #[derive(Clone)]
 pub struct TrialOptions {
     /// The predictor's settings.
@@ -48,7 +48,7 @@ pub struct TrialOptions {
     pub costs: Option<CostRecorder>,
 }
 
-/// A run as a block, and what coding it took.
+/// A run as a block, with the time and the cost of coding it.
 #[derive(Debug)]
 pub struct CodedRun {
     /// The block.
@@ -175,8 +175,8 @@ impl Trials {
         }
     }
 
-    /// What a sample of `text` recommends, coded with and without the model by new encoders; and
-    /// the number of streams for the whole of `text` if the model codes it.
+    /// Codes a sample of `text` with and without the model, by new encoders. Returns what the
+    /// sample recommends, and the number of streams for all of `text` if the model codes it.
     fn judge(
         &self,
         model: &TrialModel,
