@@ -1,8 +1,8 @@
 //! What can go wrong in the library.
 //!
-//! Every function of the library that fails gives an [`Error`]. Its message is one sentence that
-//! can be shown to a user. The variants hold the errors of the parts they come from, which are
-//! listed here, too.
+//! Every function of the library that fails returns an [`Error`]. Its message is one sentence that
+//! can be shown to a user. The variants hold the errors of the parts of the library, whose types
+//! are also listed here.
 
 use std::io;
 

@@ -2,8 +2,8 @@
 //!
 //! A language model gives a probability for every possible next token of a text. An arithmetic
 //! coder turns probabilities into bits: the better the prediction, the fewer. llmzip joins the two,
-//! and adds adaptive experts that learn the file itself, so that data which is no text is
-//! compressed well, too. Four small models are built in; larger ones can be added.
+//! and adds adaptive experts that learn the file itself, so that data other than text is also
+//! compressed well. Four small models are built in; larger ones can be added.
 //!
 //! ```
 //! # #[cfg(all(feature = "builtin", feature = "encode"))] {
@@ -47,27 +47,27 @@
 //!
 //! # Models
 //!
-//! Whoever decompresses must have the model that compressed: compressed data names it by the hash
-//! of its weights. [`Models::builtin`] finds the models of this library, `nano`, `micro`, `mini`
-//! and `small`; [`Models::installed`] finds those that `llmzip model add` and `llmzip model pull`
-//! have stored, too; [`Model::open`] opens a packed model's file. A larger model makes files
-//! smaller and takes longer. Without a model, the experts code everything: that is what
-//! [`EncoderOptions::default`] does, and all that data without text needs.
+//! Decompression needs the same model as compression: compressed data names the model by the hash
+//! of its packed file. [`Models::builtin`] finds the models of this library, `nano`, `micro`,
+//! `mini` and `small`; [`Models::installed`] also finds those that `llmzip model add` and `llmzip
+//! model pull` have stored; [`Model::open`] opens a packed model's file. A larger model makes files
+//! smaller and takes longer. Without a model, the experts code everything. This is what
+//! [`EncoderOptions::default`] does, and it suffices for data without text.
 //!
 //! # The same bits everywhere
 //!
 //! Compressed data can be decompressed on every machine: with the same version of the format and
 //! the same model, every number between the weights and the coded bits is computed the same way on
-//! every processor and with every number of threads. What is written depends on the original, the
-//! options and the model alone. Each block carries checksums of its coded and original bytes, and
-//! [`Decoder`] hands out no byte that has not passed them.
+//! every processor and with every number of threads. The compressed bytes depend only on the
+//! original, the options and the model. Each block carries checksums of its coded and original
+//! bytes, and [`Decoder`] hands out no byte that has not passed them.
 //!
 //! # Errors
 //!
-//! Functions give an [`Error`]; [`Read`](std::io::Read) and [`Write`](std::io::Write) give an
-//! [`io::Error`](std::io::Error) that holds one. A progress callback
-//! ([`Encoder::on_progress`], [`Decoder::on_progress`]) can cancel. For data from a source that you
-//! do not trust, set a limit to the original's length ([`DecoderOptions::limit`]).
+//! Functions return an [`Error`]; [`Read`](std::io::Read) and [`Write`](std::io::Write) return an
+//! [`io::Error`](std::io::Error) that holds one. A progress callback ([`Encoder::on_progress`],
+//! [`Decoder::on_progress`]) can cancel. For data from a source that you do not trust, set a limit
+//! to the original's length ([`DecoderOptions::limit`]).
 //!
 //! # Features
 //!
@@ -81,9 +81,9 @@
 //! | `compare` | yes | for the command line: other compressors to compare with |
 //! | `reference` | no | for tests: candle's implementations of the models |
 //!
-//! With `default-features = false` the library decompresses data of any model that it is given, and
-//! compresses with the experts. `features = ["builtin", "encode"]` is what an application that
-//! compresses text needs.
+//! With `default-features = false`, the library decompresses with any model that it is given, and
+//! compresses with the experts alone. An application that compresses text also needs `features =
+//! ["builtin", "encode"]`.
 
 pub mod error;
 

@@ -1,10 +1,12 @@
-//! The elementary functions of numerics v1: polynomials with fixed coefficients, evaluated by Horner's rule with every
-//! product and every sum rounded on its own.
+//! The elementary functions of numerics v1: polynomials with fixed coefficients, evaluated by
+//! Horner's rule with every product and every sum rounded on its own.
 //!
-//! They are inlined into each kernel set and compiled for its instructions; IEEE arithmetic without contraction makes
-//! the results the same everywhere. Coefficients are minimax fits rounded to f32, given by their bits.
+//! They are inlined into each kernel set and compiled for its instructions; IEEE arithmetic without
+//! contraction makes the results the same everywhere. Coefficients are minimax fits rounded to f32,
+//! given by their bits.
 
-/// Adding and subtracting 1.5 * 2^23 rounds an f32 of magnitude below 2^22 to the nearest integer, ties to even.
+/// Adding and subtracting 1.5 * 2^23 rounds an f32 of magnitude below 2^22 to the nearest integer,
+/// ties to even.
 const ROUNDER: f32 = 12_582_912.0;
 /// Logarithm of e to base 2.
 pub const LOG2_E: f32 = f32::from_bits(0x3fb8_aa3b);
@@ -94,7 +96,8 @@ pub fn sigmoid(x: f32) -> f32 {
 
 /// Cosine and sine of `phase` / 2^64 turns.
 ///
-/// The nearest quarter turn is split off exactly; the upper 32 bits of the rest give an angle of at most pi/4.
+/// The nearest quarter turn is split off exactly; the upper 32 bits of the rest give an angle of at
+/// most pi/4.
 pub fn cos_sin(phase: u64) -> (f32, f32) {
     let quarter = phase.wrapping_add(1 << 61) >> 62;
     let rest = (phase.wrapping_sub(quarter << 62) as i64 >> 32) as i32;

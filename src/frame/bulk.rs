@@ -1,4 +1,4 @@
-//! From slice to vector.
+//! Compression and decompression from a slice to a vector.
 
 use super::{DecoderOptions, EncoderOptions, compress, decompress};
 use crate::Error;
@@ -24,10 +24,10 @@ pub fn compress_all(original: &[u8], options: &EncoderOptions) -> Result<Vec<u8>
     Ok(compressed)
 }
 
-/// Decompresses `compressed`, one frame or several of them one after the other.
+/// Decompresses `compressed`, which holds one or more frames.
 ///
 /// `options` are [`DecoderOptions`], or just the [`Models`](crate::Models) that frames may need.
-/// Give data that you do not trust a [`limit`](DecoderOptions::limit):
+/// Set a [`limit`](DecoderOptions::limit) for data that you do not trust:
 ///
 /// ```
 /// use llmzip::{DecoderOptions, EncoderOptions, Error, Models, compress_all, decompress_all};

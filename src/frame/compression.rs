@@ -1,9 +1,8 @@
 //! Original bytes to frames, a block at a time.
 //!
 //! Bytes collect in a window of `block_len` bytes. A full window is planned and coded; the
-//! compressed bytes wait in a buffer until the writer takes them. So what is written depends on
-//! the bytes alone and not on how they were handed over, and a writer that fails can be tried
-//! again.
+//! compressed bytes wait in a buffer until the writer takes them. So the output does not depend on
+//! how the bytes were divided among calls, and a call whose writer failed can be repeated.
 
 use std::io::{self, Write};
 use std::mem;
@@ -44,14 +43,14 @@ struct Frame {
     has_blocks: bool,
 }
 
-/// What became of a stretch of input.
+/// A block as it was coded, for reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracedBlock {
     /// How it was coded.
     pub mode: Mode,
     /// Original bytes.
     pub original_len: u64,
-    /// What each symbol of it cost, in order; empty if it is stored.
+    /// The cost of each symbol of the block, in order; empty if the block is stored.
     pub symbols: Vec<SymbolCost>,
 }
 
@@ -106,7 +105,7 @@ impl<W: Write> Compression<W> {
         })
     }
 
-    /// Takes some of `bytes`, at least one unless there is none, and says how many.
+    /// Takes some of `bytes`, at least one unless `bytes` is empty, and returns how many.
     pub(super) fn push(&mut self, bytes: &[u8], progress: OnProgress<'_>) -> Result<usize, Error> {
         self.check()?;
         self.drain()?;
@@ -202,7 +201,7 @@ impl<W: Write> Compression<W> {
         }
     }
 
-    /// Notes what a block costs.
+    /// Adds the cost of a block to the totals and, if blocks are traced, to the trace.
     fn note(&mut self, mode: Mode, original_len: u64, costs: CostRecorder) {
         if let Some(sum) = &mut self.summary.cross_entropy {
             *sum += match mode {
@@ -234,7 +233,7 @@ impl<W: Write> Compression<W> {
         self.writer.flush().map_err(Error::Write)
     }
 
-    /// Hands the compressed bytes to the writer; after an error, the next call goes on.
+    /// Hands the compressed bytes to the writer. After an error, the next call continues.
     fn drain(&mut self) -> Result<(), Error> {
         while self.written < self.pending.len() {
             match self.writer.write(&self.pending[self.written..]) {
@@ -251,12 +250,12 @@ impl<W: Write> Compression<W> {
 }
 
 impl<W> Compression<W> {
-    /// What it amounts to so far.
+    /// The totals so far.
     pub(super) fn summary(&self) -> Summary {
         self.summary
     }
 
-    /// The blocks so far, none unless they are traced.
+    /// The blocks so far; empty unless they are traced.
     pub(super) fn into_trace(self) -> Vec<TracedBlock> {
         self.trace.unwrap_or_default()
     }

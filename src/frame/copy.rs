@@ -1,4 +1,4 @@
-//! From a reader to a writer, whole.
+//! Compression and decompression from a reader to a writer.
 
 use std::io::{self, Read, Write};
 
@@ -42,9 +42,9 @@ pub fn compress_with(
     push_all(input, &mut Compression::new(output, options)?, progress)
 }
 
-/// Compresses as [`compress`] does, without writing anything. Gives what each piece of the input
-/// costs, block by block, and the summary with its cross-entropy. Takes some 60 bytes of memory a
-/// token.
+/// Compresses as [`compress`] does, without writing anything. Returns what each symbol of the input
+/// costs, block by block, and the summary with its cross-entropy. This takes some 60 bytes of
+/// memory for each token.
 ///
 /// # Errors
 ///
@@ -89,7 +89,7 @@ fn push_all(
 ///
 /// # Errors
 ///
-/// Any [`Error`]. What has been written by then is the beginning of the original.
+/// Any [`Error`]. The bytes written before the error are the beginning of the original.
 pub fn decompress(
     input: impl Read,
     output: impl Write,
@@ -105,7 +105,7 @@ pub fn decompress(
 ///
 /// # Errors
 ///
-/// As [`decompress`], those of `resolve`, and [`Error::Cancelled`].
+/// As [`decompress`], errors of `resolve`, and [`Error::Cancelled`].
 pub fn decompress_with(
     input: impl Read,
     output: impl Write,

@@ -12,8 +12,8 @@ use crate::Error;
 
 /// Decompresses what it reads from `R`.
 ///
-/// No byte is handed out before its block has passed its checks. The input is one frame or several
-/// of them, one after the other, to its end: anything else after a frame is an error.
+/// No byte is handed out before its block has passed its checks. The input consists of one or more
+/// frames; anything else after a frame is an error.
 ///
 /// ```
 /// use std::io::Read;
@@ -29,7 +29,7 @@ use crate::Error;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// The input is read in buffers of some KiB; the original is made a block at a time, and memory
+/// The input is read in buffers of some KiB, and the original is restored a block at a time. Memory
 /// does not grow with the length of the input.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ pub(super) struct Decompression<R: Read> {
     reader: FrameReader<BufReader<R>>,
     /// The frame being read.
     frame: Option<FrameDecoder>,
-    /// Original bytes at most.
+    /// The most original bytes that are allowed.
     limit: Option<u64>,
     summary: Summary,
     state: State,
@@ -110,7 +110,7 @@ impl<R: Read> Decompression<R> {
         }
     }
 
-    /// What it amounts to so far.
+    /// The totals so far.
     pub(super) fn summary(&self) -> Summary {
         self.summary
     }

@@ -10,8 +10,8 @@ use crate::Error;
 
 /// Compresses what is written to it, and writes the compressed bytes to `W`.
 ///
-/// What comes out depends on the bytes written, the options and the model alone: not on the sizes
-/// of the writes, the machine or the number of threads.
+/// The output depends only on the bytes written, the options and the model: not on the sizes of the
+/// writes, the machine or the number of threads.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -36,12 +36,12 @@ use crate::Error;
 ///
 /// # Flushing
 ///
-/// Bytes are coded in blocks of [`block_len`](EncoderOptions::block_len), and compressed bytes
-/// leave the encoder a block at a time, the last of them when it is known whether another follows.
-/// [`flush`](Write::flush) codes what has been written so far, ends the frame, and flushes the
-/// writer: all of it can be decompressed then. What is written afterwards goes into another
-/// frame, which knows nothing of the one before. Frequent flushes therefore make the output
-/// larger. A flush when nothing has been written since the last one only flushes the writer.
+/// Bytes are coded in blocks of [`block_len`](EncoderOptions::block_len). The encoder writes a
+/// compressed block as soon as it knows whether another block follows. [`flush`](Write::flush)
+/// codes what has been written so far, ends the frame, and flushes the writer. Everything written
+/// so far can then be decompressed. What is written afterwards goes into another frame, which
+/// shares no state with the one before. Frequent flushes therefore make the output larger. A flush
+/// when nothing has been written since the last one only flushes the writer.
 ///
 /// # Errors
 ///
@@ -89,16 +89,16 @@ impl<W: Write> Encoder<W> {
     ///
     /// # Errors
     ///
-    /// Any error of coding or writing. The writer is lost then; [`try_finish`](Encoder::try_finish)
+    /// Any error of coding or writing. The writer is then lost; [`try_finish`](Encoder::try_finish)
     /// keeps it.
     pub fn finish(mut self) -> Result<W, Error> {
         self.try_finish()?;
         Ok(self.into_inner())
     }
 
-    /// Codes what is left, ends the frame, flushes the writer and sums up. The encoder stays:
-    /// [`into_inner`](Encoder::into_inner) gives the writer back, and what is written from now on
-    /// goes into another frame.
+    /// Codes what is left, ends the frame, flushes the writer and returns the totals. The encoder
+    /// can still be used: [`into_inner`](Encoder::into_inner) gives the writer back, and what is
+    /// written from now on goes into another frame.
     ///
     /// # Errors
     ///

@@ -1,13 +1,13 @@
-//! Frames: compressing a stream of bytes, and getting it back.
+//! Frames: compressing a stream of bytes, and restoring it.
 //!
-//! [`Encoder`] takes an original by [`Write`](std::io::Write) and [`Decoder`] gives it by
-//! [`Read`](std::io::Read); the functions [`compress`], [`decompress`], [`compress_all`] and
-//! [`decompress_all`] do the same for a whole stream or slice. All of them are thin: what happens
-//! between bytes and frames happens in `compression` and `decompression` alone. [`Models`] finds
-//! the language model that an application asks for by name or a frame by identity.
+//! [`Encoder`] takes an original through [`Write`](std::io::Write), and [`Decoder`] returns it
+//! through [`Read`](std::io::Read); the functions [`compress`], [`decompress`], [`compress_all`]
+//! and [`decompress_all`] do the same for a whole stream or slice. All of them only pass bytes on:
+//! `compression` turns bytes into frames, and `decompression` turns frames into bytes. [`Models`]
+//! finds a language model by its name for an application, and by its identity for a frame.
 //!
 //! This folder is what `lib.rs` shows to applications. It knows the codec, the container, the
-//! tokenizer and the store, and no command line.
+//! tokenizer and the store, but no command line.
 
 mod bulk;
 mod compression;

@@ -17,9 +17,8 @@ use crate::tokenizer::Tokenizer;
 
 /// A language model, ready to compress and decompress.
 ///
-/// [`Models`](crate::Models) finds models by name; [`Model::open`] opens a packed model's file. A
-/// model is shared by all encoders and decoders that use it, each of which keeps a state of its
-/// own.
+/// [`Models`](crate::Models) finds models by name; [`Model::open`] opens a packed model's file. All
+/// encoders and decoders that use a model share it, and each keeps its own state.
 pub struct Model {
     runtime: Arc<dyn Runtime>,
     options: EngineOptions,
@@ -30,8 +29,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Opens the packed model in the file at `path`, which should not change while it is open. It
-    /// is called what the file is called, without the extension.
+    /// Opens the packed model in the file at `path`, which should not change while it is open. The
+    /// model gets the name of the file, without its extension.
     ///
     /// # Errors
     ///
@@ -46,7 +45,8 @@ impl Model {
     }
 
     /// Makes `packed` ready. `name` is written into frames, so that a reader without the model can
-    /// say what is missing. Names of built-in models are not written: every reader knows those.
+    /// say which model is missing. Names of built-in models are not written, because every reader
+    /// knows them.
     ///
     /// # Errors
     ///
@@ -67,32 +67,31 @@ impl Model {
         })
     }
 
-    /// The name it was found or opened under, if it has one.
+    /// The name under which the model was found or opened, if it has one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// The BLAKE3 of the packed model. Frames carry the first 8 bytes of it.
+    /// The BLAKE3 hash of the packed model. Frames carry its first 8 bytes.
     #[must_use]
     pub fn identity(&self) -> [u8; 32] {
         self.runtime.model().identity()
     }
 
-    /// Parameters of the model as it was trained.
+    /// The number of parameters of the model as it was trained.
     #[must_use]
     pub fn parameters(&self) -> u64 {
         self.runtime.model().config().parameters
     }
 
-    /// Bytes of the packed model.
+    /// The size of the packed model in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.runtime.model().size()
     }
 
-    /// The same model with other drafts, which change how long decompression takes and nothing
-    /// else.
+    /// The same model with other drafts. Drafts change only the time that decompression takes.
     #[doc(hidden)]
     #[must_use]
     pub fn with_drafts(self, drafts: Drafts) -> Model {
@@ -105,13 +104,13 @@ impl Model {
         self.drafts
     }
 
-    /// What runs it.
+    /// The runtime of the model.
     #[doc(hidden)]
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
     }
 
-    /// How it is run.
+    /// How the model is run.
     #[doc(hidden)]
     pub fn engine_options(&self) -> EngineOptions {
         self.options
@@ -131,7 +130,7 @@ impl Model {
         Arc::new(move |bytes: &[u8]| tokenizer.encode(bytes))
     }
 
-    /// What a frame header says of this model.
+    /// The entry for this model in a frame header.
     #[doc(hidden)]
     pub fn reference(&self) -> ModelRef {
         let packed = self.runtime.model();

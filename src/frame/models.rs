@@ -1,4 +1,4 @@
-//! Where language models are found: by name to compress with, by identity to decompress.
+//! Finds language models: by name to compress, by identity to decompress.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,9 +12,9 @@ use crate::store::{Found, Store, StoreError, embedded};
 
 /// The language models that an application can use.
 ///
-/// A model is looked for by name ([`get`](Models::get)) to compress with, and by identity when a
-/// frame needs it to be decompressed. It is opened when it is first wanted, and kept. Clones share
-/// the models that are open.
+/// An application gets a model by name ([`get`](Models::get)) to compress with it. A decoder finds
+/// a model by the identity in a frame. A model is opened when it is first needed, and then stays
+/// open. Clones share the open models.
 ///
 /// ```
 /// # #[cfg(all(feature = "builtin", feature = "encode"))] {
@@ -42,7 +42,7 @@ pub struct Models {
     opened: Arc<Mutex<Vec<Arc<Model>>>>,
 }
 
-/// Where models come from that are not open yet.
+/// The source of models that are not open yet.
 #[derive(Clone, Debug, Default)]
 enum Source {
     #[default]
@@ -99,8 +99,8 @@ impl Models {
         self
     }
 
-    /// These models, each run by so many threads; 0, the default, stands for as many as the
-    /// machine has processors. The number changes how long coding takes and nothing else.
+    /// These models, each run by `threads` threads; 0, the default, means as many as the machine
+    /// has processors. The number changes only the time that coding takes.
     #[must_use]
     pub fn threads(self, threads: usize) -> Models {
         Models {
@@ -132,8 +132,8 @@ impl Models {
 
     /// The model called `name`.
     ///
-    /// With [`installed`](Models::installed) models, `name` may also be the path of a packed
-    /// model: it is taken for one if it contains a `/`, begins with a `.` or ends in `.llmzmodel`.
+    /// With [`installed`](Models::installed) models, `name` may also be the path of a packed model:
+    /// it is taken for one if it contains a `/`, begins with a `.` or ends in `.llmzmodel`.
     ///
     /// # Errors
     ///
@@ -194,7 +194,7 @@ impl Models {
         })
     }
 
-    /// Makes a packed model ready, unless it is already.
+    /// Opens a packed model, unless it is already open.
     fn open(&self, found: Found) -> Result<Arc<Model>, Error> {
         let identity = found.model.identity();
         let mut opened = self.opened();
@@ -231,8 +231,8 @@ impl Models {
         })
     }
 
-    /// The store, if these models have one. What is built in is found without it, because there
-    /// may be no folder for it.
+    /// The store, if these models have one. Built-in models are found without the store, because
+    /// there may be no folder for it.
     fn store(&self) -> Option<Result<Store, StoreError>> {
         match &self.source {
             Source::OfUser => Some(Store::of_user()),

@@ -23,16 +23,16 @@ use crate::predict::{PREDICTOR_VERSION, Preset, Settings};
 pub struct EncoderOptions {
     /// The language model. Without one, the experts code everything.
     pub model: Option<Arc<Model>>,
-    /// Whether the adaptive experts help the model. For measurements: without them, files are
-    /// larger.
+    /// Whether the adaptive experts help the model. They are switched off only for measurements:
+    /// without them, files are larger.
     pub experts: bool,
-    /// Which experts.
+    /// Which set of experts is used.
     pub preset: Preset,
     /// Whether each block carries a checksum of its original bytes.
     pub checksum: bool,
-    /// Whether each block starts afresh. Files get larger.
+    /// Whether blocks share no state. Independent blocks make files larger.
     pub independent_blocks: bool,
-    /// Original bytes in a block at most, 1 to 16 MiB. Memory grows with it.
+    /// The most original bytes in a block, 1 byte to 16 MiB. Memory grows with this length.
     pub block_len: u32,
     /// Streams in each block that the model codes, 1 to 16; fewer in short blocks. With more
     /// streams, decompression is faster and the file larger. `None` leaves the number to a rule on
@@ -188,8 +188,8 @@ impl EncoderOptions {
 
 /// How to decompress.
 ///
-/// By default there are no models, and the length of the original has no limit. Wherever
-/// `DecoderOptions` are wanted, [`Models`] will do.
+/// By default there are no models, and the length of the original has no limit. Functions that take
+/// `DecoderOptions` also take [`Models`].
 ///
 /// ```
 /// use llmzip::{DecoderOptions, Models};
@@ -202,8 +202,8 @@ impl EncoderOptions {
 pub struct DecoderOptions {
     /// Where the models of frames are looked for.
     pub models: Models,
-    /// Original bytes at most; longer data is an error ([`Error::Limit`]). Compressed data that
-    /// nobody vouches for can be a few bytes that decompress to terabytes.
+    /// The most original bytes; longer data is an error ([`Error::Limit`]). Without a limit, a few
+    /// hostile bytes can decompress to terabytes.
     pub limit: Option<u64>,
 }
 

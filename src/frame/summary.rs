@@ -1,4 +1,4 @@
-//! How far a run has come, and what it amounted to.
+//! The progress of a run, and its totals.
 
 use std::ops::ControlFlow;
 
@@ -15,7 +15,7 @@ pub struct Progress {
     pub compressed: u64,
 }
 
-/// Called many times a second with how far a run has come; `Break` cancels the run.
+/// Called many times a second with the progress of a run; `Break` cancels the run.
 pub type OnProgress<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
 /// A progress callback that never cancels.
@@ -23,7 +23,7 @@ pub fn keep_going(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// What a run amounted to.
+/// The totals of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Summary {
@@ -34,8 +34,8 @@ pub struct Summary {
     /// Original bytes by mode.
     pub modes: ModeLengths,
     /// Ideal code length in bits: the sum of -log2 of the probabilities of all decisions as they
-    /// were predicted, and 8 for each stored byte. Only if
-    /// [`count_cross_entropy`](crate::EncoderOptions::count_cross_entropy) asks for it.
+    /// were predicted, and 8 for each stored byte. `None` unless
+    /// [`count_cross_entropy`](crate::EncoderOptions::count_cross_entropy) is set.
     pub cross_entropy: Option<f64>,
     /// Time spent coding; trials, reading and writing are not counted.
     pub times: Times,
