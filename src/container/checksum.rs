@@ -6,8 +6,8 @@
 //! - The checksum of a frame covers the frame header, the seals and checks of all its blocks and
 //!   the total length.
 //!
-//! Seal and check have 32 bits each. Damage that slips past the seal (one case in 2^32) decodes to
-//! other bytes and is then found by the check.
+//! Seal and check have 32 bits each. Damage passes the seal in one case of 2^32. The payload then
+//! decodes to other bytes, which the check detects.
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 

@@ -4,7 +4,7 @@
 //! has more than one block, a frame end. `docs/FORMAT.md` specifies all of it. [`FrameWriter`] and
 //! [`FrameReader`] mirror each other.
 //!
-//! This folder knows bytes. It knows no model and gives no meaning to coded bits, and it uses no
+//! This folder knows bytes only: it knows no model, gives no meaning to coded bits and uses no
 //! other folder of the library.
 //!
 //! # Invariants
@@ -14,8 +14,8 @@
 //!   exactly the bytes that a writer produces.
 //! - A reader never allocates by a length it was told. Lengths are limited first
 //!   ([`MAX_BLOCK_LEN`], [`MAX_STREAMS`]), and then memory grows only with the bytes that arrive.
-//! - A reader returns a payload only after its seal was found correct. So no decoder runs on
-//!   damaged bytes, and none runs for minutes before the damage is found.
+//! - A reader returns a payload only after it has verified the seal. So no decoder runs on damaged
+//!   bytes, and none runs for minutes before the damage is found.
 //!
 //! ```
 //! use llmzip::container::{Block, FrameHeader, FramePart, FrameReader, FrameWriter};

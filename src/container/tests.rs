@@ -1,4 +1,4 @@
-//! What holds for the container as a whole: what was written is read, and nothing else is accepted.
+//! Tests of the whole container: a reader returns what was written, and accepts nothing else.
 
 use std::io::{self, Read};
 

@@ -1,8 +1,8 @@
 //! Unsigned LEB128 integers, in their shortest form only.
 //!
-//! Seven bits a byte, least significant first, the top bit set on all bytes but the last. A number
-//! has one encoding: a last byte of zero (other than for 0 itself) is refused, so that no flipped
-//! bit goes unnoticed.
+//! Each byte holds seven bits, the least significant group first; the top bit is set on all bytes
+//! but the last. A number has one encoding: a last byte of zero (other than for 0 itself) is
+//! refused, so that no flipped bit goes unnoticed.
 
 use super::error::ContainerError;
 
