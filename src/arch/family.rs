@@ -1,4 +1,4 @@
-//! The words in which a family of models is described.
+//! The types of the table that describes a family of models.
 
 use super::config::Config;
 
@@ -13,15 +13,15 @@ pub type Condition = fn(&Config) -> bool;
 pub struct Family {
     /// `arch` in the configuration of a packed model.
     pub name: &'static str,
-    /// The architectures that publishers give names of their own.
+    /// The architectures of the family that have their own names in published models.
     pub members: &'static [Member],
-    /// The options in which models differ and that show in which tensors a model has.
+    /// The options that decide which tensors a model has.
     pub choices: &'static [Choice],
     /// Keys of `config.json`.
     pub hugging_face_keys: Keys,
     /// Keys of GGUF metadata, without the name of the member and the dot before them.
     pub gguf_keys: Keys,
-    /// What precedes the number of a layer in Hugging Face's names of tensors.
+    /// The prefix of the layer number in Hugging Face's names of tensors.
     pub hugging_face_layers: &'static str,
     /// A row for each token that can be fed.
     pub embedding: TensorSpec,
@@ -29,7 +29,8 @@ pub struct Family {
     pub layer: Layer,
     /// Weight of the norm after the last layer.
     pub final_norm: TensorSpec,
-    /// A row for each token that can be predicted; absent if those of the embedding serve.
+    /// A row for each token that can be predicted; absent if the rows of the embedding are used
+    /// instead.
     pub head: TensorSpec,
 }
 
@@ -57,7 +58,7 @@ pub struct Choice {
     pub set: fn(&mut Config, bool),
 }
 
-/// Names of what a source's configuration must or may tell.
+/// The keys of a source's configuration.
 #[derive(Debug)]
 pub struct Keys {
     /// Width of the residual stream.
@@ -74,7 +75,7 @@ pub struct Keys {
     pub intermediate: &'static str,
     /// Added to the mean square in every norm.
     pub norm_eps: &'static str,
-    /// Positions that the model was trained for, if told.
+    /// Positions that the model was trained for, if the source says so.
     pub context: &'static str,
     /// Base of the rotary wavelengths; 10,000 where it is missing.
     pub rope_theta: &'static str,
@@ -125,9 +126,9 @@ impl std::fmt::Display for Setting<'_> {
 /// stream, and its result is added to the stream.
 #[derive(Debug)]
 pub struct Layer {
-    /// Looks at the positions before.
+    /// The block that looks at the positions so far.
     pub attention: Attention,
-    /// Looks at one position.
+    /// The block that looks at one position.
     pub feed_forward: GatedFeedForward,
 }
 
@@ -140,7 +141,7 @@ pub struct Attention {
     pub qkv: TensorSpec,
     /// Weight of the norm of each query head.
     pub q_norm: TensorSpec,
-    /// Weight of the norm of each key head; there if that of the queries is.
+    /// Weight of the norm of each key head; present if the norm of the query heads is.
     pub k_norm: TensorSpec,
     /// Projection back to the residual stream.
     pub out: TensorSpec,
@@ -151,7 +152,7 @@ pub struct Attention {
 pub struct GatedFeedForward {
     /// Weight of the root-mean-square norm before the block.
     pub norm: TensorSpec,
-    /// The rows of the gate, then those beside it.
+    /// The rows of the gate projection, then those of the up projection.
     pub gate_up: TensorSpec,
     /// Projection back to the residual stream.
     pub down: TensorSpec,
@@ -160,7 +161,7 @@ pub struct GatedFeedForward {
 /// A tensor of the packed model, whatever the configuration.
 #[derive(Debug)]
 pub struct TensorSpec {
-    /// Name in the packed model, without what precedes it in a layer and without ending.
+    /// Name in the packed model, without the layer prefix and without the suffix.
     pub name: &'static str,
     /// What it holds.
     pub kind: TensorKind,
@@ -193,7 +194,7 @@ pub enum TensorKind {
 /// A tensor as sources hold it.
 #[derive(Debug)]
 pub struct SourceSpec {
-    /// Hugging Face's name, without what precedes it in a layer and without ending.
+    /// Hugging Face's name, without the layer prefix and without the suffix.
     pub hugging_face: &'static str,
     /// GGUF's name, likewise.
     pub gguf: &'static str,

@@ -1,9 +1,10 @@
-//! Architectures: what the tensors of a model are, how large they are and what others call them.
+//! Architectures: which tensors a model has, their sizes, and their names in other formats.
 //!
 //! One file describes one [`Family`] of models, as data: `llama.rs` is the first. Packing, reading,
-//! importing, checking and the engine's loading of weights all go by that table. A new family is a
-//! new file and a line in the list of `registry.rs`. Computing is not here: a family that needs a
-//! new step adds it to `numerics`, to the reference engine and to the kernels.
+//! importing, the check against f32 and the CPU engine's loading of weights all follow this table.
+//! A new family of the same blocks is a new file and a line in the list of `registry.rs`. A family
+//! with another block also adds it to `family.rs`, and its options to [`Config`]. Arithmetic is not
+//! here: it belongs to `numerics`, to the engines and to `check`.
 //!
 //! This folder knows numbers and names. It reads no file and holds no weight.
 

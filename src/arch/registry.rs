@@ -1,4 +1,4 @@
-//! The families that there are, and what a configuration must keep to in order to be of one.
+//! The list of families, and the checks of a configuration.
 
 use super::config::{Config, ConfigError};
 use super::family::Family;

@@ -3,7 +3,7 @@
 //!
 //! The steps are part of a packed model, so they are computed with IEEE `+ - * /` alone and are the
 //! same on every machine. The logarithm and exponential below are accurate to a few units in the
-//! last place of f64, far beyond what an f32 model was trained with.
+//! last place of f64, far more accurate than the f32 arithmetic that models are trained with.
 
 use std::f64::consts::{LN_2, PI, SQRT_2};
 

@@ -1,4 +1,4 @@
-//! A family's table filled in for one configuration: full names and sizes of every tensor.
+//! The tensors of one configuration: the family's table with full names and sizes.
 
 use super::config::Config;
 use super::family::{Family, SourceSpec, TensorKind, TensorSpec};
