@@ -2,14 +2,14 @@
 //!
 //! The file depends on the model alone: one metadata key with the configuration, tensors in a fixed
 //! order, no names, paths or dates. Its BLAKE3 hash is the model's identity. [`PackedModel`] reads
-//! it, [`pack()`] writes it, and the table of the model's [`Family`](crate::arch::Family) tells both
-//! which tensors there are.
+//! it, [`pack()`] writes it, and the table of the model's [`Family`](crate::arch::Family) tells
+//! both which tensors there are.
 //!
-//! Opening checks everything that memory safety and the coder rest on: names, types, shapes and the
+//! Opening checks everything that memory safety and the coder rely on: names, types, shapes and the
 //! table of tokens. [`PackedModel::verify`] reads the weights themselves.
 //!
-//! This folder knows architectures and the file. It does not know what computes with the weights,
-//! nor in which format others publish them.
+//! This folder knows architectures and the file. It knows neither the code that computes with the
+//! weights nor the formats in which others publish them.
 
 mod error;
 mod layout;

@@ -1,4 +1,4 @@
-//! Where weights come from: tensors in f32, as their publisher orders them.
+//! The source of weights to pack: tensors in f32, with their rows in the publisher's order.
 
 use super::{BOUNDED, PackedError, is_bounded};
 use crate::arch::SourceTensor;
