@@ -1,4 +1,4 @@
-//! What a published model says of itself, read by the table of its family.
+//! Reads the configuration of a published model by the table of its family.
 
 use super::SourceError;
 use super::source::{SINKS, window};

