@@ -4,7 +4,7 @@
 //! better one only makes files smaller. That freedom decides the design:
 //!
 //! - The `tokenizers` crate finds the boundaries of words in text, by the `pre_tokenizer` of the
-//!   model's tokenizer.json. The merges inside a word are ours and run on bytes, so invalid UTF-8
+//!   model's tokenizer.json. This module merges inside a word itself, on bytes, so invalid UTF-8
 //!   takes the same path as everything else and no byte can be dropped.
 //! - A byte without a token of its own becomes [`Symbol::Byte`], an escape.
 //! - Long inputs are cut where a word boundary is certain, so memory stays bounded and the cut of
@@ -12,7 +12,7 @@
 //! - The concatenation is checked. A chunk that fails is coded byte by byte: a bug here can cost
 //!   ratio, never data.
 //!
-//! This folder knows packed models and what a symbol is; it knows no block and no predictor.
+//! This folder knows packed models and symbols, but no block and no predictor.
 
 pub use crate::codec::Symbol;
 use crate::packed::PackedModel;
