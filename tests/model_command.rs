@@ -123,7 +123,7 @@ fn without_a_network_pull_says_so_in_one_line() {
 #[test]
 fn check_compares_the_engine_with_float() {
     let home = Home::new();
-    let text = env!("CARGO_MANIFEST_DIR").to_owned() + "/src/model/tokens.rs";
+    let text = env!("CARGO_MANIFEST_DIR").to_owned() + "/src/packed/tokens.rs";
     let told = home.says(&[
         "check",
         "@fixture-hf",

@@ -1,6 +1,5 @@
 //! llmzip with one model, or without: what reports measure beside each other.
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -11,21 +10,12 @@ use crate::frame::{Models, decompress_with};
 use crate::{EncoderOptions, Error, Model, Summary};
 
 /// llmzip with one language model, or with its adaptive experts alone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Candidate {
     name: String,
     model: Option<Arc<Model>>,
     /// Whether experts help the model.
     experts: bool,
-}
-
-impl fmt::Debug for Candidate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Candidate")
-            .field("name", &self.name)
-            .field("experts", &self.experts)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Candidate {

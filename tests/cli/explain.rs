@@ -71,7 +71,7 @@ fn sizes_are_those_of_compress_and_pieces_add_up() {
 }
 
 #[test]
-fn the_text_is_in_the_strings_and_the_dearest_piece_first() {
+fn the_text_is_in_the_strings_and_the_most_expensive_piece_first() {
     let dir = Dir::new();
     let told = format!("{0}{0}zyxq{0}", text(TEXT));
     dir.write("a", &told);
@@ -84,8 +84,11 @@ fn the_text_is_in_the_strings_and_the_dearest_piece_first() {
     assert_eq!(joined, told);
     let bits = column(&report, "bits");
     let peaks = report["peaks"].as_array().unwrap();
-    let dearest = peaks[0].as_u64().unwrap() as usize;
-    assert_eq!(bits[dearest], bits.iter().copied().fold(0.0, f64::max));
+    let most_expensive = peaks[0].as_u64().unwrap() as usize;
+    assert_eq!(
+        bits[most_expensive],
+        bits.iter().copied().fold(0.0, f64::max)
+    );
     let windows = report["windows"].as_array().unwrap();
     assert!(windows.len() >= 3 && windows[0]["tokens"] == 16);
 }

@@ -143,7 +143,7 @@ fn what_cannot_be_written_is_refused_before_measuring() {
     for (outputs, exit, reason) in [
         ("--svg absent/b", 1, "no such folder"),
         ("--svg folder", 1, "is a directory"),
-        ("--svg -", 1, "- is no file"),
+        ("--svg -", 1, "name a file instead of -"),
         ("--svg b --html b", 2, "are the same file"),
     ] {
         let error = dir

@@ -16,8 +16,8 @@ pub(super) use coding::{
 pub(super) use model::CheckJob;
 pub(super) use model::{AddTo, ModelJob, model};
 #[cfg(feature = "compare")]
-pub(super) use reports::{CompareJob, CompareOneJob, compare, compare_one};
+pub(super) use reports::{CompareJob, CompareOneJob, ReportOptions, compare, compare_one};
 #[cfg(feature = "encode")]
 pub(super) use reports::{ExplainJob, explain};
-pub(super) use reports::{Measurement, ReportOptions, ScalingJob, scaling};
+pub(super) use reports::{Measurement, ScalingJob, scaling};
 pub(super) use shared::{DASH, Input, ModelChoice, ModelList, Resources};

@@ -37,8 +37,15 @@ pub(super) fn run(store: &Store, path: &Path, to: AddTo) -> Result<(), Failure> 
 
 #[cfg(not(feature = "convert"))]
 pub(super) fn run(store: &Store, path: &Path, to: AddTo) -> Result<(), Failure> {
-    let AddTo::Store(Some(name)) = to else {
-        return Err(Failure::message("give the model a name with --name"));
+    let name = match to {
+        AddTo::Store(Some(name)) => name,
+        AddTo::Store(None) => return Err(Failure::message("give the model a name with --name")),
+        AddTo::File(output) => {
+            return Err(Failure::Message(format!(
+                "this build of llmzip cannot pack a model into {}",
+                output.display()
+            )));
+        }
     };
     let added = store.add_packed(path, &name).map_err(|error| {
         Failure::Message(format!(

@@ -29,7 +29,7 @@ pub(in crate::cli) struct CompressArgs {
     /// Store no checksum of the original bytes; headers and payloads always have one
     #[arg(long, overrides_with = "check")]
     pub(in crate::cli) no_check: bool,
-    /// Adaptive experts beside the model; off is for measurements and makes files larger
+    /// Adaptive experts beside the model; off is for measurements, and makes files larger
     #[arg(
         long,
         value_enum,
@@ -102,7 +102,7 @@ pub(in crate::cli) struct TestArgs {
 pub(in crate::cli) struct InfoArgs {
     #[command(flatten)]
     pub(in crate::cli) files: FileArgs,
-    /// Print a JSON object for each FILE, each on one line
+    /// Print one line of JSON for each FILE
     #[arg(long)]
     pub(in crate::cli) json: bool,
     /// Follow symbolic links

@@ -48,7 +48,7 @@ pub(super) enum Command {
     Decompress(DecompressArgs),
     /// Decompress to standard output
     Cat(CatArgs),
-    /// Check that each FILE can be decompressed; writes nothing
+    /// Check that each FILE can be decompressed, without writing anything
     #[command(visible_alias = "t")]
     Test(TestArgs),
     /// Show what each FILE consists of; checks headers and payloads, needs no model

@@ -55,7 +55,7 @@ pub(in crate::cli) struct ReadingArgs {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct VerbosityArgs {
-    /// Print errors only; twice: print nothing
+    /// Print errors only; twice: not even errors
     #[arg(short, long, action = ArgAction::Count)]
     pub(in crate::cli) quiet: u8,
     /// Print more about each file

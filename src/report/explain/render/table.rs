@@ -53,7 +53,8 @@ fn model_versus_experts(explanation: &Explanation, sums: &ModelVersusExperts) ->
     let per_byte = |bits: f64| or_dash((bytes > 0).then(|| bits / bytes as f64), 3);
     format!(
         "  model alone {} bits per byte of its tokens, experts alone {}, both {}\n  \
-         the model knew better {} times, by {:.0} bits in all; the experts {} times, by {:.0}\n",
+         the model alone is better for {} pieces, by {:.0} bits in total; \
+         the experts alone for {}, by {:.0}\n",
         per_byte(sums.model_bits),
         per_byte(sums.experts_bits),
         per_byte(sums.bits),
@@ -125,7 +126,7 @@ fn windows(explanation: &Explanation) -> Table {
 }
 
 fn peaks(explanation: &Explanation) -> Table {
-    let mut table = Table::new(&["dearest pieces, in their places", "at byte", "bits"]);
+    let mut table = Table::new(&["most expensive pieces, in context", "at byte", "bits"]);
     let mut starts = Vec::with_capacity(explanation.pieces.len());
     let mut text: Vec<u8> = Vec::new();
     for piece in &explanation.pieces {
