@@ -1,4 +1,4 @@
-//! candle's own models, as a reference that shares no code with ours.
+//! candle's own models, a second reference that shares no code with ours.
 
 use super::CheckError;
 use crate::arch::Config;

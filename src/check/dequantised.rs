@@ -1,4 +1,4 @@
-//! The weights of a packed model as a source of weights.
+//! The dequantised weights of a packed model, in the form of a source of weights.
 
 use crate::arch::SourceTensor;
 use crate::arch::rope::{Rope, RopeScaling};

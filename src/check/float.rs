@@ -1,9 +1,9 @@
-//! The same transformer in plain f32 over the original weights: what the exact engine's quality is
-//! measured against.
+//! The same transformer in plain f32 with the original weights. The quality of the exact engine is
+//! measured against it.
 //!
-//! Same window, same sinks, same rotary steps, nothing quantised. It takes the tensors that packing
-//! takes, so that a model can be packed and checked from one source. Its last bits differ between
-//! machines; nothing is coded with it.
+//! It has the same window, sinks and rotary steps, and it quantises nothing. It takes the tensors
+//! that packing takes, so that a model can be packed and checked from one source. Its last bits
+//! differ between machines, so nothing is coded with it.
 
 use crate::arch::family::{Layer as LayerSpec, TensorSpec};
 use crate::arch::{Config, SourceTensor};

@@ -1,13 +1,13 @@
-//! What exactness costs: how well the exact engine predicts a text, beside plain f32 arithmetic and
-//! beside candle's own model. `llmzip model check` reports it.
+//! Measures what exactness costs: how well the exact engine predicts a text, compared with plain
+//! f32 arithmetic and with candle's own model. `llmzip model check` prints the result.
 //!
 //! All three see the same tokens and start with the same beginning-of-sequence token. The exact
 //! engine and [`FloatModel`] slide over the whole text with the same window and sinks. candle's
-//! models have neither and give one row of logits a call, so they take the first window, one token
-//! at a time.
+//! models have neither window nor sinks and return one row of logits for each call, so they predict
+//! only the first window, one token at a time.
 //!
-//! Nothing here codes anything, so ordinary floats and the system's mathematical functions are
-//! fine. This folder knows published models, packed models, the tokenizer and the engine.
+//! Nothing is coded with these results, so ordinary floats and the system's mathematical functions
+//! are allowed. This folder knows published models, packed models, the tokenizer and the engine.
 
 #[cfg(feature = "reference")]
 mod candle;

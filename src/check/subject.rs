@@ -1,4 +1,4 @@
-//! A model to be checked, and what a text costs under each of its forms.
+//! A model to be checked, and the code length of a text under each implementation of the model.
 
 #[cfg(feature = "reference")]
 use super::candle::CandleModel;
