@@ -1,4 +1,4 @@
-//! What is decided, and what encoder and decoder must agree on to predict it.
+//! The kinds of decisions, and the settings that encoder and decoder must share to predict them.
 
 /// What the next binary decision is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub struct Settings {
     pub experts: bool,
     /// Which experts.
     pub preset: Preset,
-    /// Whether a language model runs beside them. The experts then use at most 64 MiB of memory, else
-    /// 256 MiB.
+    /// Whether a language model runs beside them. The experts then use at most 64 MiB of memory,
+    /// else 256 MiB.
     pub with_model: bool,
 }
 
@@ -41,8 +41,8 @@ pub struct TokenFacts {
     pub top_probability: u32,
 }
 
-/// Version of the predictor. It changes whenever an expert, a mixer, the output bias or recall gives
-/// another result.
+/// Version of the predictor. It changes whenever an expert, a mixer, the output bias or recall
+/// gives another result.
 pub const PREDICTOR_VERSION: u8 = 1;
 
 const NORMAL: u8 = 0;
@@ -50,8 +50,8 @@ const LIGHT: u8 = 1;
 const NO_EXPERTS: u8 = 2;
 
 impl Settings {
-    /// The number of these settings in a frame header. `None` if there is none: the light experts work
-    /// without a model only.
+    /// The number of these settings in a frame header. `None` if there is none: the light experts
+    /// work without a model only.
     pub fn to_preset(self) -> Option<u8> {
         match (self.preset, self.experts, self.with_model) {
             (Preset::Normal, true, _) => Some(NORMAL),

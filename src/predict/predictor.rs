@@ -8,8 +8,8 @@ use crate::machine::instructions::InstructionSet;
 
 /// Mixes experts and model into one probability a decision, and learns from each outcome.
 ///
-/// The caller alternates [`predict`](Predictor::predict) and [`update`](Predictor::update), or calls
-/// [`learn_certain`](Predictor::learn_certain) for bits that cost nothing.
+/// The caller alternates [`predict`](Predictor::predict) and [`update`](Predictor::update), or
+/// calls [`learn_certain`](Predictor::learn_certain) for bits that cost nothing.
 pub struct Predictor {
     experts: Experts,
 }
@@ -22,7 +22,8 @@ enum Experts {
 }
 
 impl Predictor {
-    /// A predictor that has seen nothing, in code compiled for the instruction set of [`InstructionSet::choose`].
+    /// A predictor that has seen nothing, in code compiled for the instruction set of
+    /// [`InstructionSet::choose`].
     ///
     /// # Errors
     /// If its memory or the instruction set that the environment names cannot be had.
@@ -70,16 +71,16 @@ impl Predictor {
         expert_names()
     }
 
-    /// Disables an expert, by its index in [`Predictor::expert_names`], to measure what it is worth.
-    /// No decoder can read what is coded afterwards. Other presets are not affected.
+    /// Disables an expert, by its index in [`Predictor::expert_names`], to measure what it is
+    /// worth. No decoder can read what is coded afterwards. Other presets are not affected.
     pub fn disable_expert(&mut self, expert: usize) {
         if let Experts::All(experts) = &mut self.experts {
             experts.disable(expert);
         }
     }
 
-    /// The position of the next byte, counted from the beginning of the frame; 0 where nothing depends
-    /// on it.
+    /// The position of the next byte, counted from the beginning of the frame; 0 where nothing
+    /// depends on it.
     pub fn position(&self) -> usize {
         match &self.experts {
             Experts::All(experts) => experts.position(),
@@ -94,14 +95,16 @@ impl Predictor {
         }
     }
 
-    /// Announces a token that will be coded with the language model. Not called in blocks without a model.
+    /// Announces a token that will be coded with the language model. Not called in blocks without a
+    /// model.
     pub fn begin_token(&mut self, facts: TokenFacts) {
         if let Experts::All(experts) = &mut self.experts {
             experts.begin_token(facts);
         }
     }
 
-    /// P(bit = 1) of the next decision, 24 bits. `model` is the language model's, where it gives one.
+    /// P(bit = 1) of the next decision, 24 bits. `model` is the language model's, where it gives
+    /// one.
     pub fn predict(&mut self, event: Event, model: Option<u32>) -> u32 {
         let p = match &mut self.experts {
             Experts::None(none) => none.predict(event, model),
@@ -120,7 +123,8 @@ impl Predictor {
         }
     }
 
-    /// A bit of the current byte that was certain, and so not coded: the experts learn it all the same.
+    /// A bit of the current byte that was certain, and so not coded: the experts learn it all the
+    /// same.
     pub fn learn_certain(&mut self, bit: bool) {
         match &mut self.experts {
             Experts::None(none) => {

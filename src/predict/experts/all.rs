@@ -1,4 +1,4 @@
-//! All experts on the bits of a byte, and the mixing of their predictions with the language model's.
+//! All experts on the bits of a byte; mixes their predictions with the language model's.
 
 use super::bit_histories::{BitHistories, SelectedRows};
 use super::byte_history::{ByteHistory, StreamPosition};
@@ -143,8 +143,8 @@ impl AllExperts {
         initial[..ACTIVE].fill((5 << 18) / ACTIVE as i32);
         let mut final_initial = [0; LANES];
         (final_initial[0], final_initial[2]) = (1 << 20, 1 << 17);
-        // Every set twice: a slow one, for text that the model knows well, and a fast one, for files
-        // that repeat themselves.
+        // Every set twice: a slow one, for text that the model knows well, and a fast one, for
+        // files that repeat themselves.
         let paces = [1, FAST].map(|pace| FINAL_SETS.map(|contexts| Set { contexts, pace }));
         let final_sets = paces.concat();
         let matches = |i: usize| {
@@ -384,8 +384,8 @@ impl AllExperts {
         self.inputs[self.disabled.clone()].fill(0);
     }
 
-    /// Contexts of the two probability maps: the bits so far after the last byte, and after the last
-    /// two.
+    /// Contexts of the two probability maps: the bits so far after the last byte, and after the
+    /// last two.
     fn map_contexts(&self) -> [usize; 2] {
         let [c1, c2] = [1, 2].map(|distance| u32::from(self.byte_history.back(distance)));
         let pair = (c1 | c2 << 8).wrapping_mul(0x9e37_79b1) >> 16;

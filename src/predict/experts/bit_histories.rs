@@ -1,7 +1,7 @@
 //! The bit histories of hashed contexts, and the predictions that follow from them.
 //!
-//! A bit history is a state of one byte that summarises the bits seen in a context. What the
-//! contexts are is decided elsewhere.
+//! A bit history is a state of one byte that summarises the bits seen in a context. The caller
+//! chooses the contexts.
 
 use super::bit_states::STATES;
 use super::hash_table::{HashTable, Row};
@@ -9,8 +9,8 @@ use crate::machine::MachineError;
 use crate::predict::mix::counter::Counter;
 use crate::predict::mix::logistic::stretch_quick;
 
-/// The bit histories of `N` contexts. Each context has a row of the table for each nibble, and a map
-/// from states to the probability of a one after that state.
+/// The bit histories of `N` contexts. Each context has a row of the table for each nibble, and a
+/// map from states to the probability of a one after that state.
 pub struct BitHistories<const N: usize> {
     table: HashTable,
     selected: SelectedRows<N>,
@@ -80,8 +80,8 @@ impl<const N: usize> BitHistories<N> {
         &self.states
     }
 
-    /// Starts a byte whose contexts have these hashes. The rows are prefetched now and looked up when
-    /// the first bit is predicted.
+    /// Starts a byte whose contexts have these hashes. The rows are prefetched now and looked up
+    /// when the first bit is predicted.
     pub fn next_byte(&mut self, contexts: [u32; N]) {
         self.selected.contexts = contexts;
         self.next_nibble(0);
@@ -111,8 +111,8 @@ impl<const N: usize> BitHistories<N> {
         self.selected.found = true;
     }
 
-    /// Writes the two inputs of each context for the next bit, [`Self::INPUTS`] in all. `partial` is
-    /// the bits of the byte so far, after a leading one.
+    /// Writes the two inputs of each context for the next bit, [`Self::INPUTS`] in all. `partial`
+    /// is the bits of the byte so far, after a leading one.
     pub fn predict(&mut self, partial: u32, inputs: &mut [i32]) {
         self.find();
         let node = node(partial);

@@ -1,9 +1,10 @@
 //! The states of bit histories: what one context has seen, in one byte.
 //!
-//! A state with up to four bits has all of them. A state with more has the numbers of zeros and ones
-//! and the last bit; the more there is of one bit, the lower is the bound on the number of the other.
-//! A bit that contradicts a long run shortens the run in memory, so that the state follows a changing
-//! source. States are numbered by how much they have seen; state 0 has seen nothing.
+//! A state of up to four bits holds all of them. A state of more bits holds the numbers of zeros
+//! and of ones, and the last bit; the larger one number is, the smaller is the limit of the other.
+//! A bit that contradicts a long run reduces the number that stands for the run, so that the state
+//! follows a changing source. States are numbered by how much they have seen; state 0 has seen
+//! nothing.
 
 /// Longest history that is kept exactly.
 const EXACT: u32 = 4;
@@ -107,8 +108,8 @@ impl States {
                     }
                 }
                 let wanted = if exact { history * 2 + bit } else { bit };
-                // A contradiction can lead back to few enough bits for an exact history: the last one
-                // with these counts that ends in this bit.
+                // A contradiction can lead back to few enough bits for an exact history: the last
+                // one with these counts that ends in this bit.
                 let mut found = 0;
                 let mut candidate = 0;
                 while candidate < count {

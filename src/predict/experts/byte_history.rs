@@ -95,8 +95,8 @@ impl ByteHistory {
         self.ends[end] = 1;
     }
 
-    /// The byte at a position. A position that the ring no longer holds gives the byte that replaced
-    /// it.
+    /// The byte at a position. A position that the ring no longer holds gives the byte that
+    /// replaced it.
     #[inline]
     pub fn at(&self, position: usize) -> u8 {
         self.bytes[self.slot(position)]

@@ -36,8 +36,8 @@ pub const NAMES: [&str; CONTEXTS] = [
     "record: the byte above, the last three",
 ];
 
-/// Contexts whose bit histories each stream has of its own, because they describe the text nearby. All
-/// streams share those of the others.
+/// Contexts whose bit histories each stream has of its own, because they describe the text nearby.
+/// All streams share those of the others.
 const OWN_OF_STREAM: [usize; 2] = [1, 7];
 
 /// The running features of the text: words, lines, classes of bytes, and what followed before.

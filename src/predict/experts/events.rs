@@ -1,7 +1,8 @@
-//! The experts on the two events beside the bits of bytes: a token ends here, the next byte escapes.
+//! The experts on the two events that are not bits of a byte: a token ends here, and the next byte
+//! escapes.
 //!
-//! Unlike the model, they know where tokens ended in this file after the same bytes, and where one
-//! ended in the earlier text that a match model points to.
+//! Unlike the model, they know where tokens ended in this file after the same bytes, and where a
+//! token ended in the earlier text that a match model points to.
 
 use crate::machine::instructions::InstructionSet;
 use crate::predict::kernels::mixer::LANES;

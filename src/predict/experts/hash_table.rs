@@ -1,7 +1,8 @@
 //! The hashed table of bit histories.
 //!
-//! A row holds the histories of the fifteen nodes of a nibble's binary tree, after a check byte. Four
-//! rows share a cache line. A new context replaces the row whose first history has seen least.
+//! A row holds a check byte, then the histories of the fifteen nodes of a nibble's binary tree.
+//! Four rows share a cache line. A new context replaces the row whose first history has seen the
+//! fewest bits.
 
 use crate::machine::MachineError;
 use crate::machine::pages::Pages;
@@ -40,8 +41,8 @@ impl HashTable {
         prefetch(self.rows(), self.line(hash));
     }
 
-    /// The row of a hash, emptied if another context had it. `check` tells contexts with the same line
-    /// apart.
+    /// The row of a hash, emptied if another context had it. `check` tells contexts with the same
+    /// line apart.
     #[inline]
     pub fn find(&mut self, hash: u32, check: u8) -> Row {
         let line = self.line(hash);

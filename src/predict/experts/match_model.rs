@@ -1,8 +1,8 @@
 //! The match model: finds where the last bytes occurred before, and predicts what followed there.
 //!
 //! The latest occurrence of the last `minimum` bytes is found by a hash and verified byte by byte.
-//! While its bytes come again, the match grows. After a miss it is kept for a while, because two
-//! records often differ in one field only.
+//! The match grows while the bytes after it agree. After a miss it is kept for some bytes, because
+//! two records often differ in one field only.
 
 use super::byte_history::ByteHistory;
 use crate::machine::MachineError;
@@ -150,8 +150,8 @@ impl MatchModel {
         }
     }
 
-    /// The slot that [`MatchModel::next_byte`] will look up after the byte just pushed to the history.
-    /// It is prefetched.
+    /// The slot that [`MatchModel::next_byte`] will look up after the byte just pushed to the
+    /// history. It is prefetched.
     pub fn seek(&self, history: &ByteHistory) -> usize {
         let slot = self.slot(history);
         prefetch(self.heads.as_chunks::<4>().0, slot);

@@ -1,9 +1,8 @@
 //! The experts: adaptive models of the bytes of a file, each of which predicts the next bit from a
 //! context of its own, and the three sets of them that a preset can name.
 //!
-//! They know the bits coded so far, and the probability that a language model gives to the next one
-//! where there is a language model. How predictions are mixed is the affair of
-//! [`mix`](super::mix).
+//! They know the bits coded so far and, in a block with a language model, the model's probability
+//! of the next bit. [`mix`](super::mix) mixes their predictions.
 
 mod all;
 mod bit_histories;

@@ -1,4 +1,5 @@
-//! No experts: the language model's probability as it is, and simple counters where it has none.
+//! No experts: the language model's probability unchanged, and simple counters for decisions
+//! without an opinion of the model.
 
 use crate::predict::decision::Event;
 use crate::predict::mix::counter::Counter;

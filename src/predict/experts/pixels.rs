@@ -89,8 +89,8 @@ impl Pixels {
         }
     }
 
-    /// Writes two inputs for the next bit, zero while inactive. `partial` is the bits of the byte so
-    /// far, after a leading one.
+    /// Writes two inputs for the next bit, zero while inactive. `partial` is the bits of the byte
+    /// so far, after a leading one.
     #[inline]
     pub fn inputs(&mut self, partial: u32, inputs: &mut [i32]) {
         if !self.around.active {

@@ -10,10 +10,11 @@ compile_for_each! {
     fn compiled(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut [u64]) = prefix_sums_of_weights;
 }
 
-/// Logits (and a bias on them, in the same units) to integer weights and their exclusive prefix sums.
+/// Logits (and a bias on them, in the same units) to integer weights and their exclusive prefix
+/// sums.
 ///
-/// `cumulative` has one more entry than `logits`: entry i is the sum of the weights of rows below i. A weight is
-/// `max(1, round(2^24 * 2^((l_i + b_i - max) / 65536)))`. Sums beyond 32 bits wrap.
+/// `cumulative` has one more entry than `logits`: entry i is the sum of the weights of rows below
+/// i. A weight is `max(1, round(2^24 * 2^((l_i + b_i - max) / 65536)))`. Sums beyond 32 bits wrap.
 ///
 /// # Panics
 /// If `cumulative` or `bias` does not have the length that goes with `logits`.
@@ -84,7 +85,8 @@ fn prefix_sums_of_weights(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut
     }
 }
 
-/// Weights of logits beside their biases, of which `best` is the largest sum: whole chunks, then the rest.
+/// Weights of logits beside their biases, of which `best` is the largest sum: whole chunks, then
+/// the rest.
 #[inline(always)]
 fn prefix_sums<'a>(
     best: i32,

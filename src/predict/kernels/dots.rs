@@ -6,8 +6,8 @@ compile_for_each! {
     fn compiled(query: &[i8], rows: &[i8], chosen: &[u32], products: &mut [i32]) = dots_of_rows;
 }
 
-/// The scalar products of `query` with chosen rows. `rows` is a contiguous array of rows as long as `query`, at most 2^16,
-/// so that 32 bits hold the sum; `chosen` holds indices into it.
+/// The scalar products of `query` with chosen rows. `rows` is a contiguous array of rows as long as
+/// `query`, at most 2^16, so that 32 bits hold the sum; `chosen` holds indices into it.
 ///
 /// # Panics
 /// If `products` is not as long as `chosen`, or a chosen row is not there.

@@ -1,8 +1,9 @@
 //! Integer dot products and gradient steps of the expert mixer.
 //!
-//! Weights are `i32` with 20 fractional bits, inputs are logits in 1/256 nat. All sums wrap, so that the order
-//! of summation cannot matter; in practice they stay far from the edge. The body is one piece of safe code,
-//! compiled once more for each instruction set that makes it faster: every version computes the same integers.
+//! Weights are `i32` with 20 fractional bits, inputs are logits in 1/256 nat. All sums wrap, so
+//! that the order of summation cannot matter; in practice they stay far from overflow. The body is
+//! one piece of safe code, which is compiled again for each instruction set that makes it faster.
+//! Every version computes the same integers.
 
 use crate::machine::instructions::compile_for_each;
 
@@ -10,7 +11,8 @@ use crate::machine::instructions::compile_for_each;
 pub const LANES: usize = 16;
 
 compile_for_each! {
-    /// For each `offsets[s]`: the sum over `i` of `inputs[i] * (weights[offsets[s] + i] >> 8)`, wrapping.
+    /// For each `offsets[s]`: the sum over `i` of `inputs[i] * (weights[offsets[s] + i] >> 8)`,
+    /// wrapping.
     ///
     /// # Panics
     /// If the number of inputs is no multiple of [`LANES`] or an offset leaves no room for them.

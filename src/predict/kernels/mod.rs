@@ -1,5 +1,5 @@
-//! Loops of the predictor, each one body of safe code that is compiled for every instruction set: the same integers from
-//! all of them.
+//! The inner loops of the predictor. Each is one body of safe code that is compiled for every
+//! instruction set, and all versions compute the same integers.
 
 pub mod distribution;
 pub mod dots;

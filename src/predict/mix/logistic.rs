@@ -1,9 +1,9 @@
 //! The logistic domain in integers: `stretch(p) = ln(p / (1 - p))` and its inverse `squash`.
 //!
-//! Probabilities have 24 bits. Logits are in 1/256 nat where they are inputs and in 1/4096 nat where
-//! they are sums. The domain is wide, 16 nats to either side, so that a decision on which all agree
-//! costs less than 2^-20 bit. All tables are computed at compile time in integers, so they are the same
-//! everywhere.
+//! Probabilities have 24 bits. Logits are in 1/256 nat where they are inputs and in 1/4096 nat
+//! where they are sums. The domain is wide, 16 nats to either side, so that a decision on which all
+//! inputs agree costs less than 2^-20 bit. All tables are computed at compile time in integers, so
+//! they are the same everywhere.
 
 /// Bits of a probability: `p` stands for `p / 2^24` and lies in `1..2^24`.
 pub const PROBABILITY_BITS: u32 = 24;
@@ -72,7 +72,8 @@ const fn stretch_table() -> [i16; 24 << MANTISSA_BITS] {
     while index > 0 {
         index -= 1;
         let (octave, mantissa) = (index >> MANTISSA_BITS, index as u64 & 255);
-        // Twice the middle of the interval that shares the entry; small octaves hold exact values only.
+        // Twice the middle of the interval that shares the entry; small octaves hold exact values
+        // only.
         let inexact = (octave > MANTISSA_BITS as usize) as u64;
         let wanted = (512 + 2 * mantissa + inexact) << octave;
         while logit < LOGIT_MAX && ((squash_tail((logit as u32 + 1) * 16) as u64) << 3) >= wanted {

@@ -1,8 +1,8 @@
 //! Logistic mixing in two layers.
 //!
-//! The first layer holds several sets of weight vectors. A context selects one vector of each set, and
-//! each selected vector gives its own weighted sum of all inputs. The second layer mixes these sums.
-//! Every vector follows the gradient of its own coding cost, fast at first and slower as it settles.
+//! The first layer holds several sets of weight vectors. A context selects one vector of each set,
+//! and each selected vector gives its own weighted sum of all inputs. The second layer mixes these
+//! sums. Every vector descends the gradient of its own coding cost, fast at first and slower later.
 
 use super::logistic::{LOGIT_MAX, squash};
 use crate::machine::instructions::InstructionSet;
@@ -100,7 +100,8 @@ pub struct Mixer {
 
 impl Mixer {
     /// A mixer whose vectors of the first layer all begin as `first`, weights with 20 fractional
-    /// bits. `second_contexts` select the vector of the second layer; `rates` are those of the layers.
+    /// bits. `second_contexts` select the vector of the second layer; `rates` are those of the
+    /// layers.
     pub fn new(
         instructions: InstructionSet,
         first: &[i32],

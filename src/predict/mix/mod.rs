@@ -1,4 +1,4 @@
-//! From the predictions of several experts to one probability: the logistic functions, adaptive
+//! Turns the predictions of several experts into one probability: the logistic functions, adaptive
 //! counters, the mixer, and the maps that refine its result.
 //!
 //! Nothing here knows what is predicted.

@@ -1,10 +1,11 @@
-//! A bias on the language model's logits, learned while coding: how much more often this file uses a
-//! token than the model expects.
+//! A bias on the language model's logits, learned while coding: how much more often this file uses
+//! a token than the model expects.
 //!
-//! After each token the bias of every vocabulary entry takes one step of stochastic gradient descent
-//! on the token's code length, `b_i -= RATE * (p_i - [i = token])`, in integers: `p_i` is the entry's
-//! share of the model's integer weights, and a step that rounds to nothing is not taken, so that only
-//! entries the model considers are touched.
+//! After each token the bias of every vocabulary entry takes one step of stochastic gradient
+//! descent on the token's code length, `b_i -= RATE * (p_i - [i = token])`, in integers: `p_i` is
+//! the entry's share of the model's integer weights. A step that rounds to 0 changes nothing, so
+//! only the bias of the coded token changes, and those of tokens to which the model gives a
+//! noticeable probability.
 
 /// Entries passed over together where the model rules all of them out, as it does most.
 const CHUNK: usize = 32;
@@ -65,7 +66,8 @@ impl OutputBias {
     }
 }
 
-/// Takes from each value `per_weight * 2^-32` for each of its weights, whose prefix sums are `sums`.
+/// Takes from each value `per_weight * 2^-32` for each of its weights, whose prefix sums are
+/// `sums`.
 fn descend(values: &mut [i32], sums: &[u64], per_weight: u32) {
     for (value, sums) in values.iter_mut().zip(sums.windows(2)) {
         // Both factors fit 32 bits. Written so, the product is one that vector units have.

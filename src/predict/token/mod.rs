@@ -1,5 +1,6 @@
-//! The distribution over the next token: the language model's, corrected by what the file has taught
-//! about it, a bias on each token and what followed where the model was in a similar state.
+//! The distribution over the next token: the language model's distribution, corrected by two parts
+//! that learn the file. They are a bias on each token, and recall of the tokens that followed
+//! similar states of the model.
 //!
 //! The correction happens before tokens become binary decisions.
 

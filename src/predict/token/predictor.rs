@@ -1,5 +1,5 @@
-//! The distribution over the next token: the language model's, corrected by what the file has
-//! taught about it.
+//! The distribution over the next token: the language model's distribution, corrected by output
+//! bias and recall.
 
 use super::{OutputBias, Recall, TokenOf};
 use crate::machine::MachineError;
@@ -116,8 +116,8 @@ impl TokenPredictor {
         }
     }
 
-    /// The distribution of the token predicted last: exclusive prefix sums of weights, one more than
-    /// there are tokens.
+    /// The distribution of the token predicted last: exclusive prefix sums of weights, one more
+    /// than there are tokens.
     pub fn distribution(&self) -> &[u64] {
         match self.learned {
             Some(_) => &self.mixed,

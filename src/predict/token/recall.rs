@@ -1,14 +1,15 @@
-//! Recalls what followed earlier in this file where the language model was in a similar state: a
-//! continuous cache (Grave, Joulin and Usunier, 2017, "Improving neural language models with a
-//! continuous cache").
+//! Recall: adds weight to tokens that followed similar states of the language model earlier in this
+//! file. It is a continuous cache (Grave, Joulin and Usunier, 2017, "Improving neural language
+//! models with a continuous cache").
 //!
 //! The model's state before a token is the input of its output layer. The state before every coded
-//! token is kept, together with the token; its key is the token before it. To predict a token, the
-//! latest states with the same key are compared with the present one. The token that followed such a
-//! state, a *follower*, gets a score of `2^(SHARPNESS * cosine)` of the two states. The scores form a
-//! second distribution, which is mixed with the model's. Its weight in the mixture is learned for each
-//! level of similarity by expectation maximisation: a step towards the share that it had in the
-//! probability of the token that came. All arithmetic is in integers.
+//! token is kept together with that token; the key of the state is the token before. To predict a
+//! token, the latest states with the same key are compared with the present one. The token that
+//! followed such a state, a *follower*, gets a score of `2^(SHARPNESS * cosine)` of the two states.
+//! The scores form a second distribution, which is mixed with the model's. Its weight in the
+//! mixture is learned for each level of similarity by expectation maximisation: after each token,
+//! the weight moves towards the second distribution's share in the probability of that token. All
+//! arithmetic is in integers.
 
 use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
@@ -28,9 +29,9 @@ const STATES: usize = 24 << 20;
 /// log2 of the ratio between the scores for cosines 1 and 0.
 const SHARPNESS: i64 = 70;
 
-/// The mixing weight has this many bits where it is multiplied. A model's weights sum to at most 2^44,
-/// 2^24 in each of 2^20 rows, and the followers' weights to at most 31 times as much: below 2^49, so
-/// that 14 more bits fit.
+/// The mixing weight has this many bits where it is multiplied. A model's weights sum to at most
+/// 2^44, 2^24 in each of 2^20 rows, and the followers' weights to at most 31 times as much: below
+/// 2^49, so that 14 more bits fit.
 const WEIGHT_BITS: u32 = 14;
 const WEIGHT_ONE: u64 = 1 << WEIGHT_BITS;
 const WEIGHT_MIN: u64 = WEIGHT_ONE / 512;
@@ -99,7 +100,8 @@ struct Query {
 }
 
 impl Recall {
-    /// Nothing seen yet of a model whose states have `width` numbers and which has `rows` input rows.
+    /// Nothing seen yet of a model whose states have `width` numbers and which has `rows` input
+    /// rows.
     ///
     /// # Errors
     /// If its memory cannot be had.
@@ -145,8 +147,8 @@ impl Recall {
         })
     }
 
-    /// Predicts the token after `last`, before which the model's state is `state`. `cumulative` is the
-    /// prefix sums of the model's weights; `mixed` becomes those of the mixture.
+    /// Predicts the token after `last`, before which the model's state is `state`. `cumulative` is
+    /// the prefix sums of the model's weights; `mixed` becomes those of the mixture.
     ///
     /// # Panics
     /// If the state does not have `width` numbers, or the two slices differ in length.
@@ -164,8 +166,8 @@ impl Recall {
         add(&self.query.followers, cumulative, mixed);
     }
 
-    /// Learns that the token predicted last was `row`; `cumulative` is the prefix sums of the model's
-    /// weights.
+    /// Learns that the token predicted last was `row`; `cumulative` is the prefix sums of the
+    /// model's weights.
     pub fn learn(&mut self, cumulative: &[u64], row: u32) {
         let query = &mut self.query;
         if !query.followers.is_empty() {
@@ -208,8 +210,8 @@ impl Recall {
         }
     }
 
-    /// Finds the followers and their scores, in units of 2^-16 of the largest score of a state, and the
-    /// level of similarity.
+    /// Finds the followers and their scores, in units of 2^-16 of the largest score of a state, and
+    /// the level of similarity.
     fn find(&mut self) {
         self.choose();
         self.compare();
@@ -275,8 +277,8 @@ impl MixingWeight {
         u64::from(self.value >> (32 - WEIGHT_BITS)).clamp(WEIGHT_MIN, WEIGHT_MAX)
     }
 
-    /// Learns the share that the followers had in the probability of the token that came, in the same
-    /// units.
+    /// Learns the share that the followers had in the probability of the token that came, in the
+    /// same units.
     fn learn(&mut self, share: u64) {
         self.count = (self.count + 1).min(255);
         let share = share.min(WEIGHT_ONE - 1) << (32 - WEIGHT_BITS);
