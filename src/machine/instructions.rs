@@ -1,13 +1,15 @@
 //! Instruction sets that this processor has, and code that is compiled once for each of them.
 //!
-//! An [`InstructionSet`] is proof: it can only be had after its instructions were detected. Whoever has one may call
-//! functions compiled for those instructions, which on another processor would be undefined behaviour.
+//! An [`InstructionSet`] is proof that its instructions were detected, so code that holds one may
+//! call functions compiled for those instructions. On a processor without them, such a call would
+//! be undefined behaviour.
 
 /// Instructions that this processor was found to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InstructionSet(Family);
 
-/// The families of instructions that there is code for. Naming one proves nothing; holding an [`InstructionSet`] does.
+/// The families of instructions that there is code for. Naming one proves nothing; holding an
+/// [`InstructionSet`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     /// What every processor of the architecture has.
@@ -52,7 +54,8 @@ impl InstructionSet {
         found
     }
 
-    /// The fastest set of this processor, or the one that the environment variable `LLMZIP_KERNELS` names.
+    /// The fastest set of this processor, or the one that the environment variable `LLMZIP_KERNELS`
+    /// names.
     ///
     /// # Errors
     /// If the variable names a set that does not exist or that this processor lacks.
@@ -118,10 +121,12 @@ fn detect() -> [Option<Family>; 1] {
     [neon.then_some(Family::Neon)]
 }
 
-/// Defines functions that take an [`InstructionSet`] before their own arguments and call a body compiled for it.
+/// Defines functions that take an [`InstructionSet`] before their own arguments and call a body
+/// compiled for it.
 ///
-/// The body is safe code that is marked `#[inline(always)]`: it is inlined into one function for each family and
-/// compiled for its instructions. Integers and IEEE arithmetic give the same results in all of them.
+/// The body is safe code that is marked `#[inline(always)]`: it is inlined into one function for
+/// each family and compiled for its instructions. Integers and IEEE arithmetic give the same
+/// results in all of them.
 macro_rules! compile_for_each {
     ($(
         $(#[$attribute:meta])*
@@ -156,7 +161,8 @@ macro_rules! compile_for_each {
                 match instructions.family() {
                     Family::Portable => $body($($argument),*),
                     #[cfg(target_arch = "x86_64")]
-                    // SAFETY: an `InstructionSet` is proof that the processor has these instructions.
+                    // SAFETY: an `InstructionSet` is proof that the processor has these
+                    // instructions.
                     Family::Avx2 => unsafe { avx2($($argument),*) },
                     #[cfg(target_arch = "x86_64")]
                     // SAFETY: as above.

@@ -1,9 +1,9 @@
 //! Memory that the system may refuse.
 //!
-//! Where the system refuses memory, `vec!` and `Vec::resize` abort the process. The functions here
+//! If the system refuses memory, `vec!` and `Vec::resize` abort the process. The functions here
 //! return an error instead; everything that may need more than a megabyte goes through them. For
-//! small allocations, those of other libraries too, a program can install an [`Allocator`], which
-//! ends it in an orderly way.
+//! small allocations, also those of other libraries, a program can install an [`Allocator`], which
+//! ends the program in an orderly way.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -32,7 +32,8 @@ impl Allocator {
     }
 }
 
-// SAFETY: every call is passed on to `System` with the caller's promises, and its answer is returned.
+// SAFETY: every call is passed on to `System` with the caller's promises, and its answer is
+// returned.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: promised by the caller.

@@ -1,6 +1,6 @@
 //! The machine: threads, memory, the processor's instruction sets and floating-point modes.
 //!
-//! Nothing here knows what it is used for. What the system cannot give is a [`MachineError`].
+//! Nothing here knows its use. If the system refuses a request, the result is a [`MachineError`].
 
 pub mod float_environment;
 pub mod instructions;

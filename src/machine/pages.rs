@@ -1,5 +1,6 @@
-//! Large tables that are read at random: zeroed memory in huge pages, where the system has them. With small pages
-//! nearly every look-up would walk the page table, and the first touch of every 4 KiB be a fault.
+//! Large tables that are read at random: zeroed memory in huge pages, if the system has them. With
+//! small pages, nearly every look-up would walk the page table, and the first access to every 4 KiB
+//! would be a page fault.
 
 use super::MachineError;
 use memmap2::MmapMut;

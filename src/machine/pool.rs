@@ -1,11 +1,13 @@
 //! Threads that share the work of one region after another.
 //!
-//! Decoding one token runs about 150 small regions, so entering and leaving one must cost microseconds: workers spin
-//! for a moment between regions and sleep only when nothing has come for a while. The thread that calls
-//! [`Pool::run`] works too, and does not wait for a worker that has not begun.
+//! Decoding one token runs about 150 small regions, so entering and leaving one must cost
+//! microseconds: workers spin for a moment between regions and sleep only when no region has begun
+//! for a while. The thread that calls [`Pool::run`] also works, and does not wait for a worker that
+//! has not begun.
 //!
-//! A thread that uses what another one computes with the pool, and waits for it now and then, can be a [`Helper`]: it
-//! takes the first worker's place, so that there are never more threads at work than the pool has.
+//! A thread that waits for results which another thread computes with the pool can be a [`Helper`].
+//! As long as the helper exists, it takes the first worker's place, so that no more threads work
+//! than the pool has.
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -40,9 +42,11 @@ struct Shared {
     stop: AtomicBool,
 }
 
-// SAFETY: `job` is written only while no worker is inside a region and read only by workers inside one.
+// SAFETY: `job` is written only while no worker is inside a region and read only by workers inside
+// one.
 unsafe impl Sync for Shared {}
-// SAFETY: the pointer in `job` is to a `Sync` closure and is dereferenced only while the owner waits in `run`.
+// SAFETY: the pointer in `job` is to a `Sync` closure and is dereferenced only while the owner
+// waits in `run`.
 unsafe impl Send for Shared {}
 
 /// A fixed set of threads.
@@ -62,7 +66,8 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool of `threads` threads, of which the caller of [`Pool::run`] is one; of fewer, where the system gives no more.
+    /// A pool of `threads` threads, of which the caller of [`Pool::run`] is one; of fewer, where
+    /// the system gives no more.
     pub fn new(threads: usize) -> Pool {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
@@ -95,8 +100,9 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Calls `work(thread, task)` once for every task below `tasks`; `thread` is below [`Pool::threads`] and no two
-    /// calls at the same time have the same. Must not be called from inside a region.
+    /// Calls `work(thread, task)` once for every task below `tasks`; `thread` is below
+    /// [`Pool::threads`] and no two calls at the same time have the same. Must not be called from
+    /// inside a region.
     ///
     /// # Panics
     /// If `work` panics.
@@ -107,7 +113,8 @@ impl Pool {
         }
         let _region = self.region.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = &*self.shared;
-        // SAFETY: only the lifetime changes; `Region::drop` below waits until no worker holds the pointer.
+        // SAFETY: only the lifetime changes; `Region::drop` below waits until no worker holds the
+        // pointer.
         let job: *const Work = unsafe {
             std::mem::transmute::<*const (dyn Fn(usize, usize) + Sync + '_), *const Work>(work)
         };
@@ -133,7 +140,8 @@ impl Pool {
         }
     }
 
-    /// Makes the calling thread the helper; `None` if there is one already, or no worker whose place it could take.
+    /// Makes the calling thread the helper; `None` if there is one already, or no worker whose
+    /// place it could take.
     pub fn helper(&self) -> Option<Helper<'_>> {
         if self.workers.len() < HELPERS_PLACE {
             return None;
@@ -169,8 +177,8 @@ impl Pool {
             Raw(items.as_mut_ptr()),
         );
         self.run(count, &|thread, task| {
-            // SAFETY: `run` gives each task out once and never runs two calls with one thread number at a time, so
-            // both references are unique; both are in bounds.
+            // SAFETY: `run` gives each task out once and never runs two calls with one thread
+            // number at a time, so both references are unique; both are in bounds.
             let (scratch, item) = unsafe { (&mut *scratch.at(thread), &mut *items.at(task)) };
             work(scratch, item);
         });
@@ -234,7 +242,8 @@ pub struct Helper<'a> {
 }
 
 impl Helper<'_> {
-    /// Works in regions that others open until `poll` gives something, which it should after one of them.
+    /// Works in regions that others open until `poll` gives something, which it should after one of
+    /// them.
     pub fn work_until<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> T {
         let _environment = FloatEnvironment::enter();
         let mut idle = Instant::now();
@@ -285,7 +294,8 @@ impl Shared {
         (state & OPEN != 0 && state >> REGION != done).then_some(state)
     }
 
-    /// Enters the region of `state` as `thread` and leaves it when no task is left; false if the state has changed.
+    /// Enters the region of `state` as `thread` and leaves it when no task is left; false if the
+    /// state has changed.
     fn take_part(&self, state: u64, thread: usize) -> bool {
         let entered =
             self.state
@@ -344,8 +354,8 @@ fn wait(shared: &Shared, asleep: &AtomicBool, thread: usize, done: u64) -> u64 {
         if start.elapsed() < SPIN {
             continue;
         }
-        // The flag is raised before the last look, and the caller looks at the flag after it opened the region, so one
-        // of the two sees the other.
+        // The flag is raised before the last look, and the caller looks at the flag after it opened
+        // the region, so one of the two sees the other.
         asleep.store(true, Ordering::SeqCst);
         while news().is_none() {
             thread::park();

@@ -1,4 +1,4 @@
-//! Hints to the memory system. They change no result.
+//! Prefetch hints to the memory system. They change no result.
 
 use std::ops::Range;
 
@@ -11,7 +11,8 @@ pub fn prefetch<T>(data: &[T], index: usize) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if let Some(item) = data.get(index) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: prefetching has no effect but on the caches, and the address is that of a live reference.
+        // SAFETY: prefetching has no effect but on the caches, and the address is that of a live
+        // reference.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast()) };
     }
     #[cfg(any(not(target_arch = "x86_64"), miri))]
