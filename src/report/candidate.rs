@@ -1,4 +1,4 @@
-//! llmzip with one model, or without: what reports measure beside each other.
+//! A candidate that reports measure: llmzip with one model, or without a model.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Common compressors at their usual levels, called through their libraries.
 //!
 //! Each writes the file format of its command-line tool (brotli has none), so sizes differ from
-//! those of the tool by a few bytes of header at most.
+//! those of the tool by at most a few bytes of header.
 
 use std::io::{self, Read, Write};
 

@@ -1,7 +1,7 @@
 //! Reports on how well files compress. A report is measured first and rendered afterwards.
 //!
-//! `compare` puts llmzip beside common compressors, [`scaling`] puts its models beside each other,
-//! `explain` shows where the bits of one file go.
+//! `compare` compares llmzip with common compressors, [`scaling`] compares models of several sizes,
+//! and `explain` shows how the bits of one file are spent.
 //!
 //! A measurement compresses whole files in memory, exactly as `llmzip compress` does with its
 //! default options, so the sizes are those of the files that it would write. Renderers are pure

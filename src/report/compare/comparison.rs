@@ -1,4 +1,4 @@
-//! What is measured.
+//! The results of a comparison.
 
 use std::time::Duration;
 

@@ -1,10 +1,11 @@
-//! llmzip beside other compressors: sizes, speeds and memory, each result verified by
+//! Compares llmzip with other compressors: sizes, speeds and memory. Each result is verified by
 //! decompression.
 //!
 //! The classical codecs come first, then llmzip's [`Candidate`](super::Candidate)s in the order
-//! given. [`measure()`] measures one compressor in this process. Whoever makes a [`Comparison`]
-//! chooses how each [`Outcome`] is measured: the command line starts a process for each, because
-//! only a process that does nothing else can tell how much memory one compressor takes.
+//! given. [`measure()`] measures one compressor in this process. The caller that makes a
+//! [`Comparison`] chooses how each [`Outcome`] is measured. The command line starts a process for
+//! each, because the memory of one compressor can be measured only in a process that does nothing
+//! else.
 
 mod comparison;
 mod measure;

@@ -1,4 +1,4 @@
-//! Cuts bytes that no model cut into tokens into runs that can be read.
+//! Cuts bytes that have no tokens into readable runs.
 
 /// Longest run of similar characters, bytes.
 const LONGEST_RUN: usize = 32;

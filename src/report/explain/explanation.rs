@@ -1,4 +1,4 @@
-//! What is measured of a file.
+//! The results of measuring one file.
 
 use super::kind::PieceKind;
 use super::window::{Cost, WindowCost};

@@ -1,11 +1,10 @@
-//! Where the bits of one file go: what each token cost, and whether the model or the experts
+//! How the bits of one file are spent: the cost of each token, and whether the model or the experts
 //! predicted it better.
 //!
 //! The *cost* of a piece of the file is the ideal code length of its decisions in the frame that
-//! `llmzip compress` writes. The same run tells what the *model alone* would have paid for each
-//! token. A second run without a model tells, byte by byte, what the *experts alone* would have
-//! paid. What a longer context is worth is measured separately, with the model alone:
-//! [`WindowCost`].
+//! `llmzip compress` writes. The same run also gives the cost of each token under the *model
+//! alone*. A second run without a model gives the cost of each byte under the *experts alone*.
+//! [`WindowCost`] gives the cost under the model alone with a shorter or longer context.
 
 mod cut;
 mod explanation;

@@ -1,4 +1,5 @@
-//! What a longer context is worth: the model alone, with attention windows of several lengths.
+//! Measures the bits that a longer context saves: the cost under the model alone, with attention
+//! windows of several lengths.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! What is measured: files, the points of each, and the curves they add up to.
+//! The results: the points of each file, and the curve of each class, which adds up the files of
+//! the class.
 
 use super::class::FileClass;
 use super::fit::{Fit, NoFit};

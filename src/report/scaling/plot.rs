@@ -1,5 +1,5 @@
-//! The plot for a terminal: laws are dots of braille characters, points are the first letter of
-//! their class.
+//! The plot for a terminal: a law is drawn in dots of braille characters, and a point as the first
+//! letter of its class.
 
 use super::Curve;
 use super::axes::{Axes, Tick};
