@@ -1,4 +1,4 @@
-//! The built-in models: a family that differs in size only.
+//! The built-in models, which differ only in size.
 //!
 //! `training/embed.sh FOLDER NAME` replaces one of them by a newly trained model. A test compares
 //! the files with the identities below. A model that was part of a release stays in the list,

@@ -1,4 +1,4 @@
-//! Why the store could not do what it was asked.
+//! Why an operation of the store failed.
 
 use std::io;
 use std::path::PathBuf;

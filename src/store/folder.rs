@@ -5,10 +5,10 @@
 //! names/<name>                       the identity that a name stands for
 //! ```
 //!
-//! A packed model is written to a temporary file, hashed, synced and renamed. So a file has had the
-//! identity in its name at least once, and opening it trusts the name: to hash 134 MB takes a
-//! quarter of a second. [`Store::verify`] hashes again. Two processes that add the same model at
-//! the same time write equal bytes.
+//! A packed model is written to a temporary file, hashed, synced and renamed. So the contents of a
+//! file had the identity in its name when it was written. Opening a file trusts its name, because
+//! hashing 134 MB takes a quarter of a second. [`Store::verify`] hashes again. Two processes that
+//! add the same model at the same time write equal bytes.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};

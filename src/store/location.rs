@@ -1,4 +1,4 @@
-//! Where the store of a user lies.
+//! The path of a user's store.
 
 use std::env;
 use std::path::PathBuf;

@@ -1,10 +1,11 @@
-//! Packed models on this machine: those built into the library, and those in a folder of the user.
+//! Packed models on this machine: those built into the library, and those in the user's folder.
 //!
 //! A model is found by its name, by the path of its packed file, or by the identity that the frames
 //! of a compressed file hold.
 //!
 //! This folder may use [`crate::packed`] only. It neither packs nor fetches models, but it knows
-//! the short names of those that can be fetched. Its errors say what is wrong, not what to type.
+//! the short names of those that can be fetched. Its errors say what is wrong, not which command
+//! helps.
 
 pub mod embedded;
 mod error;
