@@ -1,4 +1,4 @@
-//! What to type when something is wrong.
+//! Hints that say what to type when something is wrong.
 //!
 //! The errors of the library say what is wrong. Only the program knows its commands and options, so
 //! the hints that name them are added here, and nowhere else.

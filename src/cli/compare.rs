@@ -1,7 +1,7 @@
 //! `compare`: files under every compressor.
 //!
-//! Each compressor meets each file in a process of its own, because only there can its use of
-//! memory be told apart. The process is this program again, run as `compare-one`.
+//! Each compressor runs on each file in its own process, because only then can its memory be
+//! measured separately. The process is this program, run as `compare-one`.
 
 use llmzip::report::Sample;
 use llmzip::report::compare::{self, Comparison, Outcome};

@@ -1,4 +1,4 @@
-//! `compress`: files to frames.
+//! `compress`: turns files into frames.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

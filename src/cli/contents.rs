@@ -1,4 +1,4 @@
-//! What a compressed file consists of, read from headers and checksums. Needs no model.
+//! Lists what a compressed file consists of, from its headers and checksums. No model is needed.
 
 use std::io::{BufReader, Read};
 

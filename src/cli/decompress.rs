@@ -1,4 +1,5 @@
-//! `decompress`, `cat` and `test`: frames to files, to standard output, to nothing.
+//! `decompress`, `cat` and `test`: decode frames and write the original to files, to standard
+//! output or nowhere.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! `explain`: where the bits of a file go.
+//! `explain`: shows how the bits of a file are spent.
 
 use std::slice;
 

@@ -1,7 +1,7 @@
-//! Takes each input through opening, coding and putting the output in place.
+//! Opens each input, codes it and puts the output in place.
 //!
-//! What coding means is up to a [`FileCoder`]: `compress` and the commands that decompress have one
-//! each.
+//! A [`FileCoder`] does the coding: `compress` has one, and the commands that decompress have
+//! another.
 
 use std::io::{Read, Write};
 use std::ops::ControlFlow;

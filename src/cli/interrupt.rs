@@ -1,4 +1,4 @@
-//! Ctrl-C, and refused memory: both end the program and leave nothing unfinished behind.
+//! Ctrl-C, and refused memory: both end the program and leave no unfinished file behind.
 
 use std::path::PathBuf;
 use std::process::Child;

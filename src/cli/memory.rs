@@ -1,4 +1,4 @@
-//! How much memory a run needs at most, and whether it may have that much.
+//! The most memory that a run needs, and the check that it is allowed.
 
 use llmzip::Model;
 use llmzip::report::numbers;

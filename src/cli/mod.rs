@@ -1,10 +1,10 @@
-//! The command line: everything that `llmzip` does beside what the library does.
+//! The command line: everything that `llmzip` does in addition to the library.
 //!
-//! Arguments are understood in two steps. [`typed`] is what was typed; [`meant`] turns it into a
-//! job. After that no option is looked at again. Each command has a file of its own that carries
-//! out its job. [`files`] opens the inputs, writes the outputs and puts them in place, in the same
-//! way for all commands that read and write files. [`advice`] turns the library's errors into
-//! sentences that say what to type.
+//! Arguments are interpreted in two steps: [`typed`] holds them as they were typed, and [`meant`]
+//! turns them into a job. After that, no code looks at options. Each command has a file of its own
+//! that carries out its job. [`files`] opens the inputs, writes the outputs and puts them in place,
+//! in the same way for all commands that read and write files. [`advice`] turns the library's
+//! errors into sentences that say what to type.
 //!
 //! This folder may use the whole library, and nothing uses it but `main.rs`.
 

@@ -1,4 +1,4 @@
-//! Writes outputs so that a file is there completely or not at all.
+//! Writes outputs so that a file exists completely or not at all.
 //!
 //! A regular file is written under a temporary name in the same folder, synchronised and renamed.
 //! Standard output and special files (`/dev/null`, a named pipe) are written directly.

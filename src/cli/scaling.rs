@@ -1,4 +1,4 @@
-//! `scaling`: how small files get as models grow.
+//! `scaling`: shows how file sizes depend on model size.
 
 use llmzip::report::{Candidate, scaling};
 

@@ -1,4 +1,4 @@
-//! Prepares what reports measure: reads the files, makes the models ready, and shows the progress.
+//! Prepares the input of reports: reads the files, opens the models and shows the progress.
 
 use std::io::Read;
 

@@ -1,4 +1,4 @@
-//! What the command line means. Every option is interpreted here, and nowhere else.
+//! The meaning of the command line. Every option is interpreted here, and nowhere else.
 //!
 //! For each command a function turns the arguments as typed into a job, which the command's own
 //! file then carries out. Jobs know nothing of clap.

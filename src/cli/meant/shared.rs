@@ -1,4 +1,4 @@
-//! What arguments mean that several commands have in common.
+//! The meaning of arguments that several commands share.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Names for models that were given none.
+//! Default names for models that are added without a name.
 
 use std::path::{self, Path};
 
