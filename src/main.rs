@@ -1,4 +1,4 @@
-//! The `llmzip` binary: parse, call, exit code.
+//! The `llmzip` binary: parses the arguments, calls the command line and returns the exit code.
 
 use llmzip::machine::memory::Allocator;
 
