@@ -3,9 +3,10 @@
 //!     cargo bench --bench codec -- [--no-experts] [--encode-only] [--compare-drafts] [--threads N]
 //!         [--streams N,...] [--head BYTES] MODEL|none FILE...
 //!
-//! MODEL is the path of a packed model or the name of a built-in one. Prints one line a file, or one for each number of
-//! streams; every file is decompressed and compared, unless only the encoder is to be measured. With `--compare-drafts` every file is decompressed twice more,
-//! before and after, a token at a time, and a last column says how many times as fast drafts make it.
+//! MODEL is the path of a packed model or the name of a built-in one. Prints one line a file, or
+//! one for each number of streams; every file is decompressed and compared, unless only the encoder
+//! is to be measured. With `--compare-drafts` every file is decompressed twice more, before and
+//! after, a token at a time, and a last column says how many times as fast drafts make it.
 
 use std::path::Path;
 use std::sync::Arc;

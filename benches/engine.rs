@@ -1,9 +1,10 @@
-//! Speed of the exact engine beside two rooflines measured in the same run: integer products from cache, and reading
-//! weights from memory.
+//! Speed of the exact engine beside two rooflines measured in the same run: integer products from
+//! cache, and reading weights from memory.
 //!
-//! `cargo bench --bench engine [-- MODEL]` with the path of a packed model; without one, a model with random weights
-//! and the shape of SmolLM2-135M. The best of several short runs is shown, since other work on the machine only ever
-//! slows a run down. `LLMZIP_KERNELS` picks one instruction set.
+//! `cargo bench --bench engine [-- MODEL]` with the path of a packed model; without one, a model
+//! with random weights and the shape of SmolLM2-135M. The best of several short runs is shown,
+//! since other work on the machine only ever slows a run down. `LLMZIP_KERNELS` picks one
+//! instruction set.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -81,8 +82,8 @@ fn main() {
     }
 }
 
-/// Seconds: of this thread's processor time where there is one thread and the system tells, so that other work on the
-/// machine counts little; of the clock otherwise.
+/// Seconds: of this thread's processor time where there is one thread and the system tells, so that
+/// other work on the machine counts little; of the clock otherwise.
 struct Timer {
     start: Instant,
     processor: Option<u64>,
@@ -119,7 +120,8 @@ fn macs_per_token(config: &Config) -> usize {
     in_layers + config.vocab * config.hidden
 }
 
-/// Best time of a call with `rows` tokens of each of `streams`, behind a full window, the distribution of each row included.
+/// Best time of a call with `rows` tokens of each of `streams`, behind a full window, the
+/// distribution of each row included.
 fn measure(engine: &Engine, streams: usize, rows: usize) -> f64 {
     let config = engine.model().config().clone();
     let mut state = engine.new_state().unwrap();

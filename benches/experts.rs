@@ -3,7 +3,8 @@
 //!     cargo bench --bench experts -- [--light] FILE...
 //!     cargo bench --bench experts -- --ablate [--head BYTES] FILE...
 //!
-//! The second codes the files once with all experts and once without each, and prints a Markdown table.
+//! The second codes the files once with all experts and once without each, and prints a Markdown
+//! table.
 
 use llmzip::predict::{Event, Predictor, Preset, Settings};
 use std::time::Instant;

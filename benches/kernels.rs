@@ -1,6 +1,7 @@
 //! Speed of single kernels on one thread, every instruction set of this machine.
 //!
-//! `cargo bench --bench kernels`. Each line is the best of several runs over data that stays in cache.
+//! `cargo bench --bench kernels`. Each line is the best of several runs over data that stays in
+//! cache.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

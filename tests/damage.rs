@@ -43,7 +43,8 @@ fn files() -> Vec<(String, Vec<u8>)> {
             .model(with_model.then(model))
             .checksum(checksum)
             .block_len(block_len);
-        // Whatever comes before the damage is decoded each time, so several blocks had better be short.
+        // Whatever comes before the damage is decoded each time, so several blocks had better be
+        // short.
         let text = &TEXT[..TEXT.len().min(2 * block_len as usize)];
         let file = compress_all(text, &options).unwrap();
         assert_eq!(read(&file).unwrap(), text);

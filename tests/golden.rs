@@ -1,9 +1,9 @@
 //! Files written once and for all, with the frozen fixture model.
 //!
-//! `tests/golden/good/NAME.llmz` must decompress to `tests/golden/good/NAME`, and `NAME` compress to
-//! exactly those bytes; every file in `tests/golden/corrupt` must be refused with the sentence beside
-//! it. If a change makes these tests fail, it changes the format: the predictor version, the numerics
-//! version or the format version goes up, and
+//! `tests/golden/good/NAME.llmz` must decompress to `tests/golden/good/NAME`, and `NAME` compress
+//! to exactly those bytes; every file in `tests/golden/corrupt` must be refused with the sentence
+//! beside it. If a change makes these tests fail, it changes the format: the predictor version, the
+//! numerics version or the format version goes up, and
 //!
 //! ```text
 //! cargo test --release --test golden -- --ignored
@@ -40,8 +40,8 @@ fn write(original: &[u8], options: &EncoderOptions) -> Vec<u8> {
     compress_all(original, options).unwrap()
 }
 
-/// `text`, its words in the reverse order, and its words sorted: what follows is not what came before, and a stream is
-/// longer than what is coded before the others begin.
+/// `text`, its words in the reverse order, and its words sorted: what follows is not what came
+/// before, and a stream is longer than what is coded before the others begin.
 fn long_text(text: &[u8]) -> Vec<u8> {
     let words: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
     let mut backwards = words.clone();

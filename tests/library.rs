@@ -1,4 +1,5 @@
-//! The library over `Read` and `Write`: what goes in comes out, in every mode and with every option.
+//! The library over `Read` and `Write`: what goes in comes out, in every mode and with every
+//! option.
 
 use std::io::Read;
 

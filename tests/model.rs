@@ -37,8 +37,8 @@ fn with(model: &Arc<Model>) -> EncoderOptions {
     EncoderOptions::new().model(Arc::clone(model))
 }
 
-/// Prose from files that hardly ever change, more than a segment of the planner: the fixture model is small, and
-/// whether it helps the experts may depend on any paragraph.
+/// Prose from files that hardly ever change, more than a segment of the planner: the fixture model
+/// is small, and whether it helps the experts may depend on any paragraph.
 fn text() -> String {
     let numerics = include_str!("../docs/NUMERICS.md");
     [
@@ -103,8 +103,8 @@ fn the_bytes_do_not_depend_on_kernels_or_threads() {
     }
 }
 
-/// Blocks that go on where a last stream ended, which may have been with bytes that no token spells, before the first
-/// stream had what the others begin with, or before the others did.
+/// Blocks that go on where a last stream ended, which may have been with bytes that no token
+/// spells, before the first stream had what the others begin with, or before the others did.
 #[test]
 fn blocks_of_several_streams_follow_one_another() {
     let model = fixture(single_thread());

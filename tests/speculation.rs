@@ -1,4 +1,5 @@
-//! Drafts, in blocks of one stream and of several, change how long decoding takes and nothing else: not a byte of this block, nor of those after it.
+//! Drafts, in blocks of one stream and of several, change how long decoding takes and nothing else:
+//! not a byte of this block, nor of those after it.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -43,7 +44,8 @@ fn settings(experts: bool) -> Settings {
 /// What a stream has of a block, and its coded bytes.
 type Coded = (usize, Vec<u8>);
 
-/// Codes the blocks one after the other, in at most `streams` each; an empty one stands for a stored block.
+/// Codes the blocks one after the other, in at most `streams` each; an empty one stands for a
+/// stored block.
 fn encode(model: &Model, experts: bool, streams: usize, blocks: &[Vec<u8>]) -> Vec<Vec<Coded>> {
     let mut encoder = BlockEncoder::new(settings(experts), Some(model.runtime())).unwrap();
     let code = |block: &Vec<u8>| {
@@ -91,7 +93,8 @@ fn check_all(model: &Model, experts: bool, blocks: &[Vec<u8>]) {
     }
 }
 
-/// Blocks that break off inside what repeats, with bytes that no token holds and a stored block between.
+/// Blocks that break off inside what repeats, with bytes that no token holds and a stored block
+/// between.
 fn blocks() -> Vec<Vec<u8>> {
     let line = b"The cat sat on the mat, and the cat sat on the hat; ";
     let mut noisy = line.repeat(8);

@@ -128,7 +128,8 @@ fn each_compressor_is_charged_with_its_own_memory() {
     };
     // Where the system does not tell, nothing is told.
     if cfg!(target_os = "linux") {
-        // One keeps an index of the whole file, the other of 32 KiB; what comes later is not charged with it.
+        // One keeps an index of the whole file, the other of 32 KiB; what comes later is not
+        // charged with it.
         assert!(peak(1, "xz -9e") > peak(1, "gzip -9"));
         assert!(peak(1, "xz -9e") > peak(1, "zstd -3"));
         assert!(peak(0, "llmzip nano") < peak(0, "llmzip small"));

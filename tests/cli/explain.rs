@@ -109,7 +109,8 @@ fn outputs_are_overwritten_on_demand_and_inputs_never() {
     assert!(text(&dir.read("b")).starts_with("<!doctype html>"));
 }
 
-/// The page in a real browser. Without one there is nothing to test, unless `LLMZIP_CHROMIUM` says that there must be.
+/// The page in a real browser. Without one there is nothing to test, unless `LLMZIP_CHROMIUM` says
+/// that there must be.
 #[test]
 fn the_page_shows_in_a_browser_what_the_json_says() {
     let required = std::env::var("LLMZIP_CHROMIUM");

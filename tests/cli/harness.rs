@@ -137,7 +137,8 @@ impl TestCommand {
         text(&output.stderr)
     }
 
-    /// Runs it; it must exit with `code` and say exactly one line, which is returned without its end.
+    /// Runs it; it must exit with `code` and say exactly one line, which is returned without its
+    /// end.
     pub fn fails(self, code: i32) -> String {
         let output = self.output();
         let stderr = text(&output.stderr);

@@ -99,7 +99,8 @@ fn overwriting_is_asked_for_on_a_terminal() {
     let dir = Dir::new();
     dir.write("a", TEXT);
     dir.write("a.llmz", "precious");
-    // `script` hands its own standard input on to the terminal; here there is none, so nobody says yes.
+    // `script` hands its own standard input on to the terminal; here there is none, so nobody says
+    // yes.
     let Some((code, shown)) = on_a_terminal(&dir, "llmzip compress a") else {
         return;
     };

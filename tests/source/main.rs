@@ -1,8 +1,8 @@
 //! What must be true of the source text.
 //!
-//! docs/ARCHITECTURE.md: its table lists the rooms of `src` from top to bottom. Every file and folder
-//! of `src` is in it, a room uses only rooms below it, and no files of one room use each other in a
-//! circle. Tests inside `src` may use anything.
+//! docs/ARCHITECTURE.md: its table lists the rooms of `src` from top to bottom. Every file and
+//! folder of `src` is in it, a room uses only rooms below it, and no files of one room use each
+//! other in a circle. Tests inside `src` may use anything.
 
 mod circles;
 mod rooms;

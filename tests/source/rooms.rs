@@ -43,7 +43,8 @@ impl Table {
             .collect()
     }
 
-    /// The number of the room that a file is in, counted from the top; `None` if the table lacks it.
+    /// The number of the room that a file is in, counted from the top; `None` if the table lacks
+    /// it.
     pub fn room(&self, file: &str) -> Option<usize> {
         let is_in = |path: &String| file == path || path.ends_with('/') && file.starts_with(path);
         self.rooms
@@ -51,8 +52,8 @@ impl Table {
             .position(|room| room.paths.iter().any(is_in))
     }
 
-    /// The room in which a path from the root of the crate begins: what the root itself shows belongs
-    /// to the room of lib.rs, wherever it is defined.
+    /// The room in which a path from the root of the crate begins: what the root itself shows
+    /// belongs to the room of lib.rs, wherever it is defined.
     fn room_of(&self, absolute: &[String]) -> Option<usize> {
         let named = absolute.first().and_then(|name| {
             self.room(&format!("src/{name}/"))

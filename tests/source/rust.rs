@@ -1,5 +1,5 @@
-//! Reads as much of Rust as is needed to know which paths a file names: tokens, `use` trees, modules
-//! inside the file. Comments, literals and items under `#[cfg(test)]` are left out.
+//! Reads as much of Rust as is needed to know which paths a file names: tokens, `use` trees,
+//! modules inside the file. Comments, literals and items under `#[cfg(test)]` are left out.
 
 /// A path that a file names, such as `super::coder::Encoder`.
 #[derive(Debug, Clone, PartialEq)]

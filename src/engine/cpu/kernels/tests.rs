@@ -1,4 +1,5 @@
-//! The kernels of every instruction set of this machine equal the reference bit for bit, over shapes, values and extremes.
+//! The kernels of every instruction set of this machine equal the reference bit for bit, over
+//! shapes, values and extremes.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -7,7 +8,8 @@ use super::operands::LINE;
 use super::*;
 use crate::numerics;
 
-/// Ordinary values, and those at which a kernel might go wrong: zeros of both signs, subnormal, tiny and huge numbers.
+/// Ordinary values, and those at which a kernel might go wrong: zeros of both signs, subnormal,
+/// tiny and huge numbers.
 fn float() -> impl Strategy<Value = f32> {
     prop_oneof![
         8 => -8.0f32..8.0,
@@ -189,7 +191,8 @@ proptest! {
     ) {
         let run = |kernels: Kernels| {
             let (mut normed, mut gated, mut sum) = (x.clone(), x.clone(), x.clone());
-            // A row of zeros with no epsilon has no norm; weights of real models always come with one.
+            // A row of zeros with no epsilon has no norm; weights of real models always come with
+            // one.
             kernels.rms_norm(&x, &y, eps.max(1e-12), &mut normed);
             kernels.gated(&x, &y, &mut gated);
             kernels.add(&mut sum, &y);
