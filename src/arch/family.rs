@@ -5,7 +5,7 @@ use super::config::Config;
 /// A number that follows from the configuration: rows, columns or heads.
 pub type Size = fn(&Config) -> usize;
 
-/// Whether models of a configuration have something.
+/// A property of a configuration, such as having a certain tensor.
 pub type Condition = fn(&Config) -> bool;
 
 /// A family: models that one forward pass computes and that differ in sizes and options.
@@ -48,7 +48,7 @@ pub struct Member {
     pub implies: fn(&mut Config),
 }
 
-/// An option of a family that shows in the tensors that a source holds.
+/// An option of a family that decides whether a source has a certain tensor.
 #[derive(Debug)]
 pub struct Choice {
     /// The stored tensor (see [`super::Tensor::stored`]) that models with this option have and
@@ -67,9 +67,10 @@ pub struct Keys {
     pub layers: &'static str,
     /// Query heads.
     pub heads: &'static str,
-    /// Key/value heads; as many as query heads where it is missing.
+    /// Key/value heads; as many as query heads if the key is missing.
     pub kv_heads: &'static str,
-    /// Width of a head; the width of the residual stream over the query heads where it is missing.
+    /// Width of a head; if the key is missing, the width of the residual stream divided by the
+    /// number of query heads.
     pub head_dim: &'static str,
     /// Width of the feed-forward block.
     pub intermediate: &'static str,
@@ -77,11 +78,12 @@ pub struct Keys {
     pub norm_eps: &'static str,
     /// Positions that the model was trained for, if the source says so.
     pub context: &'static str,
-    /// Base of the rotary wavelengths; 10,000 where it is missing.
+    /// Base of the rotary wavelengths; 10,000 if the key is missing.
     pub rope_theta: &'static str,
-    /// How much of each head is rotated; must be all of it. All of it where it is missing.
+    /// Number of values of each head that are rotated. It must be all of them, which is also the
+    /// default.
     pub rotary_dim: Option<&'static str>,
-    /// Whether the head is the embedding although the file holds both.
+    /// Whether the head is the embedding, even if the file holds both.
     pub tied: Option<&'static str>,
     /// Settings that may have one value only.
     pub fixed: &'static [Fixed],
@@ -94,7 +96,7 @@ pub struct Fixed {
     pub key: &'static str,
     /// The value.
     pub value: Setting<'static>,
-    /// What another value would mean, for the refusal.
+    /// What another value would mean, in words for the error message.
     pub otherwise: &'static str,
 }
 
@@ -165,7 +167,7 @@ pub struct TensorSpec {
     pub name: &'static str,
     /// What it holds.
     pub kind: TensorKind,
-    /// Whether a model has it.
+    /// Whether a model of this configuration has the tensor.
     pub present: Condition,
     /// The tensors of a source whose rows are stacked into it, in order.
     pub sources: &'static [SourceSpec],

@@ -9,7 +9,7 @@ use super::family::{Family, SourceSpec, TensorKind, TensorSpec};
 /// `name.scale` with a scale for each row and perhaps `name.bias` with a bias for each row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// Name without ending.
+    /// Name without the suffix.
     pub name: String,
     /// Rows of a matrix, values of a vector.
     pub rows: usize,
@@ -32,8 +32,8 @@ pub struct SourceTensor {
     pub gguf: String,
     /// `[rows, columns]` of a matrix, `[rows]` of a bias or a vector.
     pub shape: Vec<usize>,
-    /// Whether the source has a row for each token id instead. Of those, which may be more than
-    /// `shape` tells, the packed model takes `shape[0]` in an order of its own.
+    /// Whether the source has one row for each token id. The packed model takes `shape[0]` of these
+    /// rows, in its own order; the source may have more.
     pub by_token: bool,
     /// The heads that its rows belong to, if those heads are rotated.
     pub rotary_heads: Option<usize>,
@@ -44,12 +44,13 @@ pub struct SourceTensor {
 }
 
 impl Tensor {
-    /// All sources, those of the bias last.
+    /// All sources; those of the bias come last.
     pub fn sources(&self) -> impl Iterator<Item = &SourceTensor> {
         self.weights.iter().chain(&self.biases)
     }
 
-    /// The sources of the stored tensor called `name` in full; none if that is no part of this one.
+    /// The sources of the stored tensor with the full name `name`; empty if it is not part of this
+    /// tensor.
     pub fn stored(&self, name: &str) -> &[SourceTensor] {
         match name.strip_prefix(self.name.as_str()) {
             Some(".weight") => &self.weights,

@@ -92,7 +92,7 @@ impl Block {
         })
     }
 
-    /// Whether a reader would accept this block in `frame`. The error says why not.
+    /// Checks that a reader would accept this block in `frame`. The error says why it would not.
     pub(super) fn validate(&self, frame: &FrameHeader) -> Result<(), &'static str> {
         if self.original_len > MAX_BLOCK_LEN {
             return Err("a block has at most 16 MiB");

@@ -14,7 +14,7 @@ const PRESET_SHIFT: u32 = 4;
 const PRESET_MAX: u8 = 7;
 const FLAG_RESERVED: u8 = 1 << 7;
 
-/// What holds for all blocks of a frame.
+/// The settings that all blocks of a frame share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameHeader {
     /// The language model; `None` if no block uses one.

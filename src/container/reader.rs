@@ -18,8 +18,8 @@ use super::{AUXILIARY_MAGIC, FrameTotals, MAGIC};
 pub enum FramePart {
     /// A frame begins. Its header is undamaged.
     Header(FrameHeader),
-    /// The next block of the frame. Its header and payload are undamaged; whether it decodes to
-    /// the right bytes, [`FrameReader::verify_block`] tells.
+    /// The next block of the frame. Its header and payload are undamaged.
+    /// [`FrameReader::verify_block`] tells whether it decodes to the right bytes.
     Block(Block),
     /// The frame is complete and undamaged.
     End(FrameTotals),
@@ -33,7 +33,7 @@ pub struct FrameReader<R: Read> {
     source: Source<R>,
     state: State,
     data_frames: u64,
-    /// What the block last returned must decode to, until it has been verified.
+    /// What the last returned block must decode to; `None` after it has been verified.
     expected: Option<ExpectedOriginal>,
 }
 
@@ -140,7 +140,8 @@ impl<R: Read> FrameReader<R> {
     }
 
     /// Compares `original`, the decoded bytes of the block last returned, with what the file says
-    /// of them. A decoder must call this for every block; whoever decodes nothing need not.
+    /// of them. A caller that decodes must call this for every block; one that does not decode need
+    /// not.
     ///
     /// # Errors
     ///

@@ -11,8 +11,8 @@ thread_local! {
     static GUARDS: Cell<(usize, Modes)> = const { Cell::new((0, STANDARD)) };
 }
 
-/// Keeps the standard modes in force on this thread until it is dropped. Of several, in whatever
-/// order they are dropped, the last one puts back the modes that the first one found.
+/// Keeps the standard modes in force on this thread until it is dropped. If a thread has several
+/// guards, the last one that is dropped restores the modes that the first one found.
 #[derive(Debug)]
 pub struct FloatEnvironment {
     /// Modes belong to a thread, so a guard stays on its own.

@@ -12,7 +12,7 @@ pub struct InstructionSet(Family);
 /// [`InstructionSet`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
-    /// What every processor of the architecture has.
+    /// The instructions that every processor of the architecture has.
     Portable,
     /// 256-bit integers.
     #[cfg(target_arch = "x86_64")]
@@ -25,7 +25,7 @@ pub(crate) enum Family {
     Neon,
 }
 
-/// An instruction set that cannot be had.
+/// Why an instruction set cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstructionError {
@@ -91,7 +91,7 @@ impl InstructionSet {
         }
     }
 
-    /// Which code the holder of this set may call.
+    /// The code that a holder of this set may call.
     #[inline(always)]
     pub(crate) fn family(self) -> Family {
         self.0

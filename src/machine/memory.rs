@@ -15,8 +15,8 @@ thread_local! {
     static IS_HANDLED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The system's allocator, for programs that must not be aborted: it calls `on_refusal` where
-/// memory is refused and nobody handles that.
+/// The system's allocator, for programs that must not be aborted. It calls `on_refusal` if memory
+/// is refused and no caller handles the refusal.
 #[derive(Debug)]
 pub struct Allocator {
     /// Ends the program. It may be called anywhere, by several threads, and must not allocate.

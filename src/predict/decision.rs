@@ -11,7 +11,7 @@ pub enum Event {
     Escape,
 }
 
-/// How much work the experts do a byte.
+/// How much work the experts do for each byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Preset {
@@ -21,16 +21,17 @@ pub enum Preset {
     Normal,
 }
 
-/// What a predictor is made of. The frame header says it, so that the decoder makes the same one.
+/// The settings of a predictor. The frame header holds them, so that the decoder makes an equal
+/// predictor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Whether adaptive experts are mixed with the model's probability. Otherwise that is passed on
-    /// unchanged.
+    /// Whether adaptive experts are mixed with the model's probability. Without experts, that
+    /// probability is passed on unchanged.
     pub experts: bool,
-    /// Which experts.
+    /// Which set of experts is used.
     pub preset: Preset,
-    /// Whether a language model runs beside them. The experts then use at most 64 MiB of memory,
-    /// else 256 MiB.
+    /// Whether a language model runs beside the experts. They use at most 64 MiB of memory with a
+    /// model, and 256 MiB without.
     pub with_model: bool,
 }
 

@@ -6,7 +6,8 @@ use super::mix::PROBABILITY_BITS;
 use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
 
-/// Mixes experts and model into one probability a decision, and learns from each outcome.
+/// Mixes the predictions of experts and model into one probability for each decision, and learns
+/// from each outcome.
 ///
 /// The caller alternates [`predict`](Predictor::predict) and [`update`](Predictor::update), or
 /// calls [`learn_certain`](Predictor::learn_certain) for bits that cost nothing.
@@ -103,8 +104,8 @@ impl Predictor {
         }
     }
 
-    /// P(bit = 1) of the next decision, 24 bits. `model` is the language model's, where it gives
-    /// one.
+    /// P(bit = 1) of the next decision, 24 bits. `model` is the language model's probability, if it
+    /// gives one.
     pub fn predict(&mut self, event: Event, model: Option<u32>) -> u32 {
         let p = match &mut self.experts {
             Experts::None(none) => none.predict(event, model),
@@ -114,7 +115,8 @@ impl Predictor {
         p.clamp(1, (1 << PROBABILITY_BITS) - 1)
     }
 
-    /// The decision just predicted came out as `bit`. The eighth [`Event::Bit`] completes a byte.
+    /// Learns that the outcome of the decision just predicted is `bit`. The eighth [`Event::Bit`]
+    /// completes a byte.
     pub fn update(&mut self, bit: bool) {
         match &mut self.experts {
             Experts::None(none) => none.update(bit),
@@ -123,8 +125,7 @@ impl Predictor {
         }
     }
 
-    /// A bit of the current byte that was certain, and so not coded: the experts learn it all the
-    /// same.
+    /// Learns a bit of the current byte that was certain and therefore not coded.
     pub fn learn_certain(&mut self, bit: bool) {
         match &mut self.experts {
             Experts::None(none) => {
@@ -136,7 +137,8 @@ impl Predictor {
         }
     }
 
-    /// Bytes that were stored, not predicted. Called between bytes.
+    /// Adds to the history the bytes of a stored block, which were not predicted. Called between
+    /// bytes.
     pub fn skip_bytes(&mut self, bytes: &[u8]) {
         match &mut self.experts {
             Experts::None(_) => {}

@@ -7,7 +7,7 @@
 //! only the bias of the coded token changes, and those of tokens to which the model gives a
 //! noticeable probability.
 
-/// Entries passed over together where the model rules all of them out, as it does most.
+/// Entries that are skipped together if the model rules all of them out, as it does for most.
 const CHUNK: usize = 32;
 
 /// Step size in units of a logit: 2^-16 bits. 0.1 in natural logarithms is 0.1 * log2(e) * 65536.
@@ -16,7 +16,7 @@ const RATE: u32 = 9455;
 /// No bias grows beyond 16 bits, whatever the file does.
 const LIMIT: i32 = 16 << 16;
 
-/// Whose token it is that a bias learns from.
+/// The stream of the token that a bias learns from.
 #[derive(Clone, Copy, Debug)]
 pub enum TokenOf {
     /// That of the stream the bias is for: learned at the full rate.
@@ -25,7 +25,7 @@ pub enum TokenOf {
     AnotherStream,
 }
 
-/// One bias an output row, in units of a logit.
+/// One bias for each output row, in units of a logit.
 #[derive(Clone, Debug)]
 pub struct OutputBias {
     values: Vec<i32>,
@@ -44,8 +44,8 @@ impl OutputBias {
         &self.values
     }
 
-    /// Learns that token `row` came under the distribution `cumulative`: exclusive prefix sums of
-    /// weights, of which the largest is 2^24.
+    /// Learns that the token was `row`, under the distribution `cumulative`: exclusive prefix sums
+    /// of weights, of which the largest is 2^24.
     pub fn update(&mut self, cumulative: &[u64], row: u32, token_of: TokenOf) {
         let rate = match token_of {
             TokenOf::ThisStream => RATE,
@@ -66,8 +66,8 @@ impl OutputBias {
     }
 }
 
-/// Takes from each value `per_weight * 2^-32` for each of its weights, whose prefix sums are
-/// `sums`.
+/// Subtracts `weight * per_weight * 2^-32` from each value. `sums` are the prefix sums of the
+/// weights.
 fn descend(values: &mut [i32], sums: &[u64], per_weight: u32) {
     for (value, sums) in values.iter_mut().zip(sums.windows(2)) {
         // Both factors fit 32 bits. Written so, the product is one that vector units have.

@@ -22,7 +22,7 @@ pub struct ModelSizes {
 /// Predicts token after token of a frame.
 pub struct TokenPredictor {
     instructions: InstructionSet,
-    /// What the file teaches; `None` without experts.
+    /// What has been learned from the file; `None` without experts.
     learned: Option<Learned>,
     /// Prefix sums of the model's weights, biases included.
     model: Vec<u64>,
@@ -30,7 +30,7 @@ pub struct TokenPredictor {
     mixed: Vec<u64>,
 }
 
-/// What the file has taught about the model.
+/// What has been learned from the file.
 struct Learned {
     recall: Recall,
     /// For each stream of the block.
@@ -130,7 +130,7 @@ impl TokenPredictor {
         &self.model
     }
 
-    /// What the experts are told of the distribution.
+    /// The properties of the distribution that the experts are told.
     pub fn facts(&self) -> TokenFacts {
         TokenFacts::new(&self.model)
     }
