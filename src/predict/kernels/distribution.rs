@@ -172,7 +172,7 @@ mod tests {
             let best = (0..logits.len()).map(totals).max().unwrap();
             for (i, weight) in weights.into_iter().enumerate() {
                 let distance = i64::from(best) - i64::from(totals(i));
-                prop_assert_eq!(weight == 1 << 24, distance < 2);
+                prop_assert_eq!(weight == 1 << 24, distance == 0);
                 prop_assert!(distance < 26 << 16 || weight == 1);
             }
             for instructions in InstructionSet::available() {

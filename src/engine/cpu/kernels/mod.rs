@@ -221,8 +221,8 @@ impl Kernels {
         let rows = product.rows.count;
         // The last start that leaves room for a row; sums with it cannot overflow.
         let last = out.len().checked_sub(columns);
-        assert!(starts.len() == rows);
-        assert!(last.is_some_and(|last| starts.iter().all(|start| *start <= last)));
+        let fits = |start: &usize| last.is_some_and(|last| *start <= last);
+        assert!(starts.len() == rows && starts.iter().all(fits));
         assert!(starts.windows(2).all(|pair| pair[0] + columns <= pair[1]));
         assert!(scratch.len() >= pool.threads());
         let tiles = product.tile_count();
