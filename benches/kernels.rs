@@ -105,7 +105,7 @@ fn product(set: Kernels, count: usize, columns: usize, outputs: usize) -> f64 {
         set.product(
             &Product::new(&weights, columns / 4, &scales, None, rows.view(), outputs),
             black_box(&mut out),
-        )
+        );
     })
 }
 
@@ -151,6 +151,6 @@ fn distribution_of_logits(set: Kernels) -> f64 {
             &logits,
             None,
             black_box(&mut cumulative),
-        )
+        );
     })
 }

@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The cross-entropy of `text`, coded in one stream, which costs no context.
-pub fn bits_per_byte(text: &[u8], model: Arc<Model>) -> Result<f64, llmzip::Error> {
+pub(crate) fn bits_per_byte(text: &[u8], model: Arc<Model>) -> Result<f64, llmzip::Error> {
     let options = EncoderOptions::new().model(model).streams(1);
     let options = options.count_cross_entropy(true);
     let summary = compress(text, io::sink(), &options)?;

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Writes an archive of `files`.
-pub fn pack(
+pub(crate) fn pack(
     archive: impl Write,
     files: impl IntoIterator<Item = impl AsRef<Path>>,
     options: &EncoderOptions,
@@ -43,7 +43,10 @@ pub fn pack(
 }
 
 /// The length and name of each file in an archive.
-pub fn list(archive: impl Read, models: &Models) -> Result<Vec<(u64, PathBuf)>, Box<dyn Error>> {
+pub(crate) fn list(
+    archive: impl Read,
+    models: &Models,
+) -> Result<Vec<(u64, PathBuf)>, Box<dyn Error>> {
     let mut files = Vec::new();
     for entry in tar::Archive::new(Decoder::new(archive, models)).entries()? {
         let entry = entry?;

@@ -1,5 +1,5 @@
-//! What each fuzz target does with its input. Shared with `tests/fuzz_regressions.rs`, which replays
-//! inputs that once made one of these fail.
+//! What each fuzz target does with its input. Shared with `tests/fuzz_regressions.rs`, which
+//! replays inputs that once made one of these fail.
 //!
 //! A body fails by panicking, hanging or allocating without measure; errors are what it hopes for.
 
@@ -36,7 +36,7 @@ fn models() -> Models {
 }
 
 /// Arbitrary bytes as a file. What is accepted must be what would be written.
-pub fn container(data: &[u8]) {
+pub(crate) fn container(data: &[u8]) {
     let mut reader = FrameReader::new(data);
     while let Ok(Some(item)) = reader.next() {
         if let FramePart::Block(block) = item
@@ -49,7 +49,7 @@ pub fn container(data: &[u8]) {
 }
 
 /// Arbitrary bytes as the coded bits of blocks whose container is in order.
-pub fn coded_bits(data: &[u8]) {
+pub(crate) fn coded_bits(data: &[u8]) {
     let [settings, mode, low, high, payload @ ..] = data else {
         return;
     };
@@ -86,7 +86,7 @@ pub fn coded_bits(data: &[u8]) {
 }
 
 /// Arbitrary bytes as an original. They must come back.
-pub fn round_trip(data: &[u8]) {
+pub(crate) fn round_trip(data: &[u8]) {
     let [settings, data @ ..] = data else {
         return;
     };
@@ -102,7 +102,7 @@ pub fn round_trip(data: &[u8]) {
 }
 
 /// Arbitrary bytes as a packed model; one that is found sound must run.
-pub fn packed_model(data: &[u8]) {
+pub(crate) fn packed_model(data: &[u8]) {
     let Ok(model) = PackedModel::from_bytes(data) else {
         return;
     };
@@ -130,7 +130,7 @@ pub fn packed_model(data: &[u8]) {
 
 /// Arbitrary bytes as a GGUF file.
 #[cfg(feature = "convert")]
-pub fn gguf(data: &[u8]) {
+pub(crate) fn gguf(data: &[u8]) {
     if let Ok(mut source) = llmzip::import::gguf::read(Cursor::new(data.to_vec())) {
         let _ = source.pack();
     }

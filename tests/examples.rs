@@ -1,9 +1,9 @@
 //! The programs in `examples/` do what they say.
 
-#[allow(dead_code)] // Its `main` is the program's.
+#[expect(dead_code, reason = "its `main` is the program's")]
 #[path = "../examples/measure.rs"]
 mod measure_example;
-#[allow(dead_code)]
+#[expect(dead_code, reason = "its `main` is the program's")]
 #[path = "../examples/tar.rs"]
 mod tar_example;
 

@@ -1,4 +1,4 @@
-//! The Llama family: Llama, SmolLM2 and Mistral, Qwen2 with biases, Qwen3 with norms of heads.
+//! The Llama family: Llama, `SmolLM2` and Mistral, Qwen2 with biases, Qwen3 with norms of heads.
 
 use super::config::Config;
 use super::family::{

@@ -8,13 +8,13 @@ use crate::engine::{EngineError, Helper, Runtime};
 use crate::machine::MachineError;
 
 /// The receiving end. A thread that waits for an answer helps the runtime meanwhile.
-pub struct Answers<'a, T> {
+pub(super) struct Answers<'a, T> {
     sent: Receiver<Result<T, EngineError>>,
     helper: Option<Box<dyn Helper + 'a>>,
 }
 
 impl<'a, T> Answers<'a, T> {
-    pub fn new(runtime: &'a dyn Runtime, sent: Receiver<Result<T, EngineError>>) -> Self {
+    pub(super) fn new(runtime: &'a dyn Runtime, sent: Receiver<Result<T, EngineError>>) -> Self {
         Answers {
             sent,
             helper: runtime.helper(),
@@ -22,7 +22,7 @@ impl<'a, T> Answers<'a, T> {
     }
 
     /// The next answer; `None` if the sending thread has ended.
-    pub fn next(&mut self) -> Result<Option<T>, CodecError> {
+    pub(super) fn next(&mut self) -> Result<Option<T>, CodecError> {
         let received = match &mut self.helper {
             Some(helper) => helped(&mut **helper, &self.sent),
             None => self.sent.recv().ok(),
@@ -42,7 +42,7 @@ fn helped<T>(helper: &mut dyn Helper, sent: &Receiver<T>) -> Option<T> {
 }
 
 /// Starts the thread that runs the language model.
-pub fn spawn<'scope>(
+pub(super) fn spawn<'scope>(
     scope: &'scope Scope<'scope, '_>,
     run: impl FnOnce() + Send + 'scope,
 ) -> Result<(), CodecError> {

@@ -20,7 +20,7 @@ const PROGRESS_BYTES: usize = 4096;
 
 /// What a decision is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(super) enum Decision {
     /// Whether the next symbol is a byte outside the vocabulary.
     Escape,
     /// Whether the symbol ends after `depth` bytes.
@@ -41,7 +41,7 @@ impl Decision {
 
 /// A coded token, and the model's own distribution from which it came.
 #[derive(Clone, Copy)]
-pub struct CodedToken<'a> {
+pub(super) struct CodedToken<'a> {
     /// Its output row.
     pub row: u32,
     /// Exclusive prefix sums of the model's weights.
@@ -49,7 +49,7 @@ pub struct CodedToken<'a> {
 }
 
 /// One stream's end of the coder: it supplies the outcomes of decisions, and takes note of them.
-pub trait Direction {
+pub(super) trait Direction {
     /// Called before a symbol is coded.
     fn begin_symbol(&mut self);
 
@@ -113,7 +113,7 @@ impl<D: Direction> Decisions<'_, D> {
 
 /// Codes `len` bytes with the experts alone. `progress` is called with the number of bytes coded so
 /// far.
-pub fn code_bytes<D: Direction>(
+pub(super) fn code_bytes<D: Direction>(
     predictor: &mut Predictor,
     direction: &mut D,
     len: usize,
@@ -135,7 +135,7 @@ pub fn code_bytes<D: Direction>(
 }
 
 /// One stream of a block.
-pub struct StreamCoding<D> {
+pub(super) struct StreamCoding<D> {
     /// Its end of the coder.
     pub direction: D,
     /// Bytes yet to be coded.
@@ -143,7 +143,7 @@ pub struct StreamCoding<D> {
 }
 
 /// A block while it is coded with a language model.
-pub struct BlockCoding<'a, D> {
+pub(super) struct BlockCoding<'a, D> {
     /// The model's vocabulary.
     pub tokens: TokenTable<'a>,
     /// Whether some byte is no token by itself, so that symbols may be escaped bytes.
@@ -162,7 +162,7 @@ impl<D: Direction> BlockCoding<'_, D> {
     /// Codes one turn of a stream: the escaped bytes before its next token, then the token, whose
     /// row is returned. At the end of a stream, the turn has escaped bytes only. `prediction` is
     /// called if there is a token.
-    pub fn turn<'p>(
+    pub(super) fn turn<'p>(
         &mut self,
         stream: usize,
         prediction: impl FnOnce() -> Result<Prediction<'p>, CodecError>,
@@ -212,7 +212,7 @@ impl<D: Direction> BlockCoding<'_, D> {
     }
 
     /// Ends the block. The predictor continues from where the last stream ended.
-    pub fn finish(self) -> Vec<D> {
+    pub(super) fn finish(self) -> Vec<D> {
         self.places.finish(self.predictor);
         let streams = self.streams.into_iter();
         streams.map(|stream| stream.direction).collect()
@@ -221,7 +221,7 @@ impl<D: Direction> BlockCoding<'_, D> {
 
 /// What coding carries from block to block of a frame; `M` is the language model as one direction
 /// runs it.
-pub struct Carried<M> {
+pub(super) struct Carried<M> {
     /// Predicts decisions.
     pub predictor: Predictor,
     /// `None` if the frame has no language model.
@@ -231,7 +231,7 @@ pub struct Carried<M> {
 }
 
 /// A language model and what goes with it.
-pub struct ModelCoding<M> {
+pub(super) struct ModelCoding<M> {
     /// The model.
     pub language_model: M,
     /// Predicts tokens.
@@ -242,7 +242,7 @@ pub struct ModelCoding<M> {
 
 impl<M> ModelCoding<M> {
     /// A model that has seen nothing.
-    pub fn new(
+    pub(super) fn new(
         packed: &PackedModel,
         language_model: M,
         settings: Settings,
@@ -256,7 +256,7 @@ impl<M> ModelCoding<M> {
 }
 
 /// A predictor of a model's tokens; with `experts`, it adapts to the file.
-pub fn token_predictor(
+pub(super) fn token_predictor(
     packed: &PackedModel,
     experts: bool,
 ) -> Result<TokenPredictor, MachineError> {

@@ -17,7 +17,7 @@ use crate::predict::PROBABILITY_BITS;
 
 /// The language model's probability that a decision is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Odds {
+pub(super) enum Odds {
     /// There is no choice.
     Certain(bool),
     /// P(1) in units of 2^-24.
@@ -26,7 +26,7 @@ pub enum Odds {
 
 /// The next question on the way to a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
+pub(super) enum Question {
     /// Does the token end after the bytes so far?
     TokenEnd(Odds),
     /// What is the bit of value 2^n of the next byte? The number is n.
@@ -36,7 +36,7 @@ pub enum Question {
 }
 
 /// The state of one token's spelling: rows `low..high` are still possible.
-pub struct Walk<'a> {
+pub(super) struct Walk<'a> {
     tokens: TokenTable<'a>,
     cumulative: &'a [u64],
     /// Bytes left in the stream: no token may be longer.
@@ -59,7 +59,7 @@ enum Step {
 impl<'a> Walk<'a> {
     /// Begins a token. `cumulative` holds the V + 1 exclusive prefix sums of the model's weights,
     /// every weight positive; `limit` is the number of bytes left in the stream, at least 1.
-    pub fn new(tokens: TokenTable<'a>, cumulative: &'a [u64], limit: usize) -> Walk<'a> {
+    pub(super) fn new(tokens: TokenTable<'a>, cumulative: &'a [u64], limit: usize) -> Walk<'a> {
         debug_assert_eq!(cumulative.len(), tokens.len() + 1);
         debug_assert!(limit > 0);
         Walk {
@@ -75,12 +75,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Bytes spelled so far.
-    pub fn depth(&self) -> usize {
+    pub(super) fn depth(&self) -> usize {
         self.depth
     }
 
     /// The question to answer now.
-    pub fn question(&self) -> Question {
+    pub(super) fn question(&self) -> Question {
         match self.step {
             Step::Done => Question::Token(self.low as u32),
             Step::End => Question::TokenEnd(self.end_odds()),
@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
 
     /// Answers the question. The only error is a token that is longer than the rest of the stream,
     /// which no encoder writes.
-    pub fn answer(&mut self, bit: bool) -> Result<(), CorruptStream> {
+    pub(super) fn answer(&mut self, bit: bool) -> Result<(), CorruptStream> {
         match self.step {
             Step::Done => {}
             Step::End if bit => {

@@ -77,20 +77,20 @@ impl DecoderModel<CODED_BITS> for Bernoulli {
 }
 
 /// Writes binary decisions.
-pub struct Encoder {
+pub(super) struct Encoder {
     range: RangeEncoder<u32, u64>,
 }
 
 impl Encoder {
     /// An encoder that has written nothing.
-    pub fn new() -> Encoder {
+    pub(super) fn new() -> Encoder {
         Encoder {
             range: RangeEncoder::new(),
         }
     }
 
     /// Codes `bit`. `p` is the predictor's probability that it is 1, in units of 2^-24.
-    pub fn encode(&mut self, p: u32, bit: bool) {
+    pub(super) fn encode(&mut self, p: u32, bit: bool) {
         // The model gives both symbols a positive probability and the backend is a `Vec`: the
         // coder has no way to fail.
         let coded = self.range.encode_symbol(bit, Bernoulli::new(p));
@@ -98,12 +98,12 @@ impl Encoder {
     }
 
     /// The number of bytes that `finish` would return now, to within a word.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.range.num_words() * 4
     }
 
     /// The coded bytes.
-    pub fn finish(self) -> Vec<u8> {
+    pub(super) fn finish(self) -> Vec<u8> {
         let words: Vec<u32> = self.range.into_compressed().unwrap_infallible();
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
         let zeros = words.last().map_or(0, |word| word.trailing_zeros() / 8);
@@ -119,13 +119,13 @@ impl Default for Encoder {
 }
 
 /// Reads binary decisions back.
-pub struct Decoder<'a> {
+pub(super) struct Decoder<'a> {
     range: RangeDecoder<u32, u64, Words<'a>>,
 }
 
 impl<'a> Decoder<'a> {
     /// A decoder at the start of `bytes`, which [`Encoder::finish`] returned.
-    pub fn new(bytes: &'a [u8]) -> Result<Decoder<'a>, CorruptStream> {
+    pub(super) fn new(bytes: &'a [u8]) -> Result<Decoder<'a>, CorruptStream> {
         let words = Words { bytes, past_end: 0 };
         Ok(Decoder {
             range: RangeDecoder::with_backend(words)?,
@@ -133,7 +133,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// The next decision. `p` must be the probability that the encoder was given.
-    pub fn decode(&mut self, p: u32) -> Result<bool, CorruptStream> {
+    pub(super) fn decode(&mut self, p: u32) -> Result<bool, CorruptStream> {
         self.range
             .decode_symbol(Bernoulli::new(p))
             .map_err(|error| match error {
@@ -143,7 +143,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Checks, after the last decision, that nothing is left over.
-    pub fn finish(self) -> Result<(), CorruptStream> {
+    pub(super) fn finish(self) -> Result<(), CorruptStream> {
         let (words, _, _) = self.range.into_raw_parts();
         if words.bytes.is_empty() {
             Ok(())
@@ -232,12 +232,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_decisions_come_back(decisions in prop::collection::vec((1u32..(1 << 24), any::<bool>()), 0..600)) {
+        fn any_decisions_come_back(
+            decisions in prop::collection::vec((1u32..(1 << 24), any::<bool>()), 0..600),
+        ) {
             round_trip(&decisions);
         }
 
         #[test]
-        fn any_bytes_decode_to_something_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..64), p in 1u32..(1 << 24)) {
+        fn any_bytes_decode_to_something_or_an_error(
+            bytes in prop::collection::vec(any::<u8>(), 0..64),
+            p in 1u32..(1 << 24),
+        ) {
             let Ok(mut decoder) = Decoder::new(&bytes) else {
                 return Ok(());
             };

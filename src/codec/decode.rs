@@ -31,6 +31,12 @@ pub struct BlockDecoder {
     carried: Carried<Speculation>,
 }
 
+impl std::fmt::Debug for BlockDecoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockDecoder").finish_non_exhaustive()
+    }
+}
+
 impl BlockDecoder {
     /// A decoder for a frame, with the language model that `runtime` runs if there is one. It
     /// drafts as `drafts` says.

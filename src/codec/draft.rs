@@ -76,7 +76,7 @@ impl HitRate {
 type Recent = [u32; LONGEST];
 
 /// Guesses tokens from those before.
-pub struct Drafter {
+pub(super) struct Drafter {
     drafts: Drafts,
     row_cost: f32,
     recent: Recent,
@@ -88,7 +88,7 @@ pub struct Drafter {
 
 impl Drafter {
     /// A drafter that has seen nothing, for a runtime of this [`crate::engine::Runtime::row_cost`].
-    pub fn new(drafts: Drafts, row_cost: f32) -> Drafter {
+    pub(super) fn new(drafts: Drafts, row_cost: f32) -> Drafter {
         let slots = match drafts {
             Drafts::Fixed(0) => 0,
             _ => 1 << SLOT_BITS,
@@ -104,7 +104,7 @@ impl Drafter {
     }
 
     /// Appends the tokens expected next to `rows`.
-    pub fn draft(&self, rows: &mut Vec<u32>) {
+    pub(super) fn draft(&self, rows: &mut Vec<u32>) {
         match self.drafts {
             Drafts::Adaptive => self.draft_what_pays(rows),
             Drafts::Fixed(len) => self.draft_exactly(len.min(Drafts::MOST), rows),
@@ -157,7 +157,7 @@ impl Drafter {
     }
 
     /// Learns that `row` was the next token.
-    pub fn note(&mut self, row: u32) {
+    pub(super) fn note(&mut self, row: u32) {
         if self.drafts == Drafts::Fixed(0) {
             return;
         }

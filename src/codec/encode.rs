@@ -33,7 +33,14 @@ pub struct BlockEncoder {
     costs: Option<CostRecorder>,
 }
 
+impl std::fmt::Debug for BlockEncoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockEncoder").finish_non_exhaustive()
+    }
+}
+
 /// A stream of a block.
+#[derive(Debug)]
 pub struct Stream {
     /// Its tokens and escaped bytes.
     pub symbols: Vec<Symbol>,

@@ -11,7 +11,7 @@ use crate::engine::{EngineError, Predictions, Runtime, Segment, State};
 
 /// One stream's language model.
 #[derive(Debug)]
-pub struct LanguageModel {
+pub(super) struct LanguageModel {
     runtime: Arc<dyn Runtime>,
     state: Box<dyn State>,
     /// The last token, an input row that the state has not seen yet.
@@ -20,7 +20,7 @@ pub struct LanguageModel {
 
 impl LanguageModel {
     /// A model that has seen nothing.
-    pub fn new(runtime: Arc<dyn Runtime>) -> Result<LanguageModel, EngineError> {
+    pub(super) fn new(runtime: Arc<dyn Runtime>) -> Result<LanguageModel, EngineError> {
         Ok(LanguageModel {
             state: runtime.new_state()?,
             pending: start_row(&*runtime),
@@ -29,7 +29,7 @@ impl LanguageModel {
     }
 
     /// A copy, which can then be fed other tokens.
-    pub fn fork(&self) -> Result<LanguageModel, EngineError> {
+    pub(super) fn fork(&self) -> Result<LanguageModel, EngineError> {
         Ok(LanguageModel {
             runtime: Arc::clone(&self.runtime),
             state: self.state.fork()?,
@@ -38,28 +38,32 @@ impl LanguageModel {
     }
 
     /// Forgets everything.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.state.reset();
         self.pending = start_row(&*self.runtime);
     }
 
     /// The runtime of the model.
-    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+    pub(super) fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
     }
 
     /// The last token, which the state has not seen yet.
-    pub fn pending(&self) -> u32 {
+    pub(super) fn pending(&self) -> u32 {
         self.pending
     }
 
     /// Tokens seen, including the pending one.
-    pub fn seen(&self) -> u64 {
+    pub(super) fn seen(&self) -> u64 {
         self.state.position() + 1
     }
 
     /// Computes the prediction after each of `rows`. The first of them is the pending one.
-    pub fn run(&mut self, rows: &[u32], predictions: &mut Predictions) -> Result<(), EngineError> {
+    pub(super) fn run(
+        &mut self,
+        rows: &[u32],
+        predictions: &mut Predictions,
+    ) -> Result<(), EngineError> {
         let segment = Segment {
             state: &mut *self.state,
             tokens: rows,
@@ -68,13 +72,13 @@ impl LanguageModel {
     }
 
     /// Forgets the last `rows` rows that were run.
-    pub fn take_back(&mut self, rows: usize) {
+    pub(super) fn take_back(&mut self, rows: usize) {
         self.state.truncate(self.state.position() - rows as u64);
     }
 
     /// Makes `row`, the token that was predicted last, the pending one. Returns the token that was
     /// pending before.
-    pub fn accept(&mut self, row: u32) -> u32 {
+    pub(super) fn accept(&mut self, row: u32) -> u32 {
         std::mem::replace(&mut self.pending, row)
     }
 }
@@ -85,7 +89,7 @@ fn start_row(runtime: &dyn Runtime) -> u32 {
 
 /// Runs the `tokens` of each model, all of one `runtime`, in one pass. The predictions come in the
 /// order of the models.
-pub fn run_together(
+pub(super) fn run_together(
     runtime: &dyn Runtime,
     models: &mut [&mut LanguageModel],
     tokens: &[Vec<u32>],

@@ -15,7 +15,7 @@ use crate::engine::{EngineError, Prediction, Predictions, Runtime};
 const LOGITS_AT_ONCE: usize = 4 << 20;
 
 /// Computes predictions of known tokens.
-pub struct LookAhead<'a, T> {
+pub(super) struct LookAhead<'a, T> {
     runtime: &'a dyn Runtime,
     /// A model for each stream.
     models: Vec<&'a mut LanguageModel>,
@@ -27,7 +27,7 @@ pub struct LookAhead<'a, T> {
 
 /// Predictions of consecutive tokens in the order of coding.
 #[derive(Default)]
-pub struct Chunk {
+pub(super) struct Chunk {
     predictions: Predictions,
     /// For each token, its row in `predictions`.
     rows: Vec<usize>,
@@ -35,12 +35,12 @@ pub struct Chunk {
 
 impl Chunk {
     /// The number of predictions.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// The prediction of the chunk's token number `index`.
-    pub fn prediction(&self, index: usize) -> Prediction<'_> {
+    pub(super) fn prediction(&self, index: usize) -> Prediction<'_> {
         self.predictions.row(self.rows[index])
     }
 }
@@ -48,7 +48,7 @@ impl Chunk {
 impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
     /// Looks ahead over `tokens`, which are pairs of a stream and a row, with one model of
     /// `runtime` for each stream. Afterwards the last token of each stream is pending.
-    pub fn new(
+    pub(super) fn new(
         runtime: &'a dyn Runtime,
         models: Vec<&'a mut LanguageModel>,
         tokens: T,
@@ -63,7 +63,7 @@ impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
     }
 
     /// Computes the next chunk; false when no token is left.
-    pub fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, EngineError> {
+    pub(super) fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, EngineError> {
         let mut fed = vec![Vec::new(); self.models.len()];
         let mut order = Vec::with_capacity(self.chunk);
         for (stream, row) in self.tokens.by_ref().take(self.chunk) {
@@ -86,7 +86,7 @@ impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
 
     /// Starts a thread of `scope` that computes chunks while the caller uses the predictions of
     /// earlier ones.
-    pub fn start<'scope>(
+    pub(super) fn start<'scope>(
         mut self,
         scope: &'scope Scope<'scope, '_>,
     ) -> Result<PredictedTokens<'a>, CodecError>
@@ -124,7 +124,7 @@ impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
 }
 
 /// The receiving end of [`LookAhead::start`].
-pub struct PredictedTokens<'a> {
+pub(super) struct PredictedTokens<'a> {
     full: Answers<'a, Chunk>,
     empty: Sender<Chunk>,
     chunk: Chunk,
@@ -134,7 +134,7 @@ pub struct PredictedTokens<'a> {
 
 impl PredictedTokens<'_> {
     /// The time for which [`PredictedTokens::next`] has waited.
-    pub fn waited(&self) -> Duration {
+    pub(super) fn waited(&self) -> Duration {
         self.waited
     }
 
@@ -142,7 +142,7 @@ impl PredictedTokens<'_> {
     ///
     /// # Panics
     /// If there is none left.
-    pub fn next(&mut self) -> Result<Prediction<'_>, CodecError> {
+    pub(super) fn next(&mut self) -> Result<Prediction<'_>, CodecError> {
         if self.used == self.chunk.len() {
             let next = timed(&mut self.waited, || self.full.next())?;
             let next = next.expect("a prediction for each token");

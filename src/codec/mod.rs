@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `block` | codes a block decision by decision, in either direction |
 //! | [`encode`], `look_ahead` | what only an encoder does: the model computes ahead of the coder |
-//! | [`decode`], `speculation`, `draft`, `rounds` | what only a decoder does: it drafts tokens, or asks about several streams at once |
+//! | [`decode`], `speculation`, `draft`, `rounds` | what only a decoder does: drafts, rounds |
 //! | `language_model`, `streams` | what the model has seen; several streams in one block |
 //! | [`plan`] | which mode a block gets, and how many streams |
 //! | [`cost`] | records for reports what every symbol cost |

@@ -10,7 +10,7 @@ use super::language_model::{LanguageModel, run_together};
 use crate::engine::{EngineError, Predictions, Runtime};
 
 /// A question about the next token of several streams, and its answer.
-pub struct Round {
+pub(super) struct Round {
     /// Streams in ascending order, each with its pending token.
     pub rows: Vec<(usize, u32)>,
     /// The answer: one prediction for each of `rows`.
@@ -19,7 +19,7 @@ pub struct Round {
 
 impl Round {
     /// A question that has no answer yet.
-    pub fn new(rows: Vec<(usize, u32)>) -> Round {
+    pub(super) fn new(rows: Vec<(usize, u32)>) -> Round {
         Round {
             rows,
             predictions: Predictions::new(),
@@ -41,7 +41,7 @@ impl Round {
 
 /// Starts a thread of `scope` that answers rounds in the order in which they are asked. The models
 /// are of `runtime`, one for each stream.
-pub fn start<'scope>(
+pub(super) fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
     runtime: &'scope dyn Runtime,
     mut models: Vec<&'scope mut LanguageModel>,

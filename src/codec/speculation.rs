@@ -15,7 +15,7 @@ use super::language_model::LanguageModel;
 use crate::engine::{EngineError, Prediction, Predictions, Runtime};
 
 /// One stream's language model with drafts.
-pub struct Speculation {
+pub(super) struct Speculation {
     model: LanguageModel,
     drafter: Drafter,
     /// The tokens of the last pass: the pending one, then the draft.
@@ -27,7 +27,10 @@ pub struct Speculation {
 
 impl Speculation {
     /// A model that has seen nothing.
-    pub fn new(runtime: Arc<dyn Runtime>, drafts: Drafts) -> Result<Speculation, EngineError> {
+    pub(super) fn new(
+        runtime: Arc<dyn Runtime>,
+        drafts: Drafts,
+    ) -> Result<Speculation, EngineError> {
         Ok(Speculation {
             drafter: Drafter::new(drafts, runtime.row_cost()),
             model: LanguageModel::new(runtime)?,
@@ -38,12 +41,12 @@ impl Speculation {
     }
 
     /// The runtime of the model.
-    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+    pub(super) fn runtime(&self) -> &Arc<dyn Runtime> {
         self.model.runtime()
     }
 
     /// Predicts the next token.
-    pub fn predict(&mut self) -> Result<Prediction<'_>, EngineError> {
+    pub(super) fn predict(&mut self) -> Result<Prediction<'_>, EngineError> {
         if self.next == self.fed.len() {
             self.fed.clear();
             self.fed.push(self.model.pending());
@@ -55,7 +58,7 @@ impl Speculation {
     }
 
     /// Accepts `row` as the token that was predicted last.
-    pub fn accept(&mut self, row: u32) {
+    pub(super) fn accept(&mut self, row: u32) {
         self.model.accept(row);
         self.drafter.note(row);
         self.next += 1;
@@ -66,7 +69,7 @@ impl Speculation {
 
     /// Forgets the draft: the model has then seen the accepted tokens and no others, and the last
     /// of them is pending.
-    pub fn withdraw(&mut self) {
+    pub(super) fn withdraw(&mut self) {
         self.model.take_back(self.fed.len() - self.next);
         self.fed.clear();
         self.next = 0;
@@ -74,19 +77,19 @@ impl Speculation {
 
     /// The model itself, between predictions: it has seen the accepted tokens, and the last of them
     /// is pending.
-    pub fn model(&mut self) -> &mut LanguageModel {
+    pub(super) fn model(&mut self) -> &mut LanguageModel {
         self.withdraw();
         &mut self.model
     }
 
     /// Continues with another model. The drafter keeps what it has learned.
-    pub fn replace(&mut self, model: LanguageModel) {
+    pub(super) fn replace(&mut self, model: LanguageModel) {
         self.withdraw();
         self.model = model;
     }
 
     /// The model forgets everything.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.withdraw();
         self.model.reset();
     }

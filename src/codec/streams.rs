@@ -17,10 +17,10 @@ use super::Symbol;
 use crate::predict::{Predictor, StreamState};
 
 /// Tokens that a language model has seen before it is copied for other streams.
-pub const HEAD: u64 = 256;
+pub(super) const HEAD: u64 = 256;
 
 /// The places of a block's streams while the predictor is at one of them.
-pub struct Places {
+pub(super) struct Places {
     /// For each stream but the first, its state; during its turn, the state of the first stream
     /// instead.
     others: Vec<StreamState>,
@@ -28,7 +28,7 @@ pub struct Places {
 
 impl Places {
     /// The places at which streams of these lengths begin, in a block that begins at `position`.
-    pub fn new(mut position: usize, lens: impl Iterator<Item = usize>) -> Places {
+    pub(super) fn new(mut position: usize, lens: impl Iterator<Item = usize>) -> Places {
         let begins = lens.map(|len| {
             position += len;
             position - len
@@ -39,20 +39,20 @@ impl Places {
     }
 
     /// Called before and after a turn: moves the predictor to the place of `stream`, and back.
-    pub fn exchange(&mut self, stream: usize, predictor: &mut Predictor) {
+    pub(super) fn exchange(&mut self, stream: usize, predictor: &mut Predictor) {
         if stream > 0 {
             predictor.exchange(&mut self.others[stream - 1]);
         }
     }
 
     /// Ends the block: moves the predictor to the place where the last stream ended.
-    pub fn finish(mut self, predictor: &mut Predictor) {
+    pub(super) fn finish(mut self, predictor: &mut Predictor) {
         self.exchange(self.others.len(), predictor);
     }
 }
 
 /// Splits the first of several streams where the others begin. Its model has seen `seen` tokens.
-pub fn split_head(pieces: &[Symbol], seen: u64) -> (&[Symbol], &[Symbol]) {
+pub(super) fn split_head(pieces: &[Symbol], seen: u64) -> (&[Symbol], &[Symbol]) {
     let mut left = HEAD.saturating_sub(seen);
     let ends_head = |piece: &Symbol| {
         if left == 0 {
@@ -71,7 +71,7 @@ fn is_token(piece: &Symbol) -> bool {
 
 /// The turns of streams whose symbols are known, each with the number of its stream.
 #[derive(Clone)]
-pub struct Turns<'a> {
+pub(super) struct Turns<'a> {
     /// The rest of each stream.
     rest: Vec<&'a [Symbol]>,
     stream: usize,
@@ -79,7 +79,7 @@ pub struct Turns<'a> {
 
 impl<'a> Turns<'a> {
     /// All turns of a block.
-    pub fn new(streams: &[&'a [Symbol]]) -> Turns<'a> {
+    pub(super) fn new(streams: &[&'a [Symbol]]) -> Turns<'a> {
         Turns {
             rest: streams.to_vec(),
             stream: 0,

@@ -112,7 +112,10 @@ impl<R: Read> FrameReader<R> {
     /// # Errors
     ///
     /// Any [`ContainerError`] but `Check`, `Length` and `Unwritable`.
-    #[allow(clippy::should_implement_trait)] // `?` reads better on a Result outside the Option
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "`?` reads better on a Result outside the Option"
+    )]
     pub fn next(&mut self) -> Result<Option<FramePart>, ContainerError> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::BetweenFrames => {

@@ -31,7 +31,7 @@ pub struct Reference {
     /// One row for each token that can be predicted: [vocab, hidden].
     head: Matrix,
     /// The angle by which each pair of a head turns per position, in units of 2^-64 of a full
-    /// turn: [head_dim / 2].
+    /// turn: [`head_dim` / 2].
     rotary_steps: Vec<u64>,
 }
 
@@ -40,12 +40,12 @@ pub struct Reference {
 struct Layer {
     /// [hidden]
     attn_norm: Vec<f32>,
-    /// Query, key and value projections, stacked: [(heads + 2 kv_heads) * head_dim, hidden].
+    /// Query, key and value projections, stacked: [(heads + 2 `kv_heads`) * `head_dim`, hidden].
     qkv: Matrix,
     /// Norm weights shared by all query heads and by all key heads, in models that normalise
-    /// heads: [head_dim] each.
+    /// heads: [`head_dim`] each.
     head_norms: Option<(Vec<f32>, Vec<f32>)>,
-    /// [hidden, heads * head_dim]
+    /// [hidden, heads * `head_dim`]
     out: Matrix,
     /// [hidden]
     ffn_norm: Vec<f32>,
@@ -77,7 +77,7 @@ struct Quantised {
 /// The key/value cache of one stream of tokens: every position is kept, in order.
 #[derive(Clone, Debug)]
 pub struct Stream {
-    /// Rotated keys, one scale a head: [layers][positions][kv_heads] of [head_dim].
+    /// Rotated keys, one scale a head: [layers][positions][`kv_heads`] of [`head_dim`].
     keys: Vec<Vec<Vec<Quantised>>>,
     /// Values, in the same layout.
     values: Vec<Vec<Vec<Quantised>>>,
@@ -127,9 +127,9 @@ impl Reference {
     }
 
     /// Attention in layer `index` (section 6): stores the keys and values of the next position,
-    /// then computes the outputs of its query heads: [heads * head_dim].
+    /// then computes the outputs of its query heads: [heads * `head_dim`].
     ///
-    /// `qkv` holds the query heads, then the key heads, then the value heads, each [head_dim].
+    /// `qkv` holds the query heads, then the key heads, then the value heads, each [`head_dim`].
     fn attention(&self, layer: &Layer, qkv: &[f32], stream: &mut Stream, index: usize) -> Vec<f32> {
         let Config {
             heads,
@@ -162,8 +162,8 @@ impl Reference {
         output
     }
 
-    /// The output of one query head: [head_dim]. `keys` and `values` hold all positions so far; the
-    /// query is at the last one.
+    /// The output of one query head: [`head_dim`]. `keys` and `values` hold all positions so far;
+    /// the query is at the last one.
     fn attend(&self, query: &[f32], keys: &[&Quantised], values: &[&Quantised]) -> Vec<f32> {
         let Config { window, sinks, .. } = self.config;
         // The query sees the last `window` positions and the sinks, the first positions of the
@@ -220,7 +220,7 @@ impl Reference {
         ((1 << bits) - 1) as f32
     }
 
-    /// Rotary embedding: turns each pair (j, j + head_dim / 2) of a head by `position * step_j`.
+    /// Rotary embedding: turns each pair (j, j + `head_dim` / 2) of a head by `position * step_j`.
     /// The product wraps at 2^64, which is a full turn.
     fn rotate(&self, head: &[f32], position: usize) -> Vec<f32> {
         let (a, b) = head.split_at(head.len() / 2);
@@ -234,7 +234,7 @@ impl Reference {
     }
 
     /// A query rotated to `position` and quantised in groups; its scales include the factor
-    /// log2(e) / sqrt(head_dim) of the scores.
+    /// log2(e) / `sqrt(head_dim)` of the scores.
     fn scaled_query(&self, query: &[f32], position: usize) -> Vec<Quantised> {
         let mut groups = quantise_groups(&self.rotate(query, position));
         for group in &mut groups {

@@ -31,8 +31,8 @@ pub(super) enum Fault {
 }
 
 /// A server on the loopback address that answers as the hub does. It lists the repository, sends
-/// small files directly with git's hash as ETag, and redirects requests for large files, with their
-/// SHA-256, to an address that serves ranges.
+/// small files directly with git's hash as `ETag`, and redirects requests for large files, with
+/// their SHA-256, to an address that serves ranges.
 pub(super) struct Server {
     address: String,
     requests: Arc<Mutex<Vec<String>>>,

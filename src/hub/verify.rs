@@ -14,7 +14,7 @@ const SHA256_DIGITS: usize = 64;
 /// Length of a hexadecimal SHA-1, which is the hash that git gives a small file.
 const SHA1_DIGITS: usize = 40;
 
-/// Whether an ETag of the hub is one of the two hashes.
+/// Whether an `ETag` of the hub is one of the two hashes.
 pub(super) fn is_hash(etag: &str) -> bool {
     matches!(etag.len(), SHA1_DIGITS | SHA256_DIGITS) && etag.bytes().all(|b| b.is_ascii_hexdigit())
 }

@@ -238,6 +238,7 @@ impl Weights {
         let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
         let broken = |e| SourceError::Invalid(format!("{name}: {e}"));
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(broken)?;
+        #[expect(clippy::iter_over_hash_type, reason = "each goes into a map")]
         for (name, info) in metadata.tensors() {
             let (start, end) = info.data_offsets;
             let tensor = MappedTensor {

@@ -2,7 +2,7 @@
 //!
 //! candle reads the tensors; this module reads what surrounds them: the configuration, the
 //! byte-level vocabulary and the merges, all from metadata. candle's own GGUF tokenizer is not
-//! used, because it adds spaces to SmolLM2's text. candle's reader trusts some numbers of a file,
+//! used, because it adds spaces to `SmolLM2`'s text. candle's reader trusts some numbers of a file,
 //! so this module first walks the structure of the file and checks its lengths.
 //!
 //! Files of architecture `llama` hold the rows of q and k interleaved (pairs of neighbours rotate
@@ -31,7 +31,7 @@ const MAX_ELEMENTS: u64 = 1 << 23;
 const MAX_HEADER: u64 = 256 << 20;
 
 /// Token types that stand for text: normal ones. (2 unknown, 3 control, 4 user-defined, 5 unused,
-/// 6 byte of a SentencePiece vocabulary.)
+/// 6 byte of a `SentencePiece` vocabulary.)
 const NORMAL: u64 = 1;
 
 /// Opens a GGUF file.
@@ -560,7 +560,9 @@ pub(crate) mod tests {
     /// The tensor of that name in the table of the source's family.
     fn weights(source: &mut Source, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let tensors = source.config.family().unwrap().tensors(&source.config);
-        let mut all = tensors.iter().flat_map(|tensor| tensor.sources());
+        let mut all = tensors
+            .iter()
+            .flat_map(crate::arch::tensors::Tensor::sources);
         source
             .tensors
             .tensor(all.find(|it| it.gguf == name).unwrap())

@@ -77,7 +77,7 @@ impl Source {
     }
 }
 
-/// The same JSON with the keys of every object in order: whether serde_json keeps them as written
+/// The same JSON with the keys of every object in order: whether `serde_json` keeps them as written
 /// depends on what else is compiled in.
 pub(super) fn sorted(value: &serde_json::Value) -> serde_json::Value {
     use serde_json::Value;

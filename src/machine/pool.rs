@@ -210,9 +210,9 @@ impl Drop for Region<'_> {
             rounds += 1;
             // A worker that lost its processor needs ours.
             if rounds.is_multiple_of(2048) {
-                thread::yield_now()
+                thread::yield_now();
             } else {
-                std::hint::spin_loop()
+                std::hint::spin_loop();
             }
             state = self.0.state.load(Ordering::Acquire);
         }
@@ -239,6 +239,12 @@ pub struct Helper<'a> {
     shared: &'a Shared,
     /// The region helped last.
     done: u64,
+}
+
+impl std::fmt::Debug for Helper<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Helper").finish_non_exhaustive()
+    }
 }
 
 impl Helper<'_> {

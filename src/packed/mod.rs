@@ -25,8 +25,10 @@ pub use error::PackedError;
 pub(crate) use model::MatrixIndex;
 pub use model::{Matrix, PackedModel};
 pub use pack::{PackInput, pack, pack_to_file};
+pub(crate) use source::SourceRows;
 pub use source::TensorSource;
-pub(crate) use source::{SourceRows, shape_error};
+#[cfg(feature = "convert")]
+pub(crate) use source::shape_error;
 pub use tokens::TokenTable;
 
 /// Largest scale of a sound model; keeps every intermediate of the engine finite.

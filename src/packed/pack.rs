@@ -205,7 +205,9 @@ mod tests {
     fn values(name: &str) -> Vec<f32> {
         let config = tiny();
         let tensors = config.family().unwrap().tensors(&config);
-        let mut sources = tensors.iter().flat_map(|tensor| tensor.sources());
+        let mut sources = tensors
+            .iter()
+            .flat_map(crate::arch::tensors::Tensor::sources);
         let source = sources.find(|source| source.hugging_face == name).unwrap();
         RandomSource.tensor(source).unwrap().1
     }

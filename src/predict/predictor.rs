@@ -15,6 +15,12 @@ pub struct Predictor {
     experts: Experts,
 }
 
+impl std::fmt::Debug for Predictor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Predictor").finish_non_exhaustive()
+    }
+}
+
 /// The experts of a preset.
 enum Experts {
     None(NoExperts),

@@ -394,7 +394,7 @@ mod tests {
         pieces.iter().map(|&p| DEFAULT.decode(&[p])).collect()
     }
 
-    /// The default tokenizer without rows for `bytes`, as SmolLM2 lacks some.
+    /// The default tokenizer without rows for `bytes`, as `SmolLM2` lacks some.
     fn without(bytes: &[u8]) -> Tokenizer {
         let mut lacking = Tokenizer::new(&embedded::default().open()).unwrap();
         for &byte in bytes {
@@ -462,9 +462,10 @@ mod tests {
     fn a_wrong_table_costs_ratio_and_no_data() {
         let mut wrong = Tokenizer::new(&embedded::default().open()).unwrap();
         let row = wrong.single[usize::from(b'x')];
-        for (_, result) in wrong.merges.values_mut() {
-            *result = row;
-        }
+        wrong
+            .merges
+            .values_mut()
+            .for_each(|(_, result)| *result = row);
         let text = b"the house that Jack built";
         assert_eq!(wrong.decode(&wrong.encode(text)), text);
     }

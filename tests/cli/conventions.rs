@@ -460,11 +460,11 @@ fn a_name_need_not_be_text() {
     let dir = Dir::new();
     let [name, packed] = [b"n\xff".as_slice(), b"n\xff.llmz"].map(OsStr::from_bytes);
     let path = dir.path("").join(name);
-    std::fs::write(&path, TEXT).unwrap();
+    fs::write(&path, TEXT).unwrap();
     dir.llmzip("compress -q --rm -m none").arg(name).succeeds();
     assert!(!path.exists());
     dir.llmzip("decompress -q").arg(packed).succeeds();
-    assert_eq!(std::fs::read(&path).unwrap(), TEXT);
+    assert_eq!(fs::read(&path).unwrap(), TEXT);
 }
 
 #[test]

@@ -6,27 +6,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 /// An empty folder that disappears with the test.
-pub struct Dir(tempfile::TempDir);
+pub(crate) struct Dir(tempfile::TempDir);
 
 impl Dir {
-    pub fn new() -> Dir {
+    pub(crate) fn new() -> Dir {
         Dir(tempfile::tempdir().expect("a temporary folder"))
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         fs::write(self.path(name), bytes).expect("a file is written");
     }
 
-    pub fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// Names of everything in the folder, sorted.
-    pub fn list(&self) -> Vec<String> {
+    pub(crate) fn list(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).expect("the folder is read");
         let mut names: Vec<String> = entries
             .map(|entry| {
@@ -42,7 +42,7 @@ impl Dir {
     }
 
     /// `llmzip ARGS...`, the arguments separated by spaces.
-    pub fn llmzip(&self, args: &str) -> TestCommand {
+    pub(crate) fn llmzip(&self, args: &str) -> TestCommand {
         let mut command = Command::new(env!("CARGO_BIN_EXE_llmzip"));
         command
             .current_dir(self.0.path())
@@ -57,7 +57,7 @@ impl Dir {
     }
 
     /// Compresses `bytes` to `name` with `args`.
-    pub fn compressed(&self, name: &str, bytes: impl AsRef<[u8]>, args: &str) {
+    pub(crate) fn compressed(&self, name: &str, bytes: impl AsRef<[u8]>, args: &str) {
         self.write("source", bytes);
         self.llmzip(&format!("compress -q {args} source -o {name}"))
             .succeeds();
@@ -66,32 +66,32 @@ impl Dir {
 }
 
 /// A command to be run once.
-pub struct TestCommand {
+pub(crate) struct TestCommand {
     command: Command,
     stdin: Vec<u8>,
 }
 
 impl TestCommand {
     /// Takes a variable out of its environment.
-    pub fn without(mut self, variable: &str) -> TestCommand {
+    pub(crate) fn without(mut self, variable: &str) -> TestCommand {
         self.command.env_remove(variable);
         self
     }
 
     /// Adds an argument as it is.
     #[cfg(unix)]
-    pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> TestCommand {
+    pub(crate) fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> TestCommand {
         self.command.arg(arg);
         self
     }
 
-    pub fn stdin(mut self, bytes: impl AsRef<[u8]>) -> TestCommand {
+    pub(crate) fn stdin(mut self, bytes: impl AsRef<[u8]>) -> TestCommand {
         self.stdin = bytes.as_ref().to_vec();
         self
     }
 
     /// Starts it and leaves it running, with pipes on all sides.
-    pub fn spawn(mut self) -> Child {
+    pub(crate) fn spawn(mut self) -> Child {
         self.command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -100,7 +100,7 @@ impl TestCommand {
             .expect("llmzip starts")
     }
 
-    pub fn output(self) -> Output {
+    pub(crate) fn output(self) -> Output {
         let bytes = self.stdin.clone();
         let mut child = self.spawn();
         let mut stdin = child.stdin.take().expect("a pipe");
@@ -114,7 +114,7 @@ impl TestCommand {
     }
 
     /// Runs it; it must exit with 0. Gives its standard output.
-    pub fn succeeds(self) -> Vec<u8> {
+    pub(crate) fn succeeds(self) -> Vec<u8> {
         let output = self.output();
         assert_eq!(
             output.status.code(),
@@ -126,7 +126,7 @@ impl TestCommand {
     }
 
     /// Runs it; it must exit with 0. Gives its standard error.
-    pub fn says(self) -> String {
+    pub(crate) fn says(self) -> String {
         let output = self.output();
         assert_eq!(
             output.status.code(),
@@ -139,7 +139,7 @@ impl TestCommand {
 
     /// Runs it; it must exit with `code` and say exactly one line, which is returned without its
     /// end.
-    pub fn fails(self, code: i32) -> String {
+    pub(crate) fn fails(self, code: i32) -> String {
         let output = self.output();
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "stderr: {stderr}");
@@ -154,17 +154,17 @@ impl TestCommand {
     }
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
 /// A little English text.
-pub const TEXT: &[u8] =
+pub(crate) const TEXT: &[u8] =
     b"It was the best of times, it was the worst of times, it was the age of wisdom, \
 it was the age of foolishness, it was the epoch of belief, it was the epoch of incredulity.\n";
 
 /// Bytes in which there is nothing to find.
-pub fn noise(len: usize) -> Vec<u8> {
+pub(crate) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let next = || {
         state ^= state << 13;
@@ -176,7 +176,7 @@ pub fn noise(len: usize) -> Vec<u8> {
 }
 
 /// The corpus that lies beside the repository, where it does.
-pub fn corpus() -> Option<PathBuf> {
+pub(crate) fn corpus() -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
     path.is_dir().then_some(path)
 }

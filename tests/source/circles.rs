@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 type Edges<'a> = BTreeMap<&'a str, BTreeMap<&'a str, String>>;
 
 /// The shortest circle through each file that is in one, each circle once, in words.
-pub fn circles(table: &Table, tree: &Tree) -> Vec<String> {
+pub(crate) fn circles(table: &Table, tree: &Tree) -> Vec<String> {
     let edges = edges(table, tree);
     let mut found: Vec<Vec<&str>> = Vec::new();
     for &file in edges.keys() {

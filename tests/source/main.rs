@@ -3,11 +3,14 @@
 //! docs/ARCHITECTURE.md: its table lists the rooms of `src` from top to bottom. Every file and
 //! folder of `src` is in it, a room uses only rooms below it, and no files of one room use each
 //! other in a circle. Tests inside `src` may use anything.
+//!
+//! Width: code and comments have at most [`width::COLUMNS`] columns.
 
 mod circles;
 mod rooms;
 mod rust;
 mod tree;
+mod width;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,4 +77,25 @@ fn rooms_use_only_rooms_below_them() {
 fn files_of_a_room_do_not_use_each_other_in_a_circle() {
     let wrong = circles::circles(&table(), &sources());
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_line_is_too_wide() {
+    let folders = ["src", "tests", "benches", "examples", "fuzz"].map(|name| root().join(name));
+    let mut wide = Vec::new();
+    for path in folders.iter().flat_map(|folder| rust_files(folder)) {
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        let lines = width::wide_lines(&fs::read_to_string(&path).unwrap());
+        wide.extend(
+            lines
+                .iter()
+                .map(|(line, columns)| format!("{name}:{line}: {columns}")),
+        );
+    }
+    assert!(
+        wide.is_empty(),
+        "wider than {} columns:\n{}",
+        width::COLUMNS,
+        wide.join("\n")
+    );
 }

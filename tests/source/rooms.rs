@@ -3,7 +3,7 @@
 use crate::tree::Tree;
 
 /// The rooms from top to bottom.
-pub struct Table {
+pub(crate) struct Table {
     rooms: Vec<Room>,
 }
 
@@ -17,7 +17,7 @@ struct Room {
 impl Table {
     /// The rows of `document` whose first cell has paths in `src`. A row is a room, which may have
     /// several paths.
-    pub fn new(document: &str) -> Table {
+    pub(crate) fn new(document: &str) -> Table {
         let rooms = document.lines().enumerate().filter_map(|(index, line)| {
             let cell = line.strip_prefix('|')?.split('|').next()?;
             let quoted = cell.split('`').skip(1).step_by(2);
@@ -36,7 +36,7 @@ impl Table {
     }
 
     /// All paths of the table.
-    pub fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         self.rooms
             .iter()
             .flat_map(|room| room.paths.clone())
@@ -45,7 +45,7 @@ impl Table {
 
     /// The number of the room that a file is in, counted from the top; `None` if the table lacks
     /// it.
-    pub fn room(&self, file: &str) -> Option<usize> {
+    pub(crate) fn room(&self, file: &str) -> Option<usize> {
         let is_in = |path: &String| file == path || path.ends_with('/') && file.starts_with(path);
         self.rooms
             .iter()
@@ -64,7 +64,7 @@ impl Table {
 }
 
 /// Every use of a room above the user's own, in words.
-pub fn upward_uses(table: &Table, tree: &Tree) -> Vec<String> {
+pub(crate) fn upward_uses(table: &Table, tree: &Tree) -> Vec<String> {
     let mut wrong = Vec::new();
     for file in &tree.files {
         let Some(own) = table.room(&file.path) else {

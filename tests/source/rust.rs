@@ -3,7 +3,7 @@
 
 /// A path that a file names, such as `super::coder::Encoder`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Named {
+pub(crate) struct Named {
     pub line: usize,
     /// The modules inside the file that the path stands in.
     pub inside: Vec<String>,
@@ -16,7 +16,7 @@ pub struct Named {
 
 /// What a file names.
 #[derive(Debug, Default)]
-pub struct Outline {
+pub(crate) struct Outline {
     pub named: Vec<Named>,
     /// Files declared as `#[cfg(test)] mod name;`.
     pub test_modules: Vec<String>,
@@ -32,7 +32,7 @@ enum Token {
 /// Tokens and the lines they stand on.
 type Tokens = Vec<(Token, usize)>;
 
-pub fn outline(text: &str) -> Outline {
+pub(crate) fn outline(text: &str) -> Outline {
     let mut reader = Reader {
         tokens: tokens(text),
         at: 0,
@@ -46,7 +46,7 @@ pub fn outline(text: &str) -> Outline {
 
 /// What a piece of a file is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     Space,
     Comment,
     /// Of a character or a string.
@@ -57,7 +57,7 @@ enum Kind {
 }
 
 /// The pieces that a file is made of, without a gap, each with the index behind its last character.
-fn pieces(chars: &[char]) -> Vec<(Kind, usize)> {
+pub(crate) fn pieces(chars: &[char]) -> Vec<(Kind, usize)> {
     let mut pieces = Vec::new();
     let mut at = 0;
     while at < chars.len() {

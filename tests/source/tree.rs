@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 /// The way to a module from the root of its crate. The roots of both crates are the empty path:
 /// they have no modules of the same name.
-pub type Module = Vec<String>;
+pub(crate) type Module = Vec<String>;
 
 #[derive(Debug)]
-pub struct Tree {
+pub(crate) struct Tree {
     /// Files in order of their names, tests left out.
     pub files: Vec<File>,
     modules: BTreeMap<Module, usize>,
 }
 
 #[derive(Debug)]
-pub struct File {
+pub(crate) struct File {
     /// From the root of the repository: `src/codec/plan.rs`.
     pub path: String,
     module: Module,
@@ -24,7 +24,7 @@ pub struct File {
 
 /// A use of one file by another.
 #[derive(Debug)]
-pub struct Use<'a> {
+pub(crate) struct Use<'a> {
     pub line: usize,
     /// The path as it is written.
     pub written: String,
@@ -38,7 +38,7 @@ pub struct Use<'a> {
 
 impl Tree {
     /// A tree of files, each with its path and text.
-    pub fn new(files: impl IntoIterator<Item = (String, String)>) -> Tree {
+    pub(crate) fn new(files: impl IntoIterator<Item = (String, String)>) -> Tree {
         let mut files: Vec<File> = files
             .into_iter()
             .map(|(path, text)| File {
@@ -58,7 +58,7 @@ impl Tree {
     }
 
     /// What `file` uses of this tree.
-    pub fn uses(&self, file: &File) -> Vec<Use<'_>> {
+    pub(crate) fn uses(&self, file: &File) -> Vec<Use<'_>> {
         let uses = file.outline.named.iter().filter_map(|named| {
             let absolute = self.absolute(file, named)?;
             Some(Use {

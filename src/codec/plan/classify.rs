@@ -67,7 +67,7 @@ fn classify(segment: &[u8]) -> Class {
 }
 
 /// Whether `run` may not shrink at all: its histogram alone would save less than about 3 %.
-pub fn is_nearly_random(run: &[u8]) -> bool {
+pub(super) fn is_nearly_random(run: &[u8]) -> bool {
     equal_pairs(run) <= uniform_pairs(run) / 100 * 130
 }
 

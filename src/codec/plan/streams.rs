@@ -138,7 +138,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_parts_make_up_the_block(bytes in prop::collection::vec(any::<u8>(), 1..2000), count in 1..=16usize) {
+        fn the_parts_make_up_the_block(
+            bytes in prop::collection::vec(any::<u8>(), 1..2000),
+            count in 1..=16usize,
+        ) {
             let parts = cut(&bytes, count);
             prop_assert!(parts.len() <= count);
             prop_assert!(parts.iter().all(|part| !part.is_empty()));

@@ -33,8 +33,14 @@ pub struct TrialModel {
     pub tokenize: Arc<Tokenize>,
 }
 
+impl fmt::Debug for TrialModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrialModel").finish_non_exhaustive()
+    }
+}
+
 /// How the blocks of a frame are coded.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TrialOptions {
     /// The predictor's settings.
     pub settings: Settings,

@@ -207,7 +207,7 @@ impl Task<'_> {
         }
     }
 
-    /// Rotates and quantises every query; its scales include 1/sqrt(head_dim) and the change to
+    /// Rotates and quantises every query; its scales include `1/sqrt(head_dim)` and the change to
     /// base 2.
     fn quantize_queries(
         &self,

@@ -20,7 +20,7 @@ const WHAT: &str = "a stream's keys and values";
 
 /// Keys and values of one stream, for every layer.
 #[derive(Debug)]
-pub struct Cache {
+pub(super) struct Cache {
     pub(super) window: usize,
     pub(super) sinks: usize,
     slots: usize,

@@ -392,7 +392,7 @@ impl Layers {
         }
         let mut chunks: Vec<&mut [T]> = rows.chunks_mut(4).collect();
         self.pool.for_each(threads, &mut chunks, |thread, rows| {
-            rows.iter_mut().for_each(|row| work(thread, row))
+            rows.iter_mut().for_each(|row| work(thread, row));
         });
     }
 }

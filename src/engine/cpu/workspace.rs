@@ -12,7 +12,7 @@ pub(super) struct Workspace {
     pub(super) x: Vec<f32>,
     /// Queries, keys and values: [R, qkv rows, padded].
     pub(super) qkv: Vec<f32>,
-    /// Output of attention: [kv_heads, R, heads_per_kv * head_dim].
+    /// Output of attention: [`kv_heads`, R, `heads_per_kv` * `head_dim`].
     pub(super) attended: Vec<f32>,
     /// Output of a projection back to the residual stream: [R, hidden, padded].
     pub(super) projected: Vec<f32>,

@@ -40,7 +40,7 @@ fn inputs_of(expert: usize) -> Range<usize> {
 }
 
 /// The names of the experts, in order.
-pub fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let mut names = vec!["order 0".to_owned()];
     names.extend(contexts::NAMES.map(str::to_owned));
     names.extend(MATCHES.map(|(minimum, _)| format!("match of {minimum} bytes or more")));
@@ -57,7 +57,7 @@ const FINAL_SETS: [usize; 6] = [16 * 4 * 4, 16 * 4, 512, 512, 256, 512];
 const FAST: u32 = 8;
 
 /// All experts, what they have seen, and the mixers.
-pub struct AllExperts {
+pub(crate) struct AllExperts {
     byte_history: ByteHistory,
     bit_histories: BitHistories<CONTEXTS>,
     contexts: Contexts,
@@ -92,6 +92,12 @@ pub struct StreamState {
     pixels: Neighbourhood,
     matches: [Match; MATCHES.len()],
     tokens: Tokens,
+}
+
+impl std::fmt::Debug for StreamState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamState").finish_non_exhaustive()
+    }
 }
 
 impl StreamState {
@@ -129,7 +135,7 @@ struct Token {
 }
 
 impl AllExperts {
-    pub fn new(
+    pub(crate) fn new(
         instructions: InstructionSet,
         settings: Settings,
     ) -> Result<AllExperts, MachineError> {
@@ -209,7 +215,7 @@ impl AllExperts {
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<AllExperts, MachineError> {
+    pub(crate) fn try_clone(&self) -> Result<AllExperts, MachineError> {
         let [long, middle, short] = &self.matches;
         let [first, second] = &self.apms;
         Ok(AllExperts {
@@ -232,17 +238,17 @@ impl AllExperts {
     }
 
     /// Disables one expert.
-    pub fn disable(&mut self, expert: usize) {
+    pub(crate) fn disable(&mut self, expert: usize) {
         self.disabled = inputs_of(expert);
     }
 
     /// How many bytes have been seen.
-    pub fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.byte_history.position()
     }
 
     /// Swaps the state of the current stream with `other`. Called between bytes.
-    pub fn exchange(&mut self, other: &mut StreamState) {
+    pub(crate) fn exchange(&mut self, other: &mut StreamState) {
         debug_assert_eq!(self.partial, 1);
         self.byte_history.exchange(&mut other.byte_history);
         self.bit_histories.exchange(&mut other.bit_histories);
@@ -256,7 +262,7 @@ impl AllExperts {
     }
 
     /// A token begins, and the one before it ended.
-    pub fn begin_token(&mut self, facts: TokenFacts) {
+    pub(crate) fn begin_token(&mut self, facts: TokenFacts) {
         self.byte_history.mark_end();
         self.tokens.token = Token {
             facts,
@@ -267,7 +273,7 @@ impl AllExperts {
     }
 
     /// P(bit = 1) of the next decision.
-    pub fn predict(&mut self, event: Event, model: Option<u32>) -> u32 {
+    pub(crate) fn predict(&mut self, event: Event, model: Option<u32>) -> u32 {
         self.event = event;
         match event {
             Event::Bit => {
@@ -284,7 +290,7 @@ impl AllExperts {
     }
 
     /// Learns the decision just predicted.
-    pub fn update(&mut self, bit: bool) {
+    pub(crate) fn update(&mut self, bit: bool) {
         match self.event {
             Event::Bit => {
                 self.mixer.update(&self.inputs, bit);
@@ -305,13 +311,13 @@ impl AllExperts {
     }
 
     /// Learns a bit that was not coded.
-    pub fn learn_certain(&mut self, bit: bool) {
+    pub(crate) fn learn_certain(&mut self, bit: bool) {
         self.predict_bit();
         self.learn(bit);
     }
 
     /// A byte that was stored joins the history.
-    pub fn skip(&mut self, byte: u8) {
+    pub(crate) fn skip(&mut self, byte: u8) {
         self.next_byte(byte);
         self.bit_histories.find();
     }
@@ -352,7 +358,7 @@ impl AllExperts {
     fn predict_escape(&mut self, model: Option<u32>) -> u32 {
         let last = self.byte_history.recent()[0] as u32;
         let escaped = u32::from(self.tokens.escaped);
-        let longest = self.matches.iter().find_map(|model| model.pointer());
+        let longest = self.matches.iter().find_map(MatchModel::pointer);
         let next = longest.map_or(256, |pointer| u32::from(self.byte_history.at(pointer)));
         let contexts = EventContexts {
             hashes: [

@@ -11,7 +11,7 @@ use crate::predict::mix::logistic::stretch_quick;
 
 /// The bit histories of `N` contexts. Each context has a row of the table for each nibble, and a
 /// map from states to the probability of a one after that state.
-pub struct BitHistories<const N: usize> {
+pub(super) struct BitHistories<const N: usize> {
     table: HashTable,
     selected: SelectedRows<N>,
     states: [u8; N],
@@ -20,7 +20,7 @@ pub struct BitHistories<const N: usize> {
 
 /// The histories that predict the current nibble of a stream.
 #[derive(Clone)]
-pub struct SelectedRows<const N: usize> {
+pub(super) struct SelectedRows<const N: usize> {
     /// Hashes of the contexts of this byte, and of their rows of this nibble.
     contexts: [u32; N],
     hashes: [u32; N],
@@ -31,7 +31,7 @@ pub struct SelectedRows<const N: usize> {
 
 impl<const N: usize> SelectedRows<N> {
     /// Those before the first byte, where all contexts share one row.
-    pub fn new() -> SelectedRows<N> {
+    pub(super) fn new() -> SelectedRows<N> {
         SelectedRows {
             contexts: [0; N],
             hashes: [0; N],
@@ -43,10 +43,10 @@ impl<const N: usize> SelectedRows<N> {
 
 impl<const N: usize> BitHistories<N> {
     /// Inputs of the mixer for a bit: two for each context.
-    pub const INPUTS: usize = 2 * N;
+    pub(super) const INPUTS: usize = 2 * N;
 
-    /// BitHistories in a table of `2^table_bits` bytes.
-    pub fn new(table_bits: u32) -> Result<BitHistories<N>, MachineError> {
+    /// `BitHistories` in a table of `2^table_bits` bytes.
+    pub(super) fn new(table_bits: u32) -> Result<BitHistories<N>, MachineError> {
         let prior = std::array::from_fn(|state| {
             let (zeros, ones) = STATES.seen(state as u8);
             let p = ((2 * ones + 1) << 22) / (2 * (zeros + ones) + 2);
@@ -61,7 +61,7 @@ impl<const N: usize> BitHistories<N> {
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<BitHistories<N>, MachineError> {
+    pub(super) fn try_clone(&self) -> Result<BitHistories<N>, MachineError> {
         Ok(BitHistories {
             table: self.table.try_clone()?,
             selected: self.selected.clone(),
@@ -71,24 +71,24 @@ impl<const N: usize> BitHistories<N> {
     }
 
     /// Swaps the selected histories with those of another stream.
-    pub fn exchange(&mut self, other: &mut SelectedRows<N>) {
+    pub(super) fn exchange(&mut self, other: &mut SelectedRows<N>) {
         std::mem::swap(&mut self.selected, other);
     }
 
     /// The state of each context before the next bit; 0 has seen nothing.
-    pub fn states(&self) -> &[u8; N] {
+    pub(super) fn states(&self) -> &[u8; N] {
         &self.states
     }
 
     /// Starts a byte whose contexts have these hashes. The rows are prefetched now and looked up
     /// when the first bit is predicted.
-    pub fn next_byte(&mut self, contexts: [u32; N]) {
+    pub(super) fn next_byte(&mut self, contexts: [u32; N]) {
         self.selected.contexts = contexts;
         self.next_nibble(0);
     }
 
     /// Starts a nibble. `first` is the first nibble of the byte after a leading one, or 0.
-    pub fn next_nibble(&mut self, first: u32) {
+    pub(super) fn next_nibble(&mut self, first: u32) {
         let salt = first.wrapping_mul(0x3d4d_51cb);
         for (hash, context) in self.selected.hashes.iter_mut().zip(self.selected.contexts) {
             *hash = (context ^ salt).wrapping_mul(0x9e37_79b1);
@@ -101,7 +101,7 @@ impl<const N: usize> BitHistories<N> {
     }
 
     /// Looks up the rows of this nibble, unless that has been done.
-    pub fn find(&mut self) {
+    pub(super) fn find(&mut self) {
         if self.selected.found {
             return;
         }
@@ -113,7 +113,7 @@ impl<const N: usize> BitHistories<N> {
 
     /// Writes the two inputs of each context for the next bit, [`Self::INPUTS`] in all. `partial`
     /// is the bits of the byte so far, after a leading one.
-    pub fn predict(&mut self, partial: u32, inputs: &mut [i32]) {
+    pub(super) fn predict(&mut self, partial: u32, inputs: &mut [i32]) {
         self.find();
         let node = node(partial);
         let (pairs, _) = inputs[..Self::INPUTS].as_chunks_mut::<2>();
@@ -127,7 +127,7 @@ impl<const N: usize> BitHistories<N> {
     }
 
     /// Learns the bit just predicted.
-    pub fn learn(&mut self, partial: u32, bit: bool) {
+    pub(super) fn learn(&mut self, partial: u32, bit: bool) {
         let node = node(partial);
         let next = STATES.after(bit);
         let contexts = (self.states.iter().zip(&self.selected.rows)).zip(&mut self.maps);

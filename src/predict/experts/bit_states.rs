@@ -37,7 +37,7 @@ const fn allowed(zeros: u32, ones: u32) -> bool {
 }
 
 /// The transitions between states, and the counts that each state stands for.
-pub struct States {
+pub(super) struct States {
     next: [[u8; 256]; 2],
     seen: [(u8, u8); 256],
 }
@@ -139,19 +139,19 @@ impl States {
 
     /// For every state, the state after one more bit.
     #[inline]
-    pub fn after(&self, bit: bool) -> &[u8; 256] {
-        &self.next[bit as usize]
+    pub(super) fn after(&self, bit: bool) -> &[u8; 256] {
+        &self.next[usize::from(bit)]
     }
 
     /// Zeros and ones that a state remembers.
-    pub fn seen(&self, state: u8) -> (u32, u32) {
+    pub(super) fn seen(&self, state: u8) -> (u32, u32) {
         let (zeros, ones) = self.seen[state as usize];
         (zeros.into(), ones.into())
     }
 }
 
 /// The tables, computed at compile time.
-pub static STATES: States = States::build();
+pub(super) static STATES: States = States::build();
 
 #[cfg(test)]
 mod tests {

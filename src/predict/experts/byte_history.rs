@@ -4,7 +4,7 @@ use crate::machine::MachineError;
 use crate::machine::pages::Pages;
 
 /// A ring of the last bytes; positions count from the beginning of the frame.
-pub struct ByteHistory {
+pub(super) struct ByteHistory {
     bytes: Pages,
     /// One flag a byte: 1 if a token ended after it.
     ends: Pages,
@@ -13,7 +13,7 @@ pub struct ByteHistory {
 
 /// A stream's position in the file, and the bytes just before it.
 #[derive(Clone, Default)]
-pub struct StreamPosition {
+pub(super) struct StreamPosition {
     /// Where the stream began.
     origin: usize,
     position: usize,
@@ -23,7 +23,7 @@ pub struct StreamPosition {
 
 impl StreamPosition {
     /// The state of a stream that begins at `position`.
-    pub fn new(position: usize) -> StreamPosition {
+    pub(super) fn new(position: usize) -> StreamPosition {
         StreamPosition {
             origin: position,
             position,
@@ -34,7 +34,7 @@ impl StreamPosition {
 
 impl ByteHistory {
     /// A history of the last `2^bits` bytes; with `tokens`, also of where tokens ended.
-    pub fn new(bits: u32, tokens: bool) -> Result<ByteHistory, MachineError> {
+    pub(super) fn new(bits: u32, tokens: bool) -> Result<ByteHistory, MachineError> {
         let ends = if tokens { 1 << bits } else { 1 };
         Ok(ByteHistory {
             bytes: Pages::zeroed("the history", 1 << bits)?,
@@ -44,7 +44,7 @@ impl ByteHistory {
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<ByteHistory, MachineError> {
+    pub(super) fn try_clone(&self) -> Result<ByteHistory, MachineError> {
         Ok(ByteHistory {
             bytes: self.bytes.try_clone()?,
             ends: self.ends.try_clone()?,
@@ -53,27 +53,27 @@ impl ByteHistory {
     }
 
     /// Swaps the current stream with `other`.
-    pub fn exchange(&mut self, other: &mut StreamPosition) {
+    pub(super) fn exchange(&mut self, other: &mut StreamPosition) {
         std::mem::swap(&mut self.stream, other);
     }
 
     /// Where the next byte goes, counted from the beginning of the frame.
-    pub fn position(&self) -> usize {
+    pub(super) fn position(&self) -> usize {
         self.stream.position
     }
 
     /// Where the current stream began.
-    pub fn origin(&self) -> usize {
+    pub(super) fn origin(&self) -> usize {
         self.stream.origin
     }
 
     /// How many bytes are remembered at most.
-    pub fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.bytes.len()
     }
 
     /// Appends a byte.
-    pub fn push(&mut self, byte: u8) {
+    pub(super) fn push(&mut self, byte: u8) {
         let slot = self.slot(self.stream.position);
         self.bytes[slot] = byte;
         let end = self.stream.position & (self.ends.len() - 1);
@@ -85,12 +85,12 @@ impl ByteHistory {
 
     /// The last 24 bytes, eight a word, the latest lowest.
     #[inline]
-    pub fn recent(&self) -> [u64; 3] {
+    pub(super) fn recent(&self) -> [u64; 3] {
         self.stream.recent
     }
 
     /// Notes that a token ended after the last byte.
-    pub fn mark_end(&mut self) {
+    pub(super) fn mark_end(&mut self) {
         let end = self.stream.position.wrapping_sub(1) & (self.ends.len() - 1);
         self.ends[end] = 1;
     }
@@ -98,18 +98,18 @@ impl ByteHistory {
     /// The byte at a position. A position that the ring no longer holds gives the byte that
     /// replaced it.
     #[inline]
-    pub fn at(&self, position: usize) -> u8 {
+    pub(super) fn at(&self, position: usize) -> u8 {
         self.bytes[self.slot(position)]
     }
 
     /// Whether a token ended after the byte at a position.
-    pub fn ended_after(&self, position: usize) -> bool {
+    pub(super) fn ended_after(&self, position: usize) -> bool {
         self.ends[position & (self.ends.len() - 1)] != 0
     }
 
     /// The byte `distance` back: 1 is the last one. Zero before the beginning.
     #[inline]
-    pub fn back(&self, distance: usize) -> u8 {
+    pub(super) fn back(&self, distance: usize) -> u8 {
         self.at(self.stream.position.wrapping_sub(distance))
     }
 

@@ -4,10 +4,10 @@ use super::byte_history::ByteHistory;
 use super::record_length::RecordLength;
 
 /// Number of hashed contexts.
-pub const CONTEXTS: usize = 26;
+pub(super) const CONTEXTS: usize = 26;
 
 /// What each of them is, in their order.
-pub const NAMES: [&str; CONTEXTS] = [
+pub(super) const NAMES: [&str; CONTEXTS] = [
     "order 1",
     "order 2",
     "order 3",
@@ -42,7 +42,7 @@ const OWN_OF_STREAM: [usize; 2] = [1, 7];
 
 /// The running features of the text: words, lines, classes of bytes, and what followed before.
 #[derive(Clone)]
-pub struct Contexts {
+pub(super) struct Contexts {
     /// Hash of the letters of the current word, 0 outside of words, and of the words before it.
     words: [u32; 4],
     /// Where the current line and the one before it begin.
@@ -60,13 +60,13 @@ pub struct Contexts {
 
 /// Mixes a value into a hash.
 #[inline]
-pub fn combine(hash: u32, value: u32) -> u32 {
+pub(super) fn combine(hash: u32, value: u32) -> u32 {
     let hash = (hash ^ value).wrapping_mul(0x9e37_79b1);
     hash ^ (hash >> 15)
 }
 
 /// Coarse class of a byte, 0..8.
-pub fn class(byte: u8) -> u32 {
+pub(super) fn class(byte: u8) -> u32 {
     match byte {
         b'\n' | b'\r' => 1,
         b' ' | b'\t' => 2,
@@ -81,7 +81,7 @@ pub fn class(byte: u8) -> u32 {
 
 impl Contexts {
     /// The contexts of a text that begins at `position`.
-    pub fn new(position: usize) -> Contexts {
+    pub(super) fn new(position: usize) -> Contexts {
         Contexts {
             words: [0; 4],
             line: position,
@@ -95,12 +95,12 @@ impl Contexts {
     }
 
     /// Classes of the last three bytes, 0..512.
-    pub fn last_classes(&self) -> usize {
+    pub(super) fn last_classes(&self) -> usize {
         (self.classes & 7 | (self.classes >> 4 & 7) << 3 | (self.classes >> 8 & 7) << 6) as usize
     }
 
     /// Column of the next byte in its line, and the byte above it.
-    pub fn column(&self, history: &ByteHistory) -> (usize, u8) {
+    pub(super) fn column(&self, history: &ByteHistory) -> (usize, u8) {
         let column = history.position() - self.line;
         let above = self.previous_line + column;
         let above = if above < self.line {
@@ -113,7 +113,11 @@ impl Contexts {
 
     /// Updates the features after the byte just pushed to the history; returns the hash of every
     /// context.
-    pub fn next_byte(&mut self, history: &ByteHistory, record: &RecordLength) -> [u32; CONTEXTS] {
+    pub(super) fn next_byte(
+        &mut self,
+        history: &ByteHistory,
+        record: &RecordLength,
+    ) -> [u32; CONTEXTS] {
         let c1 = history.back(1);
         let (c2, c3) = (history.back(2), history.back(3));
         let pair = usize::from(c2) << 8 | usize::from(c3);

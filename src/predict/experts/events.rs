@@ -11,7 +11,7 @@ use crate::predict::mix::logistic::{squash, stretch};
 use crate::predict::mix::mixer::{Mixer, Rate, Set};
 
 /// Contexts of an event.
-pub const CONTEXTS: usize = 6;
+pub(super) const CONTEXTS: usize = 6;
 
 /// Hashed counters a context.
 const COUNTERS: usize = 1 << 15;
@@ -30,7 +30,7 @@ const RATES: [Rate; 2] = [
 ];
 
 /// What the prediction of an event depends on.
-pub struct EventContexts {
+pub(super) struct EventContexts {
     /// Hashes; each selects a counter.
     pub hashes: [u32; CONTEXTS],
     /// A context below 64 that selects weights.
@@ -41,7 +41,7 @@ pub struct EventContexts {
 
 /// Predicts one kind of event.
 #[derive(Clone)]
-pub struct EventExperts {
+pub(super) struct EventExperts {
     counters: Vec<Counter>,
     selected: [usize; CONTEXTS],
     inputs: [i32; LANES],
@@ -49,7 +49,7 @@ pub struct EventExperts {
 }
 
 impl EventExperts {
-    pub fn new(instructions: InstructionSet) -> EventExperts {
+    pub(super) fn new(instructions: InstructionSet) -> EventExperts {
         let sets = [64, 64, 1].map(|contexts| Set { contexts, pace: 1 });
         // At first the model's logit alone counts.
         let mut initial = [0; LANES];
@@ -63,7 +63,7 @@ impl EventExperts {
     }
 
     /// P(the event happens), 24 bits.
-    pub fn predict(&mut self, contexts: &EventContexts) -> u32 {
+    pub(super) fn predict(&mut self, contexts: &EventContexts) -> u32 {
         self.inputs[0] = contexts.model_logit;
         self.inputs[1] = 256;
         for (i, hash) in contexts.hashes.iter().enumerate() {
@@ -82,7 +82,7 @@ impl EventExperts {
     }
 
     /// Learns whether it happened.
-    pub fn update(&mut self, happened: bool) {
+    pub(super) fn update(&mut self, happened: bool) {
         self.mixer.update(&self.inputs, happened);
         for &selected in &self.selected {
             self.counters[selected].update(happened, 255);

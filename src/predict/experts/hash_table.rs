@@ -10,17 +10,17 @@ use crate::machine::prefetch::prefetch;
 
 /// The index of a row.
 #[derive(Clone, Copy, Default)]
-pub struct Row(u32);
+pub(super) struct Row(u32);
 
 /// Hashed rows of bit histories.
-pub struct HashTable {
+pub(super) struct HashTable {
     bytes: Pages,
     shift: u32,
 }
 
 impl HashTable {
     /// A table of `2^bits` bytes.
-    pub fn new(bits: u32) -> Result<HashTable, MachineError> {
+    pub(super) fn new(bits: u32) -> Result<HashTable, MachineError> {
         Ok(HashTable {
             bytes: Pages::zeroed("the table of bit histories", 1 << bits)?,
             shift: 32 - (bits - 6),
@@ -28,7 +28,7 @@ impl HashTable {
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<HashTable, MachineError> {
+    pub(super) fn try_clone(&self) -> Result<HashTable, MachineError> {
         Ok(HashTable {
             bytes: self.bytes.try_clone()?,
             ..*self
@@ -37,14 +37,14 @@ impl HashTable {
 
     /// Prefetches the line of a hash.
     #[inline]
-    pub fn prefetch(&self, hash: u32) {
+    pub(super) fn prefetch(&self, hash: u32) {
         prefetch(self.rows(), self.line(hash));
     }
 
     /// The row of a hash, emptied if another context had it. `check` tells contexts with the same
     /// line apart.
     #[inline]
-    pub fn find(&mut self, hash: u32, check: u8) -> Row {
+    pub(super) fn find(&mut self, hash: u32, check: u8) -> Row {
         let line = self.line(hash);
         let (lines, _) = self.rows_mut().as_chunks_mut::<4>();
         let rows = &mut lines[line / 4];
@@ -85,13 +85,13 @@ impl HashTable {
 
     /// The history at a node (1..16) of a row's nibble.
     #[inline]
-    pub fn state(&self, row: Row, node: usize) -> u8 {
+    pub(super) fn state(&self, row: Row, node: usize) -> u8 {
         self.rows()[row.0 as usize][node & 15]
     }
 
     /// The history at a node, to be changed.
     #[inline]
-    pub fn state_mut(&mut self, row: Row, node: usize) -> &mut u8 {
+    pub(super) fn state_mut(&mut self, row: Row, node: usize) -> &mut u8 {
         &mut self.rows_mut()[row.0 as usize][node & 15]
     }
 }

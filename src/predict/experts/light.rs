@@ -32,7 +32,7 @@ const INPUTS: usize = ACTIVE.next_multiple_of(LANES);
 const SETS: [usize; 2] = [16 * 3, 256];
 
 /// The light experts and their mixer.
-pub struct LightExperts {
+pub(crate) struct LightExperts {
     byte_history: ByteHistory,
     bit_histories: BitHistories<CONTEXTS>,
     longest: MatchModel,
@@ -49,7 +49,7 @@ pub struct LightExperts {
 }
 
 impl LightExperts {
-    pub fn new(instructions: InstructionSet) -> Result<LightExperts, MachineError> {
+    pub(crate) fn new(instructions: InstructionSet) -> Result<LightExperts, MachineError> {
         let mut initial = [0; INPUTS];
         initial[..ACTIVE].fill((5 << 18) / ACTIVE as i32);
         let rates = [(300, 1700), (100, 1000)].map(|(floor, extra)| Rate {
@@ -74,7 +74,7 @@ impl LightExperts {
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<LightExperts, MachineError> {
+    pub(crate) fn try_clone(&self) -> Result<LightExperts, MachineError> {
         Ok(LightExperts {
             byte_history: self.byte_history.try_clone()?,
             bit_histories: self.bit_histories.try_clone()?,
@@ -87,7 +87,7 @@ impl LightExperts {
     }
 
     /// P(bit = 1) of the next decision.
-    pub fn predict(&mut self, event: Event) -> u32 {
+    pub(crate) fn predict(&mut self, event: Event) -> u32 {
         self.event = event;
         match event {
             Event::Bit => {
@@ -100,7 +100,7 @@ impl LightExperts {
     }
 
     /// Learns the decision just predicted.
-    pub fn update(&mut self, bit: bool) {
+    pub(crate) fn update(&mut self, bit: bool) {
         match self.event {
             Event::Bit => {
                 self.mixer.update(&self.inputs, bit);
@@ -113,13 +113,13 @@ impl LightExperts {
     }
 
     /// Learns a bit that was not coded.
-    pub fn learn_certain(&mut self, bit: bool) {
+    pub(crate) fn learn_certain(&mut self, bit: bool) {
         self.predict_bit();
         self.learn(bit);
     }
 
     /// A byte that was stored joins the history.
-    pub fn skip(&mut self, byte: u8) {
+    pub(crate) fn skip(&mut self, byte: u8) {
         self.next_byte(byte);
     }
 

@@ -19,7 +19,7 @@ const TOLERATED: u32 = 4;
 
 /// Where a match is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub(super) enum Scope {
     /// In everything seen.
     File,
     /// In what came before in the same stream: a short match predicts best what is near.
@@ -27,7 +27,7 @@ pub enum Scope {
 }
 
 /// A match model: at most one match is followed at a time.
-pub struct MatchModel {
+pub(super) struct MatchModel {
     minimum: usize,
     scope: Scope,
     /// For each hash the latest position with it, in four bytes.
@@ -40,7 +40,7 @@ pub struct MatchModel {
 
 /// The match being followed, if there is one.
 #[derive(Clone, Default)]
-pub struct Match {
+pub(super) struct Match {
     /// Position of the byte predicted next, if there is a match.
     pointer: Option<usize>,
     /// Bytes that agreed since the last miss, and verified ones before the match was found.
@@ -52,9 +52,13 @@ pub struct Match {
 
 impl MatchModel {
     /// Inputs it gives for a bit.
-    pub const INPUTS: usize = 2;
+    pub(super) const INPUTS: usize = 2;
 
-    pub fn new(minimum: usize, scope: Scope, hash_bits: u32) -> Result<MatchModel, MachineError> {
+    pub(super) fn new(
+        minimum: usize,
+        scope: Scope,
+        hash_bits: u32,
+    ) -> Result<MatchModel, MachineError> {
         Ok(MatchModel {
             minimum,
             scope,
@@ -67,7 +71,7 @@ impl MatchModel {
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<MatchModel, MachineError> {
+    pub(super) fn try_clone(&self) -> Result<MatchModel, MachineError> {
         Ok(MatchModel {
             heads: self.heads.try_clone()?,
             current: self.current.clone(),
@@ -77,13 +81,13 @@ impl MatchModel {
     }
 
     /// Swaps the current match with that of another stream.
-    pub fn exchange(&mut self, other: &mut Match) {
+    pub(super) fn exchange(&mut self, other: &mut Match) {
         std::mem::swap(&mut self.current, other);
     }
 
     /// The byte that the match predicts, as long as the bits of the current byte agree with it.
     #[inline]
-    pub fn expected(&self, partial: u32) -> Option<u8> {
+    pub(super) fn expected(&self, partial: u32) -> Option<u8> {
         let bits = partial.ilog2();
         (self.current.pointer.is_some()
             && (u32::from(self.current.expected) | 256) >> (8 - bits) == partial)
@@ -91,7 +95,7 @@ impl MatchModel {
     }
 
     /// Length class of the current match, 0 without one, at most 15.
-    pub fn class(&self) -> usize {
+    pub(super) fn class(&self) -> usize {
         if self.current.pointer.is_none() {
             return 0;
         }
@@ -115,12 +119,12 @@ impl MatchModel {
     }
 
     /// Position of the byte that is predicted next.
-    pub fn pointer(&self) -> Option<usize> {
+    pub(super) fn pointer(&self) -> Option<usize> {
         self.current.pointer
     }
 
     /// Writes two inputs for the next bit, zero without a prediction.
-    pub fn inputs(&mut self, partial: u32, inputs: &mut [i32]) {
+    pub(super) fn inputs(&mut self, partial: u32, inputs: &mut [i32]) {
         let Some(expected) = self.expected(partial) else {
             self.selected = None;
             inputs[..Self::INPUTS].fill(0);
@@ -143,7 +147,7 @@ impl MatchModel {
     }
 
     /// Learns a bit of the current byte.
-    pub fn update(&mut self, partial: u32, bit: bool) {
+    pub(super) fn update(&mut self, partial: u32, bit: bool) {
         if let Some(context) = self.selected.take() {
             let expected = (self.current.expected >> (7 - partial.ilog2())) & 1 == 1;
             self.counters[context].update(expected == bit, 1023);
@@ -152,7 +156,7 @@ impl MatchModel {
 
     /// The slot that [`MatchModel::next_byte`] will look up after the byte just pushed to the
     /// history. It is prefetched.
-    pub fn seek(&self, history: &ByteHistory) -> usize {
+    pub(super) fn seek(&self, history: &ByteHistory) -> usize {
         let slot = self.slot(history);
         prefetch(self.heads.as_chunks::<4>().0, slot);
         slot
@@ -176,7 +180,7 @@ impl MatchModel {
 
     /// Follows the match past the byte just pushed to the history, or looks for another at `slot`,
     /// which [`MatchModel::seek`] gave.
-    pub fn next_byte(&mut self, history: &ByteHistory, slot: usize) {
+    pub(super) fn next_byte(&mut self, history: &ByteHistory, slot: usize) {
         let position = history.position();
         if let Some(pointer) = self.current.pointer {
             let hit = history.back(1) == self.current.expected;

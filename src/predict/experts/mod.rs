@@ -17,6 +17,7 @@ mod none;
 mod pixels;
 mod record_length;
 
-pub use all::{AllExperts, StreamState, names as expert_names};
-pub use light::LightExperts;
-pub use none::NoExperts;
+pub use all::StreamState;
+pub(super) use all::{AllExperts, names as expert_names};
+pub(super) use light::LightExperts;
+pub(super) use none::NoExperts;

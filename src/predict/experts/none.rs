@@ -10,7 +10,7 @@ const LIMIT: u32 = 60;
 /// Passes the model's probability on unchanged. Decisions without one have counters: one for each
 /// prefix of a byte, and one for each event.
 #[derive(Clone)]
-pub struct NoExperts {
+pub(crate) struct NoExperts {
     bytes: Vec<Counter>,
     events: [Counter; 2],
     selected: Event,
@@ -19,7 +19,7 @@ pub struct NoExperts {
 }
 
 impl NoExperts {
-    pub fn new() -> NoExperts {
+    pub(crate) fn new() -> NoExperts {
         NoExperts {
             bytes: vec![Counter::new(1 << 21, 0); 256],
             events: [Counter::new(1 << 21, 0), Counter::new(1 << 12, 30)],
@@ -28,12 +28,12 @@ impl NoExperts {
         }
     }
 
-    pub fn predict(&mut self, event: Event, model: Option<u32>) -> u32 {
+    pub(crate) fn predict(&mut self, event: Event, model: Option<u32>) -> u32 {
         self.selected = event;
         model.unwrap_or_else(|| self.counter().p())
     }
 
-    pub fn update(&mut self, bit: bool) {
+    pub(crate) fn update(&mut self, bit: bool) {
         self.counter().update(bit, LIMIT);
         if self.selected == Event::Bit {
             self.partial = self.partial << 1 | u32::from(bit);

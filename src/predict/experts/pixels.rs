@@ -18,7 +18,7 @@ const WHAT: &str = "the pixel expert";
 const BITS: [u32; 2] = [17, 18];
 
 /// Two neighbourhoods of the next pixel.
-pub struct Pixels {
+pub(super) struct Pixels {
     counters: [Vec<Counter>; 2],
     selected: [usize; 2],
     around: Neighbourhood,
@@ -26,7 +26,7 @@ pub struct Pixels {
 
 /// The pixels around the next one.
 #[derive(Clone, Default)]
-pub struct Neighbourhood {
+pub(super) struct Neighbourhood {
     active: bool,
     /// Recent share of blank bytes, 16 bits.
     blank: u32,
@@ -38,9 +38,9 @@ pub struct Neighbourhood {
 
 impl Pixels {
     /// Inputs it gives for a bit.
-    pub const INPUTS: usize = 2;
+    pub(super) const INPUTS: usize = 2;
 
-    pub fn new() -> Result<Pixels, MachineError> {
+    pub(super) fn new() -> Result<Pixels, MachineError> {
         let counters = |bits: u32| memory::filled(WHAT, 1 << bits, Counter::new(1 << 21, 0));
         Ok(Pixels {
             counters: [counters(BITS[0])?, counters(BITS[1])?],
@@ -50,7 +50,7 @@ impl Pixels {
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<Pixels, MachineError> {
+    pub(super) fn try_clone(&self) -> Result<Pixels, MachineError> {
         let [first, second] = &self.counters;
         Ok(Pixels {
             counters: [
@@ -63,17 +63,17 @@ impl Pixels {
     }
 
     /// Swaps the current neighbourhood with that of another stream.
-    pub fn exchange(&mut self, other: &mut Neighbourhood) {
+    pub(super) fn exchange(&mut self, other: &mut Neighbourhood) {
         std::mem::swap(&mut self.around, other);
     }
 
     /// The nearest pixels as a context below 256, while active.
-    pub fn nearest(&self) -> Option<usize> {
+    pub(super) fn nearest(&self) -> Option<usize> {
         self.around.active.then_some(self.selected[0] & 255)
     }
 
     /// Moves on after the byte just pushed to the history; a row has `length` bytes.
-    pub fn next_byte(&mut self, history: &ByteHistory, length: usize) {
+    pub(super) fn next_byte(&mut self, history: &ByteHistory, length: usize) {
         let byte = history.back(1);
         let blank = u32::from(byte == 0 || byte == 255) << 16;
         self.around.blank = self.around.blank - (self.around.blank >> 7) + (blank >> 7);
@@ -92,7 +92,7 @@ impl Pixels {
     /// Writes two inputs for the next bit, zero while inactive. `partial` is the bits of the byte
     /// so far, after a leading one.
     #[inline]
-    pub fn inputs(&mut self, partial: u32, inputs: &mut [i32]) {
+    pub(super) fn inputs(&mut self, partial: u32, inputs: &mut [i32]) {
         if !self.around.active {
             inputs[..Self::INPUTS].fill(0);
             return;
@@ -119,7 +119,7 @@ impl Pixels {
 
     /// Learns the bit.
     #[inline]
-    pub fn update(&mut self, bit: bool) {
+    pub(super) fn update(&mut self, bit: bool) {
         if self.around.active {
             for (counters, &selected) in self.counters.iter_mut().zip(&self.selected) {
                 counters[selected].update(bit, 255);

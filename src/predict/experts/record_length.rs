@@ -7,7 +7,7 @@ const LONGEST: usize = 2048;
 
 /// Whenever a byte recurs twice at the same distance, the distance gets votes; votes fade.
 #[derive(Clone)]
-pub struct RecordLength {
+pub(super) struct RecordLength {
     /// For each byte, its last two positions.
     seen: Vec<[u32; 2]>,
     votes: Vec<u32>,
@@ -15,7 +15,7 @@ pub struct RecordLength {
 }
 
 impl RecordLength {
-    pub fn new() -> RecordLength {
+    pub(super) fn new() -> RecordLength {
         RecordLength {
             seen: vec![[0; 2]; 256],
             votes: vec![0; LONGEST + 1],
@@ -24,17 +24,17 @@ impl RecordLength {
     }
 
     /// The current estimate, at least 1.
-    pub fn length(&self) -> usize {
+    pub(super) fn length(&self) -> usize {
         self.length
     }
 
     /// The column of a position in its record.
-    pub fn column(&self, position: usize) -> u32 {
+    pub(super) fn column(&self, position: usize) -> u32 {
         (position % self.length) as u32
     }
 
     /// Learns from the byte just pushed to the history.
-    pub fn next_byte(&mut self, history: &ByteHistory) {
+    pub(super) fn next_byte(&mut self, history: &ByteHistory) {
         let position = history.position() as u32;
         let seen = &mut self.seen[usize::from(history.back(1))];
         let (first, second) = (

@@ -7,7 +7,8 @@ use crate::numerics;
 const LANES: usize = 16;
 
 compile_for_each! {
-    fn compiled(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut [u64]) = prefix_sums_of_weights;
+    fn compiled(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut [u64])
+        = prefix_sums_of_weights;
 }
 
 /// Logits (and a bias on them, in the same units) to integer weights and their exclusive prefix

@@ -22,7 +22,8 @@ compile_for_each! {
     ///
     /// # Panics
     /// As [`dot`].
-    pub fn train(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32]) = train_body;
+    pub fn train(inputs: &[i32], weights: &mut [i32], offsets: &[usize], steps: &[i32])
+        = train_body;
 }
 
 /// Sizes that mixers have: of known length the loops unroll and keep their sums in registers.

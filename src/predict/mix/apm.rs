@@ -11,7 +11,7 @@ use crate::machine::prefetch::prefetch;
 const KNOTS: usize = 25;
 
 /// One curve from predicted to observed probability for each context.
-pub struct Apm {
+pub(crate) struct Apm {
     /// The knots, a [`Counter`] each, curve after curve.
     curves: Pages,
     selected: usize,
@@ -20,7 +20,7 @@ pub struct Apm {
 
 impl Apm {
     /// The identity in each of `contexts`; the rate of a knot falls to `1 / limit`.
-    pub fn new(contexts: usize, limit: u32) -> Result<Apm, MachineError> {
+    pub(crate) fn new(contexts: usize, limit: u32) -> Result<Apm, MachineError> {
         let knot = |k: usize| Counter::new(squash((k as i32 - 12) * 4096) >> 2, 6).to_bytes();
         let identity: [[u8; 4]; KNOTS] = std::array::from_fn(knot);
         let mut curves = Pages::zeroed("probability maps", contexts * KNOTS * 4)?;
@@ -35,7 +35,7 @@ impl Apm {
     }
 
     /// A copy in memory of its own.
-    pub fn try_clone(&self) -> Result<Apm, MachineError> {
+    pub(crate) fn try_clone(&self) -> Result<Apm, MachineError> {
         Ok(Apm {
             curves: self.curves.try_clone()?,
             ..*self
@@ -43,14 +43,14 @@ impl Apm {
     }
 
     /// Prefetches the curve of a context.
-    pub fn prefetch(&self, context: usize) {
+    pub(crate) fn prefetch(&self, context: usize) {
         for byte in (0..4 * KNOTS).step_by(64) {
             prefetch(&self.curves, 4 * KNOTS * context + byte);
         }
     }
 
     /// The refined probability, 24 bits, of `logit` (1/256 nat).
-    pub fn refine(&mut self, logit: i32, context: usize) -> u32 {
+    pub(crate) fn refine(&mut self, logit: i32, context: usize) -> u32 {
         let offset = (logit + 12 * 256).clamp(0, 24 * 256 - 1) as usize;
         let (knot, part) = (offset >> 8, (offset & 255) as u32);
         let at = context * KNOTS + knot;
@@ -62,7 +62,7 @@ impl Apm {
     }
 
     /// Learns what followed.
-    pub fn update(&mut self, bit: bool) {
+    pub(crate) fn update(&mut self, bit: bool) {
         let (knots, _) = self.curves.as_chunks_mut();
         let mut knot = Counter::from_bytes(knots[self.selected]);
         knot.update(bit, self.limit);

@@ -13,47 +13,47 @@ static RATE: [u32; 1024] = {
 
 /// P(bit = 1), moving by `1 / (n + 1.5)` towards the n-th bit until `n` reaches a limit.
 #[derive(Clone, Copy, Debug)]
-pub struct Counter(u32);
+pub(crate) struct Counter(u32);
 
 impl Counter {
     /// A counter from its bytes in a table.
     #[inline]
-    pub fn from_bytes(bytes: [u8; 4]) -> Counter {
+    pub(crate) fn from_bytes(bytes: [u8; 4]) -> Counter {
         Counter(u32::from_le_bytes(bytes))
     }
 
     /// Its bytes, to be stored in a table.
     #[inline]
-    pub fn to_bytes(self) -> [u8; 4] {
+    pub(crate) fn to_bytes(self) -> [u8; 4] {
         self.0.to_le_bytes()
     }
 
     /// Starts at `p` (22 bits) as if it had seen `n` bits.
-    pub const fn new(p: u32, n: u32) -> Counter {
+    pub(crate) const fn new(p: u32, n: u32) -> Counter {
         Counter((p << 10) | n)
     }
 
     /// P(bit = 1), 22 bits.
     #[inline]
-    pub fn p22(self) -> u32 {
+    pub(crate) fn p22(self) -> u32 {
         self.0 >> 10
     }
 
     /// P(bit = 1), 24 bits.
     #[inline]
-    pub fn p(self) -> u32 {
+    pub(crate) fn p(self) -> u32 {
         (self.p22() << 2) | 2
     }
 
     /// Bits seen, up to the limit.
     #[inline]
-    pub fn n(self) -> u32 {
+    pub(crate) fn n(self) -> u32 {
         self.0 & 1023
     }
 
     /// Learns a bit; `limit` is at most 1023.
     #[inline]
-    pub fn update(&mut self, bit: bool, limit: u32) {
+    pub(crate) fn update(&mut self, bit: bool, limit: u32) {
         let n = self.n();
         let p = self.p22() as i32;
         let target = i32::from(bit) * ((1 << 22) - 1);

@@ -9,7 +9,7 @@
 pub const PROBABILITY_BITS: u32 = 24;
 
 /// Largest logit, in 1/256 nat (16 nats: a probability of 2^-23).
-pub const LOGIT_MAX: i32 = 4095;
+pub(crate) const LOGIT_MAX: i32 = 4095;
 
 /// Knots of the squash table, one every 1/32 nat.
 const KNOTS: usize = 16 * 32 + 2;
@@ -51,7 +51,7 @@ const fn squash_tail(x: u32) -> u32 {
 
 /// `1 / (1 + e^-x)` for `x` in 1/4096 nat.
 #[inline]
-pub fn squash(x: i32) -> u32 {
+pub(crate) fn squash(x: i32) -> u32 {
     let magnitude = x.unsigned_abs().min(LOGIT_MAX as u32 * 16);
     let tail = (squash_tail(magnitude) >> (30 - PROBABILITY_BITS)).max(1);
     if x < 0 {
@@ -88,7 +88,7 @@ static STRETCH: [i16; 24 << MANTISSA_BITS] = stretch_table();
 
 /// `ln(p / (1 - p))` in 1/256 nat, for a probability of 24 bits.
 #[inline]
-pub const fn stretch(p: u32) -> i32 {
+pub(crate) const fn stretch(p: u32) -> i32 {
     let upper = p > 1 << (PROBABILITY_BITS - 1);
     let tail = if upper {
         (1 << PROBABILITY_BITS) - p
@@ -119,7 +119,7 @@ static QUICK: [i16; 1 << QUICK_BITS] = {
 
 /// `stretch` to 14 bits of the probability (22 bits), in one look-up.
 #[inline(always)]
-pub fn stretch_quick(p22: u32) -> i32 {
+pub(crate) fn stretch_quick(p22: u32) -> i32 {
     i32::from(QUICK[(p22 >> (22 - QUICK_BITS)) as usize & ((1 << QUICK_BITS) - 1)])
 }
 

@@ -15,7 +15,7 @@ fn as_input(sum: i32) -> i32 {
 
 /// How fast weights move: `floor + extra / (1 + bits / halving)`, in 2^-16.
 #[derive(Clone, Copy)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// The rate after many bits.
     pub floor: u32,
     /// What is added to it at first.
@@ -26,7 +26,7 @@ pub struct Rate {
 
 /// One set of weight vectors.
 #[derive(Clone, Copy)]
-pub struct Set {
+pub(crate) struct Set {
     /// How many contexts select among its vectors.
     pub contexts: usize,
     /// Factor on the mixer's rate.
@@ -82,7 +82,7 @@ impl Layer {
 
 /// The two layers.
 #[derive(Clone)]
-pub struct Mixer {
+pub(crate) struct Mixer {
     instructions: InstructionSet,
     first: Layer,
     /// Index of the first vector of each set.
@@ -102,7 +102,7 @@ impl Mixer {
     /// A mixer whose vectors of the first layer all begin as `first`, weights with 20 fractional
     /// bits. `second_contexts` select the vector of the second layer; `rates` are those of the
     /// layers.
-    pub fn new(
+    pub(crate) fn new(
         instructions: InstructionSet,
         first: &[i32],
         sets: &[Set],
@@ -134,12 +134,12 @@ impl Mixer {
     }
 
     /// The last sum of each set, in 1/256 nat.
-    pub fn sums(&self) -> &[i32] {
+    pub(crate) fn sums(&self) -> &[i32] {
         &self.second_inputs[..self.sets.len()]
     }
 
     /// The mixed logit in 1/4096 nat. `contexts` has one for each set.
-    pub fn mix(&mut self, inputs: &[i32], contexts: &[usize], second_context: usize) -> i32 {
+    pub(crate) fn mix(&mut self, inputs: &[i32], contexts: &[usize], second_context: usize) -> i32 {
         assert_eq!(contexts.len(), self.sets.len());
         for (set, &context) in contexts.iter().enumerate() {
             self.selected[set] = self.sets[set] + context;
@@ -170,7 +170,7 @@ impl Mixer {
     }
 
     /// The vectors used last learn the bit.
-    pub fn update(&mut self, inputs: &[i32], bit: bool) {
+    pub(crate) fn update(&mut self, inputs: &[i32], bit: bool) {
         for set in 0..self.sets.len() {
             let p = squash(self.second_inputs[set] * 16);
             self.steps[set] = self.first.step(self.selected[set], self.paces[set], p, bit);

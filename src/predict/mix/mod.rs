@@ -3,9 +3,9 @@
 //!
 //! Nothing here knows what is predicted.
 
-pub mod apm;
-pub mod counter;
-pub mod logistic;
-pub mod mixer;
+pub(super) mod apm;
+pub(super) mod counter;
+pub(super) mod logistic;
+pub(super) mod mixer;
 
 pub use logistic::PROBABILITY_BITS;

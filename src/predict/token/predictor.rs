@@ -30,6 +30,12 @@ pub struct TokenPredictor {
     mixed: Vec<u64>,
 }
 
+impl std::fmt::Debug for TokenPredictor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenPredictor").finish_non_exhaustive()
+    }
+}
+
 /// What has been learned from the file.
 struct Learned {
     recall: Recall,

@@ -65,6 +65,14 @@ pub struct Recall {
     query: Query,
 }
 
+impl std::fmt::Debug for Recall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recall")
+            .field("width", &self.width)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A token seen.
 #[derive(Clone, Copy, Default)]
 struct PastToken {
@@ -456,7 +464,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_state_and_no_weights_break_it(
-            tokens in vec((0..ROWS as u32, vec(-127i8..=127, WIDTH), vec(1u64..=1 << 40, ROWS)), 1..60),
+            tokens in vec(
+                (0..ROWS as u32, vec(-127i8..=127, WIDTH), vec(1u64..=1 << 40, ROWS)),
+                1..60,
+            ),
             flat in any::<bool>(),
         ) {
             let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();

@@ -37,7 +37,9 @@ impl Axes {
     /// Axes for all points of `curves`; `None` if there is no point.
     pub(super) fn new(curves: &[Curve]) -> Option<Axes> {
         let points = || curves.iter().flat_map(|curve| &curve.points);
-        let bits: Vec<f64> = points().filter_map(|point| point.bits_per_byte()).collect();
+        let bits: Vec<f64> = points()
+            .filter_map(super::curve::Point::bits_per_byte)
+            .collect();
         let lowest = bits.iter().copied().reduce(f64::min)?;
         let highest = bits.iter().copied().reduce(f64::max)?;
         let mut sizes: Vec<u64> = points().map(|point| point.parameters).collect();

@@ -32,7 +32,7 @@ const QUADS: usize = 64;
 /// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread
 /// touches these columns.
 #[target_feature(enable = "avx2")]
-pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
+pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
     for tile in tiles {
         for Range { start: row, end } in shares(p.rows.count, ROWS) {
             // SAFETY: passed on from the caller; the rows are in range.
@@ -115,7 +115,7 @@ unsafe fn block<const R: usize>(p: &Product<'_>, row: usize, tile: usize, out: *
 /// # Safety
 /// `v.check` has passed for `sums`.
 #[target_feature(enable = "avx2")]
-pub unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
+pub(super) unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
     let quads = v.values.len() / (v.width * 4);
     for first in (0..quads).step_by(QUADS) {
         let quads = first..quads.min(first + QUADS);

@@ -23,7 +23,7 @@ const ROWS: usize = 6;
 /// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread
 /// touches these columns.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
+pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
     let rows = p.rows.count;
     if rows == 0 {
         return;
@@ -148,7 +148,7 @@ unsafe fn accumulate<const R: usize, const T: usize>(
 /// # Safety
 /// `v.check` has passed for `sums`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-pub unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
+pub(super) unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
     let mut query = 0;
     while query < v.queries {
         let several = v.queries - query >= 3;

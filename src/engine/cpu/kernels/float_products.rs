@@ -7,7 +7,7 @@ const BLOCK: usize = 4;
 
 /// `out[n][r] = x[r] . w[n]` for every row of x and w, both of `width` values.
 #[inline(always)]
-pub fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32]) {
+pub(super) fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32]) {
     let rows = x.len() / width;
     for (w, out) in w.chunks(width * BLOCK).zip(out.chunks_mut(rows * BLOCK)) {
         for (r, x) in x.chunks_exact(width).enumerate() {
@@ -58,7 +58,7 @@ fn four(x: &[f32], w: [&[f32]; BLOCK]) -> [f32; BLOCK] {
 
 /// `out += sum of weights[j] * values[j]`, each value as long as `out`.
 #[inline(always)]
-pub fn float_weighted(weights: &[f32], values: &[f32], out: &mut [f32]) {
+pub(super) fn float_weighted(weights: &[f32], values: &[f32], out: &mut [f32]) {
     for (weight, value) in weights.iter().zip(values.chunks_exact(out.len())) {
         for (out, value) in out.iter_mut().zip(value) {
             *out += weight * value;

@@ -1,9 +1,9 @@
 //! The inner loops of the CPU engine: integer products, and float operations in a fixed order.
 //!
-//! [`reference`] defines the results in plain Rust. The files for AVX2, AVX-512 VNNI and NEON with
-//! dot products give the same bits; an [`InstructionSet`] chooses among them. All calls go through
-//! [`Kernels`], which checks every size, so that the loops need not. This folder knows slices and
-//! tiles of weights, and nothing of transformers.
+//! [`mod@reference`] defines the results in plain Rust. The files for AVX2, AVX-512 VNNI and NEON
+//! with dot products give the same bits; an [`InstructionSet`] chooses among them. All calls go
+//! through [`Kernels`], which checks every size, so that the loops need not. This folder knows
+//! slices and tiles of weights, and nothing of transformers.
 
 mod float_products;
 mod operands;
@@ -50,8 +50,10 @@ compile_for_each! {
     ) -> f32 = reference::softmax;
     fn scale_sums(sums: &[i32], factor: f32, out: &mut [f32]) = reference::scale_sums;
     fn logits(x: &[f32], out: &mut [i32]) = reference::logits;
-    fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32]) = float_products::float_product;
-    fn float_weighted(weights: &[f32], values: &[f32], out: &mut [f32]) = float_products::float_weighted;
+    fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32])
+        = float_products::float_product;
+    fn float_weighted(weights: &[f32], values: &[f32], out: &mut [f32])
+        = float_products::float_weighted;
 }
 
 /// Calls the function of this name in the module written for the instruction set.

@@ -139,7 +139,8 @@ proptest! {
         let pool = Pool::new(3);
         for kernels in others() {
             prop_assert_eq!(&case.run(kernels, None), &want, "{}", kernels.instructions().name());
-            prop_assert_eq!(&case.run(kernels, Some(&pool)), &want, "{} in a pool", kernels.instructions().name());
+            let name = kernels.instructions().name();
+            prop_assert_eq!(&case.run(kernels, Some(&pool)), &want, "{} in a pool", name);
         }
     }
 
@@ -148,8 +149,11 @@ proptest! {
         let (kernels, columns) = (Kernels::REFERENCE, case.tiles * 16);
         let rows = case.rows(kernels);
         let lines = case.columns.next_multiple_of(case.pad) / 4;
-        let product = Product::new(&case.weights, lines, &case.scales, case.bias.as_deref(), rows.view(), columns);
-        let (mut floats, mut want) = (vec![0.0; case.x.len() * columns], vec![0; case.x.len() * columns]);
+        let bias = case.bias.as_deref();
+        let product =
+            Product::new(&case.weights, lines, &case.scales, bias, rows.view(), columns);
+        let mut floats = vec![0.0; case.x.len() * columns];
+        let mut want = vec![0; case.x.len() * columns];
         kernels.product(&product, &mut floats);
         kernels.logits(&floats, &mut want);
         let starts: Vec<usize> = (0..case.x.len()).map(|row| 3 + row * (columns + 5)).collect();
@@ -167,7 +171,10 @@ proptest! {
     }
 
     #[test]
-    fn quantised_rows_are_equal(x in (1usize..300).prop_flat_map(floats), pad in prop_oneof![Just(4usize), Just(64)]) {
+    fn quantised_rows_are_equal(
+        x in (1usize..300).prop_flat_map(floats),
+        pad in prop_oneof![Just(4usize), Just(64)],
+    ) {
         let quantize = |kernels| {
             let mut rows = QuantizedRows::default();
             rows.resize(1, x.len(), pad);
@@ -206,7 +213,8 @@ proptest! {
 
     #[test]
     fn rotations_are_equal(
-        (head, angles) in (1usize..70).prop_flat_map(|pairs| (floats(2 * pairs), vec(any::<u64>(), pairs))),
+        (head, angles) in (1usize..70)
+            .prop_flat_map(|pairs| (floats(2 * pairs), vec(any::<u64>(), pairs))),
     ) {
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles.into_iter().map(numerics::cos_sin).unzip();
         let run = |kernels: Kernels| {
@@ -215,14 +223,16 @@ proptest! {
             bits(&out)
         };
         for kernels in others() {
-            prop_assert_eq!(run(kernels), run(Kernels::REFERENCE), "{}", kernels.instructions().name());
+            let name = kernels.instructions().name();
+            prop_assert_eq!(run(kernels), run(Kernels::REFERENCE), "{}", name);
         }
     }
 
     #[test]
     fn softmax_weights_are_equal(
         (scores, scales) in (1usize..40).prop_flat_map(|tiles| {
-            let score = prop_oneof![4 => -40.0f32..40.0, 1 => Just(reference::MASKED), 1 => -1e4f32..1e4];
+            let masked = Just(reference::MASKED);
+            let score = prop_oneof![4 => -40.0f32..40.0, 1 => masked, 1 => -1e4f32..1e4];
             let scale = prop_oneof![8 => 0.0f32..0.1, 1 => Just(0.0f32), 1 => Just(1e-38f32)];
             (vec(score, tiles * 16), vec(scale, tiles * 16))
         }),
@@ -252,13 +262,15 @@ proptest! {
             logits
         };
         for kernels in others() {
-            prop_assert_eq!(run(kernels), run(Kernels::REFERENCE), "{}", kernels.instructions().name());
+            let name = kernels.instructions().name();
+            prop_assert_eq!(run(kernels), run(Kernels::REFERENCE), "{}", name);
         }
     }
 
     #[test]
     fn weighted_values_are_equal(
-        (width, queries, positions, before, after) in (1usize..9, 0usize..8, 0usize..30, 0usize..3, 0usize..3),
+        (width, queries, positions) in (1usize..9, 0usize..8, 0usize..30),
+        (before, after) in (0usize..3, 0usize..3),
         seed in any::<u64>(),
         extreme in any::<bool>(),
     ) {
@@ -266,20 +278,38 @@ proptest! {
         let stride = offset + positions + after * 16;
         let mut state = seed | 1;
         let mut next = |span: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % span
         };
-        let values: Vec<i8> = (0..width * positions).map(|_| if extreme { -127 } else { next(255) as i8 }).map(|v| v.max(-127)).collect();
-        let mut half = || (0..queries * stride).map(|_| if extreme { 127 } else { next(128) as u8 }).collect::<Vec<u8>>();
+        let values: Vec<i8> = (0..width * positions)
+            .map(|_| if extreme { -127 } else { next(255) as i8 })
+            .map(|v| v.max(-127))
+            .collect();
+        let mut half = || -> Vec<u8> {
+            let halves = (0..queries * stride).map(|_| if extreme { 127 } else { next(128) as u8 });
+            halves.collect()
+        };
         let (high, low) = (half(), half());
         let run = |kernels: Kernels| {
             let mut sums: Vec<i32> = (0..queries * width).map(|i| i as i32 - 40).collect();
-            let values = Values { values: &values, width, queries, high: &high, low: &low, stride, offset, cold: seed % 2 == 0 };
+            let values = Values {
+                values: &values,
+                width,
+                queries,
+                high: &high,
+                low: &low,
+                stride,
+                offset,
+                cold: seed % 2 == 0,
+            };
             kernels.values(&values, &mut sums);
             sums
         };
         for kernels in others() {
-            prop_assert_eq!(run(kernels), run(Kernels::REFERENCE), "{}", kernels.instructions().name());
+            let name = kernels.instructions().name();
+            prop_assert_eq!(run(kernels), run(Kernels::REFERENCE), "{}", name);
         }
     }
 
