@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use super::float_environment::FloatEnvironment;
 
+/// Most threads of a pool. More would only take memory from the work.
+const MOST_THREADS: usize = 1024;
 /// How long an idle worker looks for work before it sleeps.
 const SPIN: Duration = Duration::from_micros(60);
 /// How long a helper sleeps at a time, then. Nobody wakes it.
@@ -67,7 +69,7 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     /// A pool of `threads` threads, of which the caller of [`Pool::run`] is one; of fewer, where
-    /// the system gives no more.
+    /// the system gives no more, and never of more than 1024.
     pub fn new(threads: usize) -> Pool {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
@@ -78,15 +80,16 @@ impl Pool {
             stop: AtomicBool::new(false),
         });
         let mut workers = Vec::new();
-        for index in 1..threads {
+        for index in 1..threads.min(MOST_THREADS) {
             let (shared, asleep) = (shared.clone(), Arc::new(AtomicBool::new(false)));
             let flag = asleep.clone();
-            if let Ok(handle) = thread::Builder::new()
+            let Ok(handle) = thread::Builder::new()
                 .name(format!("llmzip-{index}"))
                 .spawn(move || worker(&shared, &flag, index))
-            {
-                workers.push((handle, asleep));
-            }
+            else {
+                break;
+            };
+            workers.push((handle, asleep));
         }
         Pool {
             shared,
@@ -405,6 +408,18 @@ mod tests {
                 assert_eq!(scratch.iter().sum::<usize>(), items.len());
             }
         }
+    }
+
+    #[test]
+    #[cfg(not(miri))] // A thousand threads take it minutes.
+    fn a_pool_of_any_number_of_threads_is_soon_there() {
+        let pool = Pool::new(usize::MAX);
+        assert!((1..=MOST_THREADS).contains(&pool.threads()));
+        let counter = AtomicUsize::new(0);
+        pool.run(100, &|_, _| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(counter.load(Ordering::Relaxed), 100);
     }
 
     #[test]
