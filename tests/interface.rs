@@ -445,6 +445,16 @@ fn lines_are_read_as_from_a_file() {
 }
 
 #[test]
+fn more_than_there_is_can_be_consumed() {
+    let compressed = compress_all(&text(100), &options()).unwrap();
+    let mut decoder = Decoder::new(compressed.as_slice(), Models::none());
+    decoder.fill_buf().unwrap();
+    decoder.consume(5);
+    decoder.consume(usize::MAX);
+    assert_eq!(decoder.fill_buf().unwrap(), b"");
+}
+
+#[test]
 fn both_ends_go_to_other_threads() {
     fn goes<T: Send + Debug>() {}
     fn is_shared<T: Send + Sync + Debug + Clone>() {}

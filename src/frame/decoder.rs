@@ -110,7 +110,7 @@ impl<R: Read> BufRead for Decoder<R> {
     }
 
     fn consume(&mut self, len: usize) {
-        self.read = self.block.len().min(self.read + len);
+        self.read = self.block.len().min(self.read.saturating_add(len));
     }
 }
 
