@@ -27,8 +27,8 @@ impl Pages {
     /// [`MachineError::Memory`] if the system has no memory for them.
     pub fn zeroed(what: &'static str, len: usize) -> Result<Pages, MachineError> {
         let map = MmapMut::map_anon(len).map_err(|_| MachineError::Memory { what, bytes: len })?;
-        // A wish: where it is not granted, look-ups are slower.
-        #[cfg(target_os = "linux")]
+        // A wish: where it is not granted, look-ups are slower. Miri does not know it.
+        #[cfg(all(target_os = "linux", not(miri)))]
         let _ = map.advise(memmap2::Advice::HugePage);
         Ok(Pages { map, what })
     }
