@@ -32,7 +32,7 @@ pub(super) fn install() {
 
 /// Ends the program where no memory is left, and deletes the unfinished file. Allocates nothing,
 /// and waits for no lock: this thread may hold it.
-pub(crate) fn end_without_memory() -> ! {
+pub(crate) extern "C" fn end_without_memory() -> ! {
     static IS_ENDING: AtomicBool = AtomicBool::new(false);
     if !IS_ENDING.swap(true, Ordering::SeqCst) {
         if let Ok(unfinished) = UNFINISHED.try_lock()

@@ -74,6 +74,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(not(miri))]
     fn memory_that_is_not_there_is_an_error() {
         let refused = Pages::zeroed("a test", usize::MAX / 4);
         assert!(matches!(refused, Err(MachineError::Memory { .. })));
