@@ -52,7 +52,7 @@ unsafe fn repeat(bytes: *const i8) -> int8x16_t {
 /// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread
 /// touches these columns.
 #[target_feature(enable = "neon,dotprod")]
-pub unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
+pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
     for tile in tiles {
         for Range { start: row, end } in shares(p.rows.count, ROWS) {
             // SAFETY: passed on from the caller; the rows are in range.
@@ -125,7 +125,7 @@ unsafe fn block<const R: usize>(p: &Product<'_>, row: usize, tile: usize, out: *
 /// # Safety
 /// `v.check` has passed for `sums`.
 #[target_feature(enable = "neon,dotprod")]
-pub unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
+pub(super) unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
     for query in 0..v.queries {
         for dimension in (0..v.width).step_by(LANES) {
             // SAFETY: all accesses are inside the slices that `v.check` has measured.
