@@ -13,6 +13,7 @@ pub use crate::engine::EngineError;
 pub use crate::machine::MachineError;
 pub use crate::packed::PackedError;
 pub use crate::store::StoreError;
+use crate::store::hex;
 #[cfg(feature = "encode")]
 pub use crate::tokenizer::TokenizerError;
 
@@ -133,8 +134,4 @@ impl From<Error> for io::Error {
         };
         io::Error::new(kind, error)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
