@@ -89,13 +89,7 @@ impl Subject {
     /// When the model's pre-tokenizer is unknown.
     pub fn cut(&self, text: &[u8]) -> Result<Text, CheckError> {
         let pieces = Tokenizer::new(&self.packed)?.encode(text);
-        let tokens: Vec<u32> = pieces
-            .iter()
-            .filter_map(|piece| match piece {
-                Symbol::Token(row) => Some(*row),
-                Symbol::Byte(_) => None,
-            })
-            .collect();
+        let tokens: Vec<u32> = pieces.iter().filter_map(Symbol::token).collect();
         Ok(Text {
             escapes: pieces.len() - tokens.len(),
             tokens,

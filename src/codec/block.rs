@@ -5,12 +5,14 @@
 //! it was given, a decoder from the coded bytes.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::byte_path::{Odds, Question, Walk};
+use super::language_model::Reset;
 use super::streams::Places;
 use super::times::Times;
 use super::{CodecError, CorruptStream};
-use crate::engine::Prediction;
+use crate::engine::{EngineError, Prediction, Runtime};
 use crate::machine::MachineError;
 use crate::packed::{PackedModel, TokenTable};
 use crate::predict::{Event, ModelSizes, Predictor, Settings, TokenFacts, TokenPredictor};
@@ -119,15 +121,15 @@ pub(super) fn code_bytes<D: Direction>(
     len: usize,
     progress: &mut dyn FnMut(&D, usize) -> ControlFlow<()>,
 ) -> Result<(), CodecError> {
+    let mut decisions = Decisions {
+        predictor,
+        direction,
+    };
     for done in 1..=len {
-        direction.begin_symbol();
-        let mut decisions = Decisions {
-            predictor: &mut *predictor,
-            direction: &mut *direction,
-        };
+        decisions.direction.begin_symbol();
         let byte = decisions.byte()?;
-        direction.end_symbol(&[byte], None);
-        if done % PROGRESS_BYTES == 0 && progress(direction, done).is_break() {
+        decisions.direction.end_symbol(&[byte], None);
+        if done % PROGRESS_BYTES == 0 && progress(decisions.direction, done).is_break() {
             return Err(CodecError::Cancelled);
         }
     }
@@ -179,17 +181,17 @@ impl<D: Direction> BlockCoding<'_, D> {
         prediction: impl FnOnce() -> Result<Prediction<'p>, CodecError>,
     ) -> Result<Option<u32>, CodecError> {
         let StreamCoding { direction, left } = &mut self.streams[stream];
+        let mut decisions = Decisions {
+            predictor: &mut *self.predictor,
+            direction,
+        };
         loop {
-            direction.begin_symbol();
-            let mut decisions = Decisions {
-                predictor: &mut *self.predictor,
-                direction: &mut *direction,
-            };
+            decisions.direction.begin_symbol();
             if !self.escapes || !decisions.settle(Decision::Escape, None)? {
                 break;
             }
             let byte = decisions.byte()?;
-            direction.end_symbol(&[byte], None);
+            decisions.direction.end_symbol(&[byte], None);
             *left -= 1;
             if *left == 0 {
                 return Ok(None);
@@ -198,14 +200,12 @@ impl<D: Direction> BlockCoding<'_, D> {
         let Prediction { logits, state } = prediction()?;
         self.token_predictor.predict(stream, logits, state);
         let walk = Walk::new(self.tokens, self.token_predictor.distribution(), *left);
-        let mut decisions = Decisions {
-            predictor: &mut *self.predictor,
-            direction: &mut *direction,
-        };
         let row = decisions.token(walk, self.token_predictor.facts())?;
         let bytes = self.tokens.bytes(row);
         let cumulative = self.token_predictor.model_distribution();
-        direction.end_symbol(bytes, Some(CodedToken { row, cumulative }));
+        decisions
+            .direction
+            .end_symbol(bytes, Some(CodedToken { row, cumulative }));
         self.token_predictor.learn(stream, row);
         *left -= bytes.len();
         Ok(Some(row))
@@ -228,6 +228,42 @@ pub(super) struct Carried<M> {
     pub model: Option<ModelCoding<M>>,
     /// The time that coding has taken since these times were last taken.
     pub times: Times,
+}
+
+impl<M: Reset> Carried<M> {
+    /// What a frame begins with. `language_model` makes the model for a runtime, if there is one.
+    pub(super) fn new(
+        settings: Settings,
+        runtime: Option<&Arc<dyn Runtime>>,
+        language_model: impl FnOnce(Arc<dyn Runtime>) -> Result<M, EngineError>,
+    ) -> Result<Carried<M>, CodecError> {
+        let model = match runtime {
+            None => None,
+            Some(runtime) => {
+                let language_model = language_model(Arc::clone(runtime))?;
+                let model = ModelCoding::new(runtime.model(), language_model, settings)?;
+                Some(model)
+            }
+        };
+        Ok(Carried {
+            predictor: Predictor::new(settings)?,
+            model,
+            times: Times::default(),
+        })
+    }
+
+    /// Passes over a block that is stored as it is.
+    pub(super) fn pass_raw(&mut self, bytes: &[u8]) {
+        self.predictor.skip_bytes(bytes);
+        self.reset_model();
+    }
+
+    /// The model sees nothing of a block that it does not code, and begins anew behind it.
+    pub(super) fn reset_model(&mut self) {
+        if let Some(model) = &mut self.model {
+            model.language_model.reset();
+        }
+    }
 }
 
 /// A language model and what goes with it.

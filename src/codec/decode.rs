@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::block::{
-    BlockCoding, Carried, CodedToken, Decision, Direction, ModelCoding, StreamCoding, code_bytes,
+    BlockCoding, Carried, CodedToken, Decision, Direction, StreamCoding, code_bytes,
 };
 use super::coder::Decoder;
 use super::draft::Drafts;
@@ -17,7 +17,7 @@ use super::streams::{HEAD, Places};
 use super::times::{Times, timed};
 use super::{CodecError, CorruptStream};
 use crate::engine::{Prediction, Runtime};
-use crate::predict::{Predictor, Settings};
+use crate::predict::Settings;
 
 /// If one more row adds more than this to the time of a pass, the streams are split into two
 /// groups, whose tokens are predicted in turn.
@@ -48,17 +48,10 @@ impl BlockDecoder {
         runtime: Option<&Arc<dyn Runtime>>,
         drafts: Drafts,
     ) -> Result<BlockDecoder, CodecError> {
-        let model = runtime.map(|runtime| {
-            let model = Speculation::new(Arc::clone(runtime), drafts)?;
-            ModelCoding::new(runtime.model(), model, settings)
+        let carried = Carried::new(settings, runtime, |runtime| {
+            Speculation::new(runtime, drafts)
         });
-        Ok(BlockDecoder {
-            carried: Carried {
-                predictor: Predictor::new(settings)?,
-                model: model.transpose()?,
-                times: Times::default(),
-            },
-        })
+        Ok(BlockDecoder { carried: carried? })
     }
 
     /// The time that decoding has taken since the last call.
@@ -68,8 +61,7 @@ impl BlockDecoder {
 
     /// Notes a block that was stored as it is.
     pub fn pass_raw(&mut self, bytes: &[u8]) {
-        self.carried.predictor.skip_bytes(bytes);
-        self.reset_model();
+        self.carried.pass_raw(bytes);
     }
 
     /// Decodes a block of `len` bytes that the experts coded alone.
@@ -83,7 +75,7 @@ impl BlockDecoder {
         progress: OnProgress<'_>,
     ) -> Result<Vec<u8>, CodecError> {
         let start = Instant::now();
-        self.reset_model();
+        self.carried.reset_model();
         let mut reader = SymbolReader::new(coded)?;
         code_bytes(
             &mut self.carried.predictor,
@@ -145,12 +137,6 @@ impl BlockDecoder {
         }
         self.carried.times.add(start, waited);
         Ok(bytes)
-    }
-
-    fn reset_model(&mut self) {
-        if let Some(model) = &mut self.carried.model {
-            model.language_model.reset();
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::times::Times;
 use super::{CodecError, CorruptStream, Symbol};
 use crate::engine::Runtime;
 use crate::packed::TokenTable;
-use crate::predict::{PROBABILITY_BITS, Predictor, Settings};
+use crate::predict::{PROBABILITY_BITS, Settings};
 
 /// Turns between two reports of progress.
 const PROGRESS_TURNS: usize = 64;
@@ -57,16 +57,8 @@ impl BlockEncoder {
         settings: Settings,
         runtime: Option<&Arc<dyn Runtime>>,
     ) -> Result<BlockEncoder, CodecError> {
-        let model = runtime.map(|runtime| {
-            let model = LanguageModel::new(Arc::clone(runtime))?;
-            ModelCoding::new(runtime.model(), model, settings)
-        });
         Ok(BlockEncoder {
-            carried: Carried {
-                predictor: Predictor::new(settings)?,
-                model: model.transpose()?,
-                times: Times::default(),
-            },
+            carried: Carried::new(settings, runtime, LanguageModel::new)?,
             costs: None,
         })
     }
@@ -115,8 +107,7 @@ impl BlockEncoder {
 
     /// Notes a block that is stored as it is.
     pub fn pass_raw(&mut self, bytes: &[u8]) {
-        self.carried.predictor.skip_bytes(bytes);
-        self.reset_model();
+        self.carried.pass_raw(bytes);
     }
 
     /// Codes a block with the experts alone.
@@ -129,7 +120,7 @@ impl BlockEncoder {
         progress: OnProgress<'_>,
     ) -> Result<Vec<u8>, CodecError> {
         let start = Instant::now();
-        self.reset_model();
+        self.carried.reset_model();
         let symbols = bytes.iter().map(|byte| Spelling {
             bytes: std::slice::from_ref(byte),
             escaped: true,
@@ -168,7 +159,7 @@ impl BlockEncoder {
             .begin_block(streams.len(), first.pending());
         let mut block = EncodedBlock {
             runtime: &*runtime,
-            lens: streams.iter().map(|stream| stream.len).collect(),
+            len: streams.iter().map(|stream| stream.len).sum(),
             coding: BlockCoding {
                 tokens,
                 escapes: model.escapes,
@@ -215,20 +206,14 @@ impl BlockEncoder {
         self.carried.times.add(start, waited);
         Ok(coded)
     }
-
-    fn reset_model(&mut self) {
-        if let Some(model) = &mut self.carried.model {
-            model.language_model.reset();
-        }
-    }
 }
 
 /// A block that is being encoded with a language model.
 struct EncodedBlock<'a, S> {
     runtime: &'a dyn Runtime,
     coding: BlockCoding<'a, SymbolWriter<'a, S>>,
-    /// Bytes of each stream.
-    lens: Vec<usize>,
+    /// Bytes of the block.
+    len: usize,
     /// For how long the coder has waited for predictions.
     waited: Duration,
     progress: OnProgress<'a>,
@@ -244,10 +229,7 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> EncodedBlock<'a, S> {
         let turns = Turns::new(streams);
         let tokens = turns
             .clone()
-            .filter_map(|(stream, turn)| match turn.last() {
-                Some(Symbol::Token(row)) => Some((stream, *row)),
-                _ => None,
-            });
+            .filter_map(|(stream, turn)| Some((stream, turn.last()?.token()?)));
         let ahead = LookAhead::new(self.runtime, models, tokens);
         std::thread::scope(|scope| {
             let mut predictions = ahead.start(scope)?;
@@ -266,7 +248,7 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> EncodedBlock<'a, S> {
         let streams = &self.coding.streams;
         let left: usize = streams.iter().map(|stream| stream.left).sum();
         let coded = streams.iter().map(|stream| stream.direction.coder.len());
-        let done = self.lens.iter().sum::<usize>() - left;
+        let done = self.len - left;
         match (self.progress)(done, coded.sum()) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(CodecError::Cancelled),

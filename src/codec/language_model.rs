@@ -37,12 +37,6 @@ impl LanguageModel {
         })
     }
 
-    /// Forgets everything.
-    pub(super) fn reset(&mut self) {
-        self.state.reset();
-        self.pending = start_row(&*self.runtime);
-    }
-
     /// The runtime of the model.
     pub(super) fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
@@ -80,6 +74,19 @@ impl LanguageModel {
     /// pending before.
     pub(super) fn accept(&mut self, row: u32) -> u32 {
         std::mem::replace(&mut self.pending, row)
+    }
+}
+
+/// A language model that can begin a new stream.
+pub(super) trait Reset {
+    /// Forgets everything.
+    fn reset(&mut self);
+}
+
+impl Reset for LanguageModel {
+    fn reset(&mut self) {
+        self.state.reset();
+        self.pending = start_row(&*self.runtime);
     }
 }
 

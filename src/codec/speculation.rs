@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::draft::{Drafter, Drafts};
-use super::language_model::LanguageModel;
+use super::language_model::{LanguageModel, Reset};
 use crate::engine::{EngineError, Prediction, Predictions, Runtime};
 
 /// One stream's language model with drafts.
@@ -87,9 +87,10 @@ impl Speculation {
         self.withdraw();
         self.model = model;
     }
+}
 
-    /// The model forgets everything.
-    pub(super) fn reset(&mut self) {
+impl Reset for Speculation {
+    fn reset(&mut self) {
         self.withdraw();
         self.model.reset();
     }

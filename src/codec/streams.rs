@@ -58,15 +58,11 @@ pub(super) fn split_head(pieces: &[Symbol], seen: u64) -> (&[Symbol], &[Symbol])
         if left == 0 {
             return true;
         }
-        left -= u64::from(is_token(piece));
+        left -= u64::from(piece.token().is_some());
         false
     };
     let head = pieces.iter().position(ends_head);
     pieces.split_at(head.unwrap_or(pieces.len()))
-}
-
-fn is_token(piece: &Symbol) -> bool {
-    matches!(piece, Symbol::Token(_))
 }
 
 /// The turns of streams whose symbols are known, each with the number of its stream.
@@ -96,7 +92,7 @@ impl<'a> Iterator for Turns<'a> {
             self.stream = (stream + 1) % self.rest.len();
             let rest = &mut self.rest[stream];
             if !rest.is_empty() {
-                let len = rest.iter().position(is_token);
+                let len = rest.iter().position(|symbol| symbol.token().is_some());
                 let (turn, after) = rest.split_at(len.map_or(rest.len(), |token| token + 1));
                 *rest = after;
                 return Some((stream, turn));

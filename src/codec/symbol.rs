@@ -8,3 +8,13 @@ pub enum Symbol {
     /// A byte for which the vocabulary has no token.
     Byte(u8),
 }
+
+impl Symbol {
+    /// The output row, if this is a token.
+    pub fn token(&self) -> Option<u32> {
+        match self {
+            Symbol::Token(row) => Some(*row),
+            Symbol::Byte(_) => None,
+        }
+    }
+}

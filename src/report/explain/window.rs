@@ -112,13 +112,7 @@ fn with_window(
 /// are left out: the model never sees them.
 fn stretches(model: &Model, bytes: &[u8]) -> Vec<Vec<u32>> {
     let symbols = model.tokenizer().encode(bytes);
-    let rows: Vec<u32> = symbols
-        .iter()
-        .filter_map(|symbol| match symbol {
-            Symbol::Token(row) => Some(*row),
-            Symbol::Byte(_) => None,
-        })
-        .collect();
+    let rows: Vec<u32> = symbols.iter().filter_map(Symbol::token).collect();
     let whole: Vec<&[u32]> = rows.chunks(STRETCH).collect();
     let count = whole.len().min(STRETCHES);
     (0..count)
