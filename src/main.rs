@@ -10,6 +10,16 @@ static ALLOCATOR: Allocator = Allocator {
     on_refusal: cli::end_without_memory,
 };
 
+/// Runs before Rust's runtime changes what it records.
+#[cfg(unix)]
+#[used]
+#[cfg_attr(
+    target_vendor = "apple",
+    unsafe(link_section = "__DATA,__mod_init_func")
+)]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+static RECORD_INHERITED: extern "C" fn() = llmzip::machine::inherited::record;
+
 fn main() -> std::process::ExitCode {
     cli::main()
 }

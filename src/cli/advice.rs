@@ -6,7 +6,7 @@
 use llmzip::Error;
 #[cfg(feature = "hub")]
 use llmzip::hub::HubError;
-use llmzip::store::{StoreError, hex, repository_of};
+use llmzip::store::{StoreError, hex, is_name, repository_of};
 
 /// The sentence for an error of compressing or decompressing.
 pub(super) fn library(error: &Error) -> String {
@@ -24,9 +24,12 @@ fn missing_model(identity: &[u8; 8], name: Option<&str>) -> String {
         Some(name) if repository_of(name).is_some() => {
             format!("needs model {name} (blake3 {digits}...); run: llmzip model pull {name}")
         }
-        Some(name) => format!(
+        Some(name) if is_name(name) => format!(
             "needs model {name} (blake3 {digits}...); run: llmzip model add PATH --name {name}"
         ),
+        Some(name) => {
+            format!("needs model {name} (blake3 {digits}...); run: llmzip model add PATH")
+        }
         None => format!("needs the model with blake3 {digits}...; run: llmzip model add PATH"),
     }
 }
@@ -83,6 +86,7 @@ mod tests {
              run: llmzip model pull smollm2-135m"
         );
         assert!(missing_model(&identity, Some("mine")).contains("model add PATH --name mine"));
+        assert!(missing_model(&identity, Some("owner/model@main")).ends_with("model add PATH"));
         assert!(missing_model(&identity, None).contains("3f9c"));
         let name = Some("smollm2-135m".to_owned());
         let error = Error::MissingModel { identity, name };

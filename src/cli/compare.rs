@@ -46,7 +46,7 @@ pub(super) fn run_one(job: CompareOneJob) -> Result<bool, Failure> {
 fn measure_one(job: CompareOneJob) -> Result<Outcome, Failure> {
     let sample = Sample {
         name: job.file,
-        ..workload::read(&Input::Stdin, false)?
+        ..workload::read(&Input::Stdin)?
     };
     let models = Models::new(job.options.resources);
     let candidates = models.candidates(&job.models, &mut |_| {})?;

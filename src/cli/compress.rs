@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use llmzip::frame::{OnProgress, compress_with};
 use llmzip::{EncoderOptions, Summary};
@@ -25,6 +26,13 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         .independent_blocks(job.independent_blocks)
         .block_len(job.block_len)
         .streams(job.streams);
+    let verify_with = job.verify.then(|| {
+        let models = llmzip::Models::none();
+        match &options.model {
+            Some(model) => models.with(Arc::clone(model)),
+            None => models,
+        }
+    });
     models.check_memory(
         options.model.as_deref(),
         options.block_len,
@@ -33,6 +41,7 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
     let mut compressor = Compressor {
         estimate_time: job.files.verbosity.progress,
         options,
+        verify_with,
     };
     files::run(&job.files, &mut compressor)
 }
@@ -40,15 +49,29 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
 struct Compressor {
     options: EncoderOptions,
     estimate_time: bool,
+    verify_with: Option<llmzip::Models>,
 }
 
 impl FileCoder for Compressor {
     const WRITES: Content = Content::Compressed;
 
-    fn output_path(&self, input: &Path) -> Result<PathBuf, Failure> {
+    fn output_path(&self, input: &Path, force: bool) -> Result<PathBuf, Failure> {
+        if !force
+            && input
+                .extension()
+                .is_some_and(|extension| extension == &SUFFIX[1..])
+        {
+            return Err(Failure::message(
+                "is compressed already, skipped; -f compresses it again",
+            ));
+        }
         let mut name = input.as_os_str().to_owned();
         name.push(SUFFIX);
         Ok(PathBuf::from(name))
+    }
+
+    fn verify_with(&self) -> Option<&llmzip::Models> {
+        self.verify_with.as_ref()
     }
 
     fn forecast(&mut self, input: &OpenInput) -> Result<Forecast, Failure> {

@@ -38,7 +38,7 @@ struct Decompressor {
 impl FileCoder for Decompressor {
     const WRITES: Content = Content::Original;
 
-    fn output_path(&self, input: &Path) -> Result<PathBuf, Failure> {
+    fn output_path(&self, input: &Path, _: bool) -> Result<PathBuf, Failure> {
         // Names need not be UTF-8. A name that begins with its only dot has no extension.
         match input.extension() {
             Some(extension) if extension == &SUFFIX[1..] => Ok(input.with_extension("")),
@@ -46,6 +46,11 @@ impl FileCoder for Decompressor {
                 "has no {SUFFIX} at the end of its name; name the output with -o"
             ))),
         }
+    }
+
+    /// What is decompressed has checksums.
+    fn verify_with(&self) -> Option<&llmzip::Models> {
+        None
     }
 
     fn forecast(&mut self, input: &OpenInput) -> Result<Forecast, Failure> {

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::meant::ExplainJob;
 use super::models::Models;
 use super::print;
-use super::report_file;
+use super::report_file::ReportFile;
 use super::workload::{self, MeasureLine};
 
 pub(super) fn run(job: ExplainJob) -> Result<bool, Failure> {
@@ -19,18 +19,18 @@ pub(super) fn run(job: ExplainJob) -> Result<bool, Failure> {
         render,
         page,
     } = job;
-    if let Some(path) = &page {
-        report_file::check(path, slice::from_ref(&input), options.force)?;
-    }
-    let sample = workload::read(&input, options.force)?;
+    let page = page
+        .map(|path| ReportFile::open(&path, slice::from_ref(&input), options.force))
+        .transpose()?;
+    let sample = workload::read(&input)?;
     let candidate = Models::new(options.resources).candidate(&model)?;
     let mut line = MeasureLine::new(options.progress);
     let explanation = explain::measure(&sample, &candidate, &mut |progress| {
         line.update(progress);
     })?;
     drop(line);
-    if let Some(path) = &page {
-        report_file::write(path, &explain::render::html(&explanation), options.force)?;
+    if let Some(page) = page {
+        page.write(&explain::render::html(&explanation))?;
     }
     print::result(&render(&explanation))?;
     Ok(true)

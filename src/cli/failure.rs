@@ -6,6 +6,7 @@ use std::io;
 use llmzip::Error;
 #[cfg(feature = "hub")]
 use llmzip::hub::HubError;
+use llmzip::machine::inherited;
 use llmzip::report::ReportError;
 use llmzip::store::StoreError;
 
@@ -55,7 +56,12 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match &error {
-            Error::Write(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+            Error::Write(cause)
+                if cause.kind() == io::ErrorKind::BrokenPipe
+                    && !inherited::ignores_broken_pipes() =>
+            {
+                Failure::BrokenPipe
+            }
             _ => Failure::Message(advice::library(&error)),
         }
     }

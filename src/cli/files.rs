@@ -8,16 +8,17 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use llmzip::frame::OnProgress;
+use llmzip::frame::{OnProgress, Progress};
 use llmzip::{Summary, Times};
 
 use super::failure::Failure;
-use super::input::{self, OpenInput};
+use super::input::{self, InputFile, OpenInput};
 use super::meant::{Destination, FilesJob, Input};
-use super::output::{self, Content, Output};
+use super::output::{self, Content, Output, Stored};
 use super::print;
 use super::progress::ProgressLine;
 use super::text::{self, Ratio};
+use super::verify::{self, HashingReader};
 
 /// What is done with the contents of files.
 pub(super) trait FileCoder {
@@ -25,7 +26,11 @@ pub(super) trait FileCoder {
     const WRITES: Content;
 
     /// The path of the output that goes beside the input at this path.
-    fn output_path(&self, input: &Path) -> Result<PathBuf, Failure>;
+    fn output_path(&self, input: &Path, force: bool) -> Result<PathBuf, Failure>;
+
+    /// The models with which each output is decompressed and compared with the input, if that is
+    /// wanted.
+    fn verify_with(&self) -> Option<&llmzip::Models>;
 
     /// Called before a file is coded: refuses what is impossible, and tells what is known already.
     fn forecast(&mut self, input: &OpenInput) -> Result<Forecast, Failure>;
@@ -69,7 +74,7 @@ fn code_file<C: FileCoder>(job: &FilesJob, input: &Input, coder: &mut C) -> Resu
         input::refuse_terminal(input)?;
     }
     let name = input::name(input);
-    let mut opened = input::open(input, job.force)?;
+    let mut opened = input::open(input, job.accept)?;
     let mut output = open_output(job, &opened, coder)?;
     let forecast = coder.forecast(&opened)?;
     let line = ProgressLine::new(
@@ -82,21 +87,45 @@ fn code_file<C: FileCoder>(job: &FilesJob, input: &Input, coder: &mut C) -> Resu
         line.announce(&format!("{name}: about {}", text::duration(time)));
     }
     let start = Instant::now();
-    let summary = coder.code(&mut opened.reader, &mut output, &mut |progress| {
+    let mut show = |progress: Progress| {
         line.update(progress.original, progress.compressed);
         ControlFlow::Continue(())
-    })?;
-    let in_a_file = output.commit(&opened)?;
+    };
+    let mut reader = HashingReader::new(&mut *opened.reader);
+    let summary = coder.code(&mut reader, &mut output, &mut show)?;
+    match (coder.verify_with(), output.written()) {
+        (Some(models), Some(file)) => verify::verify(file, reader.hash(), models, &mut show)?,
+        // An input whose output is no file is not deleted, so nothing depends on that output.
+        (Some(_), None) if !job.remove_inputs => {
+            return Err(Failure::message("only a regular file can be verified"));
+        }
+        _ => {}
+    }
+    let stored = output.commit(&opened)?;
     let elapsed = start.elapsed();
     drop(line);
-    if job.remove_inputs && in_a_file {
-        output::remove_input(&opened)?;
-    }
     if job.verbosity.summary {
         print::note(&summary_line::<C>(&name, summary, elapsed));
     }
     if job.verbosity.details {
         print_details(summary, elapsed);
+    }
+    finish(job, &opened, &stored)
+}
+
+/// Deletes the input if that is asked for. Otherwise it is only said what is not as it should be.
+fn finish(job: &FilesJob, input: &OpenInput, stored: &Stored) -> Result<(), Failure> {
+    if job.remove_inputs {
+        return output::remove_input(input, stored);
+    }
+    let name = input.path().map(text::path).unwrap_or_default();
+    if let Stored::Unsafely(error) = stored {
+        print::warning(&format!(
+            "{name}: the disk may not hold the output yet: {error}"
+        ));
+    }
+    if input.regular().is_some_and(InputFile::has_new_contents) {
+        print::warning(&format!("{name}: it changed while it was read"));
     }
     Ok(())
 }
@@ -113,7 +142,7 @@ fn open_output<C: FileCoder>(
         }
         (Destination::File(path), _) => Output::file(path, input, job.force),
         (Destination::Beside, Some(path)) => {
-            Output::file(&coder.output_path(path)?, input, job.force)
+            Output::file(&coder.output_path(path, job.force)?, input, job.force)
         }
     }
 }

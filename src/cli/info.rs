@@ -7,16 +7,19 @@ use serde_json::{Map, Value, json};
 use super::contents::{Contents, FrameContents, ModeTotals};
 use super::failure::Failure;
 use super::input;
-use super::meant::{InfoJob, Input};
+use super::meant::{Accept, InfoJob, Input};
 use super::print;
-use super::text::Ratio;
+use super::text::{self, Ratio};
 
 pub(super) fn run(job: InfoJob) -> Result<bool, Failure> {
     let mut all_well = true;
     for input in &job.inputs {
         let name = input::name(input);
-        match contents(input, job.follow_links) {
-            Ok(contents) if job.json => print::result(&format!("{}\n", to_json(&name, &contents)))?,
+        match contents(input) {
+            Ok(contents) if job.json => {
+                let name = input::raw_name(input);
+                print::result(&format!("{}\n", to_json(&name, &contents)))?;
+            }
             Ok(contents) => print::result(&to_text(&name, &contents))?,
             Err(failure) => {
                 print::error(&failure.about(name).to_string());
@@ -27,9 +30,9 @@ pub(super) fn run(job: InfoJob) -> Result<bool, Failure> {
     Ok(all_well)
 }
 
-fn contents(input: &Input, follow_links: bool) -> Result<Contents, Failure> {
+fn contents(input: &Input) -> Result<Contents, Failure> {
     input::refuse_terminal(input)?;
-    let opened = input::open(input, follow_links)?;
+    let opened = input::open(input, Accept::Pipes)?;
     Contents::read(opened.reader).map_err(|error| match error {
         ContainerError::Io(error) => Failure::Message(format!("cannot read: {error}")),
         error => Failure::Message(error.to_string()),
@@ -94,7 +97,7 @@ fn frame_to_text(frame: &FrameContents) -> String {
 
 fn model_to_text(model: &ModelRef) -> String {
     let name = match &model.name {
-        Some(name) => format!("{name}, "),
+        Some(name) => format!("{}, ", text::printable(name)),
         None => String::new(),
     };
     format!(

@@ -1,17 +1,28 @@
 //! Opens inputs.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
+use llmzip::machine::inherited::{self, Stream};
+
 use super::failure::Failure;
-use super::meant::Input;
+use super::meant::{Accept, Input};
+use super::text;
 
 /// An open input.
 pub(super) struct OpenInput {
     pub(super) reader: Box<dyn Read>,
-    /// Path and metadata of the file; `None` for standard input.
-    pub(super) file: Option<(PathBuf, Metadata)>,
+    /// The file that is read; `None` for standard input.
+    pub(super) file: Option<InputFile>,
+}
+
+/// A file that is read.
+pub(super) struct InputFile {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    /// Of when it was opened.
+    pub(super) metadata: Metadata,
 }
 
 impl OpenInput {
@@ -23,38 +34,92 @@ impl OpenInput {
         }
     }
 
-    /// Length in bytes of a regular file, which can also be read a second time.
+    /// The file, if it is a regular one: it has a length and can be read a second time.
+    pub(super) fn regular(&self) -> Option<&InputFile> {
+        self.file.as_ref().filter(|file| file.metadata.is_file())
+    }
+
+    /// Length in bytes of a regular file.
     pub(super) fn len(&self) -> Option<u64> {
-        let (_, metadata) = self.file.as_ref()?;
-        metadata.is_file().then_some(metadata.len())
+        Some(self.regular()?.metadata.len())
     }
 
     pub(super) fn path(&self) -> Option<&Path> {
-        self.file.as_ref().map(|(path, _)| path.as_path())
+        self.file.as_ref().map(|file| file.path.as_path())
     }
 }
 
-/// The name of an input in messages.
+impl InputFile {
+    /// Whether the file was written to since it was opened.
+    pub(super) fn has_new_contents(&self) -> bool {
+        self.now().is_none_or(|now| {
+            now.len() != self.metadata.len() || now.modified().ok() != self.metadata.modified().ok()
+        })
+    }
+
+    /// Whether the file is untouched since it was opened: nobody wrote to it, or changed an
+    /// attribute or one of its names.
+    pub(super) fn is_untouched(&self) -> bool {
+        let same = |now: Metadata| changed_at(&now) == changed_at(&self.metadata);
+        !self.has_new_contents() && self.now().is_some_and(same)
+    }
+
+    /// Whether its path still leads to it, and not to another file that took its place.
+    pub(super) fn is_at_its_path(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|now| is_same_file(&now, &self.metadata))
+    }
+
+    fn now(&self) -> Option<Metadata> {
+        self.file.metadata().ok()
+    }
+}
+
+#[cfg(unix)]
+pub(super) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Where files have no number that can be asked for, their creation tells them apart.
+#[cfg(not(unix))]
+pub(super) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    matches!((one.created(), other.created()), (Ok(one), Ok(other)) if one == other)
+        && one.len() == other.len()
+}
+
+/// When contents, attributes or names changed last, which no program can set.
+#[cfg(unix)]
+fn changed_at(metadata: &Metadata) -> (i64, i64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.ctime(), metadata.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn changed_at(_: &Metadata) {}
+
+/// The name of an input in messages, without anything that a terminal would obey.
 pub(super) fn name(input: &Input) -> String {
     match input {
         Input::Stdin => "(stdin)".to_owned(),
-        Input::File(path) => path.display().to_string(),
+        Input::File(path) => text::path(path),
     }
 }
 
-/// Opens `input`. Refuses directories, and symbolic links unless `follow` is set.
-pub(super) fn open(input: &Input, follow: bool) -> Result<OpenInput, Failure> {
+/// The name of an input for programs.
+pub(super) fn raw_name(input: &Input) -> String {
+    match input {
+        Input::Stdin => name(input),
+        Input::File(path) => path.to_string_lossy().into_owned(),
+    }
+}
+
+/// Opens `input` if it is of a kind that is accepted.
+pub(super) fn open(input: &Input, accept: Accept) -> Result<OpenInput, Failure> {
     let path = match input {
-        Input::Stdin => {
-            return Ok(OpenInput {
-                reader: Box::new(io::stdin().lock()),
-                file: None,
-            });
-        }
+        Input::Stdin => return open_stdin(),
         Input::File(path) => path,
     };
-    let cannot_open = |error: io::Error| Failure::Message(format!("cannot open: {error}"));
-    if !follow
+    if accept == Accept::Files
         && fs::symlink_metadata(path)
             .map_err(cannot_open)?
             .is_symlink()
@@ -63,15 +128,77 @@ pub(super) fn open(input: &Input, follow: bool) -> Result<OpenInput, Failure> {
             "is a symbolic link, skipped; -f follows it",
         ));
     }
-    if fs::metadata(path).map_err(cannot_open)?.is_dir() {
+    refuse_kind(&fs::metadata(path).map_err(cannot_open)?, accept)?;
+    let file = open_file(path, accept).map_err(cannot_open)?;
+    let metadata = file.metadata().map_err(cannot_open)?;
+    // It may have been replaced since it was asked what it is.
+    refuse_kind(&metadata, accept)?;
+    let reader = file.try_clone().map_err(cannot_open)?;
+    Ok(OpenInput {
+        reader: Box::new(reader),
+        file: Some(InputFile {
+            path: path.clone(),
+            file,
+            metadata,
+        }),
+    })
+}
+
+fn open_stdin() -> Result<OpenInput, Failure> {
+    if inherited::was_closed(Stream::Input) {
+        return Err(Failure::message("standard input is closed"));
+    }
+    Ok(OpenInput {
+        reader: Box::new(io::stdin().lock()),
+        file: None,
+    })
+}
+
+fn cannot_open(error: io::Error) -> Failure {
+    Failure::Message(format!("cannot open: {error}"))
+}
+
+fn refuse_kind(metadata: &Metadata, accept: Accept) -> Result<(), Failure> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    if metadata.is_dir() {
         return Err(Failure::message("is a directory, skipped"));
     }
-    let file = File::open(path).map_err(cannot_open)?;
-    let metadata = file.metadata().map_err(cannot_open)?;
-    Ok(OpenInput {
-        reader: Box::new(file),
-        file: Some((path.clone(), metadata)),
-    })
+    match (is_pipe(metadata), accept) {
+        (true, Accept::Pipes) => Ok(()),
+        (true, _) => Err(Failure::message("is a pipe, skipped; -c or -o reads it")),
+        (false, _) => Err(Failure::message(
+            "is a device, skipped; it can be read as standard input",
+        )),
+    }
+}
+
+#[cfg(unix)]
+fn is_pipe(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    metadata.file_type().is_fifo()
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Metadata) -> bool {
+    false
+}
+
+/// Opens a file. Where no pipe is accepted, it does not wait for the writer of one that took the
+/// place of a file.
+fn open_file(path: &Path, accept: Accept) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    if accept != Accept::Pipes {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32);
+    }
+    #[cfg(not(unix))]
+    let _ = accept;
+    options.open(path)
 }
 
 /// Refuses to read compressed data from a terminal, where nobody can type it.

@@ -1,45 +1,38 @@
-//! Ctrl-C, and refused memory: both end the program and leave no unfinished file behind.
+//! Signals, broken pipes and refused memory: each ends the program and leaves no unfinished file
+//! behind. A signal ends it as that signal would, so that a shell sees what happened.
 
-use std::path::PathBuf;
 use std::process::Child;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The temporary file that is being written, if there is one.
-static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+use llmzip::machine::new_file;
 
 /// The process that this one has started, if there is one.
 static CHILD: Mutex<Option<Child>> = Mutex::new(None);
 
-/// The exit code of a program that Ctrl-C ended: 128 + SIGINT.
-const INTERRUPTED: i32 = 130;
-
-/// From now on an interrupt, or a request to terminate, deletes the unfinished file, ends the
-/// process that was started, and ends the program.
+/// From now on a signal that ends the program cleans up first. Signals that are ignored, as `nohup`
+/// ignores SIGHUP, stay ignored.
 pub(super) fn install() {
-    // If this fails, an interrupt still ends the program, and may leave a temporary file behind.
-    let _ = ctrlc::set_handler(|| {
-        let unfinished = unfinished();
-        if let Some(path) = unfinished.as_ref() {
-            let _ = std::fs::remove_file(path);
-        }
-        if let Some(child) = child().as_mut() {
-            let _ = child.kill();
-        }
-        std::process::exit(INTERRUPTED);
-    });
+    system::install();
+}
+
+/// Waits for the end of a program that is ending already, where its work fails because of that.
+pub(super) fn wait_if_ending() {
+    system::wait_if_ending();
+}
+
+/// Ends the program because nobody reads its output.
+pub(super) fn end_by_broken_pipe() -> std::process::ExitCode {
+    clean_up();
+    system::end_by_broken_pipe()
 }
 
 /// Ends the program where no memory is left, and deletes the unfinished file. Allocates nothing,
 /// and waits for no lock: this thread may hold it.
 pub(crate) extern "C" fn end_without_memory() -> ! {
+    use std::sync::atomic::{AtomicBool, Ordering};
     static IS_ENDING: AtomicBool = AtomicBool::new(false);
     if !IS_ENDING.swap(true, Ordering::SeqCst) {
-        if let Ok(unfinished) = UNFINISHED.try_lock()
-            && let Some(path) = unfinished.as_ref()
-        {
-            let _ = std::fs::remove_file(path);
-        }
+        new_file::try_abandon_all();
         super::print::fixed_error("llmzip: not enough memory\n");
     }
     std::process::exit(super::failure::FAILED.into());
@@ -50,8 +43,95 @@ pub(super) fn child() -> MutexGuard<'static, Option<Child>> {
     CHILD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The unfinished file. Whoever creates one stores its path here. While the guard is held, an
-/// interrupt waits.
-pub(super) fn unfinished() -> MutexGuard<'static, Option<PathBuf>> {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+fn clean_up() {
+    new_file::abandon_all();
+    if let Some(child) = child().as_mut() {
+        let _ = child.kill();
+    }
+}
+
+#[cfg(unix)]
+mod system {
+    use std::process::ExitCode;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, LazyLock, mpsc};
+    use std::thread;
+
+    use llmzip::machine::inherited;
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGXCPU, SIGXFSZ};
+    use signal_hook::iterator::Signals;
+    use signal_hook::low_level::emulate_default_handler;
+
+    use super::clean_up;
+    use crate::cli::failure::FAILED;
+
+    /// The signals that end a program, of those that leave it time to clean up.
+    const ENDING: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU, SIGXFSZ];
+
+    /// Set as soon as one of them arrives.
+    static ARRIVED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+    pub(super) fn install() {
+        let (installed, wait) = mpsc::sync_channel(0);
+        // Without this thread, signals end the program all the same, and may leave a file behind.
+        let started = thread::Builder::new().spawn(move || {
+            let handled = handle();
+            let _ = installed.send(());
+            if let Ok(mut signals) = handled
+                && let Some(signal) = signals.forever().next()
+            {
+                clean_up();
+                let _ = emulate_default_handler(signal);
+                std::process::exit(128 + signal);
+            }
+        });
+        if started.is_ok() {
+            let _ = wait.recv();
+        }
+    }
+
+    fn handle() -> std::io::Result<Signals> {
+        let signals = ENDING.into_iter();
+        let signals: Vec<i32> = signals.filter(|&one| !inherited::is_ignored(one)).collect();
+        for &signal in &signals {
+            signal_hook::flag::register(signal, Arc::clone(&ARRIVED))?;
+        }
+        Signals::new(signals)
+    }
+
+    pub(super) fn wait_if_ending() {
+        while ARRIVED.load(Ordering::SeqCst) {
+            thread::park();
+        }
+    }
+
+    pub(super) fn end_by_broken_pipe() -> ExitCode {
+        let _ = emulate_default_handler(SIGPIPE);
+        ExitCode::from(FAILED)
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::process::ExitCode;
+
+    use super::clean_up;
+    use crate::cli::failure::FAILED;
+
+    /// The exit code of a program that Ctrl-C ended.
+    const INTERRUPTED: i32 = 130;
+
+    pub(super) fn install() {
+        // If this fails, Ctrl-C still ends the program, and may leave a temporary file behind.
+        let _ = ctrlc::set_handler(|| {
+            clean_up();
+            std::process::exit(INTERRUPTED);
+        });
+    }
+
+    pub(super) fn wait_if_ending() {}
+
+    pub(super) fn end_by_broken_pipe() -> ExitCode {
+        ExitCode::from(FAILED)
+    }
 }

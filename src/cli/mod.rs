@@ -9,6 +9,7 @@
 //! This folder may use the whole library, and nothing uses it but `main.rs`.
 
 mod advice;
+mod attributes;
 #[cfg(feature = "compare")]
 mod compare;
 #[cfg(feature = "compare")]
@@ -36,9 +37,11 @@ mod report_file;
 mod scaling;
 mod text;
 mod typed;
+mod verify;
 mod workload;
 
 use std::env;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -59,9 +62,16 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     interrupt::install();
-    match run(typed.command) {
-        Ok(true) | Err(Failure::BrokenPipe) => ExitCode::SUCCESS,
+    end(run(typed.command))
+}
+
+/// Reports a failure, and gives the exit code.
+fn end(result: Result<bool, Failure>) -> ExitCode {
+    interrupt::wait_if_ending();
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
+        Err(Failure::BrokenPipe) => interrupt::end_by_broken_pipe(),
         Err(Failure::Usage(message)) => {
             print::error(&format!("{message}; see llmzip --help"));
             ExitCode::from(USAGE)
@@ -97,9 +107,12 @@ fn run(command: Command) -> Result<bool, Failure> {
 /// line.
 fn refuse(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // A reader that has gone away has seen enough.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        let shown = error.render();
+        let text = match io::stdout().is_terminal() {
+            true => shown.ansi().to_string(),
+            false => shown.to_string(),
+        };
+        return end(print::result(&text).map(|()| true));
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();

@@ -1,17 +1,20 @@
 //! Writes outputs so that a file exists completely or not at all.
 //!
-//! A regular file is written under a temporary name in the same folder, synchronised and renamed.
-//! Standard output and special files (`/dev/null`, a named pipe) are written directly.
+//! A regular file is a [`NewFile`]: it gets its name when it is complete and on the disk. Standard
+//! output and special files (`/dev/null`, a named pipe) are written directly.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use llmzip::machine::inherited::{self, Stream};
+use llmzip::machine::new_file::{self, NewFile};
 
+use super::attributes;
 use super::failure::Failure;
-use super::input::OpenInput;
-use super::interrupt;
+use super::input::{self, OpenInput};
+use super::print;
+use super::text;
 
 /// What an output is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,23 +33,36 @@ pub(super) enum Output {
     },
     /// A special file, which is written directly.
     Direct(File),
-    /// A regular file under a temporary name.
-    Temporary(TemporaryFile),
+    Regular(Box<RegularFile>),
     Nowhere,
 }
 
-/// A file under a temporary name. If it is dropped before it is committed, it is deleted.
-pub(super) struct TemporaryFile {
-    /// `None` after it was committed.
-    file: Option<NamedTempFile>,
-    /// Its final path.
+/// A regular file, which has no name yet.
+pub(super) struct RegularFile {
+    file: NewFile,
     path: PathBuf,
-    overwrite: bool,
+    /// What it replaces.
+    replaced: Option<Metadata>,
+    replace: bool,
+}
+
+/// Where the data lies after it was written.
+#[derive(Debug)]
+pub(super) enum Stored {
+    /// In a file that outlasts a loss of power.
+    Safely,
+    /// In a file. The system cannot promise more, for this reason.
+    Unsafely(String),
+    /// Out of reach: a pipe or a device may have lost it.
+    Elsewhere,
 }
 
 impl Output {
     /// Standard output. Refuses compressed data on a terminal, unless `force` is set.
     pub(super) fn stdout(content: Content, force: bool) -> Result<Output, Failure> {
+        if inherited::was_closed(Stream::Output) {
+            return Err(Failure::message("standard output is closed"));
+        }
         let guard = !force && io::stdout().is_terminal();
         if guard && content == Content::Compressed {
             return Err(Failure::message(
@@ -56,115 +72,89 @@ impl Output {
         Ok(Output::Stdout { text_only: guard })
     }
 
-    /// The file `path`, which must not be the input. An existing file is overwritten if `force` is
-    /// set, or if the user at the terminal agrees.
+    /// The file `path`, which must not be the input. An existing file, or a symbolic link, is
+    /// replaced if `force` is set, or if the user at the terminal agrees.
     pub(super) fn file(path: &Path, input: &OpenInput, force: bool) -> Result<Output, Failure> {
-        let Ok(metadata) = fs::metadata(path) else {
-            return TemporaryFile::create(path.to_owned(), force).map(Output::Temporary);
-        };
-        if metadata.is_dir() {
-            return Err(Failure::Message(format!(
-                "{} is a directory",
-                path.display()
-            )));
+        let is_there = fs::symlink_metadata(path).is_ok();
+        let existing = fs::metadata(path).ok();
+        if let Some(existing) = &existing {
+            if existing.is_dir() {
+                let path = text::path(path);
+                return Err(Failure::Message(format!("{path} is a directory")));
+            }
+            if !existing.is_file() || is_descriptor(path) {
+                let file = OpenOptions::new().write(true).open(path);
+                return Ok(Output::Direct(
+                    file.map_err(|error| cannot_create(path, &error))?,
+                ));
+            }
+            if is_input(path, existing, input) {
+                return Err(Failure::message("input and output are the same file"));
+            }
         }
-        if !metadata.is_file() {
-            let file = OpenOptions::new().write(true).open(path);
-            return Ok(Output::Direct(
-                file.map_err(|error| cannot_create(path, &error))?,
-            ));
-        }
-        if is_input(path, &metadata, input) {
-            return Err(Failure::message("input and output are the same file"));
-        }
-        if !force && !confirm(path, input) {
+        if is_there && !force && !confirm(path, input) {
             return Err(exists(path));
         }
-        // A symbolic link stays; the file that it leads to is overwritten.
-        let path = fs::canonicalize(path).map_err(|error| cannot_create(path, &error))?;
-        TemporaryFile::create(path, true).map(Output::Temporary)
+        let file = NewFile::create(path).map_err(|error| cannot_create(path, &error))?;
+        Ok(Output::Regular(Box::new(RegularFile {
+            file,
+            path: path.to_owned(),
+            replaced: existing,
+            replace: is_there,
+        })))
     }
 
-    /// Makes the output permanent, with the mode and the time of the input if that is a file.
-    /// Returns whether the data now lies in a file: a pipe or a device may have lost it.
-    pub(super) fn commit(self, input: &OpenInput) -> Result<bool, Failure> {
+    /// The file that was written, to be read again; `None` if it is no regular one.
+    pub(super) fn written(&self) -> Option<&File> {
+        match self {
+            Output::Regular(regular) => Some(regular.file.file()),
+            _ => None,
+        }
+    }
+
+    /// Makes the output permanent, with the attributes of the input if that is a file.
+    pub(super) fn commit(self, input: &OpenInput) -> Result<Stored, Failure> {
         match self {
             Output::Stdout { .. } => io::stdout().flush().map_err(Failure::from_write)?,
             Output::Direct(mut file) => file.flush().map_err(Failure::from_write)?,
             Output::Nowhere => {}
-            Output::Temporary(temporary) => {
-                temporary.commit(input)?;
-                return Ok(true);
-            }
+            Output::Regular(file) => return file.commit(input),
         }
-        Ok(false)
+        Ok(Stored::Elsewhere)
     }
 }
 
-impl TemporaryFile {
-    fn create(path: PathBuf, overwrite: bool) -> Result<TemporaryFile, Failure> {
-        let mut unfinished = interrupt::unfinished();
-        let file = tempfile::Builder::new()
-            .prefix(".llmzip-")
-            .suffix(".tmp")
-            .tempfile_in(folder(&path))
-            .map_err(|error| cannot_create(&path, &error))?;
-        *unfinished = Some(file.path().to_owned());
-        Ok(TemporaryFile {
-            file: Some(file),
-            path,
-            overwrite,
-        })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.file {
-            Some(file) => file.write(bytes),
-            None => Err(io::ErrorKind::NotFound.into()),
+impl RegularFile {
+    fn commit(self, input: &OpenInput) -> Result<Stored, Failure> {
+        let from = input.regular().map(|input| (&input.file, &input.metadata));
+        let shown = text::path(&self.path);
+        for lost in attributes::keep(self.file.file(), from, self.replaced.as_ref()) {
+            print::warning(&format!("{shown}: {lost}"));
         }
-    }
-
-    fn commit(mut self, input: &OpenInput) -> Result<(), Failure> {
-        let Some(file) = &self.file else {
-            return Ok(());
+        let synced = match self.file.file().sync_all() {
+            Err(error) if !cannot_sync(&error) => return Err(Failure::from_write(error)),
+            synced => synced,
         };
-        set_attributes(
-            file.as_file(),
-            input.file.as_ref().map(|(_, metadata)| metadata),
-        )
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(Failure::from_write)?;
-        {
-            // An interrupt waits until this block ends, and then finds nothing to delete.
-            let mut unfinished = interrupt::unfinished();
-            let Some(file) = self.file.take() else {
-                return Ok(());
-            };
-            *unfinished = None;
-            let persisted = if self.overwrite {
-                file.persist(&self.path)
-            } else {
-                file.persist_noclobber(&self.path)
-            };
-            // A file that could not be renamed is deleted when the error is dropped.
-            persisted.map_err(|error| cannot_create(&self.path, &error.error))?;
+        let placed = self.file.put_in_place(&self.path, self.replace);
+        placed.map_err(|error| cannot_create(&self.path, &error))?;
+        match synced.and_then(|()| new_file::sync_folder(&self.path)) {
+            Ok(()) => Ok(Stored::Safely),
+            Err(error) => Ok(Stored::Unsafely(error.to_string())),
         }
-        // Makes the renaming permanent, where folders can be synchronised.
-        if let Ok(folder) = File::open(folder(&self.path)) {
-            let _ = folder.sync_all();
-        }
-        Ok(())
     }
 }
 
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        if let Some(file) = self.file.take() {
-            let mut unfinished = interrupt::unfinished();
-            drop(file);
-            *unfinished = None;
-        }
-    }
+/// Whether a file system cannot flush files to the disk at all. Other errors mean that data was
+/// lost.
+fn cannot_sync(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    let kinds = [
+        InvalidInput,
+        PermissionDenied,
+        ReadOnlyFilesystem,
+        Unsupported,
+    ];
+    kinds.contains(&error.kind())
 }
 
 impl Write for Output {
@@ -177,7 +167,7 @@ impl Write for Output {
                 io::stdout().write(bytes)
             }
             Output::Direct(file) => file.write(bytes),
-            Output::Temporary(temporary) => temporary.write(bytes),
+            Output::Regular(regular) => regular.file.write(bytes),
             Output::Nowhere => Ok(bytes.len()),
         }
     }
@@ -187,24 +177,24 @@ impl Write for Output {
             Output::Stdout { .. } => io::stdout().flush(),
             Output::Direct(file) => file.flush(),
             // Files are written without a buffer.
-            Output::Temporary(_) | Output::Nowhere => Ok(()),
+            Output::Regular(_) | Output::Nowhere => Ok(()),
         }
     }
 }
 
-fn cannot_create(path: &Path, error: &io::Error) -> Failure {
-    if error.kind() == io::ErrorKind::AlreadyExists {
-        return exists(path);
-    }
-    // tempfile appends the temporary name to the system's message; users need not see it.
-    let said = error.to_string();
-    let cause = said.split(" at path ").next().unwrap_or_default();
-    Failure::Message(format!("cannot create {}: {cause}", path.display()))
+/// The failure to create a file.
+pub(super) fn cannot_create(path: &Path, error: &io::Error) -> Failure {
+    let cause = match error.kind() {
+        io::ErrorKind::AlreadyExists => return exists(path),
+        io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+        _ => error.to_string(),
+    };
+    Failure::Message(format!("cannot create {}: {cause}", text::path(path)))
 }
 
 /// The failure for a file that is there already and is not to be overwritten.
 pub(super) fn exists(path: &Path) -> Failure {
-    Failure::Message(format!("{} exists; -f overwrites it", path.display()))
+    Failure::Message(format!("{} exists; -f overwrites it", text::path(path)))
 }
 
 /// Asks the user whether to overwrite a file, if there is a terminal to ask at.
@@ -214,83 +204,45 @@ fn confirm(path: &Path, input: &OpenInput) -> bool {
         return false;
     }
     let mut line = String::new();
-    let _ = write!(
-        io::stderr(),
-        "llmzip: {} exists; overwrite? [y/N] ",
-        path.display()
-    );
+    let path = text::path(path);
+    let _ = write!(io::stderr(), "llmzip: {path} exists; overwrite? [y/N] ");
     stdin.lock().read_line(&mut line).is_ok()
         && matches!(line.trim(), "y" | "Y" | "yes" | "Yes" | "YES")
 }
 
-#[cfg(unix)]
-fn is_input(_: &Path, output: &Metadata, input: &OpenInput) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let Some((_, input)) = &input.file else {
+/// Whether `path` names something that is open already, such as `/dev/stdout`, and not a file that
+/// can be replaced.
+fn is_descriptor(path: &Path) -> bool {
+    let folder = fs::canonicalize(new_file::folder(path)).unwrap_or_default();
+    folder.starts_with("/dev") || folder.starts_with("/proc")
+}
+
+fn is_input(path: &Path, output: &Metadata, input: &OpenInput) -> bool {
+    let Some(input) = &input.file else {
         return false;
     };
-    (input.dev(), input.ino()) == (output.dev(), output.ino())
+    // Where files are told apart by their paths, two files may seem to be one, not the reverse.
+    input::is_same_file(&input.metadata, output)
+        && (cfg!(unix) || fs::canonicalize(path).ok() == fs::canonicalize(&input.path).ok())
 }
 
-#[cfg(not(unix))]
-fn is_input(path: &Path, _: &Metadata, input: &OpenInput) -> bool {
-    let Some(input) = input.path() else {
-        return false;
+/// Deletes an input after its output is in place, if it is what was read. Anything but a regular
+/// file stays, and so does an input whose output went elsewhere than into a file.
+pub(super) fn remove_input(input: &OpenInput, stored: &Stored) -> Result<(), Failure> {
+    let Some(file) = input.regular() else {
+        return Ok(());
     };
-    matches!((fs::canonicalize(path), fs::canonicalize(input)), (Ok(a), Ok(b)) if a == b)
-}
-
-/// Gives `file` the mode and the modification time of the input. Without an input it gets the mode
-/// of any new file.
-fn set_attributes(file: &File, input: Option<&Metadata>) -> io::Result<()> {
-    // Until here the temporary file is readable by its owner only.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = match input {
-            // A copy does not inherit set-user-id and similar bits.
-            Some(input) if input.is_file() => input.permissions().mode() & 0o777,
-            _ => default_mode(),
-        };
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-    }
-    if let Some(input) = input.filter(|input| input.is_file())
-        && let Ok(modified) = input.modified()
-    {
-        file.set_modified(modified)?;
-    }
-    Ok(())
-}
-
-/// The mode of any new file: 0666 without the bits of the process's mask.
-#[cfg(unix)]
-fn default_mode() -> u32 {
-    // Only /proc tells the mask without changing it. Elsewhere the usual mask is assumed.
-    let mask = fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|status| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("Umask:"))?;
-            u32::from_str_radix(line.trim(), 8).ok()
-        });
-    0o666 & !mask.unwrap_or(0o022)
-}
-
-/// The folder that `path` lies in.
-pub(super) fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Deletes an input after its output is in place. Anything but a regular file stays.
-pub(super) fn remove_input(input: &OpenInput) -> Result<(), Failure> {
-    match &input.file {
-        Some((path, metadata)) if metadata.is_file() => fs::remove_file(path).map_err(|error| {
-            Failure::Message(format!("done, but the input cannot be deleted: {error}"))
-        }),
-        _ => Ok(()),
-    }
+    let reason = match stored {
+        Stored::Elsewhere => return Ok(()),
+        Stored::Unsafely(error) => format!("the disk may not hold its output yet: {error}"),
+        Stored::Safely if !file.is_at_its_path() => "another file took its place".to_owned(),
+        Stored::Safely if !file.is_untouched() => "it changed while it was read".to_owned(),
+        Stored::Safely => match fs::remove_file(&file.path) {
+            Ok(()) => return Ok(()),
+            Err(error) => error.to_string(),
+        },
+    };
+    Err(Failure::Message(format!(
+        "done, but the input is not deleted: {reason}"
+    )))
 }

@@ -1,44 +1,59 @@
 //! Printing: results to standard output, everything else to standard error.
+//!
+//! Names from outside may hold what a terminal obeys. Whatever goes to standard error is escaped
+//! here; results escape names with [`text::path`] where they show them.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use llmzip::machine::inherited::{self, Stream};
 
 use super::failure::Failure;
+use super::text;
 
-static ERRORS_SILENCED: AtomicBool = AtomicBool::new(false);
+/// How often `-q` was given.
+static QUIET: AtomicU8 = AtomicU8::new(0);
 
-/// Decides whether errors are printed from now on. The exit code still tells of them.
-pub(super) fn silence_errors(silence: bool) {
-    ERRORS_SILENCED.store(silence, Ordering::Relaxed);
+/// From now on warnings are printed if `quiet` is 0, and errors if it is at most 1. The exit code
+/// still tells of errors.
+pub(super) fn set_quiet(quiet: u8) {
+    QUIET.store(quiet, Ordering::Relaxed);
 }
 
 /// Prints a result to standard output.
 pub(super) fn result(text: &str) -> Result<(), Failure> {
-    io::stdout()
+    if inherited::was_closed(Stream::Output) {
+        return Err(Failure::message("standard output is closed"));
+    }
+    let mut stdout = io::stdout().lock();
+    stdout
         .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
         .map_err(Failure::from_write)
 }
 
 /// Prints one line to standard error. If that fails, the line is lost.
 pub(super) fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", text::printable(line));
+}
+
+/// Prints a warning as `llmzip: MESSAGE` on one line.
+pub(super) fn warning(message: &str) {
+    if QUIET.load(Ordering::Relaxed) == 0 {
+        note(&format!("llmzip: warning: {message}"));
+    }
+}
+
+/// Prints an error as `llmzip: MESSAGE` on one line.
+pub(super) fn error(message: &str) {
+    if QUIET.load(Ordering::Relaxed) <= 1 {
+        note(&format!("llmzip: {message}"));
+    }
 }
 
 /// Prints an error line that is known beforehand, without allocating.
 pub(super) fn fixed_error(line: &'static str) {
-    if !ERRORS_SILENCED.load(Ordering::Relaxed) {
+    if QUIET.load(Ordering::Relaxed) <= 1 {
         let _ = io::stderr().write_all(line.as_bytes());
     }
-}
-
-/// Prints an error as `llmzip: MESSAGE` on one line, without control characters.
-pub(super) fn error(message: &str) {
-    if ERRORS_SILENCED.load(Ordering::Relaxed) {
-        return;
-    }
-    let line: String = message
-        .chars()
-        .map(|char| if char.is_control() { ' ' } else { char })
-        .collect();
-    note(&format!("llmzip: {line}"));
 }

@@ -28,13 +28,13 @@ impl ProgressLine {
         if let Ok(style) = ProgressStyle::with_template(template(total.is_some())) {
             bar.set_style(style.with_key("rate", write_rate));
         }
-        bar.set_message(name.to_owned());
+        bar.set_message(text::printable(name));
         ProgressLine { bar, ratio }
     }
 
     /// Prints a line of its own above this one, if this one is shown.
     pub(super) fn announce(&self, line: &str) {
-        self.bar.println(line);
+        self.bar.println(text::printable(line));
     }
 
     /// Shows how far a run has come, in original and compressed bytes.

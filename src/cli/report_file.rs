@@ -7,49 +7,36 @@ use std::path::Path;
 use super::failure::Failure;
 use super::input::OpenInput;
 use super::meant::{DASH, Input};
-use super::output::{self, Output};
+use super::output::Output;
 
-/// Checks, before the long measurement, that the file can be written after it.
-pub(super) fn check(path: &Path, inputs: &[Input], force: bool) -> Result<(), Failure> {
-    if path.as_os_str() == DASH {
-        return Err(Failure::message(
-            "the report is printed anyway; name a file instead of -",
-        ));
+/// A file that gets its content after a long measurement.
+pub(super) struct ReportFile(Output);
+
+impl ReportFile {
+    /// Opens the file, so that one that cannot be written is refused before the measurement.
+    pub(super) fn open(path: &Path, inputs: &[Input], force: bool) -> Result<ReportFile, Failure> {
+        if path.as_os_str() == DASH {
+            return Err(Failure::message(
+                "the report is printed anyway; name a file instead of -",
+            ));
+        }
+        if fs::canonicalize(path).is_ok_and(|path| inputs.iter().any(|input| is_at(input, &path))) {
+            return Err(Failure::message("input and output are the same file"));
+        }
+        Output::file(path, &OpenInput::nothing(), force).map(ReportFile)
     }
-    let Ok(existing) = fs::canonicalize(path) else {
-        return match output::folder(path).is_dir() {
-            true => Ok(()),
-            false => Err(Failure::Message(format!(
-                "{}: there is no such folder",
-                path.display()
-            ))),
-        };
-    };
-    let is_input = |input: &Input| match input {
-        Input::Stdin => false,
-        Input::File(input) => fs::canonicalize(input).is_ok_and(|input| input == existing),
-    };
-    if inputs.iter().any(is_input) {
-        return Err(Failure::message("input and output are the same file"));
-    }
-    if existing.is_dir() {
-        return Err(Failure::Message(format!(
-            "{} is a directory",
-            path.display()
-        )));
-    }
-    match existing.is_file() && !force {
-        true => Err(output::exists(path)),
-        false => Ok(()),
+
+    /// Writes `content` to the file.
+    pub(super) fn write(mut self, content: &str) -> Result<(), Failure> {
+        let written = self.0.write_all(content.as_bytes());
+        written.map_err(Failure::from_write)?;
+        self.0.commit(&OpenInput::nothing()).map(drop)
     }
 }
 
-/// Writes `content` to the file.
-pub(super) fn write(path: &Path, content: &str, force: bool) -> Result<(), Failure> {
-    let nothing = OpenInput::nothing();
-    let mut output = Output::file(path, &nothing, force)?;
-    output
-        .write_all(content.as_bytes())
-        .map_err(Failure::from_write)?;
-    output.commit(&nothing).map(|_| ())
+fn is_at(input: &Input, path: &Path) -> bool {
+    match input {
+        Input::Stdin => false,
+        Input::File(input) => fs::canonicalize(input).is_ok_and(|input| input == path),
+    }
 }

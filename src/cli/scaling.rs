@@ -5,7 +5,7 @@ use llmzip::report::{Candidate, scaling};
 use super::failure::Failure;
 use super::meant::ScalingJob;
 use super::print;
-use super::report_file;
+use super::report_file::ReportFile;
 use super::workload::{self, MeasureLine};
 
 pub(super) fn run(job: ScalingJob) -> Result<bool, Failure> {
@@ -16,9 +16,9 @@ pub(super) fn run(job: ScalingJob) -> Result<bool, Failure> {
         files,
     } = job;
     let options = measurement.options;
-    for (path, _) in &files {
-        report_file::check(path, &measurement.inputs, options.force)?;
-    }
+    let open = |path| ReportFile::open(path, &measurement.inputs, options.force);
+    let opened = files.iter().map(|(path, _)| open(path));
+    let opened: Vec<ReportFile> = opened.collect::<Result<_, _>>()?;
     let Some(workload) = workload::prepare(&measurement)? else {
         return Ok(false);
     };
@@ -33,8 +33,8 @@ pub(super) fn run(job: ScalingJob) -> Result<bool, Failure> {
     })?;
     drop(line);
     print::result(&render(&scaling))?;
-    for (path, render) in &files {
-        report_file::write(path, &render(&scaling), options.force)?;
+    for (file, (_, render)) in opened.into_iter().zip(&files) {
+        file.write(&render(&scaling))?;
     }
     Ok(workload.complete)
 }

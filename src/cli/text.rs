@@ -1,9 +1,46 @@
 //! Numbers as users write and read them.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 pub(super) use llmzip::report::numbers::rate;
+
+/// A path as it is shown: what a terminal would obey, and what is no UTF-8, is escaped.
+pub(super) fn path(path: &Path) -> String {
+    let chunks = path.as_os_str().as_encoded_bytes().utf8_chunks();
+    chunks
+        .map(|chunk| {
+            let invalid = chunk.invalid().iter();
+            let invalid: String = invalid.map(|byte| format!("\\x{byte:02x}")).collect();
+            printable(chunk.valid()) + &invalid
+        })
+        .collect()
+}
+
+/// Text from outside on one line, with what a terminal would obey escaped.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if is_obeyed(char) {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}
+
+/// Whether a terminal does something with a character beside showing it, or shows nothing. Among
+/// these are the characters that reverse the direction of what follows them.
+fn is_obeyed(char: char) -> bool {
+    char.is_control()
+        || matches!(
+            char,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+        )
+}
 
 /// Prints the lengths of a file before and after as `12.5 %, 1.000 bpb, 8.0x`.
 pub(super) struct Ratio {
@@ -81,6 +118,26 @@ mod tests {
         ] {
             assert_eq!(parse_size(text), size, "{text}");
         }
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_shown() {
+        for (text, shown) in [
+            ("a b-\u{e9}\u{1f600}.txt", "a b-\u{e9}\u{1f600}.txt"),
+            ("a\nb\t\x1b[2J\x7f", "a\\nb\\t\\u{1b}[2J\\u{7f}"),
+            ("\u{202e}txt.exe\u{9b}", "\\u{202e}txt.exe\\u{9b}"),
+        ] {
+            assert_eq!(printable(text), shown);
+            assert_eq!(path(Path::new(text)), shown);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_no_utf_8_are_told_apart() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::OsStr::from_bytes(b"a\xff\xfeb");
+        assert_eq!(path(Path::new(name)), "a\\xff\\xfeb");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use llmzip::report::{Candidate, MeasureProgress, Phase, Sample};
 
 use super::failure::Failure;
 use super::input;
-use super::meant::{Input, Measurement};
+use super::meant::{Accept, Input, Measurement};
 use super::models::Models;
 use super::print;
 use super::progress::ProgressLine;
@@ -42,7 +42,7 @@ pub(super) fn prepare(measurement: &Measurement) -> Result<Option<Workload>, Fai
 fn read_all(measurement: &Measurement) -> Vec<Sample> {
     let mut samples = Vec::new();
     for input in &measurement.inputs {
-        match read(input, measurement.options.force) {
+        match read(input) {
             Ok(sample) => samples.push(sample),
             Err(failure) => print::error(&failure.to_string()),
         }
@@ -51,10 +51,10 @@ fn read_all(measurement: &Measurement) -> Vec<Sample> {
 }
 
 /// Reads an input whole.
-pub(super) fn read(input: &Input, follow_links: bool) -> Result<Sample, Failure> {
+pub(super) fn read(input: &Input) -> Result<Sample, Failure> {
     let name = input::name(input);
     let mut bytes = Vec::new();
-    input::open(input, follow_links)
+    input::open(input, Accept::Pipes)
         .and_then(|mut opened| {
             let read = opened.reader.read_to_end(&mut bytes);
             read.map_err(|error| Failure::Message(format!("cannot read: {error}")))

@@ -1,10 +1,13 @@
-//! The machine: threads, memory, the processor's instruction sets and floating-point modes.
+//! The machine: threads, memory, files and signals, the processor's instruction sets and
+//! floating-point modes.
 //!
 //! Nothing here knows its use. If the system refuses a request, the result is a [`MachineError`].
 
 pub mod float_environment;
+pub mod inherited;
 pub mod instructions;
 pub mod memory;
+pub mod new_file;
 pub mod pages;
 pub mod pool;
 pub mod prefetch;

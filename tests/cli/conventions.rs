@@ -1,8 +1,7 @@
 //! What users of zstd, xz and gzip expect.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crate::harness::{Dir, TEXT, noise, text};
 
@@ -353,20 +352,6 @@ fn without_a_terminal_there_is_no_progress() {
     );
 }
 
-#[cfg(unix)]
-#[test]
-fn a_broken_pipe_ends_quietly() {
-    let dir = Dir::new();
-    dir.compressed("a.llmz", noise(3_000_000), "-m none");
-    let mut child = dir.llmzip("cat a.llmz").spawn();
-    let mut stdout = child.stdout.take().unwrap();
-    stdout.read_exact(&mut [0; 10]).unwrap();
-    drop(stdout);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(text(&output.stderr), "");
-    assert_eq!(output.status.code(), Some(0));
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_an_error() {
@@ -374,31 +359,6 @@ fn a_full_disk_is_an_error() {
     dir.write("a", noise(100_000));
     let error = dir.llmzip("compress a -o /dev/full").fails(1);
     assert!(error.starts_with("llmzip: a: cannot write: "), "{error}");
-}
-
-#[cfg(unix)]
-#[test]
-fn an_interrupt_leaves_nothing_partial() {
-    use std::process::Command;
-    let dir = Dir::new();
-    let mut child = dir.llmzip("compress -o a.llmz").spawn();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(TEXT).unwrap();
-    let start = Instant::now();
-    while dir.list().is_empty() {
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "no temporary file"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let kill = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(kill.unwrap().success());
-    let status = child.wait().unwrap();
-    assert_eq!(status.code(), Some(130));
-    assert!(dir.list().is_empty(), "{:?}", dir.list());
 }
 
 #[test]

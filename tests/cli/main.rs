@@ -11,5 +11,6 @@ mod explain;
 mod harness;
 mod info;
 mod roundtrip;
+mod safety;
 mod scaling;
 mod terminal;

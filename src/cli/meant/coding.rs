@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use llmzip::predict::Preset;
 
-use super::shared::{DASH, Input, ModelChoice, Resources, inputs, model_choice, resources};
+use super::shared::{Accept, DASH, Input, ModelChoice, Resources, inputs, model_choice, resources};
 use crate::cli::failure::Failure;
 use crate::cli::level::NO_MODEL;
 use crate::cli::typed::{
@@ -32,7 +32,9 @@ pub(in crate::cli) enum Destination {
 pub(in crate::cli) struct FilesJob {
     pub(in crate::cli) inputs: Vec<Input>,
     pub(in crate::cli) destination: Destination,
-    /// Overwrite files, follow symbolic links, write binary data to a terminal.
+    /// The kinds of inputs that are read.
+    pub(in crate::cli) accept: Accept,
+    /// Overwrite files, compress what is compressed, write binary data to a terminal.
     pub(in crate::cli) force: bool,
     /// Delete an input once its output is in place.
     pub(in crate::cli) remove_inputs: bool,
@@ -58,6 +60,8 @@ pub(in crate::cli) struct CompressJob {
     pub(in crate::cli) experts: bool,
     pub(in crate::cli) preset: Preset,
     pub(in crate::cli) checksum: bool,
+    /// Decompress each output and compare it with the input.
+    pub(in crate::cli) verify: bool,
     pub(in crate::cli) independent_blocks: bool,
     pub(in crate::cli) streams: Option<usize>,
     pub(in crate::cli) block_len: u32,
@@ -75,15 +79,19 @@ pub(in crate::cli) struct DecompressJob {
 pub(in crate::cli) struct InfoJob {
     pub(in crate::cli) inputs: Vec<Input>,
     pub(in crate::cli) json: bool,
-    pub(in crate::cli) follow_links: bool,
 }
 
 pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failure> {
     let level = args.level.0;
     let model = args.model.as_deref().or(level.map(|level| level.model));
+    let files = files(args.files, args.output, args.verbosity)?;
+    if args.verify && files.destination == Destination::Stdout {
+        return Err(Failure::usage("--verify needs an output file"));
+    }
     Ok(CompressJob {
         model: model_choice(model),
-        files: files(args.files, args.output, args.verbosity)?,
+        verify: args.verify || files.remove_inputs && !args.no_verify,
+        files,
         resources: resources(&args.resources)?,
         experts: args.experts == Switch::On,
         preset: level.map_or(Preset::Normal, |level| level.preset),
@@ -122,7 +130,8 @@ pub(in crate::cli) fn test(args: TestArgs) -> Result<DecompressJob, Failure> {
         files: FilesJob {
             inputs: inputs(args.files),
             destination: Destination::Nowhere,
-            force: args.force,
+            accept: Accept::Pipes,
+            force: false,
             remove_inputs: false,
             verbosity: verbosity(&args.verbosity),
         },
@@ -135,7 +144,6 @@ pub(in crate::cli) fn info(args: InfoArgs) -> InfoJob {
     InfoJob {
         inputs: inputs(args.files),
         json: args.json,
-        follow_links: args.force,
     }
 }
 
@@ -172,8 +180,11 @@ fn files(
     let mut verbosity = verbosity(&typed_verbosity);
     // Where the data goes into a pipe, a line about each file would be noise unless asked for.
     verbosity.summary &= destination != Destination::Stdout || verbosity.details;
+    // There the data may come to the same terminal.
+    verbosity.progress &= destination != Destination::Stdout;
     Ok(FilesJob {
         inputs,
+        accept: accept(&destination, output.force),
         remove_inputs: output.rm && destination != Destination::Stdout,
         destination,
         force: output.force,
@@ -181,8 +192,18 @@ fn files(
     })
 }
 
+/// Whoever lets outputs go beside the inputs may have named all there is, and means the files.
+/// Whoever says where the output goes means that very input.
+fn accept(destination: &Destination, force: bool) -> Accept {
+    match (destination, force) {
+        (Destination::Beside, false) => Accept::Files,
+        (Destination::Beside, true) => Accept::Links,
+        _ => Accept::Pipes,
+    }
+}
+
 fn verbosity(args: &VerbosityArgs) -> Verbosity {
-    print::silence_errors(args.quiet > 1);
+    print::set_quiet(args.quiet);
     Verbosity {
         summary: args.quiet == 0,
         details: args.quiet == 0 && args.verbose > 0,

@@ -20,4 +20,4 @@ pub(super) use reports::{CompareJob, CompareOneJob, ReportOptions, compare, comp
 #[cfg(feature = "encode")]
 pub(super) use reports::{ExplainJob, explain};
 pub(super) use reports::{Measurement, ScalingJob, scaling};
-pub(super) use shared::{DASH, Input, ModelChoice, ModelList, Resources};
+pub(super) use shared::{Accept, DASH, Input, ModelChoice, ModelList, Resources};

@@ -36,7 +36,11 @@ pub(in crate::cli) enum ModelJob {
 pub(in crate::cli) enum AddTo {
     /// Into the store, under this name or one made from the path.
     Store(Option<String>),
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        /// Overwrite it if it is there.
+        force: bool,
+    },
 }
 
 /// What `model check` is to do.
@@ -53,9 +57,17 @@ pub(in crate::cli) struct CheckJob {
 
 pub(in crate::cli) fn model(args: ModelArgs) -> ModelJob {
     match args.command {
-        ModelCommand::Add { path, name, output } => ModelJob::Add {
+        ModelCommand::Add {
             path,
-            to: output.map_or(AddTo::Store(name), AddTo::File),
+            name,
+            output,
+            force,
+        } => ModelJob::Add {
+            path,
+            to: match output {
+                Some(path) => AddTo::File { path, force },
+                None => AddTo::Store(name),
+            },
         },
         ModelCommand::Pull { repository, name } => ModelJob::Pull { repository, name },
         ModelCommand::List { json } => ModelJob::List { json },

@@ -29,7 +29,7 @@ pub(in crate::cli) struct Measurement {
 /// Options of all reports.
 #[derive(Clone, Copy)]
 pub(in crate::cli) struct ReportOptions {
-    /// Overwrite files, follow symbolic links.
+    /// Overwrite files.
     pub(in crate::cli) force: bool,
     pub(in crate::cli) resources: Resources,
     /// Show the progress, if standard error is a terminal.
@@ -153,7 +153,7 @@ fn measurement(args: MeasureArgs) -> Result<Measurement, Failure> {
 }
 
 fn options(args: &ReportArgs) -> Result<ReportOptions, Failure> {
-    print::silence_errors(args.quiet > 1);
+    print::set_quiet(args.quiet);
     Ok(ReportOptions {
         force: args.force,
         resources: resources(&args.resources)?,

@@ -17,6 +17,17 @@ pub(in crate::cli) enum Input {
     File(PathBuf),
 }
 
+/// The kinds of inputs that are read. Directories and devices never are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Accept {
+    /// Regular files.
+    Files,
+    /// Also symbolic links to them.
+    Links,
+    /// Also pipes.
+    Pipes,
+}
+
 /// The resources that may be used to run a model.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cli) struct Resources {

@@ -3,9 +3,9 @@
 #[cfg(feature = "convert")]
 use std::fmt;
 #[cfg(feature = "convert")]
-use std::fs::File;
+use std::fs::{self, File};
 #[cfg(feature = "convert")]
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
 #[cfg(feature = "convert")]
@@ -22,14 +22,22 @@ use super::describe::print_model;
 #[cfg(feature = "convert")]
 use super::name;
 use crate::cli::failure::Failure;
+#[cfg(feature = "convert")]
+use crate::cli::input::{self, OpenInput};
 use crate::cli::meant::AddTo;
 #[cfg(feature = "convert")]
-use crate::cli::output;
+use crate::cli::meant::{Accept, Input};
+#[cfg(feature = "convert")]
+use crate::cli::output::Output;
+use crate::cli::text;
 
 #[cfg(feature = "convert")]
 pub(super) fn run(store: &Store, path: &Path, to: AddTo) -> Result<(), Failure> {
     match to {
-        AddTo::File(output) => pack_to_file(path, &output),
+        AddTo::File {
+            path: output,
+            force,
+        } => pack_to_file(path, &output, force),
         AddTo::Store(Some(name)) => add(store, path, &name),
         AddTo::Store(None) => add(store, path, &name::from_path(path)?),
     }
@@ -40,17 +48,16 @@ pub(super) fn run(store: &Store, path: &Path, to: AddTo) -> Result<(), Failure> 
     let name = match to {
         AddTo::Store(Some(name)) => name,
         AddTo::Store(None) => return Err(Failure::message("give the model a name with --name")),
-        AddTo::File(output) => {
-            return Err(Failure::Message(format!(
-                "this build of llmzip cannot pack a model into {}",
-                output.display()
-            )));
+        AddTo::File { .. } => {
+            return Err(Failure::message(
+                "this build of llmzip cannot pack a model into a file",
+            ));
         }
     };
     let added = store.add_packed(path, &name).map_err(|error| {
         Failure::Message(format!(
             "{}: {error} (this build takes packed models only)",
-            path.display()
+            text::path(path)
         ))
     })?;
     print_added(store, &added)
@@ -79,25 +86,34 @@ fn add(store: &Store, path: &Path, name: &str) -> Result<(), Failure> {
 
 /// Packs the model at `path` and writes it to the file `output`.
 #[cfg(feature = "convert")]
-fn pack_to_file(path: &Path, output: &Path) -> Result<(), Failure> {
+fn pack_to_file(path: &Path, output: &Path, force: bool) -> Result<(), Failure> {
+    let nothing = OpenInput::nothing();
+    let mut file = output_beside(path, output, force)?;
     let packed = import::open(path)
         .and_then(|mut source| source.pack())
         .map_err(|error| about(path, &error))?;
     let model = PackedModel::from_bytes(&packed)
         .and_then(|model| model.verify().map(|()| model))
         .map_err(|error| about(path, &error))?;
-    write_file(output, &packed)
-        .map_err(|error| Failure::Message(format!("{}: {error}", output.display())))?;
-    print_model(&output.display().to_string(), &model.identity(), &model)
+    file.write_all(&packed).map_err(Failure::from_write)?;
+    file.commit(&nothing)?;
+    print_model(&text::path(output), &model.identity(), &model)
 }
 
+/// The file for the packed model, which must not be a part of the model at `path`.
 #[cfg(feature = "convert")]
-fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(output::folder(path))?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+fn output_beside(path: &Path, output: &Path, force: bool) -> Result<Output, Failure> {
+    if let (Ok(model), Ok(output)) = (fs::canonicalize(path), fs::canonicalize(output))
+        && output.starts_with(model)
+    {
+        return Err(Failure::message("input and output are the same file"));
+    }
+    let source = input::open(&Input::File(path.to_owned()), Accept::Links);
+    Output::file(
+        output,
+        &source.unwrap_or_else(|_| OpenInput::nothing()),
+        force,
+    )
 }
 
 /// Whether the file begins as a packed model does: with the length of a header, and JSON.
@@ -110,5 +126,5 @@ fn is_packed(path: &Path) -> bool {
 
 #[cfg(feature = "convert")]
 fn about(path: &Path, error: &dyn fmt::Display) -> Failure {
-    Failure::Message(format!("{}: {error}", path.display()))
+    Failure::Message(format!("{}: {error}", text::path(path)))
 }

@@ -10,29 +10,29 @@ use llmzip::store::{EXTENSION, Store};
 
 use crate::cli::failure::Failure;
 use crate::cli::meant::CheckJob;
-use crate::cli::print;
+use crate::cli::{print, text};
 
 pub(super) fn run(store: &Store, job: &CheckJob) -> Result<(), Failure> {
-    let file = job.file.display();
-    let mut text = fs::read(&job.file).map_err(|error| about(&file, &error))?;
-    text.truncate(job.max_bytes);
-    if text.is_empty() {
+    let file = text::path(&job.file);
+    let mut bytes = fs::read(&job.file).map_err(|error| about(&file, &error))?;
+    bytes.truncate(job.max_bytes);
+    if bytes.is_empty() {
         return Err(about(&file, &"there is nothing to predict"));
     }
     let (mut subject, weights) = subject(store, &job.model)?;
     let failed = |error| about(&job.model, &error);
-    let cut = subject.cut(&text).map_err(failed)?;
+    let cut = subject.cut(&bytes).map_err(failed)?;
     print::result(&format!(
         "{file}: {} bytes, {} tokens, {} escaped bytes (not counted); \
          f32 over the {weights} weights\n",
-        text.len(),
+        bytes.len(),
         cut.tokens.len(),
         cut.escapes
     ))?;
     let exact = subject.exact(&cut.tokens).map_err(failed)?;
     let float = subject.float(&cut.tokens).map_err(failed)?;
-    let bytes = text.len() - cut.escapes;
-    print_rows(bytes, &[("f32", &float), ("exact engine", &exact)])?;
+    let predicted = bytes.len() - cut.escapes;
+    print_rows(predicted, &[("f32", &float), ("exact engine", &exact)])?;
     match job.candle {
         true => first_window(&mut subject, &cut.tokens, &exact, &float)
             .map_err(|failure| failure.about(&job.model)),

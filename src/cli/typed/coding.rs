@@ -29,6 +29,13 @@ pub(in crate::cli) struct CompressArgs {
     /// Store no checksum of the original bytes; headers and payloads always have one
     #[arg(long, overrides_with = "check")]
     pub(in crate::cli) no_check: bool,
+    /// Decompress each output and compare it with the input, before it is put in place (the
+    /// default with --rm); that takes longer than compressing
+    #[arg(long, overrides_with = "no_verify")]
+    pub(in crate::cli) verify: bool,
+    /// Do not decompress the output again
+    #[arg(long, overrides_with = "verify")]
+    pub(in crate::cli) no_verify: bool,
     /// Adaptive experts beside the model; off is for measurements, and makes files larger
     #[arg(
         long,
@@ -72,7 +79,7 @@ pub(in crate::cli) struct DecompressArgs {
 pub(in crate::cli) struct CatArgs {
     #[command(flatten)]
     pub(in crate::cli) files: FileArgs,
-    /// Write binary data to a terminal; follow symbolic links
+    /// Write binary data to a terminal
     #[arg(short, long)]
     pub(in crate::cli) force: bool,
     #[command(flatten)]
@@ -87,8 +94,8 @@ pub(in crate::cli) struct CatArgs {
 pub(in crate::cli) struct TestArgs {
     #[command(flatten)]
     pub(in crate::cli) files: FileArgs,
-    /// Follow symbolic links
-    #[arg(short, long)]
+    /// Accepted and ignored: symbolic links are always followed
+    #[arg(short, long, hide = true)]
     pub(in crate::cli) force: bool,
     #[command(flatten)]
     pub(in crate::cli) resources: ResourceArgs,
@@ -105,7 +112,7 @@ pub(in crate::cli) struct InfoArgs {
     /// Print one line of JSON for each FILE
     #[arg(long)]
     pub(in crate::cli) json: bool,
-    /// Follow symbolic links
-    #[arg(short, long)]
+    /// Accepted and ignored: symbolic links are always followed
+    #[arg(short, long, hide = true)]
     pub(in crate::cli) force: bool,
 }

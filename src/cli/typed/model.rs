@@ -22,6 +22,9 @@ pub(in crate::cli) enum ModelCommand {
         /// Write the packed model to FILE instead of keeping it
         #[arg(long, value_name = "FILE", conflicts_with = "name")]
         output: Option<PathBuf>,
+        /// Overwrite FILE
+        #[arg(short, long, requires = "output")]
+        force: bool,
     },
     /// Fetch a model from Hugging Face, pack it and keep it
     Pull {

@@ -94,7 +94,7 @@ pub(in crate::cli) struct MeasureArgs {
 pub(in crate::cli) struct ReportArgs {
     #[command(flatten)]
     pub(in crate::cli) resources: ResourceArgs,
-    /// Overwrite outputs, follow symbolic links
+    /// Overwrite outputs
     #[arg(short, long)]
     pub(in crate::cli) force: bool,
     /// Show no progress; twice: print no errors either

@@ -22,10 +22,11 @@ pub(in crate::cli) struct OutputArgs {
     /// Keep the inputs (the default)
     #[arg(short, long, overrides_with = "rm")]
     pub(in crate::cli) keep: bool,
-    /// Delete each input once its output is safely written
+    /// Delete each input once its output is safely on the disk, if the input is as it was read
     #[arg(long, overrides_with = "keep")]
     pub(in crate::cli) rm: bool,
-    /// Overwrite outputs, write binary data to a terminal, follow symbolic links
+    /// Overwrite outputs, follow symbolic links, compress what is compressed, write binary data to
+    /// a terminal
     #[arg(short, long)]
     pub(in crate::cli) force: bool,
 }

@@ -1,0 +1,64 @@
+//! What this process inherited from the one that started it: which of the standard streams are
+//! open, and which signals it should ignore.
+//!
+//! Before `main`, Rust's runtime opens `/dev/null` in place of standard streams that are closed,
+//! and ignores SIGPIPE. So a program that wants to know calls [`record`] before that; see there.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A bit for each standard stream that was closed.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+/// Set in [`CLOSED`] if SIGPIPE was ignored.
+const PIPE_IGNORED: u8 = 1 << 3;
+
+/// A standard stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard input.
+    Input = 0,
+    /// Standard output.
+    Output = 1,
+}
+
+/// Whether this process was started without the stream, as `>&-` does in a shell.
+pub fn was_closed(stream: Stream) -> bool {
+    CLOSED.load(Ordering::Relaxed) & 1 << stream as u8 != 0
+}
+
+/// Whether this process was started with SIGPIPE ignored: then a write to a pipe that nobody reads
+/// is an error like others.
+pub fn ignores_broken_pipes() -> bool {
+    CLOSED.load(Ordering::Relaxed) & PIPE_IGNORED != 0
+}
+
+/// Records what was inherited. A program has it called before Rust's runtime starts:
+///
+/// ```ignore
+/// #[used]
+/// #[unsafe(link_section = ".init_array")] // "__DATA,__mod_init_func" on Apple's systems
+/// static RECORD: extern "C" fn() = llmzip::machine::inherited::record;
+/// ```
+#[cfg(unix)]
+pub extern "C" fn record() {
+    let mut bits = 0;
+    for stream in 0..3 {
+        // SAFETY: the call reads the flags of a descriptor, or fails if that is not open.
+        if unsafe { libc::fcntl(stream, libc::F_GETFD) } == -1 {
+            bits |= 1 << stream;
+        }
+    }
+    if is_ignored(libc::SIGPIPE) {
+        bits |= PIPE_IGNORED;
+    }
+    CLOSED.store(bits, Ordering::Relaxed);
+}
+
+/// Whether the process ignores a signal, as `nohup` makes it ignore SIGHUP.
+#[cfg(unix)]
+pub fn is_ignored(signal: i32) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action, the call only writes the present one to `action`.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: a call that succeeded has written it.
+    asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}

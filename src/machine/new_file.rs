@@ -1,0 +1,418 @@
+//! Files that appear under their names when they are complete, or not at all.
+//!
+//! On Linux, an unfinished file has no name where the file system allows that, so it vanishes with
+//! the process, however that ends. Elsewhere it has a temporary name in the folder of its final
+//! one. Such a file is locked for as long as its process lives, and what a dead process left is
+//! deleted by the next that writes a file there.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+
+/// The parts of a temporary name before and after the random letters.
+const PREFIX: &str = ".llmzip-";
+const SUFFIX: &str = ".tmp";
+
+/// A process locks its new file within this time.
+const AGE_WHEN_LOCKED: Duration = Duration::from_secs(60);
+
+/// The unfinished files of this process that have names, and the folders that were swept.
+static UNFINISHED: Mutex<Unfinished> = Mutex::new(Unfinished {
+    paths: BTreeSet::new(),
+    swept: BTreeSet::new(),
+});
+
+struct Unfinished {
+    paths: BTreeSet<PathBuf>,
+    swept: BTreeSet<PathBuf>,
+}
+
+/// A file that is being written. If it is dropped before it is in place, nothing is left of it.
+#[derive(Debug)]
+pub struct NewFile {
+    folder: PathBuf,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "Linux has it"))]
+    Unnamed(File),
+    Named(Option<NamedTempFile>),
+}
+
+impl NewFile {
+    /// An empty file that is to be put in place at `path`. Until then only its owner may read it.
+    ///
+    /// # Errors
+    /// If there can be no file at `path`: its folder is missing or cannot be written, or its name
+    /// is too long or that of a folder.
+    pub fn create(path: &Path) -> io::Result<NewFile> {
+        check_name(path)?;
+        NewFile::create_in(folder(path))
+    }
+
+    /// An empty file that is to be put in place somewhere in `folder`.
+    ///
+    /// # Errors
+    /// If the folder is missing or cannot be written.
+    pub fn create_in(folder: &Path) -> io::Result<NewFile> {
+        let new = |body| NewFile {
+            folder: folder.to_owned(),
+            body,
+        };
+        #[cfg(target_os = "linux")]
+        if let Some(file) = unnamed(folder) {
+            return Ok(new(Body::Unnamed(file)));
+        }
+        Ok(new(Body::Named(Some(named(folder)?))))
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &File {
+        match &self.body {
+            Body::Unnamed(file) => file,
+            Body::Named(file) => file
+                .as_ref()
+                .expect("only `put_in_place` takes it")
+                .as_file(),
+        }
+    }
+
+    /// Gives the file its name, in one step; `path` is in the folder in which it was created. A
+    /// file that has the name already is replaced if `replace` is set; a symbolic link is replaced,
+    /// not followed.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if the name is taken and not to be replaced, or why the
+    /// system refuses. Nothing is left of the file then.
+    pub fn put_in_place(mut self, path: &Path, replace: bool) -> io::Result<()> {
+        let mut file = match &mut self.body {
+            Body::Unnamed(file) => give_temporary_name(file, &self.folder)?,
+            Body::Named(file) => file.take().expect("only this function takes it"),
+        };
+        // A signal waits until this function ends, and then finds nothing to delete.
+        let mut unfinished = unfinished();
+        unfinished.paths.remove(file.path());
+        let placed = match replace {
+            true => file.persist(path),
+            false => match file.persist_noclobber(path) {
+                Err(refused) if refused.error.kind() != io::ErrorKind::AlreadyExists => {
+                    file = refused.file;
+                    // The name is taken with an empty file, which is then replaced.
+                    OpenOptions::new().write(true).create_new(true).open(path)?;
+                    file.persist(path)
+                }
+                placed => placed,
+            },
+        };
+        placed
+            .map(drop)
+            .map_err(|refused| without_path(refused.error))
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file().flush()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Body::Named(Some(file)) = &self.body {
+            let mut unfinished = unfinished();
+            let path = file.path().to_owned();
+            self.body = Body::Named(None);
+            unfinished.paths.remove(&path);
+        }
+    }
+}
+
+/// The folder that `path` lies in.
+pub fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes the names in the folder of `path` durable, where the system can.
+///
+/// # Errors
+/// If the system refuses: a name may be lost when the power is.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(folder(path))?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Deletes what is unfinished, for a process that is about to end. Afterwards no file can be
+/// created or put in place.
+pub fn abandon_all() {
+    let unfinished = unfinished();
+    delete(&unfinished);
+    // The lock is never released.
+    std::mem::forget(unfinished);
+}
+
+/// As [`abandon_all`], but waits for nothing and allocates nothing: for a thread that may hold the
+/// lock itself.
+pub fn try_abandon_all() {
+    if let Ok(unfinished) = UNFINISHED.try_lock() {
+        delete(&unfinished);
+        std::mem::forget(unfinished);
+    }
+}
+
+fn delete(unfinished: &Unfinished) {
+    for path in &unfinished.paths {
+        let _ = fs::remove_file(path);
+    }
+}
+
+fn unfinished() -> MutexGuard<'static, Unfinished> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Refuses paths at which there can be no file.
+fn check_name(path: &Path) -> io::Result<()> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if path.file_name().is_none() || bytes.last().is_some_and(|&byte| is_separator(byte)) {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    // Asked for by its name, the system says whether that is too long.
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn is_separator(byte: u8) -> bool {
+    std::path::is_separator(byte.into())
+}
+
+/// An open file without a name; `None` if the system has none, or could not name it later.
+#[cfg(target_os = "linux")]
+fn unnamed(folder: &Path) -> Option<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR).ok()?;
+    let file = File::from(file);
+    by_descriptor(&file).exists().then_some(file)
+}
+
+/// The path by which the system knows an open file.
+#[cfg(target_os = "linux")]
+fn by_descriptor(file: &File) -> PathBuf {
+    use std::os::fd::AsRawFd;
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+/// Gives a temporary name to a file that has none.
+#[cfg(target_os = "linux")]
+fn give_temporary_name(file: &File, folder: &Path) -> io::Result<NamedTempFile> {
+    use rustix::fs::{AtFlags, CWD};
+    let file = file.try_clone()?;
+    let mut unfinished = unfinished();
+    let linked = builder().make_in(folder, |name| {
+        let path = by_descriptor(&file);
+        rustix::fs::linkat(CWD, path, CWD, name, AtFlags::SYMLINK_FOLLOW)?;
+        unfinished.paths.insert(name.to_owned());
+        Ok(())
+    });
+    drop(unfinished);
+    match linked {
+        Ok(linked) => Ok(NamedTempFile::from_parts(file, linked.into_temp_path())),
+        // Some file systems have no links. What was written is copied, not lost.
+        Err(_) => copy(file, folder),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_temporary_name(file: &File, folder: &Path) -> io::Result<NamedTempFile> {
+    copy(file.try_clone()?, folder)
+}
+
+/// A copy with a temporary name of an open file.
+fn copy(mut file: File, folder: &Path) -> io::Result<NamedTempFile> {
+    use std::io::Seek;
+    let mut copy = named(folder)?;
+    file.rewind()?;
+    io::copy(&mut file, copy.as_file_mut())?;
+    #[cfg(unix)]
+    copy.as_file()
+        .set_permissions(file.metadata()?.permissions())?;
+    if let Ok(modified) = file.metadata()?.modified() {
+        let _ = copy.as_file().set_modified(modified);
+    }
+    copy.as_file().sync_all()?;
+    Ok(copy)
+}
+
+/// An empty file with a temporary name.
+fn named(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut unfinished = unfinished();
+    if unfinished.swept.insert(folder.to_owned()) {
+        sweep(folder, &unfinished.paths);
+    }
+    let file = builder().tempfile_in(folder).map_err(without_path)?;
+    unfinished.paths.insert(file.path().to_owned());
+    // Where files cannot be locked, what is left of a dead process stays.
+    let _ = file.as_file().try_lock();
+    Ok(file)
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX);
+    builder
+}
+
+/// Deletes the unfinished files in `folder` that no process holds: neither another, nor this one,
+/// whose are `ours`.
+fn sweep(folder: &Path, ours: &BTreeSet<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let path = entry.path();
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && !ours.contains(&path) {
+            let _ = delete_if_dead(&path);
+        }
+    }
+}
+
+fn delete_if_dead(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    let age = metadata.modified()?.elapsed().unwrap_or_default();
+    if !metadata.is_file() || age < AGE_WHEN_LOCKED {
+        return Ok(());
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    if file.try_lock().is_ok() {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// The system's error, without the temporary path that `tempfile` adds to it.
+fn without_path(error: io::Error) -> io::Error {
+    let kind = error.kind();
+    let code = error
+        .get_ref()
+        .and_then(|with_path| with_path.source()?.downcast_ref::<io::Error>())
+        .and_then(io::Error::raw_os_error);
+    match (error.raw_os_error(), code) {
+        (Some(_), _) => error,
+        (None, Some(code)) => io::Error::from_raw_os_error(code),
+        (None, None) => kind.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    /// A new file as it is where every file has a name.
+    fn new_named(folder: &Path) -> NewFile {
+        NewFile {
+            folder: folder.to_owned(),
+            body: Body::Named(Some(named(folder).unwrap())),
+        }
+    }
+
+    fn list(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap().flatten();
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_appears_when_it_is_put_in_place() {
+        for create in [new_named, |folder: &Path| {
+            NewFile::create_in(folder).unwrap()
+        }] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a");
+            let mut file = create(folder.path());
+            file.write_all(b"new").unwrap();
+            assert!(!path.exists());
+            file.put_in_place(&path, false).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"new");
+
+            let mut second = create(folder.path());
+            second.write_all(b"second").unwrap();
+            let refused = second.put_in_place(&path, false).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(fs::read(&path).unwrap(), b"new");
+
+            let mut third = create(folder.path());
+            third.write_all(b"third").unwrap();
+            third.put_in_place(&path, true).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"third");
+
+            drop(create(folder.path()));
+            assert_eq!(list(folder.path()), ["a"]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_linked_is_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"content").unwrap();
+        let copy = copy(file, folder.path()).unwrap();
+        assert_eq!(fs::read(copy.path()).unwrap(), b"content");
+    }
+
+    #[test]
+    fn paths_at_which_no_file_can_be_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "a".repeat(300);
+        for name in ["absent/a", "a/", ".", "..", "", &long] {
+            assert!(
+                NewFile::create(&folder.path().join(name)).is_err(),
+                "{name}"
+            );
+        }
+        assert!(list(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn what_dead_processes_left_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - 2 * AGE_WHEN_LOCKED;
+        for (name, modified) in [
+            (".llmzip-dead.tmp", old),
+            (".llmzip-alive.tmp", old),
+            (".llmzip-young.tmp", SystemTime::now()),
+            ("other.tmp", old),
+        ] {
+            let file = File::create(folder.path().join(name)).unwrap();
+            file.set_modified(modified).unwrap();
+        }
+        let alive = File::open(folder.path().join(".llmzip-alive.tmp")).unwrap();
+        alive.lock().unwrap();
+        sweep(folder.path(), &BTreeSet::new());
+        let left = [".llmzip-alive.tmp", ".llmzip-young.tmp", "other.tmp"];
+        assert_eq!(list(folder.path()), left);
+    }
+}

@@ -1,0 +1,411 @@
+//! Nothing is lost: inputs that change, outputs that are in the way, streams that are closed,
+//! signals.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::{Dir, TEXT, noise, text};
+
+/// Text that takes a second or so to compress.
+fn long_text() -> Vec<u8> {
+    include_bytes!("../../docs/FORMAT.md").repeat(2)
+}
+
+/// Waits until a process has the file open.
+fn wait_until_open(child: &Child, dir: &Dir, name: &str) {
+    let path = fs::canonicalize(dir.path(name)).unwrap();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(30) {
+        let open = fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
+        let mut links = open
+            .flatten()
+            .filter_map(|fd| fs::read_link(fd.path()).ok());
+        if links.any(|link| link == path) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("{name} was never opened");
+}
+
+/// Runs a shell command in which `llmzip` is the program.
+fn shell(dir: &Dir, command: &str) -> Output {
+    Command::new("sh")
+        .args([
+            "-c",
+            &command.replace("llmzip", env!("CARGO_BIN_EXE_llmzip")),
+        ])
+        .current_dir(dir.path(""))
+        .env("LLMZIP_HOME", dir.path("no-home"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn kill(child: &Child, signal: &str) {
+    let killed = Command::new("kill")
+        .args([format!("-{signal}"), child.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn rm_keeps_an_input_that_another_file_replaced() {
+    let dir = Dir::new();
+    dir.write("log", long_text());
+    let child = dir.llmzip("compress -q --rm log").spawn();
+    wait_until_open(&child, &dir, "log");
+    dir.write("new", "a line that was never compressed");
+    fs::rename(dir.path("new"), dir.path("log")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("the input is not deleted: another file took its place"),
+        "{said}"
+    );
+    assert_eq!(dir.read("log"), b"a line that was never compressed");
+    assert_eq!(dir.llmzip("cat log.llmz").succeeds(), long_text());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn rm_keeps_an_input_that_was_written_to() {
+    for (args, code, said) in [
+        (
+            "compress -q --rm log",
+            1,
+            "the input is not deleted: it changed while it was read",
+        ),
+        (
+            "compress log",
+            0,
+            "warning: log: it changed while it was read",
+        ),
+    ] {
+        let dir = Dir::new();
+        dir.write("log", long_text());
+        let child = dir.llmzip(args).spawn();
+        wait_until_open(&child, &dir, "log");
+        let mut log = fs::OpenOptions::new()
+            .append(true)
+            .open(dir.path("log"))
+            .unwrap();
+        std::io::Write::write_all(&mut log, b"appended").unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args}");
+        assert!(
+            text(&output.stderr).contains(said),
+            "{}",
+            text(&output.stderr)
+        );
+        assert_eq!(dir.list(), ["log", "log.llmz"]);
+    }
+}
+
+#[test]
+fn f_replaces_a_link_and_keeps_what_it_led_to() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    dir.write("precious", "precious");
+    symlink("precious", dir.path("a.llmz")).unwrap();
+    let error = dir.llmzip("compress a").fails(1);
+    assert_eq!(error, "llmzip: a: a.llmz exists; -f overwrites it");
+    dir.llmzip("compress -f a").succeeds();
+    assert_eq!(dir.read("precious"), b"precious");
+    assert!(
+        !fs::symlink_metadata(dir.path("a.llmz"))
+            .unwrap()
+            .is_symlink()
+    );
+    // A link that leads nowhere is in the way, too.
+    symlink("nowhere", dir.path("b.llmz")).unwrap();
+    dir.llmzip("compress a -o b.llmz").fails(1);
+    dir.llmzip("compress a -f -o b.llmz").succeeds();
+    assert_eq!(dir.list(), ["a", "a.llmz", "b.llmz", "precious"]);
+}
+
+#[test]
+fn f_gives_nobody_more_permissions_than_the_old_output_gave() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    dir.write("a.llmz", "secret");
+    let mode = |name: &str| fs::metadata(dir.path(name)).unwrap().mode() & 0o777;
+    let set = |name: &str, mode| {
+        fs::set_permissions(dir.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set("a", 0o644);
+    set("a.llmz", 0o600);
+    dir.llmzip("compress -f a").succeeds();
+    assert_eq!(mode("a.llmz"), 0o600);
+    set("a.llmz", 0o666);
+    dir.llmzip("compress -f a").succeeds();
+    assert_eq!(mode("a.llmz"), 0o644);
+}
+
+#[test]
+fn owner_and_group_are_kept_by_root() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    if std::os::unix::fs::chown(dir.path("a"), Some(1234), Some(4321)).is_err() {
+        // Nobody else can give files away; the bits are tested beside the code.
+        return;
+    }
+    fs::set_permissions(dir.path("a"), fs::Permissions::from_mode(0o640)).unwrap();
+    dir.llmzip("compress -q a").succeeds();
+    let output = fs::metadata(dir.path("a.llmz")).unwrap();
+    assert_eq!((output.uid(), output.gid()), (1234, 4321));
+    assert_eq!(output.mode() & 0o777, 0o640);
+}
+
+#[test]
+fn outputs_that_cannot_be_made_are_refused_before_the_work() {
+    let dir = Dir::new();
+    let long = "a".repeat(252);
+    dir.write(&long, TEXT);
+    assert!(
+        dir.llmzip(&format!("compress {long}"))
+            .fails(1)
+            .contains("too long")
+    );
+    symlink("nowhere", dir.path("link")).unwrap();
+    for output in ["missing/out", "newdir/", "link", ".", &"b".repeat(300)] {
+        // Standard input stays open, so nothing can have been read to its end.
+        let mut child = dir.llmzip(&format!("compress -o {output}")).spawn();
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            assert!(
+                start.elapsed() < Duration::from_secs(30),
+                "{output}: still running"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{output}");
+    }
+}
+
+#[test]
+fn closed_streams_are_errors() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    dir.compressed("b.llmz", TEXT, "");
+    for (command, said) in [
+        (
+            "llmzip compress -c a >&-",
+            "llmzip: a: standard output is closed\n",
+        ),
+        (
+            "llmzip cat b.llmz >&-",
+            "llmzip: b.llmz: standard output is closed\n",
+        ),
+        (
+            "llmzip info b.llmz >&-",
+            "llmzip: standard output is closed\n",
+        ),
+        ("llmzip --help >&-", "llmzip: standard output is closed\n"),
+        (
+            "llmzip compress <&-",
+            "llmzip: (stdin): standard input is closed\n",
+        ),
+        (
+            "llmzip info - <&-",
+            "llmzip: (stdin): standard input is closed\n",
+        ),
+    ] {
+        let output = shell(&dir, command);
+        assert_eq!(text(&output.stderr), said, "{command}");
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        assert!(output.stdout.is_empty(), "{command}");
+    }
+    // Without standard error, there is only the exit code.
+    let output = shell(&dir, "llmzip cat missing 2>&-");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_does_not_fit_is_an_error() {
+    let dir = Dir::new();
+    dir.compressed("a.llmz", TEXT, "");
+    for args in [
+        "cat a.llmz",
+        "info a.llmz",
+        "info --json a.llmz",
+        "--help",
+        "model list",
+    ] {
+        let output = shell(&dir, &format!("llmzip {args} >/dev/full"));
+        assert_eq!(output.status.code(), Some(1), "{args}");
+        let said = text(&output.stderr);
+        assert!(
+            said.contains("cannot write: No space left"),
+            "{args}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_broken_pipe_ends_the_program_as_the_signal_does() {
+    let dir = Dir::new();
+    dir.compressed("a.llmz", noise(1_000_000), "-m none");
+    for args in ["cat a.llmz", "compress -m none -c a.llmz"] {
+        let mut child = dir.llmzip(args).spawn();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.signal(), Some(13), "{args}");
+        assert_eq!(text(&output.stderr), "", "{args}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_the_program_and_leaves_nothing() {
+    let dir = Dir::new();
+    dir.write("a", long_text());
+    for (name, number) in [
+        ("INT", 2),
+        ("TERM", 15),
+        ("HUP", 1),
+        ("QUIT", 3),
+        ("XCPU", 24),
+    ] {
+        let child = dir.llmzip("compress --rm -q a").spawn();
+        wait_until_open(&child, &dir, "a");
+        kill(&child, name);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.signal(), Some(number), "{name}: {output:?}");
+        assert_eq!(text(&output.stderr), "", "{name}");
+        assert_eq!(dir.list(), ["a"], "{name}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_beyond_the_limit_ends_the_program_and_leaves_nothing() {
+    let dir = Dir::new();
+    dir.write("a", noise(3_000_000));
+    // In units of 512 or 1024 bytes.
+    let output = shell(
+        &dir,
+        "ulimit -c 0; ulimit -f 100; exec llmzip compress -q -1 --rm a",
+    );
+    assert_eq!(output.status.signal(), Some(25), "{output:?}");
+    assert_eq!(dir.list(), ["a"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let dir = Dir::new();
+    dir.write("a", long_text());
+    let mut command = Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_llmzip");
+    command.args(["-c", &format!("trap '' HUP; exec {program} compress -q a")]);
+    let child = command.current_dir(dir.path("")).spawn().unwrap();
+    wait_until_open(&child, &dir, "a");
+    kill(&child, "HUP");
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(dir.list(), ["a", "a.llmz"]);
+}
+
+#[test]
+fn commands_that_read_follow_links_and_pipes() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    dir.compressed("a.llmz", TEXT, "");
+    symlink("a.llmz", dir.path("link.llmz")).unwrap();
+    symlink("a", dir.path("link")).unwrap();
+    for args in [
+        "cat link.llmz",
+        "test link.llmz",
+        "info link.llmz",
+        "compress -c link",
+    ] {
+        dir.llmzip(args).succeeds();
+    }
+    let output = shell(&dir, "cat a.llmz | llmzip cat /dev/stdin");
+    assert_eq!(output.stdout, TEXT);
+    let output = shell(
+        &dir,
+        "mkfifo pipe; cat a >pipe & llmzip compress -q pipe -o b.llmz",
+    );
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(dir.llmzip("cat b.llmz").succeeds(), TEXT);
+}
+
+#[test]
+fn pipes_and_devices_are_skipped_without_waiting() {
+    let dir = Dir::new();
+    assert!(shell(&dir, "mkfifo pipe").status.success());
+    for (args, said) in [
+        (
+            "compress pipe",
+            "llmzip: pipe: is a pipe, skipped; -c or -o reads it",
+        ),
+        (
+            "compress -f pipe",
+            "llmzip: pipe: is a pipe, skipped; -c or -o reads it",
+        ),
+        (
+            "compress -c /dev/zero",
+            "llmzip: /dev/zero: is a device, skipped; it can be read as standard input",
+        ),
+    ] {
+        assert_eq!(dir.llmzip(args).fails(1), said);
+    }
+    assert_eq!(dir.list(), ["pipe"]);
+}
+
+#[test]
+fn what_is_compressed_is_not_compressed_again_unless_f() {
+    let dir = Dir::new();
+    dir.compressed("a.llmz", TEXT, "");
+    let error = dir.llmzip("compress a.llmz").fails(1);
+    assert_eq!(
+        error,
+        "llmzip: a.llmz: is compressed already, skipped; -f compresses it again"
+    );
+    dir.llmzip("compress -q -f a.llmz").succeeds();
+    assert_eq!(dir.list(), ["a.llmz", "a.llmz.llmz"]);
+}
+
+#[test]
+fn names_cannot_command_the_terminal() {
+    let dir = Dir::new();
+    let name = "a\u{1b}[2J\u{202e}\u{9b}2K\n\u{7}.llmz";
+    dir.compressed("plain", TEXT, "");
+    fs::rename(dir.path("plain"), dir.path(name)).unwrap();
+    for command in ["test", "info", "decompress", "compress"] {
+        let output = dir.llmzip(command).arg(name).output();
+        let all = text(&output.stdout) + &text(&output.stderr);
+        let shown = "a\\u{1b}[2J\\u{202e}\\u{9b}2K\\n\\u{7}.llmz";
+        assert!(all.contains(shown), "{command}: {all:?}");
+        assert!(
+            !all.contains(['\u{1b}', '\u{202e}', '\u{9b}', '\u{7}']),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn outputs_are_verified_where_inputs_are_deleted() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    dir.llmzip("compress -q --verify a").succeeds();
+    assert_eq!(dir.llmzip("cat a.llmz").succeeds(), TEXT);
+    dir.llmzip("compress -q -f --rm a").succeeds();
+    assert_eq!(dir.list(), ["a.llmz"]);
+    dir.write("a", TEXT);
+    let error = dir.llmzip("compress -c --verify a").fails(2);
+    assert!(error.contains("--verify needs an output file"), "{error}");
+    let error = dir.llmzip("compress --verify -o /dev/null a").fails(1);
+    assert!(
+        error.contains("only a regular file can be verified"),
+        "{error}"
+    );
+}
