@@ -3,17 +3,19 @@
 
 use super::SourceError;
 use super::description::{Description, find_member};
+use super::files;
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
 use crate::arch::SourceTensor;
 use crate::arch::family::Setting;
 use crate::arch::rope::RopeScaling;
 use crate::packed::{PackedError, TensorSource};
-use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::tensor::Metadata;
+use safetensors::{Dtype, SafeTensorError};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
@@ -80,12 +82,9 @@ fn setting(value: &Value) -> Option<Setting<'_>> {
 }
 
 fn json(folder: &Path, name: &str) -> Result<Value, SourceError> {
-    let path = folder.join(name);
-    let failed = |e| SourceError::io(name, e);
-    if std::fs::metadata(&path).map_err(failed)?.len() > MAX_JSON {
-        return Err(SourceError::Invalid(format!("{name} is too large")));
-    }
-    let text = std::fs::read(&path).map_err(failed)?;
+    let read = files::read(&folder.join(name), MAX_JSON);
+    let text = read.map_err(|error| SourceError::io(name, error))?;
+    let text = text.ok_or_else(|| SourceError::Invalid(format!("{name} is too large")))?;
     serde_json::from_slice(&text).map_err(|e| SourceError::Invalid(format!("{name}: {e}")))
 }
 
@@ -194,21 +193,33 @@ fn mentions_byte_level(fragment: &Value) -> bool {
             .is_some_and(|parts| parts.iter().any(mentions_byte_level))
 }
 
-/// The tensors of one or several mapped safetensors files.
+/// The tensors of one or several safetensors files.
 struct Weights {
-    files: Vec<Mmap>,
+    files: Vec<File>,
     /// By name.
-    tensors: BTreeMap<String, MappedTensor>,
+    tensors: BTreeMap<String, StoredTensor>,
 }
 
-/// A tensor of a mapped file.
-struct MappedTensor {
+/// A tensor of a file.
+struct StoredTensor {
     /// Index in `Weights::files`.
     file: usize,
     dtype: Dtype,
     shape: Vec<usize>,
     /// Its bytes within the file.
-    range: Range<usize>,
+    range: Range<u64>,
+}
+
+impl StoredTensor {
+    fn read(&self, mut file: &File) -> io::Result<Vec<u8>> {
+        file.seek(SeekFrom::Start(self.range.start))?;
+        let mut bytes = Vec::new();
+        let len = self.range.end - self.range.start;
+        match file.take(len).read_to_end(&mut bytes)? as u64 == len {
+            true => Ok(bytes),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
 }
 
 impl Weights {
@@ -232,24 +243,21 @@ impl Weights {
 
     fn add(&mut self, folder: &Path, name: &str) -> Result<(), SourceError> {
         let failed = |e| SourceError::io(name, e);
-        let file = File::open(folder.join(name)).map_err(failed)?;
-        // SAFETY: the map is only read; as with every mapped file, the user must not truncate it
-        // meanwhile.
-        let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        let mut file = files::open(&folder.join(name)).map_err(failed)?;
         let broken = |e| SourceError::Invalid(format!("{name}: {e}"));
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(broken)?;
+        let (data, metadata) = safetensors_header(&mut file).map_err(broken)?;
         #[expect(clippy::iter_over_hash_type, reason = "each goes into a map")]
         for (name, info) in metadata.tensors() {
             let (start, end) = info.data_offsets;
-            let tensor = MappedTensor {
+            let tensor = StoredTensor {
                 file: self.files.len(),
                 dtype: info.dtype,
                 shape: info.shape.clone(),
-                range: 8 + header + start..8 + header + end,
+                range: data + start as u64..data + end as u64,
             };
             self.tensors.insert(name, tensor);
         }
-        self.files.push(map);
+        self.files.push(file);
         Ok(())
     }
 
@@ -264,6 +272,26 @@ impl Weights {
         tensors
             .map(|(_, tensor)| tensor.shape.iter().product::<usize>() as u64)
             .sum()
+    }
+}
+
+/// Where the tensors of a safetensors file begin, and what its header says of them.
+fn safetensors_header(file: &mut File) -> Result<(u64, Metadata), SafeTensorError> {
+    /// As the safetensors library.
+    const MAX_HEADER_LEN: u64 = 100_000_000;
+    let mut len = [0; 8];
+    file.read_exact(&mut len)?;
+    let len = u64::from_le_bytes(len);
+    if len > MAX_HEADER_LEN {
+        return Err(SafeTensorError::HeaderTooLarge);
+    }
+    let mut header = Vec::new();
+    file.take(len).read_to_end(&mut header)?;
+    let metadata: Metadata = serde_json::from_slice(&header)?;
+    let end = metadata.data_len() as u64;
+    match file.metadata()?.len() == 8 + len + end {
+        true => Ok((8 + len, metadata)),
+        false => Err(SafeTensorError::MetadataIncompleteBuffer),
     }
 }
 
@@ -297,9 +325,10 @@ impl TensorSource for Weights {
             name: name.to_owned(),
             reason: reason.to_owned(),
         };
-        let mapped = self.tensors.get(name).ok_or_else(|| fail("missing"))?;
-        let bytes = &self.files[mapped.file][mapped.range.clone()];
-        let values = match mapped.dtype {
+        let stored = self.tensors.get(name).ok_or_else(|| fail("missing"))?;
+        let bytes = stored.read(&self.files[stored.file]);
+        let bytes = &bytes.map_err(|error| fail(&error.to_string()))?;
+        let values = match stored.dtype {
             Dtype::F32 => floats(bytes, f32::from_le_bytes),
             Dtype::F16 => floats(bytes, |b| f16_to_f32(u16::from_le_bytes(b))),
             Dtype::BF16 => floats(bytes, |b| {
@@ -307,7 +336,7 @@ impl TensorSource for Weights {
             }),
             other => return Err(fail(&format!("type {other:?} is not supported"))),
         };
-        Ok((mapped.shape.clone(), values))
+        Ok((stored.shape.clone(), values))
     }
 }
 
@@ -334,6 +363,7 @@ fn f16_to_f32(half: u16) -> f32 {
 mod tests {
     use super::*;
     use crate::arch::rope::Rope;
+    use safetensors::SafeTensors;
     use safetensors::tensor::TensorView;
     use std::fs;
     use tempfile::TempDir;

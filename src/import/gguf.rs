@@ -10,6 +10,7 @@
 
 use super::SourceError;
 use super::description::{Description, find_member};
+use super::files;
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
 use crate::arch::SourceTensor;
@@ -19,7 +20,6 @@ use crate::packed::{PackedError, TensorSource};
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
 use serde_json::json;
-use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -39,7 +39,7 @@ const NORMAL: u64 = 1;
 /// # Errors
 /// When the file is broken, its architecture or tokenizer unsupported.
 pub fn open(path: &Path) -> Result<Source, SourceError> {
-    let file = File::open(path).map_err(|e| SourceError::io("cannot open", e))?;
+    let file = files::open(path).map_err(|e| SourceError::io("cannot open", e))?;
     read(BufReader::with_capacity(1 << 20, file))
 }
 

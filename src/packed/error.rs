@@ -1,6 +1,7 @@
 //! What can be wrong with a packed model.
 
 use crate::arch::ConfigError;
+use crate::machine::MachineError;
 
 /// A packed model that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +10,18 @@ pub enum PackedError {
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// The machine has no memory for it.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The path leads to a folder, a pipe or a device.
+    #[error("not a regular file")]
+    NotRegular,
+    /// The file was written to while it was read.
+    #[error("the file changed while it was read")]
+    Changed,
+    /// The file has another BLAKE3 hash than it should have.
+    #[error("the file is damaged: its content has changed since it was packed")]
+    Damaged,
     /// The file is not a safetensors file.
     #[error("not a packed model: {0}")]
     Safetensors(#[from] safetensors::SafeTensorError),

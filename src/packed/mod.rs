@@ -8,9 +8,10 @@
 //! Opening checks everything that memory safety and the coder rely on: names, types, shapes and the
 //! table of tokens. [`PackedModel::verify`] reads the weights themselves.
 //!
-//! This folder knows architectures and the file. It knows neither the code that computes with the
-//! weights nor the formats in which others publish them.
+//! This folder knows architectures, the machine's memory and the file. It knows neither the code
+//! that computes with the weights nor the formats in which others publish them.
 
+mod description;
 mod error;
 mod layout;
 mod model;
@@ -21,6 +22,7 @@ pub(crate) mod random;
 mod source;
 mod tokens;
 
+pub use description::Description;
 pub use error::PackedError;
 pub(crate) use model::MatrixIndex;
 pub use model::{Matrix, PackedModel};
@@ -31,6 +33,8 @@ pub use source::TensorSource;
 pub(crate) use source::shape_error;
 pub use tokens::TokenTable;
 
+/// Longest header of a packed file in bytes: as long as that of any safetensors file.
+const MAX_HEADER_LEN: u64 = 100_000_000;
 /// Largest scale of a sound model; keeps every intermediate of the engine finite.
 const MAX_SCALE: f32 = 1024.0;
 /// Largest magnitude of a norm weight or bias of a sound model.

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::layout::{METADATA_KEY, stored_tensors};
-use super::{BOUNDED, MAX_SCALE, PackedError, TokenTable, is_bounded};
+use super::{BOUNDED, MAX_HEADER_LEN, MAX_SCALE, PackedError, TokenTable, is_bounded};
 use crate::arch::{Config, Family, Tensor};
+use crate::machine::pages::Pages;
 
 /// A quantised matrix of a packed model, in the layout described in [`crate::packed::quantize`].
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +33,11 @@ pub struct Matrix<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MatrixIndex(usize);
 
-/// A packed model in memory or mapped from a file.
+/// A packed model in memory.
 ///
-/// The int8 weights and the bytes of the tokens stay where they lie in the file; the few numbers of
-/// other types are copied out of it, so that nothing depends on how the file is aligned.
+/// A file is read whole, not mapped: what was hashed is what is used, whatever happens to the file
+/// later. The int8 weights and the bytes of the tokens stay where they lie in it; the few numbers
+/// of other types are copied out, so that nothing depends on how the file is aligned.
 #[derive(Debug)]
 pub struct PackedModel {
     storage: Storage,
@@ -54,7 +56,7 @@ pub struct PackedModel {
 /// The bytes of a packed file, wherever they lie.
 #[derive(Debug)]
 enum Storage {
-    Mapped(Mmap),
+    Read(Pages),
     Static(&'static [u8]),
     Owned(Vec<u8>),
 }
@@ -70,27 +72,42 @@ struct StoredMatrix {
 }
 
 impl PackedModel {
-    /// Maps the file at `path`. The file must not change while it is open.
+    /// Reads the file at `path`, and hashes it on the way.
     ///
     /// # Errors
-    /// If the file cannot be mapped or is not a packed model.
+    /// If the file cannot be read or is not a packed model.
     pub fn open(path: impl AsRef<Path>) -> Result<PackedModel, PackedError> {
-        let file = File::open(path)?;
-        // SAFETY: packed models are written under a temporary name and renamed when they are
-        // complete; nothing writes to them afterwards.
-        let map = unsafe { Mmap::map(&file)? };
-        Self::from_storage(Storage::Mapped(map))
+        let (file, len) = open_regular(path.as_ref())?;
+        Self::read(&file, len, None)
     }
 
-    /// As [`PackedModel::open`], for a file whose identity the caller already knows and trusts.
+    /// As [`PackedModel::open`], for a file that should have this identity.
     ///
     /// # Errors
-    /// As [`PackedModel::open`].
+    /// As [`PackedModel::open`], and [`PackedError::Damaged`] if the file has another.
     pub fn open_with_identity(
         path: impl AsRef<Path>,
         identity: [u8; 32],
     ) -> Result<PackedModel, PackedError> {
-        let mut model = Self::open(path)?;
+        let (file, len) = open_regular(path.as_ref())?;
+        Self::read(&file, len, Some(identity))
+    }
+
+    /// As [`PackedModel::open`], for a file that is open for reading.
+    ///
+    /// # Errors
+    /// As [`PackedModel::open`].
+    pub fn from_file(mut file: &File) -> Result<PackedModel, PackedError> {
+        file.rewind()?;
+        Self::read(file, file.metadata()?.len(), None)
+    }
+
+    fn read(file: &File, len: u64, expected: Option<[u8; 32]>) -> Result<PackedModel, PackedError> {
+        let (pages, identity) = read_and_hash(file, len)?;
+        if expected.is_some_and(|expected| expected != identity) {
+            return Err(PackedError::Damaged);
+        }
+        let mut model = Self::from_storage(Storage::Read(pages))?;
         model.identity = OnceLock::from(identity);
         Ok(model)
     }
@@ -279,6 +296,38 @@ impl PackedModel {
     }
 }
 
+/// Opens a file, and tells its length in bytes. Pipes and devices could keep a reader waiting.
+pub(super) fn open_regular(path: &Path) -> Result<(File, u64), PackedError> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(PackedError::NotRegular);
+    }
+    let file = File::open(path)?;
+    let len = file.metadata()?.len();
+    Ok((file, len))
+}
+
+/// Reads a file of `len` bytes; gives its bytes and their BLAKE3 hash.
+fn read_and_hash(mut file: &File, len: u64) -> Result<(Pages, [u8; 32]), PackedError> {
+    /// Hashed while they are in the cache of the core that read them.
+    const CHUNK: usize = 1 << 18;
+    let mut start = [0; 8];
+    file.read_exact(&mut start)?;
+    if u64::from_le_bytes(start) > len.min(MAX_HEADER_LEN) {
+        return Err(SafeTensorError::HeaderTooLarge.into());
+    }
+    let mut pages = Pages::zeroed("the model", usize::try_from(len).unwrap_or(usize::MAX))?;
+    file.rewind()?;
+    let mut hasher = blake3::Hasher::new();
+    for chunk in pages.chunks_mut(CHUNK) {
+        file.read_exact(chunk).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => PackedError::Changed,
+            _ => error.into(),
+        })?;
+        hasher.update(chunk);
+    }
+    Ok((pages, *hasher.finalize().as_bytes()))
+}
+
 fn missing(name: &str, want: &str) -> PackedError {
     PackedError::tensor(name, "missing", want)
 }
@@ -286,7 +335,7 @@ fn missing(name: &str, want: &str) -> PackedError {
 impl Storage {
     fn bytes(&self) -> &[u8] {
         match self {
-            Storage::Mapped(map) => map,
+            Storage::Read(pages) => pages,
             Storage::Static(bytes) => bytes,
             Storage::Owned(bytes) => bytes,
         }

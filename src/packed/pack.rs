@@ -1,14 +1,14 @@
 //! Writes a packed model.
 
 use std::fs::File;
-
-use memmap2::MmapMut;
+use std::io::{self, Seek, SeekFrom, Write};
 
 use super::layout::Layout;
 use super::quantize::quantize_row;
 use super::{PackedError, SourceRows, TensorSource};
 use crate::arch::rope::Rope;
 use crate::arch::{Config, SourceTensor};
+use crate::machine::memory;
 
 /// Everything that [`pack`] needs besides the weights.
 #[derive(Clone, Copy, Debug)]
@@ -31,35 +31,27 @@ pub struct PackInput<'a> {
 /// If `input` is inconsistent, a tensor of `source` is missing or has the wrong shape, or a value
 /// is not finite.
 pub fn pack(input: &PackInput<'_>, source: &mut dyn TensorSource) -> Result<Vec<u8>, PackedError> {
-    let layout = input.layout()?;
-    let mut file = vec![0; layout.len];
-    let (layout, file_bytes) = (&layout, &mut file[..]);
-    Writer {
-        layout,
-        file: file_bytes,
-    }
-    .model(input, source)?;
-    Ok(file)
+    let layout = &input.layout()?;
+    let mut file = io::Cursor::new(vec![0; layout.len]);
+    let out = &mut file;
+    Writer { layout, out }.model(input, source)?;
+    Ok(file.into_inner())
 }
 
-/// Packs a model into `file`, which must be open for reading and writing and is known to nobody
-/// else. Memory holds one source tensor at a time.
+/// Packs a model into `file`, which must be open for writing and empty. Memory holds one tensor at
+/// a time.
 ///
 /// # Errors
 /// As [`pack`], and if the file cannot be written.
 pub fn pack_to_file(
     input: &PackInput<'_>,
     source: &mut dyn TensorSource,
-    file: &File,
+    mut file: &File,
 ) -> Result<(), PackedError> {
-    let layout = input.layout()?;
+    let layout = &input.layout()?;
     file.set_len(layout.len as u64)?;
-    // SAFETY: the caller owns the file, which nobody else knows.
-    let mut map = unsafe { MmapMut::map_mut(file)? };
-    let (layout, file) = (&layout, &mut map[..]);
-    Writer { layout, file }.model(input, source)?;
-    map.flush()?;
-    Ok(())
+    let out = &mut file;
+    Writer { layout, out }.model(input, source)
 }
 
 impl PackInput<'_> {
@@ -79,23 +71,24 @@ impl PackInput<'_> {
 }
 
 /// A file, filled tensor by tensor.
-struct Writer<'a> {
+struct Writer<'a, W> {
     layout: &'a Layout,
-    /// All of the file; zero at first.
-    file: &'a mut [u8],
+    /// The file, as long as it will be.
+    out: &'a mut W,
 }
 
-impl Writer<'_> {
+impl<W: Write + Seek> Writer<'_, W> {
     fn model(
         mut self,
         input: &PackInput<'_>,
         source: &mut dyn TensorSource,
     ) -> Result<(), PackedError> {
         let config = input.config;
-        self.file[..self.layout.header.len()].copy_from_slice(&self.layout.header);
+        self.out.rewind()?;
+        self.out.write_all(&self.layout.header)?;
         let steps = input.rope.steps(config.head_dim);
-        self.put("rope.steps", steps.into_iter().flat_map(u64::to_le_bytes));
-        self.tokens(input);
+        self.put("rope.steps", steps.into_iter().flat_map(u64::to_le_bytes))?;
+        self.tokens(input)?;
         for tensor in config.family()?.tensors(config) {
             match tensor.columns {
                 Some(_) => self.matrix(&tensor.name, &tensor.weights, input.rows, source)?,
@@ -108,20 +101,20 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn tokens(&mut self, input: &PackInput<'_>) {
-        self.put("token.bytes", input.tokens.iter().flatten().copied());
+    fn tokens(&mut self, input: &PackInput<'_>) -> Result<(), PackedError> {
+        self.put("token.bytes", input.tokens.iter().flatten().copied())?;
         let mut end = 0u32;
         let ends = input.tokens.iter().map(|token| {
             end += token.len() as u32;
             end
         });
         let offsets = std::iter::once(0).chain(ends);
-        self.put("token.offsets", offsets.flat_map(u32::to_le_bytes));
+        self.put("token.offsets", offsets.flat_map(u32::to_le_bytes))?;
         let merges = input
             .merges
             .iter()
             .flat_map(|(left, right)| [*left, *right]);
-        self.put("token.merges", merges.flat_map(u32::to_le_bytes));
+        self.put("token.merges", merges.flat_map(u32::to_le_bytes))
     }
 
     /// Quantises the rows of `sources` into the matrix called `name`.
@@ -133,18 +126,17 @@ impl Writer<'_> {
         source: &mut dyn TensorSource,
     ) -> Result<(), PackedError> {
         let weight = format!("{name}.weight");
-        self.tensor(&weight).fill(128);
+        let mut tiles = memory::filled("a tensor", self.layout.ranges[&weight].len(), 128)?;
         let mut scales = Vec::new();
         for tensor in sources {
             let rows = SourceRows::read(source, tensor, token_ids)?;
-            let tiles = self.tensor(&weight);
             for row in rows.iter() {
-                scales.push(quantize_row(row, scales.len(), tiles));
+                scales.push(quantize_row(row, scales.len(), &mut tiles));
             }
         }
+        self.write(&weight, &tiles)?;
         let scales = scales.into_iter().flat_map(f32::to_le_bytes);
-        self.put(&format!("{name}.scale"), scales);
-        Ok(())
+        self.put(&format!("{name}.scale"), scales)
     }
 
     /// Copies vectors, one after the other, into the stored tensor `name.ending`.
@@ -161,24 +153,25 @@ impl Writer<'_> {
             values.extend(rows.iter().flatten());
         }
         let bytes = values.into_iter().flat_map(f32::to_le_bytes);
-        self.put(&format!("{name}.{ending}"), bytes);
-        Ok(())
+        self.put(&format!("{name}.{ending}"), bytes)
     }
 
-    fn tensor(&mut self, name: &str) -> &mut [u8] {
-        &mut self.file[self.layout.ranges[name].clone()]
+    /// Writes the beginning of a tensor; zeros follow.
+    fn put(&mut self, name: &str, bytes: impl Iterator<Item = u8>) -> Result<(), PackedError> {
+        let bytes: Vec<u8> = bytes.take(self.layout.ranges[name].len()).collect();
+        self.write(name, &bytes)
     }
 
-    fn put(&mut self, name: &str, bytes: impl Iterator<Item = u8>) {
-        for (to, from) in self.tensor(name).iter_mut().zip(bytes) {
-            *to = from;
-        }
+    fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), PackedError> {
+        let start = self.layout.ranges[name].start;
+        self.out.seek(SeekFrom::Start(start as u64))?;
+        Ok(self.out.write_all(bytes)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use memmap2::Mmap;
+    use std::io::Read;
 
     use super::super::quantize::tiled_offset;
     use super::super::random::{self, RandomSource};
@@ -260,7 +253,7 @@ mod tests {
         let config = tiny();
         let (a, b) = (random::model(&config), random::model(&config));
         assert_eq!(a, b);
-        let file = tempfile::tempfile().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
         let input = PackInput {
             config: &config,
             rope: random::ROPE,
@@ -269,9 +262,10 @@ mod tests {
             merges: &[(0, 1)],
         };
         pack_to_file(&input, &mut RandomSource, &file).unwrap();
-        // SAFETY: a temporary file of this test alone.
-        let map = unsafe { Mmap::map(&file).unwrap() };
-        assert_eq!(&a[..], &map[..]);
+        let mut packed = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut packed).unwrap();
+        assert_eq!(a, packed);
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub enum StoreError {
         error: PackedError,
     },
     /// The content of a packed file no longer has the identity that it is stored under.
-    #[error("model {name} is damaged (its content is not blake3 {identity})")]
+    #[error("the packed file of model {name} is damaged (its content is not blake3 {identity})")]
     Damaged {
         /// The model's name.
         name: String,

@@ -5,23 +5,25 @@
 //! names/<name>                       the identity that a name stands for
 //! ```
 //!
-//! A packed model is written to a temporary file, hashed, synced and renamed. So the contents of a
-//! file had the identity in its name when it was written. Opening a file trusts its name, because
-//! hashing 134 MB takes a quarter of a second. [`Store::verify`] hashes again. Two processes that
-//! add the same model at the same time write equal bytes.
+//! A packed model is a new file that is hashed, synced and then given its name, so a file in the
+//! store is complete. It may be damaged later; therefore [`Store::open`] hashes what it reads, and
+//! refuses a file that does not have the identity in its name. Models are found in an older folder,
+//! too, but only added to the first. Processes that change a store at the same time wait for each
+//! other.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use tempfile::NamedTempFile;
+use std::time::Duration;
 
 use super::error::StoreError;
 use super::hex::{hex, unhex};
 use super::name::is_name;
 use super::{embedded, location};
-use crate::packed::PackedModel;
+use crate::machine::new_file::{self, NewFile};
+use crate::packed::{Description, PackedError, PackedModel};
 
 /// The extension of packed files.
 pub const EXTENSION: &str = "llmzmodel";
@@ -49,35 +51,40 @@ pub struct Found {
 /// A folder of packed models.
 #[derive(Debug, Clone)]
 pub struct Store {
-    home: PathBuf,
+    /// The folders that models are found in; they are added to the first.
+    homes: Vec<PathBuf>,
 }
 
 impl Store {
-    /// The store of this user: `LLMZIP_HOME`, else `llmzip` in the platform's cache folder.
+    /// The store of this user: `LLMZIP_HOME`, else `llmzip` in the platform's folder for data.
     ///
     /// # Errors
     ///
     /// [`StoreError::NoHome`] if the environment names neither.
     pub fn of_user() -> Result<Store, StoreError> {
-        location::of_user().map(Store::at).ok_or(StoreError::NoHome)
+        let location = location::of_user().ok_or(StoreError::NoHome)?;
+        let homes = [location.home].into_iter().chain(location.older);
+        Ok(Store {
+            homes: homes.collect(),
+        })
     }
 
     /// The store in the folder `home`, which need not exist yet.
     pub fn at(home: impl Into<PathBuf>) -> Store {
-        Store { home: home.into() }
+        Store {
+            homes: vec![home.into()],
+        }
     }
 
-    fn models(&self) -> PathBuf {
-        self.home.join("models")
+    fn home(&self) -> &Path {
+        &self.homes[0]
     }
 
-    fn names(&self) -> PathBuf {
-        self.home.join("names")
-    }
-
-    /// The path of the packed model with this identity, whether it is there or not.
+    /// The path of the packed model with this identity; where it would be, if it is not there.
     pub fn path_of(&self, identity: &[u8; 32]) -> PathBuf {
-        self.models().join(format!("{}.{EXTENSION}", hex(identity)))
+        let mut paths = self.homes.iter().map(|home| packed_path(home, identity));
+        let there = paths.find(|path| path.exists());
+        there.unwrap_or_else(|| packed_path(self.home(), identity))
     }
 
     /// Checks that a new model may have this name.
@@ -95,48 +102,45 @@ impl Store {
         }
     }
 
-    /// Creates an empty temporary file in the store. Write a packed model into it and pass it to
+    /// Creates an empty file in the store. Write a packed model into it and pass it to
     /// [`Store::add`].
     ///
     /// # Errors
     ///
     /// [`StoreError::Io`] if the store cannot be written.
-    pub fn new_file(&self) -> Result<NamedTempFile, StoreError> {
-        let folder = self.models();
-        fs::create_dir_all(&folder)
-            .and_then(|()| {
-                tempfile::Builder::new()
-                    .prefix(".new-")
-                    .tempfile_in(&folder)
-            })
-            .map_err(at(&folder))
+    pub fn new_file(&self) -> Result<NewFile, StoreError> {
+        let folder = models(self.home());
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        delete_leftovers(&folder);
+        NewFile::create_in(&folder).map_err(at(&folder))
     }
 
     /// Adds a packed file to the store under `name`, after checking it, every weight included.
     ///
-    /// To add the same model under the same name again changes nothing.
+    /// To add the same model under the same name again replaces its file, which may be damaged.
     ///
     /// # Errors
     ///
     /// If the name is taken or not allowed, the packed file is unsound, or the store cannot be
     /// written.
-    pub fn add(&self, file: NamedTempFile, name: &str) -> Result<Installed, StoreError> {
+    pub fn add(&self, file: NewFile, name: &str) -> Result<Installed, StoreError> {
         self.check_name(name)?;
         let sound = || {
-            let model = PackedModel::open(file.path())?;
+            let model = PackedModel::from_file(file.file())?;
             model.verify()?;
-            Ok(model.hash())
+            Ok(model.identity())
         };
         let identity = sound().map_err(|error| StoreError::Packed {
             name: name.to_owned(),
             error,
         })?;
+        let _lock = self.lock();
         match self.identity_of(name)? {
             Some(other) if other != identity => return Err(StoreError::Taken(name.to_owned())),
             _ => {}
         }
-        let path = self.path_of(&identity);
-        persist(file, &path).map_err(at(&path))?;
+        let path = packed_path(self.home(), &identity);
+        put_in_place(file, &path, true).map_err(at(&path))?;
         self.write_name(name, &identity)?;
         Ok(Installed {
             name: name.to_owned(),
@@ -145,14 +149,26 @@ impl Store {
         })
     }
 
+    /// Waits until no other process changes the store; none does while the result lives. Where
+    /// files cannot be locked, it does not wait.
+    fn lock(&self) -> Option<File> {
+        let lock = File::create(self.home().join("lock")).ok()?;
+        lock.lock().ok()?;
+        Some(lock)
+    }
+
+    /// Writes the name, unless the store has it already.
     fn write_name(&self, name: &str, identity: &[u8; 32]) -> Result<(), StoreError> {
-        let names = self.names();
+        if self.identity_of(name)?.is_some() {
+            return Ok(());
+        }
+        let names = names(self.home());
         let path = names.join(name);
         let write = || {
             fs::create_dir_all(&names)?;
-            let mut file = NamedTempFile::new_in(&names)?;
+            let mut file = NewFile::create(&path)?;
             writeln!(file, "{}", hex(identity))?;
-            persist(file, &path)
+            put_in_place(file, &path, false)
         };
         write().map_err(at(&path))
     }
@@ -164,7 +180,7 @@ impl Store {
     /// As [`Store::add`].
     pub fn add_bytes(&self, bytes: &[u8], name: &str) -> Result<Installed, StoreError> {
         let mut file = self.new_file()?;
-        file.write_all(bytes).map_err(at(file.path()))?;
+        file.write_all(bytes).map_err(at(self.home()))?;
         self.add(file, name)
     }
 
@@ -174,22 +190,24 @@ impl Store {
     ///
     /// As [`Store::add`].
     pub fn add_packed(&self, path: &Path, name: &str) -> Result<Installed, StoreError> {
+        if !fs::metadata(path).map_err(at(path))?.is_file() {
+            return Err(at(path)(io::Error::other("not a regular file")));
+        }
+        let mut from = File::open(path).map_err(at(path))?;
         let mut file = self.new_file()?;
-        File::open(path)
-            .and_then(|mut from| io::copy(&mut from, &mut file))
-            .map_err(at(path))?;
+        io::copy(&mut from, &mut file).map_err(at(path))?;
         self.add(file, name)
     }
 
     /// The identity that a name in the store stands for; `None` if there is none.
     fn identity_of(&self, name: &str) -> Result<Option<[u8; 32]>, StoreError> {
-        let path = self.names().join(name);
-        let mut text = String::new();
-        match File::open(&path).and_then(|file| file.take(128).read_to_string(&mut text)) {
-            Ok(_) => Ok(unhex(text.trim_end())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(at(&path)(error)),
+        for home in &self.homes {
+            let path = names(home).join(name);
+            if let Some(text) = read_name(&path).map_err(at(&path))? {
+                return Ok(unhex(text.trim_end()));
+            }
         }
+        Ok(None)
     }
 
     /// All models that have names: the built-in ones, then those in the store, sorted by name.
@@ -206,7 +224,7 @@ impl Store {
                 built_in: true,
             })
             .collect();
-        for name in self.stored_names()? {
+        for name in self.names()? {
             if let Some(identity) = self.identity_of(&name)? {
                 list.push(Installed {
                     name,
@@ -219,43 +237,60 @@ impl Store {
     }
 
     /// The names in the store, sorted.
-    fn stored_names(&self) -> Result<Vec<String>, StoreError> {
-        let folder = self.names();
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(at(&folder)(error)),
-        };
-        let mut names: Vec<String> = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| is_name(name))
-            .collect();
-        names.sort_unstable();
-        Ok(names)
+    fn names(&self) -> Result<BTreeSet<String>, StoreError> {
+        let mut found = BTreeSet::new();
+        for home in &self.homes {
+            let folder = names(home);
+            match fs::read_dir(&folder) {
+                Ok(entries) => found.extend(
+                    entries
+                        .flatten()
+                        .filter_map(|entry| entry.file_name().into_string().ok())
+                        .filter(|name| is_name(name)),
+                ),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(at(&folder)(error)),
+            }
+        }
+        Ok(found)
     }
 
-    /// Opens a listed model. Its content is not hashed again.
+    /// Reads a listed model, and checks that it is what was added.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Packed`] if the packed file is missing or unsound.
+    /// [`StoreError::Damaged`] if its content has changed, [`StoreError::Packed`] if it is missing
+    /// or cannot be read.
     pub fn open(&self, installed: &Installed) -> Result<Arc<PackedModel>, StoreError> {
-        let opened = match embedded::by_name(&installed.name) {
-            Some(model) if installed.built_in => return Ok(model.open()),
-            _ => PackedModel::open_with_identity(
-                self.path_of(&installed.identity),
-                installed.identity,
-            ),
-        };
-        opened.map(Arc::new).map_err(|error| StoreError::Packed {
-            name: installed.name.clone(),
-            error,
-        })
+        if let Some(model) = built_in(installed) {
+            return Ok(model.open());
+        }
+        let path = self.path_of(&installed.identity);
+        let opened = PackedModel::open_with_identity(path, installed.identity);
+        opened
+            .map(Arc::new)
+            .map_err(|error| cannot_open(installed, error))
+    }
+
+    /// What the header of a listed model says.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Packed`] if the packed file is missing or has no sound header.
+    pub fn describe(&self, installed: &Installed) -> Result<Description, StoreError> {
+        if let Some(model) = built_in(installed) {
+            let model = model.open();
+            return Ok(Description {
+                config: model.config().clone(),
+                size: model.size() as u64,
+            });
+        }
+        Description::read(self.path_of(&installed.identity))
+            .map_err(|error| cannot_open(installed, error))
     }
 
     /// Opens a model by its name, or a packed file by its path. A path contains a `/`, begins with
-    /// a `.` or ends in `.llmzmodel`. The file is hashed only when its identity is asked for.
+    /// a `.` or ends in `.llmzmodel`.
     ///
     /// # Errors
     ///
@@ -302,24 +337,16 @@ impl Store {
         Ok(None)
     }
 
-    /// Hashes a model's content again and checks every weight.
+    /// Reads a model and checks its identity and every weight.
     ///
     /// # Errors
     ///
     /// [`StoreError::Damaged`] if the content does not have the model's identity,
     /// [`StoreError::Packed`] if it is unsound.
     pub fn verify(&self, installed: &Installed) -> Result<(), StoreError> {
-        let model = self.open(installed)?;
-        if model.hash() != installed.identity {
-            return Err(StoreError::Damaged {
-                name: installed.name.clone(),
-                identity: hex(&installed.identity),
-            });
-        }
-        model.verify().map_err(|error| StoreError::Packed {
-            name: installed.name.clone(),
-            error,
-        })
+        self.open(installed)?
+            .verify()
+            .map_err(|error| cannot_open(installed, error))
     }
 
     /// Removes a name, and deletes the packed file if no other name stands for it.
@@ -333,19 +360,19 @@ impl Store {
             return Err(StoreError::BuiltIn(name.to_owned()));
         }
         self.check_name(name)?;
-        let path = self.names().join(name);
-        if !path.exists() {
+        let _lock = self.lock();
+        let paths = self.homes.iter().map(|home| names(home).join(name));
+        let paths: Vec<PathBuf> = paths.filter(|path| path.is_file()).collect();
+        if paths.is_empty() {
             return Err(StoreError::Unknown(name.to_owned()));
         }
         let identity = self.identity_of(name)?.unwrap_or_default();
-        fs::remove_file(&path).map_err(at(&path))?;
+        for path in &paths {
+            fs::remove_file(path).map_err(at(path))?;
+        }
         if !self.list()?.iter().any(|m| m.identity == identity) {
-            let packed = self.path_of(&identity);
-            match fs::remove_file(&packed) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(at(&packed)(error));
-                }
-                _ => {}
+            for home in &self.homes {
+                delete(&packed_path(home, &identity))?;
             }
         }
         Ok(Installed {
@@ -353,6 +380,72 @@ impl Store {
             identity,
             built_in: false,
         })
+    }
+}
+
+fn models(home: &Path) -> PathBuf {
+    home.join("models")
+}
+
+fn names(home: &Path) -> PathBuf {
+    home.join("names")
+}
+
+fn packed_path(home: &Path, identity: &[u8; 32]) -> PathBuf {
+    models(home).join(format!("{}.{EXTENSION}", hex(identity)))
+}
+
+fn built_in(installed: &Installed) -> Option<&'static embedded::Embedded> {
+    embedded::by_name(&installed.name).filter(|_| installed.built_in)
+}
+
+fn cannot_open(installed: &Installed, error: PackedError) -> StoreError {
+    let name = installed.name.clone();
+    match error {
+        PackedError::Damaged => StoreError::Damaged {
+            name,
+            identity: hex(&installed.identity),
+        },
+        error => StoreError::Packed { name, error },
+    }
+}
+
+/// The content of the file of a name; `None` if there is no such file.
+fn read_name(path: &Path) -> io::Result<Option<String>> {
+    /// Longer than any identity in digits.
+    const MAX_LEN: u64 = 128;
+    let mut text = String::new();
+    match fs::metadata(path) {
+        // Nothing else is a name. A pipe would keep a reader waiting.
+        Ok(metadata) if metadata.is_file() => {
+            File::open(path)?.take(MAX_LEN).read_to_string(&mut text)?;
+            Ok(Some(text))
+        }
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn delete(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Deletes what interrupted processes of earlier versions left among the models.
+fn delete_leftovers(folder: &Path) {
+    /// No process takes that long to pack a model.
+    const AGE: Duration = Duration::from_secs(24 * 60 * 60);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_old = |entry: &fs::DirEntry| {
+            let age = entry.metadata().and_then(|metadata| metadata.modified());
+            age.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > AGE))
+        };
+        if entry.file_name().to_string_lossy().starts_with(".new-") && is_old(&entry) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -378,17 +471,20 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     move |error| StoreError::Io { path, error }
 }
 
-/// Syncs a temporary file and gives it its name. Unlike temporary files, files in the store are
-/// readable by everybody.
-fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+/// Syncs a new file and gives it its name. Unlike other new files, those in the store are readable
+/// by everybody.
+fn put_in_place(file: NewFile, path: &Path, replace: bool) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        file.as_file()
-            .set_permissions(fs::Permissions::from_mode(0o644))?;
+        let mode = fs::Permissions::from_mode(0o644);
+        // Some file systems have no modes.
+        let _ = file.file().set_permissions(mode);
     }
-    file.as_file().sync_all()?;
-    file.persist(path)?;
+    file.file().sync_all()?;
+    file.put_in_place(path, replace)?;
+    // Where folders cannot be synced, a loss of power may take the name away again.
+    let _ = new_file::sync_folder(path);
     Ok(())
 }
 
@@ -445,18 +541,96 @@ mod tests {
         let (_folder, store) = store();
         store.add_bytes(FIXTURE, "tiny").unwrap();
         assert!(store.add_bytes(b"no model", "other").is_err());
-        let files = fs::read_dir(store.models()).unwrap().count();
+        let files = fs::read_dir(models(store.home())).unwrap().count();
         assert_eq!((files, own(&store).len()), (1, 1));
     }
 
     #[test]
-    fn damage_is_noticed_by_verify() {
+    fn a_damaged_model_is_not_opened_and_adding_it_again_mends_it() {
         let (_folder, store) = store();
         let added = store.add_bytes(FIXTURE, "tiny").unwrap();
+        let start = added.identity[..8].try_into().unwrap();
         let mut bytes = FIXTURE.to_vec();
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(store.path_of(&added.identity), &bytes).unwrap();
-        assert!(store.verify(&added).is_err());
+        for error in [
+            store.open(&added).unwrap_err(),
+            store.find("tiny").unwrap_err(),
+            store.find_identity(&start).unwrap_err(),
+            store.verify(&added).unwrap_err(),
+        ] {
+            assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        }
+        fs::write(store.path_of(&added.identity), &bytes[..bytes.len() / 2]).unwrap();
+        assert!(store.find("tiny").is_err());
+        store.add_bytes(FIXTURE, "tiny").unwrap();
+        assert!(store.find("tiny").is_ok());
+    }
+
+    #[test]
+    fn models_are_found_in_the_older_folder_and_added_to_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let [new, old] = ["new", "old"].map(|name| folder.path().join(name));
+        let added = Store::at(&old).add_bytes(FIXTURE, "tiny").unwrap();
+        let store = Store {
+            homes: vec![new.clone(), old.clone()],
+        };
+        assert_eq!(own(&store), ["tiny"]);
+        assert!(store.find("tiny").is_ok());
+        assert!(store.path_of(&added.identity).starts_with(&old));
+        store.add_bytes(FIXTURE, "twin").unwrap();
+        assert!(store.path_of(&added.identity).starts_with(&new));
+        store.remove("tiny").unwrap();
+        assert_eq!(own(&store), ["twin"]);
+        store.remove("twin").unwrap();
+        assert!(!packed_path(&new, &added.identity).exists());
+        assert!(!packed_path(&old, &added.identity).exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_no_name_and_keeps_nobody_waiting() {
+        let (_folder, store) = store();
+        store.add_bytes(FIXTURE, "tiny").unwrap();
+        fs::create_dir(names(store.home()).join("folder")).unwrap();
+        let pipe = names(store.home()).join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        assert_eq!(own(&store), ["tiny"]);
+        for name in ["folder", "pipe"] {
+            assert!(store.find(name).is_err());
+            assert!(store.remove(name).is_err());
+            assert!(store.add_bytes(FIXTURE, name).is_err());
+        }
+        assert!(store.find(pipe.to_str().unwrap()).is_err());
+    }
+
+    #[test]
+    fn of_two_that_take_a_name_at_once_one_gets_it() {
+        let (_folder, store) = store();
+        let other = crate::packed::random::model(&crate::arch::config::tests::tiny());
+        let add = |bytes: &[u8]| store.add_bytes(bytes, "tiny").is_ok();
+        let (one, two) = std::thread::scope(|scope| {
+            let one = scope.spawn(|| add(FIXTURE));
+            let two = scope.spawn(|| add(&other));
+            (one.join().unwrap(), two.join().unwrap())
+        });
+        assert!(one != two);
+        assert!(store.find("tiny").is_ok());
+    }
+
+    #[test]
+    fn a_model_that_is_added_while_its_other_name_is_removed_stays() {
+        let (_folder, store) = store();
+        for round in 0..20 {
+            store.add_bytes(FIXTURE, "old").unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| store.remove("old").unwrap());
+                scope.spawn(|| store.add_bytes(FIXTURE, "new").unwrap());
+            });
+            assert!(store.find("new").is_ok(), "round {round}");
+            store.remove("new").unwrap();
+        }
     }
 
     #[cfg(feature = "builtin")]

@@ -3,9 +3,9 @@
 //! A model is found by its name, by the path of its packed file, or by the identity that the frames
 //! of a compressed file hold.
 //!
-//! This folder may use [`crate::packed`] only. It neither packs nor fetches models, but it knows
-//! the short names of those that can be fetched. Its errors say what is wrong, not which command
-//! helps.
+//! This folder may use [`crate::packed`] and the machine's files only. It neither packs nor fetches
+//! models, but it knows the short names of those that can be fetched. Its errors say what is wrong,
+//! not which command helps.
 
 pub mod embedded;
 mod error;

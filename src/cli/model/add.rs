@@ -72,7 +72,7 @@ fn add(store: &Store, path: &Path, name: &str) -> Result<(), Failure> {
     } else {
         let file = store.new_file()?;
         import::open(path)
-            .and_then(|mut source| source.pack_to_file(file.as_file()))
+            .and_then(|mut source| source.pack_to_file(file.file()))
             .map_err(|error| about(path, &error))?;
         store.add(file, name)
     };
@@ -97,7 +97,12 @@ fn pack_to_file(path: &Path, output: &Path, force: bool) -> Result<(), Failure> 
         .map_err(|error| about(path, &error))?;
     file.write_all(&packed).map_err(Failure::from_write)?;
     file.commit(&nothing)?;
-    print_model(&text::path(output), &model.identity(), &model)
+    print_model(
+        &text::path(output),
+        &model.identity(),
+        model.config(),
+        packed.len() as u64,
+    )
 }
 
 /// The file for the packed model, which must not be a part of the model at `path`.

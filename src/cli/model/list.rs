@@ -1,8 +1,6 @@
 //! `model list`: the models that can be used.
 
-use std::sync::Arc;
-
-use llmzip::packed::PackedModel;
+use llmzip::packed::Description;
 use llmzip::report::numbers::parameters;
 use llmzip::store::{Installed, Store, StoreError, embedded, hex};
 use serde::Serialize;
@@ -11,14 +9,14 @@ use crate::cli::failure::Failure;
 use crate::cli::level;
 use crate::cli::print;
 
-/// A listed model, and the model itself if it can be opened.
-type Listed<'a> = (&'a Installed, Result<Arc<PackedModel>, StoreError>);
+/// A listed model, and what its header says.
+type Listed<'a> = (&'a Installed, Result<Description, StoreError>);
 
 pub(super) fn run(store: &Store, json: bool) -> Result<(), Failure> {
     let installed = store.list()?;
     let models: Vec<Listed> = installed
         .iter()
-        .map(|model| (model, store.open(model)))
+        .map(|model| (model, store.describe(model)))
         .collect();
     match json {
         true => print::result(&to_json(&models)?),
@@ -36,7 +34,7 @@ struct Line<'a> {
     parameters: Option<u64>,
     tokens: Option<usize>,
     window: Option<usize>,
-    bytes: Option<usize>,
+    bytes: Option<u64>,
     error: Option<String>,
 }
 
@@ -44,7 +42,7 @@ fn to_json(models: &[Listed]) -> Result<String, Failure> {
     let lines: Vec<Line> = models
         .iter()
         .map(|(installed, opened)| {
-            let config = opened.as_ref().ok().map(|model| model.config());
+            let config = opened.as_ref().ok().map(|model| &model.config);
             Line {
                 name: &installed.name,
                 blake3: hex(&installed.identity),
@@ -53,7 +51,7 @@ fn to_json(models: &[Listed]) -> Result<String, Failure> {
                 parameters: config.map(|config| config.parameters),
                 tokens: config.map(|config| config.vocab),
                 window: config.map(|config| config.window),
-                bytes: opened.as_ref().ok().map(|model| model.size()),
+                bytes: opened.as_ref().ok().map(|model| model.size),
                 error: opened.as_ref().err().map(StoreError::to_string),
             }
         })
@@ -79,7 +77,7 @@ fn to_table(models: &[Listed]) -> String {
     text
 }
 
-fn row(width: usize, installed: &Installed, model: &PackedModel) -> String {
+fn row(width: usize, installed: &Installed, model: &Description) -> String {
     let level = level::of_model(&installed.name).map(|number| format!("-{number}"));
     let is_default = installed.name == embedded::default().name;
     let note = match (installed.built_in, is_default) {
@@ -91,9 +89,9 @@ fn row(width: usize, installed: &Installed, model: &PackedModel) -> String {
         "{:width$}  {:>5}  {:>10}  {:>7}  {:>11}  {}{note}\n",
         installed.name,
         level.unwrap_or_default(),
-        parameters(model.config().parameters),
-        model.config().vocab,
-        model.size(),
+        parameters(model.config.parameters),
+        model.config.vocab,
+        model.size,
         hex(&installed.identity[..8]),
     )
 }

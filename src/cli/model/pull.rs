@@ -27,7 +27,7 @@ pub(super) fn run(store: &Store, text: &str, name: Option<String>) -> Result<(),
     let folder = Hub::of_user()?.fetch(&repository)?;
     let file = store.new_file()?;
     import::open(&folder)
-        .and_then(|mut source| source.pack_to_file(file.as_file()))
+        .and_then(|mut source| source.pack_to_file(file.file()))
         .map_err(|error| Failure::Message(format!("{text}: {error}")))?;
     let added = store
         .add(file, &name)
