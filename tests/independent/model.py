@@ -1,0 +1,276 @@
+"""The language model: docs/NUMERICS.md, and docs/MODELS.md, "The packed file".
+
+NumPy rounds each `+ - * /` and square root of float32 by itself, ties to even, as NUMERICS.md
+demands in section 1. Products of matrices are sums of integers, which floats hold exactly, so that
+their order does not matter. Rows are computed one at a time.
+"""
+
+import copy
+import json
+import blake3
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = np.float32
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Tensors = dict[str, NDArray]  # of the packed file, by name
+
+# NUMERICS.md, 1. Arithmetic
+def constants(*bits: int) -> list[np.float32]:
+    return list(np.array(bits, np.uint32).view(F32))
+
+LOG2_E, TINY, RADIANS = constants(0x3FB8AA3B, 0x0DA24260, 0x30C90FDB)
+ONE_127TH, LOG2_E_65536 = constants(0x3C010204, 0x47B8AA3B)
+ONE = F32(1)
+
+def bounded(x: Floats, low: float, high: float) -> Floats:
+    return np.minimum(np.maximum(x, F32(low)), F32(high))
+
+def striped_sum(values: Floats) -> np.float32:
+    padded = np.zeros((len(values) + 15) // 16 * 16, F32)  # adding 0 changes no sum
+    padded[: len(values)] = values
+    stripes = np.zeros(16, F32)
+    for row in padded.reshape(-1, 16):
+        stripes = stripes + row
+    for half in (8, 4, 2, 1):
+        stripes = stripes[:half] + stripes[half : 2 * half]
+    return stripes[0]
+
+# NUMERICS.md, 2. Elementary functions
+E = constants(0x3F317218, 0x3E75FDF0, 0x3D635768, 0x3C1D94D5, 0x3AAFA3D8, 0x392247E0)
+S = constants(0xBE2AAAA0, 0x3C0882DA, 0xB94C6D33)
+C = constants(0xBF000000, 0x3D2AAA9F, 0xBAB6043F, 0x37CC9A18)
+
+def p(coefficients: list[np.float32], x: Floats) -> Floats:
+    result = np.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        result = result * x + coefficient
+    return result
+
+def exp2(x: Floats) -> Floats:
+    n = np.rint(x)
+    f = x - n
+    return np.ldexp(p(E, f) * f + ONE, n.astype(np.int32))
+def exp2_or_zero(x: Floats) -> Floats:
+    return np.where(x < F32(-64), F32(0), exp2(np.maximum(x, F32(-64))))
+def sigmoid(x: Floats) -> Floats:
+    return ONE / (ONE + exp2(bounded(x * -LOG2_E, -125, 125)))
+
+def cos_sin(phase: NDArray[np.uint64]) -> tuple[Floats, Floats]:
+    quarter = (phase + np.uint64(1 << 61)) >> np.uint64(62)
+    rest = (phase - (quarter << np.uint64(62))).view(np.int64)
+    a = (rest >> 32).astype(F32) * RADIANS
+    s = a * a
+    sine = ((p(S, s) * s) * a) + a
+    cosine = p(C, s) * s + ONE
+    quarter = quarter.astype(np.int64)
+    cos = np.choose(quarter, [cosine, -sine, -cosine, sine])
+    return cos, np.choose(quarter, [sine, cosine, -sine, -cosine])
+
+# NUMERICS.md, 3. Quantisation of activations
+def quantise_groups(x: Floats) -> tuple[Floats, Floats]:
+    """x: [..., n]. Levels [..., n] and scale [...] of each group, which is the last axis."""
+    largest = np.max(np.abs(x), axis=-1, keepdims=True)
+    tiny = largest < TINY
+    factors = F32(127) / np.where(tiny, ONE, largest)
+    levels = np.where(tiny, F32(0), np.rint(bounded(x * factors, -127, 127)))
+    return levels, np.where(tiny, F32(0), largest * ONE_127TH)[..., 0]
+
+def quantised(x: Floats) -> tuple[Floats, Floats]:
+    """x: [n]. Levels [ceil(n / 64), 64], padded with zeros, and scales [ceil(n / 64)]."""
+    padded = np.zeros((len(x) + 63) // 64 * 64, F32)
+    padded[: len(x)] = x
+    return quantise_groups(padded.reshape(-1, 64))
+
+# NUMERICS.md, 4. Products
+def product(weights: Floats, levels: Floats, scales: Floats, row_scales: Floats) -> Floats:
+    """weights: [groups, rows, 64], levels: [groups, 64], scales: [groups], row_scales: [rows].
+
+    The partial sums of a group are integers below 2^24, which float32 holds exactly.
+    """
+    total = np.zeros(weights.shape[1], F32)
+    for group_weights, group_levels, scale in zip(weights, levels, scales):
+        total = total + (group_weights @ group_levels) * scale
+    return total * row_scales
+
+class Matrix:
+    """A matrix of the packed file: MODELS.md, "The packed file"."""
+    def __init__(self, tensors: Tensors, name: str, rows: int, columns: int):
+        tiles, groups = (rows + 15) // 16, (columns + 63) // 64
+        # [tiles, groups, 16 of 4 columns, 16 rows, 4 columns] to [groups, tiles, rows, columns]
+        levels = tensors[f"{name}.weight"].reshape(tiles, groups, 16, 16, 4)
+        levels = levels.transpose(1, 0, 3, 2, 4).reshape(groups, tiles * 16, 64)
+        self.levels = levels[:, :rows].astype(F32) - F32(128)  # [groups, rows, 64]
+        self.scales = tensors[f"{name}.scale"][:rows]
+        self.bias = tensors.get(f"{name}.bias")
+        self.columns = columns
+    def times(self, x: Floats) -> Floats:
+        """The product with `quantised(x)`. x: [columns], result: [rows]."""
+        result = product(self.levels, *quantised(x), self.scales)
+        return result if self.bias is None else result + self.bias
+    def row(self, number: int) -> Floats:
+        """[columns]"""
+        return self.levels[:, number].reshape(-1)[: self.columns] * self.scales[number]
+
+class Layer:
+    def __init__(self, tensors: Tensors, name: str, c: dict):
+        hidden, head_dim, intermediate = c["hidden"], c["head_dim"], c["intermediate"]
+        heads = c["heads"] + 2 * c["kv_heads"]
+        self.attn_norm = tensors[f"{name}.attn_norm.weight"]
+        self.qkv = Matrix(tensors, f"{name}.qkv", heads * head_dim, hidden)
+        self.q_norm = tensors.get(f"{name}.q_norm.weight")
+        self.k_norm = tensors.get(f"{name}.k_norm.weight")
+        self.out = Matrix(tensors, f"{name}.out", hidden, c["heads"] * head_dim)
+        self.ffn_norm = tensors[f"{name}.ffn_norm.weight"]
+        self.gate_up = Matrix(tensors, f"{name}.gate_up", 2 * intermediate, hidden)
+        self.down = Matrix(tensors, f"{name}.down", hidden, intermediate)
+
+class Context:
+    """Input rows of the model, and what has been computed from them: FORMAT.md, "State"."""
+    def __init__(self, model: "Model"):
+        c = model.configuration
+        self.rows = [c["bos"] if c["bos"] is not None else 0]
+        self.computed = 0  # how many of the rows have been computed
+        self.last: Floats | None = None  # h after the final norm, of the last row computed
+        # Keys and values: [layer, key or value, head, position, element]; the scales of each head.
+        self.levels = np.zeros((c["layers"], 2, c["kv_heads"], 64, c["head_dim"]), F32)
+        self.scales = np.zeros((c["layers"], 2, c["kv_heads"], 64), F32)
+    def make_room(self, position: int) -> None:
+        if position == self.scales.shape[3]:
+            self.levels = np.concatenate([self.levels, np.zeros_like(self.levels)], axis=3)
+            self.scales = np.concatenate([self.scales, np.zeros_like(self.scales)], axis=3)
+
+def read_tensors(data: bytes) -> tuple[dict, Tensors]:
+    """The configuration and the tensors: MODELS.md, "The packed file"."""
+    begin = 8 + int.from_bytes(data[:8], "little")
+    entries = json.loads(data[8:begin])
+    configuration = json.loads(entries.pop("__metadata__")["llmzip"])
+    types, tensors = {"U8": "u1", "U32": "<u4", "U64": "<u8", "F32": "<f4"}, {}
+    for name, entry in entries.items():
+        first, end = entry["data_offsets"]
+        values = np.frombuffer(data[begin + first : begin + end], types[entry["dtype"]])
+        tensors[name] = values.reshape(entry["shape"])
+    return configuration, tensors
+
+class Model:
+    """A packed model. `tokens[r]` is the bytes of row r."""
+    def __init__(self, data: bytes):
+        self.identity = blake3.blake3(data).digest()[:8]
+        self.configuration, tensors = read_tensors(data)
+        c = self.configuration
+        self.window, self.sinks, self.norm_eps = c["window"], c["sinks"], F32(c["norm_eps"])
+        self.steps = tensors["rope.steps"]
+        offsets, text = tensors["token.offsets"].tolist(), tensors["token.bytes"].tobytes()
+        self.tokens = [text[begin:end] for begin, end in zip(offsets, offsets[1:])]
+        self.has_all_bytes = {bytes([byte]) for byte in range(256)} <= set(self.tokens)
+        self.embed = Matrix(tensors, "embed", c["inputs"], c["hidden"])
+        if c["tied"]:
+            self.head = copy.copy(self.embed)
+            self.head.levels = self.embed.levels[:, : c["vocab"]]
+            self.head.scales = self.embed.scales[: c["vocab"]]
+        else:
+            self.head = Matrix(tensors, "head", c["vocab"], c["hidden"])
+        self.final_norm = tensors["final_norm.weight"]
+        self.layers = [Layer(tensors, f"layer.{number}", c) for number in range(c["layers"])]
+        # `top` and b of NUMERICS.md, 6.
+        positions = self.window + self.sinks
+        b = max(b for b in range(1, 15) if positions * 127 * (2**b - 1) < 2**31)
+        self.top = F32(2**b - 1)
+
+    # NUMERICS.md, 5. One pass
+    def norm(self, x: Floats, weights: Floats) -> Floats:
+        r = ONE / np.sqrt(striped_sum(x * x) / F32(len(x)) + self.norm_eps)
+        return (x * r) * weights
+    def compute(self, context: Context) -> None:
+        """Computes the rows of the context that have not been computed."""
+        for position in range(context.computed, len(context.rows)):
+            self.compute_row(context, position)
+        context.computed = len(context.rows)
+    def compute_row(self, context: Context, position: int) -> None:
+        context.make_room(position)
+        x = self.embed.row(context.rows[position])  # [hidden]
+        for layer, levels, scales in zip(self.layers, context.levels, context.scales):
+            h = self.norm(x, layer.attn_norm)
+            x = x + layer.out.times(self.attention(layer, levels, scales, h, position))
+            h = self.norm(x, layer.ffn_norm)
+            g, u = np.split(layer.gate_up.times(h), 2)  # [intermediate] each
+            x = x + layer.down.times(bounded((g * sigmoid(g)) * u, -(2.0**60), 2.0**60))
+        context.last = self.norm(x, self.final_norm)
+
+    # NUMERICS.md, 6. Attention
+    def rotate(self, heads: Floats, position: int) -> Floats:
+        """heads: [..., head_dim]"""
+        cos, sin = cos_sin(np.uint64(position) * self.steps)
+        a, b = np.split(heads, 2, axis=-1)
+        return np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+    def attention(self, layer: Layer, all_levels: Floats, all_scales: Floats, h: Floats,
+                  position: int) -> Floats:
+        """Levels and scales are the context's of this layer. Result: [heads * head_dim]."""
+        heads, kv_heads = self.configuration["heads"], self.configuration["kv_heads"]
+        qkv = layer.qkv.times(h).reshape(heads + 2 * kv_heads, -1)
+        q, k, v = qkv[:heads], qkv[heads : heads + kv_heads], qkv[heads + kv_heads :]
+        if layer.q_norm is not None:
+            q = np.stack([self.norm(head, layer.q_norm) for head in q])
+            k = np.stack([self.norm(head, layer.k_norm) for head in k])
+        levels, scales = quantise_groups(np.stack([self.rotate(k, position), v]))
+        all_levels[:, :, position], all_scales[:, :, position] = levels, scales
+
+        start = max(0, position - self.window + 1)
+        band = slice(start, position + 1)
+        sinks = slice(0, min(self.sinks, start))  # those that have left the band
+        in_band = self.rotate(q, position)
+        for_sinks = self.rotate(q, min(position, self.window + self.sinks - 1))
+        outputs = []
+        for head in range(heads):
+            kv_head = head // (heads // kv_heads)
+            levels, scales = all_levels[:, kv_head], all_scales[:, kv_head]
+            band_scores = self.scores(in_band[head], levels[0, band], scales[0, band])
+            sink_scores = self.scores(for_sinks[head], levels[0, sinks], scales[0, sinks])
+            values = np.concatenate([levels[1, band], levels[1, sinks]])
+            value_scales = np.concatenate([scales[1, band], scales[1, sinks]])
+            both = np.concatenate([band_scores, sink_scores])
+            outputs.append(self.weigh(both, values, value_scales))
+        return np.concatenate(outputs)
+
+    def scores(self, query: Floats, keys: Floats, key_scales: Floats) -> Floats:
+        """query: [head_dim], keys: [n, head_dim], key_scales: [n], result: [n]"""
+        levels, scales = quantised(query)
+        padded = np.zeros((len(keys), levels.size), F32)
+        padded[:, : keys.shape[1]] = keys
+        groups = padded.reshape(len(keys), len(scales), 64).transpose(1, 0, 2)
+        return product(groups, levels, scales * (LOG2_E / np.sqrt(F32(len(query)))), key_scales)
+    def weigh(self, scores: Floats, values: Floats, value_scales: Floats) -> Floats:
+        """scores: [n], values: [n, head_dim], value_scales: [n], result: [head_dim]"""
+        e = exp2_or_zero(scores - np.max(scores))
+        total = np.sum(np.rint(e * F32(1 << 22)).astype(np.int64))
+        w = e * value_scales
+        largest = np.max(w)
+        if largest < TINY:
+            return np.zeros(values.shape[1], F32)
+        u = np.rint(w * (self.top / largest))
+        # A sum of up to 31 bits needs float64 to be exact.
+        sums = u.astype(np.float64) @ values.astype(np.float64)
+        return sums.astype(F32) * ((largest / self.top) / (F32(total) * F32(2.0**-22)))
+
+    # NUMERICS.md, 7. Logits
+    def logits(self, context: Context) -> Integers:
+        """[vocab], in units of 2^-16 bit. All rows of the context must have been computed."""
+        y = self.head.times(context.last)
+        return np.rint(bounded(y * LOG2_E_65536, -(2.0**29), 2.0**29)).astype(np.int64)
+    def state(self, context: Context) -> Integers:
+        """[hidden]. All rows of the context must have been computed."""
+        return quantise_groups(context.last)[0].astype(np.int64)
+
+# NUMERICS.md, 8. Distribution
+def token_weights(biased_logits: Integers) -> Integers:
+    """[vocab], each from 1 to 2^24."""
+    d = np.maximum(biased_logits - np.max(biased_logits), -40 * 65536)
+    n = (d + 32768) >> 16
+    f = (d - 65536 * n).astype(F32) * F32(2.0**-16)
+    v = np.ldexp(p(E, f) * f + ONE, (n + 24).astype(np.int32))
+    return np.maximum(1, np.rint(v).astype(np.int64))
+
+def prefix_sums(weights: Integers) -> Integers:
+    """[vocab + 1]: exclusive, with the total at the end."""
+    return np.concatenate([[0], np.cumsum(weights)])
