@@ -9,6 +9,7 @@ use std::io;
 use crate::codec::CodecError;
 pub use crate::codec::CorruptStream;
 pub use crate::container::ContainerError;
+use crate::container::refusal;
 pub use crate::engine::EngineError;
 pub use crate::machine::MachineError;
 pub use crate::packed::PackedError;
@@ -61,7 +62,7 @@ pub enum Error {
         name: Option<String>,
     },
     /// The data was compressed by another version of the arithmetic.
-    #[error("written with {what} version {got}; this program has version {expected}")]
+    #[error("{}", refusal(.what, *.got, *.expected))]
     Version {
         /// The part whose version differs.
         what: &'static str,

@@ -69,13 +69,18 @@ fn frame_to_text(frame: &FrameContents) -> String {
         None => "none".to_owned(),
         Some(model) => model_to_text(model),
     };
+    let numerics = header.model.as_ref().map(|model| model.numerics);
+    let numerics = numerics.map(|version| format!(", numerics {version}"));
     let check = match header.checksum {
         true => "XXH3 of headers, payload and original",
         false => "XXH3 of headers and payload",
     };
     let mut text = format!(
-        "  model      {model}\n  predictor  {}, preset {}\n  check      {check}\n  blocks     {}\n",
+        "  model      {model}\n  versions   format {}, predictor {}{}\n  preset     {}\n  \
+         check      {check}\n  blocks     {}\n",
+        llmzip::container::FORMAT_VERSION,
         header.predictor,
+        numerics.unwrap_or_default(),
         header.preset,
         blocks_to_text(frame),
     );
@@ -101,9 +106,8 @@ fn model_to_text(model: &ModelRef) -> String {
         None => String::new(),
     };
     format!(
-        "{name}blake3 {}..., numerics {}, window {}",
+        "{name}blake3 {}..., window {}",
         hex(&model.identity),
-        model.numerics,
         1u32 << model.window_log2,
     )
 }

@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use super::versions::refusal;
+
 /// Why bytes are not a valid llmzip file, or why something cannot be written as one.
 ///
 /// Every variant but [`ContainerError::Io`] is a statement about the bytes (or the arguments), not
@@ -54,7 +56,7 @@ pub enum ContainerError {
     },
 
     /// The frame has another format version than this library reads.
-    #[error("format version {got}; this llmzip reads version {expected}")]
+    #[error("{}", refusal("format", *.got, *.expected))]
     Version {
         /// The version found.
         got: u8,

@@ -44,12 +44,14 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod varint;
+mod versions;
 mod writer;
 
 pub use block::{Block, Mode, StreamLens};
 pub use error::ContainerError;
 pub use header::{FrameHeader, ModelRef};
 pub use reader::{FramePart, FrameReader};
+pub(crate) use versions::refusal;
 pub use writer::FrameWriter;
 
 /// The first four bytes of every data frame. The first of them never occurs in UTF-8, so no text is

@@ -385,7 +385,7 @@ fn errors_say_what_was_found_and_what_was_wanted() {
     );
     assert_eq!(
         message(b"\xfeLMZ\x09"),
-        "format version 9; this llmzip reads version 1"
+        "format version 9, and this llmzip reads version 1; a newer llmzip reads it"
     );
     let mut file = write(&sample(&[], true));
     let end = file.len();
