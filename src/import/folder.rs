@@ -224,12 +224,12 @@ impl StoredTensor {
 
 impl Weights {
     fn open(folder: &Path) -> Result<Weights, SourceError> {
-        let index = "model.safetensors.index.json";
-        let names: Vec<String> = if folder.join(index).exists() {
-            let index = json(folder, index)?;
-            shards(&index)?
-        } else {
-            vec!["model.safetensors".to_owned()]
+        // Of weights that are there both whole and in shards, the whole ones are taken, as
+        // transformers does.
+        let (whole, index) = ("model.safetensors", "model.safetensors.index.json");
+        let names = match !folder.join(whole).exists() && folder.join(index).exists() {
+            true => shards(&json(folder, index)?)?,
+            false => vec![whole.to_owned()],
         };
         let mut weights = Weights {
             files: Vec::new(),
@@ -500,6 +500,11 @@ mod tests {
         let index = serde_json::json!({"weight_map": map});
         let path = folder.path().join("model.safetensors.index.json");
         fs::write(path, index.to_string()).unwrap();
+        let packed = open(folder.path()).unwrap().pack().unwrap();
+        assert!(packed == crate::store::embedded::FIXTURE);
+        // Beside whole weights, the list of shards is not read.
+        fs::write(folder.path().join("model.safetensors"), whole).unwrap();
+        fs::write(folder.path().join("model.safetensors.index.json"), "{}").unwrap();
         let packed = open(folder.path()).unwrap().pack().unwrap();
         assert!(packed == crate::store::embedded::FIXTURE);
     }
