@@ -65,7 +65,12 @@ pub(super) fn hub(error: &HubError) -> String {
         HubError::Status {
             status: 401 | 403, ..
         } => "; if you have access, set HF_TOKEN",
-        HubError::Corrupt { .. } => "; try again",
+        HubError::Corrupt { .. } | HubError::Silent { .. } => "; try again",
+        HubError::Pinned { .. } => {
+            "; to take what the hub has, name the repository (llmzip model pull OWNER/REPO)"
+        }
+        HubError::Endpoint(_) => "; set HF_ENDPOINT",
+        HubError::Token => "; set HF_TOKEN anew",
         HubError::Offline { .. } => "; unset HF_HUB_OFFLINE to fetch it",
         HubError::NoHome => "; set HF_HOME",
         _ => "",
@@ -120,7 +125,7 @@ mod tests {
         assert!(refused(403).contains("HF_TOKEN"));
         assert!(!refused(500).contains("HF_TOKEN"));
         let unreachable = hub(&HubError::Unreachable {
-            endpoint: "http://127.0.0.1:1".to_owned(),
+            server: "http://127.0.0.1:1".to_owned(),
             reason: "refused".to_owned(),
         });
         assert!(unreachable.contains("llmzip model add PATH"));

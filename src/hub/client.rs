@@ -1,256 +1,375 @@
-//! Fetches a model's files, and checks them.
+//! Asks the hub over HTTP: which commit, what it says of a file, and the bytes of a file.
+//!
+//! No answer is trusted. Redirects are followed here, a few at most, and the token goes to the
+//! hub's own server alone. Headers and listings have a largest size, and every wait ends.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::time::Duration;
 
-use hf_hub::Cache;
-use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
+use serde::Deserialize;
+use ureq::http::header::{AUTHORIZATION, LOCATION, RANGE};
+use ureq::http::{HeaderMap, HeaderValue, Response, Uri};
+use ureq::{Agent, Body, Timeout};
 
+use super::address::{redirected, same_server, server};
+use super::announced::{Announced, Place, checked_part, is_metadata};
 use super::error::HubError;
+use super::hash::Commit;
 use super::repository::Repository;
-use super::verify::{check, is_hash};
-use crate::import::folder;
 
-/// Lists the files over which large weights are spread.
-pub(super) const INDEX: &str = "model.safetensors.index.json";
+/// Redirects that are followed for one question. The real hub needs two.
+const MAX_REDIRECTS: usize = 5;
+/// Largest head of an answer in bytes. The real hub's heads have less than 8 KiB.
+const MAX_HEAD: usize = 64 << 10;
+/// Largest listing in bytes. A repository of 100,000 files has some 10 MB.
+const MAX_LISTING: u64 = 32 << 20;
+/// A body may take the time limit of silence for each of so many bytes, so that a drip ends.
+const SLOWEST: u64 = 1 << 10;
+/// A listing may take the time limit of silence so many times.
+const LISTING_WAITS: u32 = 10;
 
-/// What the hub says of a file before it is downloaded.
-struct Announced {
-    /// Its SHA-256 or the hash that git gives it, in hexadecimal digits.
-    etag: String,
-    /// Its length in bytes.
-    size: u64,
+/// How long to wait for a server. `huggingface_hub` waits for ten seconds, too.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Until there is a connection.
+    pub(super) connect: Duration,
+    /// Until an answer begins, and between any two parts of a body.
+    pub(super) silence: Duration,
 }
 
-/// A hub and its local cache.
-#[derive(Debug)]
-pub struct Hub {
-    api: Api,
-    cache: Cache,
-    endpoint: String,
-    offline: bool,
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            connect: Duration::from_secs(10),
+            silence: Duration::from_secs(10),
+        }
+    }
 }
 
-impl Hub {
-    /// The hub of this user, which the environment variables `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`
-    /// and `HF_HUB_OFFLINE` describe.
-    ///
-    /// # Errors
-    ///
-    /// [`HubError::NoHome`] if the environment names no folder for the cache.
-    pub fn of_user() -> Result<Hub, HubError> {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let home = variable("HF_HOME")
-            .map(PathBuf::from)
-            .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache/huggingface")))
-            .or_else(|| {
-                variable("USERPROFILE").map(|home| Path::new(&home).join(".cache/huggingface"))
-            })
-            .ok_or(HubError::NoHome)?;
-        let endpoint = variable("HF_ENDPOINT").unwrap_or("https://huggingface.co".to_owned());
-        let offline = variable("HF_HUB_OFFLINE").is_some_and(|v| {
-            matches!(v.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE")
-        });
-        Hub::new(&endpoint, &home.join("hub"), variable("HF_TOKEN"), offline)
+/// What the API says of a repository at one revision. Names of files are compared and never become
+/// paths.
+#[derive(Deserialize)]
+pub(super) struct Listing {
+    sha: String,
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+struct Sibling {
+    rfilename: String,
+}
+
+impl Listing {
+    /// The commit, if that is one.
+    pub(super) fn commit(&self) -> Option<Commit> {
+        Commit::parse(&self.sha)
     }
 
-    /// The hub at the address `endpoint`, with its cache in the folder `cache`. Offline, files come
-    /// from the cache alone.
-    ///
-    /// # Errors
-    ///
-    /// [`HubError`] if the client cannot be set up.
-    pub fn new(
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.siblings.iter().any(|file| file.rfilename == name)
+    }
+}
+
+/// The bytes of a file, or of its end.
+pub(super) struct Incoming<'a> {
+    /// The file's name.
+    what: &'a str,
+    /// Whether they begin where they were asked to begin; else at the first byte of the file.
+    pub(super) resumed: bool,
+    reader: ureq::BodyReader<'static>,
+    silence: Duration,
+}
+
+impl Incoming<'_> {
+    /// Reads a few bytes of the body.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, HubError> {
+        self.reader.read(buffer).map_err(|error| {
+            let reason = match waited(ureq::Error::from(error), self.silence) {
+                Ok(reason) => reason,
+                Err(error) => format!("the connection broke ({error})"),
+            };
+            HubError::Silent {
+                what: self.what.to_owned(),
+                reason,
+            }
+        })
+    }
+}
+
+/// A question: about what, the part of the file that it asks for, and how long its answer may take
+/// in all.
+struct Question<'a> {
+    what: &'a str,
+    range: Option<String>,
+    limit: Duration,
+}
+
+/// Asks one hub.
+#[derive(Debug)]
+pub(super) struct Client {
+    agent: Agent,
+    /// Without a slash at its end.
+    endpoint: String,
+    address: Uri,
+    /// Marked as sensitive, so that it is not shown.
+    token: Option<HeaderValue>,
+    patience: Patience,
+}
+
+impl Client {
+    /// A client of the hub at the address `endpoint`.
+    pub(super) fn new(
         endpoint: &str,
-        cache: &Path,
-        token: Option<String>,
-        offline: bool,
-    ) -> Result<Hub, HubError> {
+        token: Option<&str>,
+        patience: Patience,
+    ) -> Result<Client, HubError> {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        // hf-hub links files within the cache, and needs an absolute path for that.
-        let cache = Cache::new(std::path::absolute(cache)?);
-        let token = token.or_else(|| cache.token());
-        let api = ApiBuilder::from_cache(cache.clone())
-            .with_endpoint(endpoint.clone())
-            .with_token(token)
+        let address = endpoint.parse::<Uri>().ok().filter(|address| {
+            matches!(address.scheme_str(), Some("http" | "https"))
+                && address.host().is_some_and(|host| !host.is_empty())
+        });
+        let address = address.ok_or_else(|| HubError::Endpoint(endpoint.clone()))?;
+        let token = token.map(|token| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))?;
+            value.set_sensitive(true);
+            Ok::<_, ureq::http::header::InvalidHeaderValue>(value)
+        });
+        let token = token.transpose().map_err(|_| HubError::Token)?;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_response_header_size(MAX_HEAD)
+            .user_agent(concat!("llmzip/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding("identity")
+            .timeout_resolve(Some(patience.connect))
+            .timeout_connect(Some(patience.connect))
+            .timeout_send_request(Some(patience.silence))
+            .timeout_recv_response(Some(patience.silence))
+            .timeout_per_read(Some(patience.silence))
             .build();
-        let api = api.map_err(|error| HubError::Answer {
-            what: endpoint.clone(),
-            reason: error.to_string(),
-        })?;
-        Ok(Hub {
-            api,
-            cache,
+        Ok(Client {
+            agent: config.into(),
             endpoint,
-            offline,
+            address,
+            token,
+            patience,
         })
     }
 
-    /// Fetches configuration, tokenizer and weights of one commit, and returns the folder that
-    /// holds them.
-    ///
-    /// # Errors
-    ///
-    /// [`HubError`] says what failed. No wrong file stays in the cache.
-    pub fn fetch(&self, repository: &Repository) -> Result<PathBuf, HubError> {
-        let (revision, sharded) = if self.offline {
-            let index = self.cached(repository, &repository.revision, INDEX);
-            (repository.revision.clone(), index.is_some())
-        } else {
-            self.commit(repository)?
+    /// What the hub says of a repository at its revision.
+    pub(super) fn listing(&self, repository: &Repository) -> Result<Listing, HubError> {
+        let (id, revision) = (&*repository.id, repository.revision.replace('/', "%2F"));
+        let at = self.place(&format!("/api/models/{id}/revision/{revision}"))?;
+        let question = Question {
+            what: id,
+            range: None,
+            limit: self.patience.silence.saturating_mul(LISTING_WAITS),
         };
-        let file = |name: &str| match self.offline {
-            true => self.offline_file(repository, &revision, name),
-            false => self.file(repository, &revision, name),
-        };
-        let config = file("config.json")?;
-        file("tokenizer.json")?;
-        if sharded {
-            let index = fs::read(file(INDEX)?)?;
-            let index = serde_json::from_slice(&index).map_err(|e| HubError::Answer {
-                what: INDEX.to_owned(),
-                reason: e.to_string(),
-            })?;
-            for shard in folder::shards(&index)? {
-                file(&shard)?;
-            }
-        } else {
-            file("model.safetensors")?;
+        let (mut response, at) = self.follow(&question, at, |_| false)?;
+        expect(id, &response, &[200])?;
+        checked_encoding(id, response.headers())?;
+        let mut text = Vec::new();
+        let mut reader = response.body_mut().as_reader().take(MAX_LISTING + 1);
+        reader
+            .read_to_end(&mut text)
+            .map_err(|error| self.explain(id, &at.uri, error.into()))?;
+        if text.len() as u64 > MAX_LISTING {
+            let reason = format!("its listing has more than {MAX_LISTING} bytes");
+            return Err(HubError::answer(id, reason));
         }
-        Ok(config.parent().map(Path::to_path_buf).unwrap_or_default())
+        serde_json::from_slice(&text)
+            .map_err(|error| HubError::answer(id, format!("its listing is unreadable ({error})")))
     }
 
-    /// The commit that a revision stands for, and whether its weights lie in several files.
-    fn commit(&self, repository: &Repository) -> Result<(String, bool), HubError> {
-        let repo = self.api.repo(repository.at(&repository.revision));
-        let info = repo
-            .info()
-            .map_err(|error| self.explain(&repository.id, error))?;
-        if info.sha.len() != 40 || !info.sha.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(HubError::Answer {
-                what: repository.id.clone(),
-                reason: "the hub names no commit".to_owned(),
-            });
-        }
-        let has = |name: &str| info.siblings.iter().any(|file| file.rfilename == name);
-        if !has(INDEX) && !has("model.safetensors") {
-            return Err(HubError::Answer {
-                what: repository.id.clone(),
-                reason: "the repository holds no model.safetensors".to_owned(),
-            });
-        }
-        let sharded = has(INDEX) && !has("model.safetensors");
-        Ok((info.sha, sharded))
-    }
-
-    /// The path of a file in the cache, if it is there.
-    fn cached(&self, repository: &Repository, revision: &str, name: &str) -> Option<PathBuf> {
-        self.cache.repo(repository.at(revision)).get(name)
-    }
-
-    /// A file from the cache alone, checked against its hash where the cache knows it.
-    fn offline_file(
+    /// What the hub says of a file. Everything about the file follows from this answer: where its
+    /// bytes are, how many, and which hash they must have.
+    pub(super) fn announced(
         &self,
         repository: &Repository,
-        revision: &str,
-        name: &str,
-    ) -> Result<PathBuf, HubError> {
-        let path = self.cached(repository, revision, name);
-        let path = path.ok_or_else(|| HubError::Offline {
-            file: name.to_owned(),
-            repo: repository.id.clone(),
-        })?;
-        // The cache names a file by its hash and links to it. Where there are no links (Windows),
-        // the hash is not known.
-        let blob = path.canonicalize()?;
-        match blob.file_name().and_then(|name| name.to_str()) {
-            Some(etag) if is_hash(etag) => check(&blob, etag, None)
-                .map(|()| path)
-                .map_err(|reason| corrupt(name, reason)),
-            _ => Ok(path),
-        }
-    }
-
-    /// A file of one commit, from the cache or from the hub, checked against size and hash.
-    fn file(&self, repository: &Repository, commit: &str, name: &str) -> Result<PathBuf, HubError> {
-        let Announced { etag, size } = self.announced(repository, commit, name)?;
-        if let Some(path) = self.cached(repository, commit, name)
-            && check(&path, &etag, Some(size)).is_ok()
-        {
-            return Ok(path);
-        }
-        let blob = self.cache.repo(repository.at(commit)).blob_path(&etag);
-        let part = blob.with_extension("part");
-        let repo = self.api.repo(repository.at(commit));
-        let path = repo.download(name).map_err(|error| {
-            // hf-hub would try to resume a complete part for ever.
-            if fs::metadata(&part).is_ok_and(|m| m.len() >= size) {
-                let _ = fs::remove_file(&part);
-            }
-            self.explain(name, error)
-        })?;
-        check(&path, &etag, Some(size)).map_err(|reason| {
-            for file in [&path, &blob, &part] {
-                let _ = fs::remove_file(file);
-            }
-            corrupt(name, reason)
-        })?;
-        Ok(path)
-    }
-
-    /// Asks the hub for the size and the hash of a file.
-    fn announced(
-        &self,
-        repository: &Repository,
-        commit: &str,
+        commit: &Commit,
         name: &str,
     ) -> Result<Announced, HubError> {
-        let url = self.api.repo(repository.at(commit)).url(name);
-        let metadata = self.api.metadata(&url);
-        let metadata = metadata.map_err(|error| self.explain(name, error))?;
-        let etag = metadata.etag().trim_start_matches("W/");
-        if !is_hash(etag) {
-            return Err(HubError::Answer {
-                what: name.to_owned(),
-                reason: "the hub announces no hash for it".to_owned(),
-            });
+        let at = self.place(&format!("/{}/resolve/{commit}/{name}", repository.id))?;
+        let question = Question {
+            what: name,
+            range: Some("bytes=0-0".to_owned()),
+            limit: self.patience.silence,
+        };
+        let (response, mut at) = self.follow(&question, at, is_metadata)?;
+        if is_redirect(&response) {
+            at = self.next(name, &at, response.headers())?;
+        } else {
+            expect(name, &response, &[200, 206])?;
         }
-        Ok(Announced {
-            etag: etag.to_owned(),
-            size: metadata.size() as u64,
+        let status = response.status().as_u16();
+        Announced::read(name, commit, status, response.headers(), at)
+            .map_err(|reason| HubError::answer(name, reason))
+    }
+
+    /// The bytes of an announced file from the byte `start` on, or all of them if the server has no
+    /// parts to offer.
+    pub(super) fn bytes<'a>(
+        &self,
+        name: &'a str,
+        announced: &Announced,
+        start: u64,
+    ) -> Result<Incoming<'a>, HubError> {
+        let waits = u32::try_from(announced.size / SLOWEST).unwrap_or(u32::MAX);
+        let question = Question {
+            what: name,
+            range: (start > 0).then(|| format!("bytes={start}-")),
+            limit: self
+                .patience
+                .silence
+                .saturating_mul(waits.saturating_add(2)),
+        };
+        let (response, _) = self.follow(&question, announced.at.clone(), |_| false)?;
+        expect(name, &response, &[200, 206])?;
+        checked_encoding(name, response.headers())?;
+        let status = response.status().as_u16();
+        let resumed = start > 0 && status == 206;
+        let start = if resumed { start } else { 0 };
+        checked_part(status, response.headers(), start, announced.size)
+            .map_err(|reason| HubError::answer(name, reason))?;
+        Ok(Incoming {
+            what: name,
+            resumed,
+            reader: response.into_body().into_reader(),
+            silence: self.patience.silence,
         })
     }
 
-    /// Turns an error of `hf-hub` about `what` into one of ours.
-    fn explain(&self, what: &str, error: ApiError) -> HubError {
+    /// The address of a path on the hub.
+    fn place(&self, path: &str) -> Result<Place, HubError> {
+        let uri = format!("{}{path}", self.endpoint).parse();
+        let uri = uri.map_err(|_| HubError::Endpoint(self.endpoint.clone()))?;
+        Ok(Place {
+            uri,
+            from_hub: true,
+        })
+    }
+
+    /// Asks at a place and follows redirects up to the first answer that `is_last` accepts, or that
+    /// is no redirect. Returns it with the place that gave it.
+    fn follow(
+        &self,
+        question: &Question<'_>,
+        start: Place,
+        is_last: impl Fn(&HeaderMap) -> bool,
+    ) -> Result<(Response<Body>, Place), HubError> {
+        let mut at = start;
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self
+                .ask(question, &at)
+                .map_err(|error| self.explain(question.what, &at.uri, error))?;
+            if !is_redirect(&response) || is_last(response.headers()) {
+                return Ok((response, at));
+            }
+            at = self.next(question.what, &at, response.headers())?;
+        }
+        let reason = format!("the hub redirects more than {MAX_REDIRECTS} times");
+        Err(HubError::answer(question.what, reason))
+    }
+
+    /// Asks one server once. The token goes to the hub's own server alone, and only to places that
+    /// this server chose: what a stranger says must not decide what is asked with it.
+    fn ask(&self, question: &Question<'_>, at: &Place) -> Result<Response<Body>, ureq::Error> {
+        let mut request = self.agent.get(&at.uri);
+        if let Some(range) = &question.range {
+            request = request.header(RANGE, range);
+        }
+        if let Some(token) = &self.token
+            && at.from_hub
+            && same_server(&at.uri, &self.address)
+        {
+            request = request.header(AUTHORIZATION, token);
+        }
+        request
+            .config()
+            .timeout_recv_body(Some(question.limit))
+            .build()
+            .call()
+    }
+
+    /// Where a redirect leads that came from a place.
+    fn next(&self, what: &str, from: &Place, headers: &HeaderMap) -> Result<Place, HubError> {
+        let wrong = |reason: String| HubError::answer(what, reason);
+        let location = headers.get(LOCATION);
+        let location =
+            location.ok_or_else(|| wrong("the hub redirects, but not where to".to_owned()))?;
+        Ok(Place {
+            uri: redirected(&from.uri, location.as_bytes(), &self.address).map_err(wrong)?,
+            from_hub: from.from_hub && same_server(&from.uri, &self.address),
+        })
+    }
+
+    /// Turns an error of `ureq` about `what`, from the server at `uri`, into one of ours.
+    fn explain(&self, what: &str, uri: &Uri, error: ureq::Error) -> HubError {
         let unreachable = |reason: String| HubError::Unreachable {
-            endpoint: self.endpoint.clone(),
+            server: server(uri),
             reason,
         };
         match error {
-            ApiError::RequestError(error) => match *error {
-                ureq::Error::StatusCode(status) => HubError::Status {
+            ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+                unreachable(format!("no connection within {:?}", self.patience.connect))
+            }
+            ureq::Error::LargeResponseHeader(..) => {
+                let reason = format!("the head of the answer has more than {MAX_HEAD} bytes");
+                HubError::answer(what, reason)
+            }
+            ureq::Error::Protocol(error) => {
+                let reason = format!("the answer is not HTTP ({:?})", error.to_string());
+                HubError::answer(what, reason)
+            }
+            error => match waited(error, self.patience.silence) {
+                Ok(reason) => HubError::Silent {
                     what: what.to_owned(),
-                    status,
+                    reason,
                 },
-                ureq::Error::Json(error) => HubError::Answer {
-                    what: what.to_owned(),
-                    reason: error.to_string(),
-                },
-                error => unreachable(error.to_string()),
-            },
-            ApiError::IoError(error) => unreachable(error.to_string()),
-            error => HubError::Answer {
-                what: what.to_owned(),
-                reason: error.to_string(),
+                Err(error) => unreachable(error.to_string()),
             },
         }
     }
 }
 
-fn corrupt(file: &str, reason: String) -> HubError {
-    HubError::Corrupt {
-        file: file.to_owned(),
-        reason,
+/// What a server did that made a wait end; an error of another kind comes back.
+fn waited(error: ureq::Error, silence: Duration) -> Result<String, ureq::Error> {
+    match error {
+        ureq::Error::Timeout(Timeout::RecvBody) => {
+            Ok("the hub sends so slowly that it would never end".to_owned())
+        }
+        ureq::Error::Timeout(_) => Ok(format!("the hub was silent for {silence:?}")),
+        // A read of a socket that took too long.
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
+            Ok(format!("the hub was silent for {silence:?}"))
+        }
+        error => Err(error),
+    }
+}
+
+/// Whether an answer is a redirect that names its target in `Location`.
+fn is_redirect(response: &Response<Body>) -> bool {
+    matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn expect(what: &str, response: &Response<Body>, statuses: &[u16]) -> Result<(), HubError> {
+    let status = response.status().as_u16();
+    match statuses.contains(&status) {
+        true => Ok(()),
+        false => Err(HubError::Status {
+            what: what.to_owned(),
+            status,
+        }),
+    }
+}
+
+/// Refuses a compressed body: nobody asked for one, and a hash is that of the plain bytes.
+fn checked_encoding(what: &str, headers: &HeaderMap) -> Result<(), HubError> {
+    match headers.get("content-encoding") {
+        Some(coding) if coding != "identity" => {
+            let reason = format!("the hub sent it with the encoding {coding:?}, not as it is");
+            Err(HubError::answer(what, reason))
+        }
+        _ => Ok(()),
     }
 }

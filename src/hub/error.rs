@@ -4,7 +4,8 @@ use std::io;
 
 use crate::import::SourceError;
 
-/// Why a model could not be fetched.
+/// Why a model could not be fetched. Text that a server chose is quoted, so that it has no control
+/// characters.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
@@ -13,12 +14,26 @@ pub enum HubError {
         "{0:?} is neither owner/repo[@revision] nor one of smollm2-135m, smollm2-360m, smollm2-1.7b"
     )]
     BadName(String),
-    /// The hub cannot be reached.
-    #[error("cannot reach {endpoint} ({reason})")]
+    /// The address of the hub is not one.
+    #[error("the address of the hub, {0:?}, is not http://HOST or https://HOST")]
+    Endpoint(String),
+    /// The token cannot be sent.
+    #[error("the token holds characters that HTTP cannot send")]
+    Token,
+    /// A server cannot be reached.
+    #[error("cannot reach {server} ({reason})")]
     Unreachable {
-        /// Address of the hub.
-        endpoint: String,
+        /// Its address.
+        server: String,
         /// The error of the connection.
+        reason: String,
+    },
+    /// A server kept silent, or sent so little that the fetch would not end.
+    #[error("{what}: {reason}")]
+    Silent {
+        /// Repository or file asked for.
+        what: String,
+        /// For how long.
         reason: String,
     },
     /// The hub answered with an error.
@@ -45,6 +60,14 @@ pub enum HubError {
         /// The size or the hash, found and expected.
         reason: String,
     },
+    /// The hub has another file than the one that a short name stands for.
+    #[error("{file}: {reason}; it is not the file that the short name stands for")]
+    Pinned {
+        /// Name of the file in the repository.
+        file: String,
+        /// The size or the hash, found and expected.
+        reason: String,
+    },
     /// The hub is used offline, and the cache lacks a file.
     #[error("{file} of {repo} is not in the cache, and the hub is offline")]
     Offline {
@@ -64,11 +87,25 @@ pub enum HubError {
     Source(#[from] SourceError),
 }
 
+impl HubError {
+    /// An answer about `what` that makes no sense.
+    pub(super) fn answer(what: &str, reason: impl Into<String>) -> HubError {
+        HubError::Answer {
+            what: what.to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
+
 /// What an HTTP status of a hub usually means, in parentheses.
 fn meaning(status: u16) -> &'static str {
     match status {
+        304 => " (not modified, which nobody asked)",
         401 | 403 => " (private or gated?)",
         404 => " (no such repository, revision or file)",
+        416 => " (no such part of the file)",
+        429 => " (too many requests)",
+        500..=599 => " (a fault of the hub)",
         _ => "",
     }
 }

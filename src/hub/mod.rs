@@ -1,22 +1,39 @@
-//! Fetches models from a hub, through the crate `hf-hub`.
+//! Fetches models from a hub.
 //!
-//! `hf-hub` speaks the protocol of the hub and keeps the cache in `HF_HOME`. It accepts a truncated
-//! body, so this folder checks every file against the size and the hash that the hub announces. All
-//! files of a model come from one commit.
+//! A hub, and whoever sits between it and us, is not trusted. [`client`] asks it; [`announced`]
+//! checks what it says of a file, and everything follows from that one answer: where the bytes are,
+//! how many may come, which hash they must have, and under which name they are kept. [`cache`]
+//! keeps them in the layout of `hf-hub`, whose types for repositories and paths are used here. Its
+//! client is not: it asks twice and believes the second answer, sends the token wherever a redirect
+//! leads, and waits for ever. All files of a model come from one commit.
 //!
 //! This folder may use [`crate::import`], to know which files a model consists of, and
 //! [`crate::store`], for the short names of models. Its errors say what is wrong, not which command
 //! helps.
 
+mod address;
+mod announced;
+mod cache;
 mod client;
 mod error;
+mod fetch;
+mod hash;
+#[cfg(test)]
+mod hostile_answers;
+#[cfg(test)]
+mod hostile_bodies;
+#[cfg(test)]
+mod hostile_redirects;
+mod part;
+mod pinned;
 mod repository;
+#[cfg(test)]
+mod room;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tests;
-mod verify;
 
-pub use client::Hub;
 pub use error::HubError;
+pub use fetch::Hub;
 pub use repository::Repository;

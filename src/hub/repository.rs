@@ -3,6 +3,7 @@
 use hf_hub::{Repo, RepoType};
 
 use super::error::HubError;
+use super::pinned::{Pinned, PinnedFile, of_repository};
 use crate::store::repository_of;
 
 /// A repository at a revision.
@@ -12,17 +13,21 @@ pub struct Repository {
     pub id: String,
     /// Branch, tag or commit.
     pub revision: String,
+    /// The files that it must have, if a short name stands for it.
+    pub(super) pinned: Option<&'static Pinned>,
 }
 
 impl Repository {
     /// Parses `owner/repo[@revision]`, or a short name such as `smollm2-135m`. The default revision
-    /// is `main`.
+    /// is `main`. A short name without a revision stands for one commit and the files of it.
     ///
     /// # Errors
     ///
     /// [`HubError::BadName`] if `text` is neither.
     pub fn parse(text: &str) -> Result<Repository, HubError> {
-        let (id, revision) = text.split_once('@').unwrap_or((text, "main"));
+        let pinned = repository_of(text).and_then(of_repository);
+        let default = pinned.map_or("main", |pinned| pinned.commit);
+        let (id, revision) = text.split_once('@').unwrap_or((text, default));
         let id = repository_of(id).unwrap_or(id);
         let word = |word: &str| {
             let letters = word
@@ -30,19 +35,28 @@ impl Repository {
                 .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
             letters && !word.is_empty() && !word.starts_with('.') && word.len() <= 96
         };
-        let sound = matches!(id.split_once('/'), Some((owner, repo)) if word(owner) && word(repo))
+        // Folders of the cache have -- where the name has a slash; no hub allows it in a name.
+        let part = |name: &str| word(name) && !name.contains("--");
+        let sound = matches!(id.split_once('/'), Some((owner, repo)) if part(owner) && part(repo))
             && revision.split('/').all(word);
         match sound {
             true => Ok(Repository {
                 id: id.to_owned(),
                 revision: revision.to_owned(),
+                pinned,
             }),
             false => Err(HubError::BadName(text.to_owned())),
         }
     }
 
-    /// The repository at another revision, in the words of `hf-hub`.
-    pub(super) fn at(&self, revision: &str) -> Repo {
-        Repo::with_revision(self.id.clone(), RepoType::Model, revision.to_owned())
+    /// What a file must be, if a short name stands for it.
+    pub(super) fn pinned_file(&self, name: &str) -> Option<&'static PinnedFile> {
+        let files = self.pinned?.files;
+        files.iter().find(|file| file.name == name)
+    }
+
+    /// The same as a repository of the cache.
+    pub(super) fn for_cache(&self) -> Repo {
+        Repo::with_revision(self.id.clone(), RepoType::Model, self.revision.clone())
     }
 }

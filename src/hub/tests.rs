@@ -1,73 +1,181 @@
-//! Fetching from a server that behaves well, and from servers that do not.
+//! Fetching from a hub that behaves well, and the cache.
 
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
 
-use super::server::{COMMIT, Fault, Server, fixture};
-use super::{Hub, Repository};
+use super::room::{FILES, Room, count, is_fetched, says};
+use super::server::{About, COMMIT, Server, fixture, git_hash, sha256};
+use super::{Hub, HubError, Repository};
 
 #[test]
 fn a_sound_repository_is_fetched_once_and_packs_to_the_frozen_bytes() {
-    let server = Server::start(Fault::Nothing);
-    let cache = tempfile::tempdir().unwrap();
-    let folder = server.fetch(cache.path()).unwrap();
+    let (server, room) = (Server::sound(), Room::new());
+    let folder = server.fetch(&room.cache()).unwrap();
     let packed = crate::import::open(&folder).unwrap().pack().unwrap();
     assert!(packed == crate::store::embedded::FIXTURE);
+    room.is_intact();
+    // Each file has one request about it and one for its bytes; that of the large file is
+    // redirected, but not asked about again.
+    assert_eq!(count(&server, About::Metadata), 3);
+    assert_eq!(count(&server, About::Bytes), 3);
 
-    let downloads = |requests: &[String]| {
-        let large = requests.iter().filter(|path| path.starts_with("/cdn/"));
-        large.count()
-    };
-    let first = downloads(&server.requests());
-    assert_eq!(server.fetch(cache.path()).unwrap(), folder);
-    // The second time only the size is asked for.
-    assert_eq!(downloads(&server.requests()), first + 1);
+    assert_eq!(server.fetch(&room.cache()).unwrap(), folder);
+    assert_eq!(count(&server, About::Metadata), 6);
+    assert_eq!(count(&server, About::Bytes), 3);
 
-    let offline = Hub::new("http://127.0.0.1:1", cache.path(), None, true).unwrap();
-    let commit = Repository::parse(&format!("owner/tiny@{COMMIT}")).unwrap();
-    assert_eq!(offline.fetch(&commit).unwrap(), folder);
-    let other = Repository::parse("owner/other").unwrap();
-    let error = offline.fetch(&other).unwrap_err().to_string();
-    assert!(error.contains("the hub is offline"), "{error}");
+    let offline = Hub::new("http://127.0.0.1:1", &room.cache(), None, true).unwrap();
+    for name in ["owner/tiny", &format!("owner/tiny@{COMMIT}")] {
+        let repository = Repository::parse(name).unwrap();
+        assert_eq!(offline.fetch(&repository).unwrap(), folder);
+    }
+    for name in ["owner/other", "owner/tiny@dev"] {
+        let repository = Repository::parse(name).unwrap();
+        says(
+            &offline.fetch(&repository).unwrap_err().to_string(),
+            "the hub is offline",
+        );
+    }
 }
 
-/// The sentence of a failed fetch; nothing wrong may be left in the cache.
-fn failure(fault: Fault) -> String {
-    let server = Server::start(fault);
-    let cache = tempfile::tempdir().unwrap();
-    let error = server.fetch(cache.path()).unwrap_err().to_string();
-    assert!(!error.contains('\n'), "{error}");
-    // A sound server then mends it.
-    let again = Server::start(Fault::Nothing);
-    let folder = again.fetch(cache.path()).unwrap();
-    assert!(fs::read(folder.join("model.safetensors")).unwrap() == fixture("model.safetensors"));
-    error
+#[cfg(unix)]
+#[test]
+fn the_cache_has_the_layout_of_other_tools() {
+    let (server, room) = (Server::sound(), Room::new());
+    server.fetch(&room.cache()).unwrap();
+    let weights = sha256(&fixture("model.safetensors"));
+    let link = fs::read_link(room.at(&format!("snapshots/{COMMIT}/model.safetensors"))).unwrap();
+    assert_eq!(link, Path::new("../../blobs").join(&weights));
+    assert_eq!(fs::read_to_string(room.at("refs/main")).unwrap(), COMMIT);
+    let cache = hf_hub::Cache::new(room.cache());
+    let found = cache
+        .model("owner/tiny".to_owned())
+        .get("config.json")
+        .unwrap();
+    assert!(fs::read(found).unwrap() == fixture("config.json"));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_other_tools_have_fetched_is_not_fetched_again() {
+    let room = Room::new();
+    let snapshot = room.at(&format!("snapshots/{COMMIT}"));
+    fs::create_dir_all(&snapshot).unwrap();
+    fs::create_dir_all(room.at("blobs")).unwrap();
+    for name in FILES {
+        let body = fixture(name);
+        let hash = match name.ends_with(".json") {
+            true => git_hash(&body),
+            false => sha256(&body),
+        };
+        fs::write(room.at(&format!("blobs/{hash}")), body).unwrap();
+        // The weights have been fetched for another commit only.
+        if name != "model.safetensors" {
+            let target = format!("../../blobs/{hash}");
+            std::os::unix::fs::symlink(target, snapshot.join(name)).unwrap();
+        }
+    }
+    let server = Server::sound();
+    is_fetched(&server, &room);
+    assert_eq!(count(&server, About::Bytes), 0);
 }
 
 #[test]
-fn a_refusal_is_a_sentence_with_the_likely_cause() {
-    let error = failure(Fault::Forbidden);
-    assert!(
-        error.contains("403") && error.contains("private or gated"),
-        "{error}"
+fn a_damaged_file_in_the_cache_is_fetched_again_and_refused_offline() {
+    let (server, room) = (Server::sound(), Room::new());
+    let folder = server.fetch(&room.cache()).unwrap();
+    let mut body = fixture("model.safetensors");
+    body[1000] ^= 1;
+    fs::write(
+        folder.join("model.safetensors").canonicalize().unwrap(),
+        body,
+    )
+    .unwrap();
+    let offline = Hub::new("http://127.0.0.1:1", &room.cache(), None, true).unwrap();
+    let error = offline.fetch(&Repository::parse("owner/tiny").unwrap());
+    says(
+        &error.unwrap_err().to_string(),
+        "model.safetensors: in the cache, its hash is",
     );
+    is_fetched(&server, &room);
 }
 
 #[test]
-fn short_long_and_wrong_bodies_are_noticed() {
-    let error = failure(Fault::ShortBody);
-    assert!(error.contains("bytes arrived of"), "{error}");
-    let error = failure(Fault::LongBody);
-    assert!(error.contains("bytes arrived of"), "{error}");
-    let error = failure(Fault::WrongByte);
-    assert!(error.contains("its hash is"), "{error}");
+fn two_fetches_at_once_do_not_disturb_each_other() {
+    let (server, room) = (Server::sound(), Room::new());
+    std::thread::scope(|scope| {
+        let fetches: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| server.fetch(&room.cache()).unwrap()))
+            .collect();
+        for fetch in fetches {
+            let folder = fetch.join().unwrap();
+            let weights = fs::read(folder.join("model.safetensors")).unwrap();
+            assert!(weights == fixture("model.safetensors"));
+        }
+    });
+    room.is_intact();
+    assert_eq!(count(&server, About::Bytes), 3);
 }
 
+#[cfg(unix)]
 #[test]
-fn answers_without_sense_are_refused() {
-    assert!(failure(Fault::NoHash).contains("no hash"));
-    assert!(failure(Fault::NotJson).contains("owner/tiny"));
-    assert!(failure(Fault::BadShard).contains("shard name"));
+fn links_do_not_lead_out_of_the_cache() {
+    use std::os::unix::fs::symlink;
+    let weights = sha256(&fixture("model.safetensors"));
+    let outside = |room: &Room| {
+        let path = room.0.path().join("outside");
+        fs::create_dir_all(&path).unwrap();
+        path
+    };
+    // A folder of the cache that is a link.
+    for folder in ["", "blobs", "snapshots", "refs"] {
+        let room = Room::new();
+        let (place, target) = (room.at(folder), outside(&room));
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        let place = place.to_str().unwrap().trim_end_matches('/');
+        symlink(&target, place).unwrap();
+        let error = Server::sound()
+            .fetch(&room.cache())
+            .unwrap_err()
+            .to_string();
+        says(&error, "leads out of the cache");
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 0, "{folder}");
+    }
+    // Links in the place of files are replaced, not written through.
+    let snapshot = format!("snapshots/{COMMIT}");
+    let planted = [
+        format!("blobs/{weights}"),
+        format!("blobs/{weights}.llmzip-part"),
+        format!("{snapshot}/model.safetensors"),
+        "refs/main".to_owned(),
+    ];
+    for place in planted {
+        let room = Room::new();
+        let path = room.at(&place);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(room.0.path().join("victim/.bashrc"), &path).unwrap();
+        is_fetched(&Server::sound(), &room);
+    }
+    // A file outside is not taken for one of the cache, even if it has the right content.
+    let room = Room::new();
+    let target = outside(&room).join(&weights);
+    fs::write(&target, fixture("model.safetensors")).unwrap();
+    fs::create_dir_all(room.at(&snapshot)).unwrap();
+    symlink(&target, room.at(&format!("{snapshot}/model.safetensors"))).unwrap();
+    let folder = Server::sound().fetch(&room.cache()).unwrap();
+    let real = folder.join("model.safetensors").canonicalize().unwrap();
+    assert!(real.starts_with(room.cache().canonicalize().unwrap()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_note_of_a_commit_that_is_none_is_not_followed() {
+    let room = Room::new();
+    fs::create_dir_all(room.at("refs")).unwrap();
+    fs::write(room.at("refs/main"), "../../../../victim").unwrap();
+    let offline = Hub::new("http://127.0.0.1:1", &room.cache(), None, true).unwrap();
+    let error = offline.fetch(&Repository::parse("owner/tiny").unwrap());
+    says(&error.unwrap_err().to_string(), "the hub is offline");
 }
 
 #[test]
@@ -75,26 +183,82 @@ fn no_network_is_one_sentence() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let cache = tempfile::tempdir().unwrap();
-    let hub = Hub::new(&address, cache.path(), None, false).unwrap();
-    let error = hub.fetch(&Repository::parse("smollm2-135m").unwrap());
-    let error = error.unwrap_err().to_string();
-    assert!(error.starts_with("cannot reach http://127"), "{error}");
-    assert!(!error.contains('\n'), "{error}");
+    let room = Room::new();
+    let hub = Hub::new(&address, &room.cache(), None, false).unwrap();
+    for name in ["owner/tiny", "smollm2-135m"] {
+        let error = hub
+            .fetch(&Repository::parse(name).unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("cannot reach http://127"), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn what_is_no_address_or_no_token_is_refused() {
+    let room = Room::new();
+    let hub = |endpoint: &str, token: &str| {
+        Hub::new(endpoint, &room.cache(), Some(token.to_owned()), false)
+    };
+    for bad in [
+        "",
+        "hub.example",
+        "file:///etc",
+        "ftp://hub.example",
+        "http://",
+        "https://\n",
+    ] {
+        assert!(
+            matches!(hub(bad, "secret"), Err(HubError::Endpoint(_))),
+            "{bad}"
+        );
+    }
+    assert!(matches!(
+        hub("https://hub.example", "a\nb"),
+        Err(HubError::Token)
+    ));
+    let hub = hub("https://hub.example/", " secret\n").unwrap();
+    assert!(!format!("{hub:?}").contains("secret"));
 }
 
 #[test]
 fn names_of_repositories() {
     let short = Repository::parse("smollm2-360m").unwrap();
+    let commit = "f8027fd0eaeea54caa13c31d31b9fdc459c38b49";
     assert_eq!(
         (&*short.id, &*short.revision),
-        ("HuggingFaceTB/SmolLM2-360M", "main")
+        ("HuggingFaceTB/SmolLM2-360M", commit)
     );
+    assert!(short.pinned.is_some());
+    // Who names a revision, or the repository, takes what the hub has.
+    for name in ["smollm2-360m@main", "HuggingFaceTB/SmolLM2-360M"] {
+        let free = Repository::parse(name).unwrap();
+        assert_eq!(
+            (&*free.id, &*free.revision),
+            ("HuggingFaceTB/SmolLM2-360M", "main")
+        );
+        assert!(free.pinned.is_none());
+    }
     let full = Repository::parse("a/b-1.5@refs/pr/1").unwrap();
     assert_eq!((&*full.id, &*full.revision), ("a/b-1.5", "refs/pr/1"));
     for bad in [
-        "", "a", "a/", "/b", "a/b/c", "a/..", "a/b@", "a/b@../x", "a b/c",
+        "",
+        "a",
+        "a/",
+        "/b",
+        "a/b/c",
+        "a/..",
+        "a/b@",
+        "a/b@../x",
+        "a b/c",
+        "a/b@x\0",
+        "a/b@x/../../y",
+        "a--b/c",
+        "a/b--c",
+        "a/b@\u{1b}[2J",
     ] {
-        assert!(Repository::parse(bad).is_err(), "{bad}");
+        let error = Repository::parse(bad).unwrap_err().to_string();
+        assert!(!error.contains(char::is_control), "{error:?}");
     }
 }
