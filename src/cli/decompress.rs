@@ -24,6 +24,7 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
         models.prefer(name)?;
     }
     let mut decompressor = Decompressor {
+        max_output: job.max_output,
         estimate_time: job.files.verbosity.progress,
         models,
     };
@@ -31,6 +32,8 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
 }
 
 struct Decompressor {
+    /// Most original bytes of a file.
+    max_output: Option<u64>,
     models: Models,
     estimate_time: bool,
 }
@@ -90,6 +93,7 @@ impl FileCoder for Decompressor {
             reader,
             writer,
             &mut |wanted| models.resolve(wanted),
+            self.max_output,
             progress,
         );
         match (result, models.take_refusal()) {

@@ -46,7 +46,13 @@ pub(super) fn verify(
     let mut hasher = blake3::Hasher::new();
     let decoded = file.rewind().map_err(Error::Read).and_then(|()| {
         let mut resolve = |wanted: &_| models.resolve(wanted);
-        decompress_with(BufReader::new(file), &mut hasher, &mut resolve, progress)
+        decompress_with(
+            BufReader::new(file),
+            &mut hasher,
+            &mut resolve,
+            None,
+            progress,
+        )
     });
     let reason = match decoded {
         Ok(_) if hasher.finalize() == original => return Ok(()),

@@ -101,7 +101,8 @@ pub fn decompress(
     pull_all(decompression, output, &mut resolve, &mut keep_going)
 }
 
-/// [`decompress`] with a resolver of models and a progress callback, which may cancel.
+/// [`decompress`] with a resolver of models, a limit as in [`DecoderOptions::limit`], and a
+/// progress callback, which may cancel.
 ///
 /// # Errors
 ///
@@ -110,9 +111,10 @@ pub fn decompress_with(
     input: impl Read,
     output: impl Write,
     resolve: Resolve<'_>,
+    limit: Option<u64>,
     progress: OnProgress<'_>,
 ) -> Result<Summary, Error> {
-    pull_all(Decompression::new(input, None), output, resolve, progress)
+    pull_all(Decompression::new(input, limit), output, resolve, progress)
 }
 
 fn pull_all(

@@ -113,6 +113,7 @@ impl Candidate {
                 Some(model) => Ok(Arc::clone(model)),
                 None => Models::none().resolve(wanted),
             },
+            None,
             &mut |progress| {
                 on_progress(self.progress(sample, Phase::Decompress, progress.original));
                 ControlFlow::Continue(())

@@ -393,6 +393,24 @@ fn names_cannot_command_the_terminal() {
 }
 
 #[test]
+fn an_original_that_is_too_long_is_refused() {
+    let dir = Dir::new();
+    dir.compressed("a.llmz", vec![0; 100_000], "");
+    let error = dir.llmzip("decompress --max-output 99999 a.llmz").fails(1);
+    assert!(
+        error.contains("decompresses to more than 99999 bytes"),
+        "{error}"
+    );
+    assert_eq!(dir.list(), ["a.llmz"]);
+    for command in ["cat", "test"] {
+        dir.llmzip(&format!("{command} --max-output 1KB a.llmz"))
+            .fails(1);
+        dir.llmzip(&format!("{command} --max-output 100000 a.llmz"))
+            .succeeds();
+    }
+}
+
+#[test]
 fn outputs_are_verified_where_inputs_are_deleted() {
     let dir = Dir::new();
     dir.write("a", TEXT);

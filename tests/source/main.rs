@@ -4,6 +4,8 @@
 //! folder of `src` is in it, a room uses only rooms below it, and no files of one room use each
 //! other in a circle. Tests inside `src` may use anything.
 //!
+//! SECURITY.md: its table lists the files with unsafe code.
+//!
 //! Width: code and comments have at most [`width::COLUMNS`] columns.
 
 mod circles;
@@ -65,6 +67,30 @@ fn the_table_lists_what_is_in_src() {
         listed, entries,
         "left: the table of docs/ARCHITECTURE.md; right: src"
     );
+}
+
+#[test]
+fn unsafe_code_is_where_the_security_document_lists_it() {
+    let document = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let listed = document.lines().filter_map(|line| {
+        let cell = line.strip_prefix("| `src/")?;
+        Some(format!("src/{}", cell.split('`').next()?))
+    });
+    let mut listed: Vec<String> = listed.collect();
+    listed.sort();
+    let has_unsafe = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        code.into_iter().any(|line| line.contains("unsafe"))
+    };
+    let files = rust_files(&root().join("src")).into_iter();
+    let unsafe_files = files.filter(has_unsafe).map(|path| {
+        let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
+        name.replace('\\', "/")
+    });
+    assert_eq!(listed, unsafe_files.collect::<Vec<_>>());
 }
 
 #[test]

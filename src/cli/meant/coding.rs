@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use llmzip::predict::Preset;
 
-use super::shared::{Accept, DASH, Input, ModelChoice, Resources, inputs, model_choice, resources};
+use super::shared::{
+    Accept, DASH, Input, ModelChoice, Resources, inputs, model_choice, resources, size,
+};
 use crate::cli::failure::Failure;
 use crate::cli::level::NO_MODEL;
 use crate::cli::typed::{
@@ -73,6 +75,8 @@ pub(in crate::cli) struct DecompressJob {
     pub(in crate::cli) resources: Resources,
     /// A model to use for the files that were written with it.
     pub(in crate::cli) model: Option<String>,
+    /// Most original bytes of a file.
+    pub(in crate::cli) max_output: Option<u64>,
 }
 
 /// What `info` is to do.
@@ -106,6 +110,7 @@ pub(in crate::cli) fn decompress(args: DecompressArgs) -> Result<DecompressJob, 
     Ok(DecompressJob {
         files: files(args.files, args.output, args.verbosity)?,
         resources: resources(&args.resources)?,
+        max_output: max_output(&args.reading)?,
         model: preferred_model(args.reading),
     })
 }
@@ -121,6 +126,7 @@ pub(in crate::cli) fn cat(args: CatArgs) -> Result<DecompressJob, Failure> {
     Ok(DecompressJob {
         files: files(args.files, output, args.verbosity)?,
         resources: resources(&args.resources)?,
+        max_output: max_output(&args.reading)?,
         model: preferred_model(args.reading),
     })
 }
@@ -136,6 +142,7 @@ pub(in crate::cli) fn test(args: TestArgs) -> Result<DecompressJob, Failure> {
             verbosity: verbosity(&args.verbosity),
         },
         resources: resources(&args.resources)?,
+        max_output: max_output(&args.reading)?,
         model: preferred_model(args.reading),
     })
 }
@@ -147,11 +154,19 @@ pub(in crate::cli) fn info(args: InfoArgs) -> InfoJob {
     }
 }
 
+/// Smaller blocks take longer to plan than to code.
+const MIN_BLOCK_LEN: u32 = 1 << 10;
+
 fn block_len(typed: &str) -> Result<u32, Failure> {
     text::parse_size(typed)
         .and_then(|size| u32::try_from(size).ok())
-        .filter(|size| (1..=llmzip::container::MAX_BLOCK_LEN).contains(size))
-        .ok_or_else(|| Failure::Usage(format!("--block-size {typed} is not 1 to 16MiB")))
+        .filter(|size| (MIN_BLOCK_LEN..=llmzip::container::MAX_BLOCK_LEN).contains(size))
+        .ok_or_else(|| Failure::Usage(format!("--block-size {typed} is not 1KiB to 16MiB")))
+}
+
+fn max_output(args: &ReadingArgs) -> Result<Option<u64>, Failure> {
+    let limit = args.max_output.as_deref();
+    limit.map(|typed| size("--max-output", typed)).transpose()
 }
 
 /// The model to use where it fits. A file that needs none says so itself, so `none` means nothing

@@ -73,17 +73,17 @@ pub(super) fn input(file: PathBuf) -> Input {
 }
 
 pub(super) fn resources(args: &ResourceArgs) -> Result<Resources, Failure> {
-    let memory =
-        match &args.memory {
-            None => None,
-            Some(limit) => Some(text::parse_size(limit).ok_or_else(|| {
-                Failure::Usage(format!("-M {limit} is not a size such as 500MiB"))
-            })?),
-        };
+    let memory = args.memory.as_deref();
     Ok(Resources {
         threads: args.threads,
-        memory,
+        memory: memory.map(|typed| size("-M", typed)).transpose()?,
     })
+}
+
+/// The size that was typed behind `option`, in bytes.
+pub(super) fn size(option: &str, typed: &str) -> Result<u64, Failure> {
+    text::parse_size(typed)
+        .ok_or_else(|| Failure::Usage(format!("{option} {typed} is not a size such as 500MiB")))
 }
 
 pub(super) fn model_choice(model: Option<&str>) -> ModelChoice {

@@ -45,7 +45,7 @@ pub(in crate::cli) struct CompressArgs {
         value_name = "on|off"
     )]
     pub(in crate::cli) experts: Switch,
-    /// Original bytes in a block, at most 16MiB; memory and the delay of a pipe grow with it
+    /// Original bytes in a block, 1KiB to 16MiB; memory and the delay of a pipe grow with it
     #[arg(long, value_name = "SIZE", default_value = "1MiB")]
     pub(in crate::cli) block_size: String,
     /// Streams in a block, 1 to 16; more make decompression faster and files larger
