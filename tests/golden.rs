@@ -1,7 +1,8 @@
 //! Files written once and for all, with the frozen fixture model.
 //!
 //! `tests/golden/good/NAME.llmz` must decompress to `tests/golden/good/NAME`, and `NAME` compress
-//! to exactly those bytes; every file in `tests/golden/corrupt` must be refused with the sentence
+//! to exactly those bytes. `tests/golden/earlier/NAME.llmz` must decompress to it, too: earlier
+//! versions wrote it. Every file in `tests/golden/corrupt` must be refused with the sentence
 //! beside it. If a change makes these tests fail, it changes the format: the predictor version, the
 //! numerics version or the format version goes up, and
 //!
@@ -150,6 +151,21 @@ fn good_files_decompress_to_their_originals() {
         let restored = read(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(restored == original, "{name}");
     }
+}
+
+/// Earlier versions named the model in every frame.
+#[test]
+fn files_of_earlier_versions_decompress_to_their_originals() {
+    let mut read = 0;
+    for (name, original, _) in good() {
+        if let Ok(file) = fs::read(folder("earlier").join(format!("{name}.llmz"))) {
+            let restored = decompress_all(&file, Models::none());
+            let restored = restored.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(restored == original, "{name}");
+            read += 1;
+        }
+    }
+    assert_eq!(read, 4);
 }
 
 #[test]

@@ -47,10 +47,10 @@ type Coded = (usize, Vec<u8>);
 /// Codes the blocks one after the other, in at most `streams` each; an empty one stands for a
 /// stored block.
 fn encode(model: &Model, experts: bool, streams: usize, blocks: &[Vec<u8>]) -> Vec<Vec<Coded>> {
-    let mut encoder = BlockEncoder::new(settings(experts), Some(model.runtime())).unwrap();
+    let mut encoder = BlockEncoder::new(settings(experts), Some(model.runtime()));
     let code = |block: &Vec<u8>| {
         if block.is_empty() {
-            encoder.pass_raw(b"stored");
+            encoder.pass_raw(b"stored").unwrap();
             return Vec::new();
         }
         let parts: Vec<Stream> = block
@@ -69,11 +69,11 @@ fn encode(model: &Model, experts: bool, streams: usize, blocks: &[Vec<u8>]) -> V
 
 /// Decodes what [`encode`] gave, block after block with one decoder, and compares.
 fn check(model: &Model, experts: bool, drafts: Drafts, blocks: &[Vec<u8>], coded: &[Vec<Coded>]) {
-    let runtime = Some(model.runtime());
-    let mut decoder = BlockDecoder::new(settings(experts), runtime, drafts).unwrap();
+    let mut decoder = BlockDecoder::new(settings(experts));
+    decoder.set_model(model.runtime(), drafts);
     for (index, (block, coded)) in blocks.iter().zip(coded).enumerate() {
         if block.is_empty() {
-            decoder.pass_raw(b"stored");
+            decoder.pass_raw(b"stored").unwrap();
             continue;
         }
         let streams: Vec<(usize, &[u8])> =

@@ -67,9 +67,12 @@ impl Contents {
         streams.max().unwrap_or(0)
     }
 
-    /// Whether a frame was written without a model.
+    /// Whether a frame without a model needs the experts. A single stored block does not.
     pub(super) fn needs_experts_alone(&self) -> bool {
-        self.frames.iter().any(|frame| frame.header.model.is_none())
+        self.frames.iter().any(|frame| {
+            let stored = frame.totals.blocks == 1 && frame.of_mode(Mode::Raw).blocks == 1;
+            frame.header.model.is_none() && !stored
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use llmzip::frame::{OnProgress, Progress};
+use llmzip::machine::pages;
 use llmzip::{Summary, Times};
 
 use super::failure::Failure;
@@ -56,6 +57,8 @@ pub(super) struct Forecast {
 /// Codes all files. Returns whether all went well; failures of single files have been reported.
 pub(super) fn run(job: &FilesJob, coder: &mut impl FileCoder) -> Result<bool, Failure> {
     let mut all_well = true;
+    // Many small files use the same tables.
+    let _tables = pages::keep();
     for input in &job.inputs {
         match code_file(job, input, coder) {
             Ok(()) => {}

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::byte_path::{Odds, Question, Walk};
+use super::frame_predictor::FramePredictor;
 use super::language_model::Reset;
 use super::streams::Places;
 use super::times::Times;
@@ -223,39 +224,49 @@ impl<D: Direction> BlockCoding<'_, D> {
 /// runs it.
 pub(super) struct Carried<M> {
     /// Predicts decisions.
-    pub predictor: Predictor,
-    /// `None` if the frame has no language model.
+    pub predictor: FramePredictor,
+    /// Runs the frame's language model; `None` if the frame has none.
+    pub runtime: Option<Arc<dyn Runtime>>,
+    /// The language model, made when a block first needs it.
     pub model: Option<ModelCoding<M>>,
     /// The time that coding has taken since these times were last taken.
     pub times: Times,
 }
 
 impl<M: Reset> Carried<M> {
-    /// What a frame begins with. `language_model` makes the model for a runtime, if there is one.
-    pub(super) fn new(
-        settings: Settings,
-        runtime: Option<&Arc<dyn Runtime>>,
-        language_model: impl FnOnce(Arc<dyn Runtime>) -> Result<M, EngineError>,
-    ) -> Result<Carried<M>, CodecError> {
-        let model = match runtime {
-            None => None,
-            Some(runtime) => {
-                let language_model = language_model(Arc::clone(runtime))?;
-                let model = ModelCoding::new(runtime.model(), language_model, settings)?;
-                Some(model)
+    /// What a frame begins with.
+    pub(super) fn new(settings: Settings, runtime: Option<&Arc<dyn Runtime>>) -> Carried<M> {
+        Carried {
+            predictor: FramePredictor::new(settings),
+            runtime: runtime.cloned(),
+            model: None,
+            times: Times::default(),
+        }
+    }
+
+    /// What a block of `len` bytes needs that the language model codes. `new` makes the model.
+    pub(super) fn with_model(
+        &mut self,
+        len: usize,
+        new: impl FnOnce(Arc<dyn Runtime>) -> Result<M, EngineError>,
+    ) -> Result<(&mut Predictor, &mut ModelCoding<M>), CodecError> {
+        let model = match &mut self.model {
+            Some(model) => model,
+            none => {
+                let runtime = self.runtime.as_ref().ok_or(CodecError::NoModel)?;
+                let model = new(Arc::clone(runtime))?;
+                let experts = self.predictor.has_experts();
+                none.insert(ModelCoding::new(runtime.model(), model, experts)?)
             }
         };
-        Ok(Carried {
-            predictor: Predictor::new(settings)?,
-            model,
-            times: Times::default(),
-        })
+        Ok((self.predictor.for_block(len)?, model))
     }
 
     /// Passes over a block that is stored as it is.
-    pub(super) fn pass_raw(&mut self, bytes: &[u8]) {
-        self.predictor.skip_bytes(bytes);
+    pub(super) fn pass_raw(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        self.predictor.pass_raw(bytes)?;
         self.reset_model();
+        Ok(())
     }
 
     /// The model sees nothing of a block that it does not code, and begins anew behind it.
@@ -281,11 +292,11 @@ impl<M> ModelCoding<M> {
     pub(super) fn new(
         packed: &PackedModel,
         language_model: M,
-        settings: Settings,
+        experts: bool,
     ) -> Result<ModelCoding<M>, CodecError> {
         Ok(ModelCoding {
             language_model,
-            token_predictor: token_predictor(packed, settings.experts)?,
+            token_predictor: token_predictor(packed, experts)?,
             escapes: !packed.tokens().has_every_byte(),
         })
     }

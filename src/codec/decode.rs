@@ -29,6 +29,7 @@ pub type OnProgress<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
 /// What a decoder carries from block to block of a frame.
 pub struct BlockDecoder {
     carried: Carried<Speculation>,
+    drafts: Drafts,
 }
 
 impl std::fmt::Debug for BlockDecoder {
@@ -38,20 +39,18 @@ impl std::fmt::Debug for BlockDecoder {
 }
 
 impl BlockDecoder {
-    /// A decoder for a frame, with the language model that `runtime` runs if there is one. It
-    /// drafts as `drafts` says.
-    ///
-    /// # Errors
-    /// If the model cannot be run.
-    pub fn new(
-        settings: Settings,
-        runtime: Option<&Arc<dyn Runtime>>,
-        drafts: Drafts,
-    ) -> Result<BlockDecoder, CodecError> {
-        let carried = Carried::new(settings, runtime, |runtime| {
-            Speculation::new(runtime, drafts)
-        });
-        Ok(BlockDecoder { carried: carried? })
+    /// A decoder for a frame. It has no language model.
+    pub fn new(settings: Settings) -> BlockDecoder {
+        BlockDecoder {
+            carried: Carried::new(settings, None),
+            drafts: Drafts::default(),
+        }
+    }
+
+    /// Gives it the language model that `runtime` runs. It drafts as `drafts` says.
+    pub fn set_model(&mut self, runtime: &Arc<dyn Runtime>, drafts: Drafts) {
+        self.carried.runtime = Some(Arc::clone(runtime));
+        self.drafts = drafts;
     }
 
     /// The time that decoding has taken since the last call.
@@ -60,8 +59,11 @@ impl BlockDecoder {
     }
 
     /// Notes a block that was stored as it is.
-    pub fn pass_raw(&mut self, bytes: &[u8]) {
-        self.carried.pass_raw(bytes);
+    ///
+    /// # Errors
+    /// If there is no memory.
+    pub fn pass_raw(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        self.carried.pass_raw(bytes)
     }
 
     /// Decodes a block of `len` bytes that the experts coded alone.
@@ -78,7 +80,7 @@ impl BlockDecoder {
         self.carried.reset_model();
         let mut reader = SymbolReader::new(coded)?;
         code_bytes(
-            &mut self.carried.predictor,
+            self.carried.predictor.for_block(len)?,
             &mut reader,
             len,
             &mut |_, done| progress(done),
@@ -99,7 +101,11 @@ impl BlockDecoder {
         progress: OnProgress<'_>,
     ) -> Result<Vec<u8>, CodecError> {
         let start = Instant::now();
-        let model = self.carried.model.as_mut().ok_or(CodecError::NoModel)?;
+        let lens = streams.iter().map(|(len, _)| *len);
+        let drafts = self.drafts;
+        let (predictor, model) = self.carried.with_model(lens.clone().sum(), |runtime| {
+            Speculation::new(runtime, drafts)
+        })?;
         let first = &mut model.language_model;
         let runtime = Arc::clone(first.runtime());
         let mut readers = Vec::new();
@@ -107,15 +113,14 @@ impl BlockDecoder {
             let direction = SymbolReader::new(coded)?;
             readers.push(StreamCoding { direction, left });
         }
-        let lens = streams.iter().map(|(len, _)| *len);
-        let places = Places::new(self.carried.predictor.position(), lens);
+        let places = Places::new(predictor.position(), lens);
         (model.token_predictor).begin_block(streams.len(), first.model().pending());
         let mut block = DecodedBlock {
             runtime: &*runtime,
             coding: BlockCoding {
                 tokens: runtime.model().tokens(),
                 escapes: model.escapes,
-                predictor: &mut self.carried.predictor,
+                predictor,
                 token_predictor: &mut model.token_predictor,
                 places,
                 streams: readers,

@@ -50,17 +50,11 @@ pub struct Stream {
 
 impl BlockEncoder {
     /// An encoder for a frame, with the language model that `runtime` runs if there is one.
-    ///
-    /// # Errors
-    /// If the model cannot be run.
-    pub fn new(
-        settings: Settings,
-        runtime: Option<&Arc<dyn Runtime>>,
-    ) -> Result<BlockEncoder, CodecError> {
-        Ok(BlockEncoder {
-            carried: Carried::new(settings, runtime, LanguageModel::new)?,
+    pub fn new(settings: Settings, runtime: Option<&Arc<dyn Runtime>>) -> BlockEncoder {
+        BlockEncoder {
+            carried: Carried::new(settings, runtime),
             costs: None,
-        })
+        }
     }
 
     /// A copy, to code the next block in another way.
@@ -70,6 +64,7 @@ impl BlockEncoder {
     pub fn fork(&self) -> Result<BlockEncoder, CodecError> {
         let Carried {
             predictor,
+            runtime,
             model,
             times,
         } = &self.carried;
@@ -83,6 +78,7 @@ impl BlockEncoder {
         Ok(BlockEncoder {
             carried: Carried {
                 predictor: predictor.try_clone()?,
+                runtime: runtime.clone(),
                 model: model.transpose()?,
                 times: *times,
             },
@@ -106,8 +102,11 @@ impl BlockEncoder {
     }
 
     /// Notes a block that is stored as it is.
-    pub fn pass_raw(&mut self, bytes: &[u8]) {
-        self.carried.pass_raw(bytes);
+    ///
+    /// # Errors
+    /// If there is no memory.
+    pub fn pass_raw(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        self.carried.pass_raw(bytes)
     }
 
     /// Codes a block with the experts alone.
@@ -127,7 +126,7 @@ impl BlockEncoder {
         });
         let mut writer = SymbolWriter::new(symbols, self.costs.take());
         code_bytes(
-            &mut self.carried.predictor,
+            self.carried.predictor.for_block(bytes.len())?,
             &mut writer,
             bytes.len(),
             &mut |writer, done| progress(done, writer.coder.len()),
@@ -148,12 +147,13 @@ impl BlockEncoder {
         progress: OnProgress<'_>,
     ) -> Result<Vec<Vec<u8>>, CodecError> {
         let start = Instant::now();
-        let model = self.carried.model.as_mut().ok_or(CodecError::NoModel)?;
+        let lens = streams.iter().map(|stream| stream.len);
+        let (predictor, model) =
+            (self.carried).with_model(lens.clone().sum(), LanguageModel::new)?;
         let first = &mut model.language_model;
         let runtime = Arc::clone(first.runtime());
         let tokens = runtime.model().tokens();
-        let lens = streams.iter().map(|stream| stream.len);
-        let places = Places::new(self.carried.predictor.position(), lens);
+        let places = Places::new(predictor.position(), lens);
         model
             .token_predictor
             .begin_block(streams.len(), first.pending());
@@ -163,7 +163,7 @@ impl BlockEncoder {
             coding: BlockCoding {
                 tokens,
                 escapes: model.escapes,
-                predictor: &mut self.carried.predictor,
+                predictor,
                 token_predictor: &mut model.token_predictor,
                 places,
                 streams: (streams.iter())
@@ -191,8 +191,7 @@ impl BlockEncoder {
         }
         let models = std::iter::once(&mut *first).chain(&mut others).collect();
         block.code(models, &symbols)?;
-        let waited = block.waited;
-        let writers = block.coding.finish();
+        let (writers, waited) = block.finish();
         if let Some(last) = others.pop() {
             *first = last;
         }
@@ -242,6 +241,11 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> EncodedBlock<'a, S> {
             self.waited += predictions.waited();
             Ok(())
         })
+    }
+
+    /// Ends the block: the streams, and for how long the coder has waited.
+    fn finish(self) -> (Vec<SymbolWriter<'a, S>>, Duration) {
+        (self.coding.finish(), self.waited)
     }
 
     fn report(&mut self) -> Result<(), CodecError> {

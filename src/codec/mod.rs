@@ -10,7 +10,8 @@
 //! | `block` | codes a block decision by decision, in either direction |
 //! | [`encode`], `look_ahead` | what only an encoder does: the model computes ahead of the coder |
 //! | [`decode`], `speculation`, `draft`, `rounds` | what only a decoder does: drafts, rounds |
-//! | `language_model`, `streams` | what the model has seen; several streams in one block |
+//! | `frame_predictor`, `language_model` | what the blocks of a frame share, made when needed |
+//! | `streams` | several streams in one block |
 //! | [`plan`] | which mode a block gets, and how many streams |
 //! | [`cost`] | records for reports what every symbol cost |
 //!
@@ -28,6 +29,7 @@ pub mod decode;
 mod draft;
 pub mod encode;
 mod error;
+mod frame_predictor;
 mod language_model;
 mod look_ahead;
 pub mod plan;

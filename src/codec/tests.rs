@@ -60,14 +60,15 @@ fn streams(runtime: &dyn Runtime, text: &[u8], count: usize) -> Vec<Stream> {
 }
 
 fn encode(runtime: &Arc<dyn Runtime>, streams: &[Stream]) -> Vec<Vec<u8>> {
-    let mut encoder = BlockEncoder::new(SETTINGS, Some(runtime)).unwrap();
+    let mut encoder = BlockEncoder::new(SETTINGS, Some(runtime));
     let progress = &mut |_, _| ControlFlow::Continue(());
     encoder.model(streams, progress).unwrap()
 }
 
 fn decode(runtime: &Arc<dyn Runtime>, streams: &[Stream], coded: &[Vec<u8>]) -> Vec<u8> {
     let drafts = Drafts::default();
-    let mut decoder = BlockDecoder::new(SETTINGS, Some(runtime), drafts).unwrap();
+    let mut decoder = BlockDecoder::new(SETTINGS);
+    decoder.set_model(runtime, drafts);
     let lens = streams.iter().map(|stream| stream.len);
     let parts: Vec<_> = lens.zip(coded.iter().map(Vec::as_slice)).collect();
     let progress = &mut |_| ControlFlow::Continue(());
@@ -91,7 +92,7 @@ fn a_block_is_the_same_whatever_runs_the_model() {
 #[test]
 fn a_block_without_the_model_it_wants_is_an_error() {
     let streams = streams(&*engine(), b"text", 1);
-    let mut encoder = BlockEncoder::new(SETTINGS, None).unwrap();
+    let mut encoder = BlockEncoder::new(SETTINGS, None);
     let coded = encoder.model(&streams, &mut |_, _| ControlFlow::Continue(()));
     assert!(matches!(coded, Err(CodecError::NoModel)));
 }
@@ -103,10 +104,11 @@ fn coding_ends_when_progress_asks_for_it() {
     for count in [1, 3] {
         let streams = streams(&*engine, &text, count);
         let coded = encode(&engine, &streams);
-        let mut encoder = BlockEncoder::new(SETTINGS, Some(&engine)).unwrap();
+        let mut encoder = BlockEncoder::new(SETTINGS, Some(&engine));
         let cut = encoder.model(&streams, &mut |_, _| ControlFlow::Break(()));
         assert!(matches!(cut, Err(CodecError::Cancelled)));
-        let mut decoder = BlockDecoder::new(SETTINGS, Some(&engine), Drafts::default()).unwrap();
+        let mut decoder = BlockDecoder::new(SETTINGS);
+        decoder.set_model(&engine, Drafts::default());
         let lens = streams.iter().map(|stream| stream.len);
         let parts: Vec<_> = lens.zip(coded.iter().map(Vec::as_slice)).collect();
         let cut = decoder.model(&parts, &mut |_| ControlFlow::Break(()));

@@ -11,8 +11,9 @@ use super::EncoderOptions;
 use super::summary::{OnProgress, Progress, Summary};
 use crate::Error;
 use crate::codec::cost::{CostRecorder, SymbolCost};
-use crate::codec::plan::{self, Class, Trials};
+use crate::codec::plan::{self, Class, CodedRun, Trials};
 use crate::container::{FrameWriter, Mode};
+use crate::machine::pages::{self, Keep};
 
 /// A run that compresses.
 pub(super) struct Compression<W> {
@@ -20,10 +21,12 @@ pub(super) struct Compression<W> {
     options: EncoderOptions,
     /// An empty recorder if costs are recorded.
     costs: Option<CostRecorder>,
-    /// Original bytes that are not coded yet, fewer than `block_len`.
+    /// Original bytes that are not coded yet, at most `block_len`.
     window: Vec<u8>,
-    /// The frame being written; `None` after a flush.
+    /// The frame being written, if it has a block.
     frame: Option<Frame>,
+    /// Frames that have ended.
+    ended: u64,
     /// Compressed bytes; the writer has taken the first `written` of them.
     pending: Vec<u8>,
     written: usize,
@@ -34,13 +37,15 @@ pub(super) struct Compression<W> {
     trace: Option<Vec<TracedBlock>>,
     /// Whether an earlier call failed halfway through a window.
     broken: bool,
+    /// The trials of a short text, and many small frames, use the same tables.
+    _tables: Keep,
 }
 
 /// A frame being written.
 struct Frame {
     writer: FrameWriter<Vec<u8>>,
     trials: Trials,
-    has_blocks: bool,
+    names_model: bool,
 }
 
 /// A block as it was coded, for reports.
@@ -62,7 +67,7 @@ impl Frame {
         Ok(Frame {
             writer,
             trials: Trials::new(trials),
-            has_blocks: false,
+            names_model: options.model.is_some(),
         })
     }
 }
@@ -86,10 +91,12 @@ impl<W: Write> Compression<W> {
         options: &EncoderOptions,
         costs: Option<CostRecorder>,
     ) -> Result<Compression<W>, Error> {
+        options.header()?;
         let cross_entropy = costs.is_some().then_some(0.0);
         Ok(Compression {
             writer,
-            frame: Some(Frame::begin(options, costs.as_ref())?),
+            frame: None,
+            ended: 0,
             options: options.clone(),
             costs,
             window: Vec::new(),
@@ -102,6 +109,7 @@ impl<W: Write> Compression<W> {
             },
             trace: None,
             broken: false,
+            _tables: pages::keep(),
         })
     }
 
@@ -109,23 +117,22 @@ impl<W: Write> Compression<W> {
     pub(super) fn push(&mut self, bytes: &[u8], progress: OnProgress<'_>) -> Result<usize, Error> {
         self.check()?;
         self.drain()?;
-        let room = self.options.block_len as usize - self.window.len();
-        let taken = &bytes[..room.min(bytes.len())];
-        self.window.extend_from_slice(taken);
-        if taken.len() == room {
-            self.code_window(progress)?;
+        let block_len = self.options.block_len as usize;
+        // A full window waits for one more byte, because it may be all there is.
+        if self.window.len() == block_len && !bytes.is_empty() {
+            self.code_window(false, progress)?;
         }
-        Ok(taken.len())
+        let taken = bytes.len().min(block_len - self.window.len());
+        self.window.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
     }
 
     /// Codes what has been pushed, ends the frame if it has a block, and hands everything to the
     /// writer.
     pub(super) fn flush(&mut self, progress: OnProgress<'_>) -> Result<(), Error> {
         self.check()?;
-        self.code_window(progress)?;
-        if self.frame.as_ref().is_some_and(|frame| frame.has_blocks) {
-            self.end_frame()?;
-        }
+        self.code_window(true, progress)?;
+        self.end_frame()?;
         self.hand_over()
     }
 
@@ -133,7 +140,10 @@ impl<W: Write> Compression<W> {
     /// any bytes, the frame is an empty one.
     pub(super) fn finish(&mut self, progress: OnProgress<'_>) -> Result<Summary, Error> {
         self.check()?;
-        self.code_window(progress)?;
+        self.code_window(true, progress)?;
+        if self.frame.is_none() && self.ended == 0 {
+            self.begin_frame(false)?;
+        }
         self.end_frame()?;
         self.hand_over()?;
         Ok(self.summary)
@@ -146,12 +156,19 @@ impl<W: Write> Compression<W> {
         }
     }
 
-    /// Plans and codes the window.
-    fn code_window(&mut self, progress: OnProgress<'_>) -> Result<(), Error> {
+    /// Plans and codes the window, after which the frame ends if `ends_frame`.
+    fn code_window(&mut self, ends_frame: bool, progress: OnProgress<'_>) -> Result<(), Error> {
         let mut window = mem::take(&mut self.window);
         self.broken = true;
-        for (range, class) in plan::runs(&window) {
-            self.code_run(&window[range], class, progress)?;
+        let runs = plan::runs(&window);
+        let whole_frame = ends_frame && self.frame.is_none();
+        for (range, class) in &runs {
+            if self.frame.is_none() {
+                let may_use_model = runs.iter().any(|(_, class)| *class == Class::Text);
+                self.begin_frame(may_use_model || !whole_frame)?;
+            }
+            let only = whole_frame && runs.len() == 1;
+            self.code_run(&window[range.clone()], *class, only, progress)?;
         }
         self.broken = false;
         window.clear();
@@ -159,35 +176,33 @@ impl<W: Write> Compression<W> {
         Ok(())
     }
 
-    /// Codes a run of the plan as a block.
+    /// Begins a frame, whose header names the model if `names_model`.
+    fn begin_frame(&mut self, names_model: bool) -> Result<&mut Frame, Error> {
+        let mut options = self.options.clone();
+        options.model = options.model.filter(|_| names_model);
+        let frame = Frame::begin(&options, self.costs.as_ref())?;
+        Ok(self.frame.insert(frame))
+    }
+
+    /// Codes a run of the plan as a block of the frame, which has begun. `only`: the frame has no
+    /// other block.
     fn code_run(
         &mut self,
         bytes: &[u8],
         class: Class,
+        only: bool,
         progress: OnProgress<'_>,
     ) -> Result<(), Error> {
-        let frame = match &mut self.frame {
-            Some(frame) => frame,
-            None => {
-                let frame = Frame::begin(&self.options, self.costs.as_ref())?;
-                self.frame.insert(frame)
-            }
-        };
-        let (original, compressed) = (self.summary.original_len, self.summary.compressed_len);
-        let run = frame.trials.code(bytes, class, &mut |done, coded| {
-            progress(Progress {
-                original: original + done as u64,
-                compressed: compressed + coded as u64,
-            })
-        })?;
+        let run = self.try_run(bytes, class, only, progress)?;
         let mode = run.block.mode;
         self.summary.original_len += bytes.len() as u64;
         self.summary.compressed_len += run.block.payload.len() as u64;
         self.summary.modes.add(mode, bytes.len() as u64);
         self.summary.times += run.times;
-        frame.writer.write_block(run.block, bytes)?;
-        frame.has_blocks = true;
-        self.pending.append(frame.writer.get_mut());
+        if let Some(frame) = &mut self.frame {
+            frame.writer.write_block(run.block, bytes)?;
+            self.pending.append(frame.writer.get_mut());
+        }
         if let Some(costs) = run.costs {
             self.note(mode, bytes.len() as u64, costs);
         }
@@ -199,6 +214,41 @@ impl<W: Write> Compression<W> {
             true => Err(Error::Cancelled),
             false => Ok(()),
         }
+    }
+
+    /// Codes a run. If it is the `only` one of its frame and not coded with the model, the frame
+    /// begins anew without a model, so that nobody needs the model to read it.
+    fn try_run(
+        &mut self,
+        bytes: &[u8],
+        class: Class,
+        only: bool,
+        progress: OnProgress<'_>,
+    ) -> Result<CodedRun, Error> {
+        let (original, compressed) = (self.summary.original_len, self.summary.compressed_len);
+        let mut tell = |done: usize, coded: usize| {
+            progress(Progress {
+                original: original + done as u64,
+                compressed: compressed + coded as u64,
+            })
+        };
+        let frame = match &mut self.frame {
+            Some(frame) => frame,
+            None => self.begin_frame(true)?,
+        };
+        let run = frame.trials.code(bytes, class, &mut tell)?;
+        if !only || !frame.names_model || run.block.mode == Mode::Model {
+            return Ok(run);
+        }
+        self.frame = None;
+        let frame = self.begin_frame(false)?;
+        if run.block.mode == Mode::Raw {
+            return Ok(run);
+        }
+        // Without a model, the experts have larger tables and code otherwise.
+        let coded = run.block.payload.len();
+        let unheard = &mut |_, _| tell(bytes.len(), coded);
+        Ok(frame.trials.code(bytes, class, unheard)?)
     }
 
     /// Adds the cost of a block to the totals and, if blocks are traced, to the trace.
@@ -222,6 +272,7 @@ impl<W: Write> Compression<W> {
         if let Some(frame) = self.frame.take() {
             let (mut end, totals) = frame.writer.finish()?;
             self.pending.append(&mut end);
+            self.ended += 1;
             self.ended_len += totals.frame_len;
             self.summary.compressed_len = self.ended_len;
         }

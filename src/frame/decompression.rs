@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::Model;
 use super::summary::{OnProgress, Progress, Summary};
 use crate::Error;
+use crate::codec::CodecError;
 use crate::codec::decode::{self, BlockDecoder};
-use crate::codec::{CodecError, Drafts};
 use crate::container::{Block, FrameHeader, FramePart, FrameReader, Mode, ModelRef};
 use crate::engine::NUMERICS_VERSION;
+use crate::machine::pages::{self, Keep};
 use crate::predict::{PREDICTOR_VERSION, Settings};
 
 /// Finds the model that a frame names.
@@ -24,6 +25,8 @@ pub(super) struct Decompression<R: Read> {
     limit: Option<u64>,
     summary: Summary,
     state: State,
+    /// Many small frames use the same tables.
+    _tables: Keep,
 }
 
 #[derive(Clone, Copy)]
@@ -43,6 +46,7 @@ impl<R: Read> Decompression<R> {
             limit,
             summary: Summary::default(),
             state: State::Reading,
+            _tables: pages::keep(),
         }
     }
 
@@ -75,8 +79,8 @@ impl<R: Read> Decompression<R> {
         while let Some(part) = self.reader.next().map_err(Error::reading)? {
             self.summary.compressed_len = self.reader.offset();
             match part {
-                FramePart::Header(header) => self.frame = Some(FrameDecoder::new(header, resolve)?),
-                FramePart::Block(block) => return self.decode(block, progress).map(Some),
+                FramePart::Header(header) => self.frame = Some(FrameDecoder::new(header)?),
+                FramePart::Block(block) => return self.decode(block, resolve, progress).map(Some),
                 FramePart::End(_) => self.frame = None,
             }
         }
@@ -84,7 +88,12 @@ impl<R: Read> Decompression<R> {
         Ok(None)
     }
 
-    fn decode(&mut self, block: Block, progress: OnProgress<'_>) -> Result<Vec<u8>, Error> {
+    fn decode(
+        &mut self,
+        block: Block,
+        resolve: Resolve<'_>,
+        progress: OnProgress<'_>,
+    ) -> Result<Vec<u8>, Error> {
         let before = self.summary.original_len;
         let after = before + u64::from(block.original_len);
         if let Some(limit) = self.limit.filter(|&limit| after > limit) {
@@ -99,7 +108,7 @@ impl<R: Read> Decompression<R> {
                 compressed,
             })
         };
-        let original = frame.decode(block, &mut |done| tell(before + done as u64))?;
+        let original = frame.decode(block, resolve, &mut |done| tell(before + done as u64))?;
         self.summary.times += frame.blocks.take_times();
         self.reader.verify_block(&original)?;
         self.summary.original_len = after;
@@ -131,48 +140,46 @@ impl<R: Read> Decompression<R> {
 struct FrameDecoder {
     header: FrameHeader,
     settings: Settings,
+    /// The model that the header names, once a block has needed it.
     model: Option<Arc<Model>>,
     blocks: BlockDecoder,
 }
 
 impl FrameDecoder {
-    fn new(header: FrameHeader, resolve: Resolve<'_>) -> Result<FrameDecoder, Error> {
+    fn new(header: FrameHeader) -> Result<FrameDecoder, Error> {
         check_version("predictor", header.predictor, PREDICTOR_VERSION)?;
+        if let Some(model) = &header.model {
+            check_version("numerics", model.numerics, NUMERICS_VERSION)?;
+        }
         let settings = Settings::from_preset(header.preset, header.model.is_some())
             .ok_or(Error::Unsupported("the predictor preset is unknown"))?;
-        let model = match &header.model {
-            None => None,
-            Some(wanted) => {
-                check_version("numerics", wanted.numerics, NUMERICS_VERSION)?;
-                let model = resolve(wanted)?;
-                if model.reference().window_log2 != wanted.window_log2 {
-                    return Err(Error::Unsupported(
-                        "the file's attention window is not the model's",
-                    ));
-                }
-                Some(model)
-            }
-        };
         Ok(FrameDecoder {
-            blocks: block_decoder(settings, model.as_deref())?,
+            blocks: BlockDecoder::new(settings),
             header,
             settings,
-            model,
+            model: None,
         })
     }
 
-    fn decode(&mut self, block: Block, progress: decode::OnProgress<'_>) -> Result<Vec<u8>, Error> {
+    fn decode(
+        &mut self,
+        block: Block,
+        resolve: Resolve<'_>,
+        progress: decode::OnProgress<'_>,
+    ) -> Result<Vec<u8>, Error> {
         if self.header.independent_blocks {
-            self.blocks = block_decoder(self.settings, self.model.as_deref())?;
+            self.blocks = BlockDecoder::new(self.settings);
         }
         let len = block.original_len as usize;
         Ok(match block.mode {
             Mode::Raw => {
-                self.blocks.pass_raw(&block.payload);
+                self.blocks.pass_raw(&block.payload)?;
                 block.payload
             }
             Mode::Experts => self.blocks.experts(&block.payload, len, progress)?,
             Mode::Model => {
+                let model = self.model(resolve)?;
+                self.blocks.set_model(model.runtime(), model.drafts());
                 let streams: Vec<_> = (block.stream_parts())
                     .map(|(original, coded)| (original.len(), coded))
                     .collect();
@@ -180,12 +187,20 @@ impl FrameDecoder {
             }
         })
     }
-}
 
-fn block_decoder(settings: Settings, model: Option<&Model>) -> Result<BlockDecoder, CodecError> {
-    match model {
-        None => BlockDecoder::new(settings, None, Drafts::default()),
-        Some(model) => BlockDecoder::new(settings, Some(model.runtime()), model.drafts()),
+    /// The model that the header names.
+    fn model(&mut self, resolve: Resolve<'_>) -> Result<Arc<Model>, Error> {
+        if let Some(model) = &self.model {
+            return Ok(Arc::clone(model));
+        }
+        let wanted = self.header.model.as_ref().ok_or(CodecError::NoModel)?;
+        let model = resolve(wanted)?;
+        if model.reference().window_log2 != wanted.window_log2 {
+            return Err(Error::Unsupported(
+                "the file's attention window is not the model's",
+            ));
+        }
+        Ok(Arc::clone(self.model.insert(model)))
     }
 }
 

@@ -13,8 +13,8 @@ use crate::store::{Found, Store, StoreError, embedded};
 /// The language models that an application can use.
 ///
 /// An application gets a model by name ([`get`](Models::get)) to compress with it. A decoder finds
-/// a model by the identity in a frame. A model is opened when it is first needed, and then stays
-/// open. Clones share the open models.
+/// a model by the identity in a frame, when a block of the frame needs it. A model is opened when
+/// it is first needed, and then stays open. Clones share the open models.
 ///
 /// ```
 /// # #[cfg(all(feature = "builtin", feature = "encode"))] {

@@ -318,7 +318,7 @@ fn read_and_hash(mut file: &File, len: u64) -> Result<(Pages, [u8; 32]), PackedE
     let mut pages = Pages::zeroed("the model", usize::try_from(len).unwrap_or(usize::MAX))?;
     file.rewind()?;
     let mut hasher = blake3::Hasher::new();
-    for chunk in pages.chunks_mut(CHUNK) {
+    for chunk in pages.all_mut().chunks_mut(CHUNK) {
         file.read_exact(chunk).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => PackedError::Changed,
             _ => error.into(),

@@ -13,7 +13,12 @@ use crate::machine::instructions::InstructionSet;
 /// calls [`learn_certain`](Predictor::learn_certain) for bits that cost nothing.
 pub struct Predictor {
     experts: Experts,
+    /// Bytes announced so far.
+    expected: usize,
 }
+
+/// So many bytes use most pages of the large tables.
+const MANY: usize = 4 << 10;
 
 impl std::fmt::Debug for Predictor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,6 +52,7 @@ impl Predictor {
         instructions: InstructionSet,
     ) -> Result<Predictor, MachineError> {
         Ok(Predictor {
+            expected: 0,
             experts: match settings {
                 Settings { experts: false, .. } => Experts::None(NoExperts::new()),
                 Settings {
@@ -65,12 +71,26 @@ impl Predictor {
     /// If its memory cannot be had.
     pub fn try_clone(&self) -> Result<Predictor, MachineError> {
         Ok(Predictor {
+            expected: self.expected,
             experts: match &self.experts {
                 Experts::None(none) => Experts::None(none.clone()),
                 Experts::Light(light) => Experts::Light(Box::new(light.try_clone()?)),
                 Experts::All(experts) => Experts::All(Box::new(experts.try_clone()?)),
             },
         })
+    }
+
+    /// Announces that `bytes` more bytes will be coded. This changes no probability: a predictor
+    /// that sees few bytes is made quickly, and one that sees many works quickly.
+    pub fn expect(&mut self, bytes: usize) {
+        self.expected = self.expected.saturating_add(bytes);
+        if self.expected >= MANY {
+            match &mut self.experts {
+                Experts::None(_) => {}
+                Experts::Light(light) => light.prefer_huge(),
+                Experts::All(experts) => experts.prefer_huge(),
+            }
+        }
     }
 
     /// The names of the experts of [`Preset::Normal`].

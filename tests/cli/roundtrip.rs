@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Dir, TEXT, corpus, noise};
+use crate::harness::{Dir, TEXT, corpus, noise, text};
 
 fn round_trip(bytes: &[u8], args: &str) -> usize {
     let dir = Dir::new();
@@ -115,4 +115,23 @@ fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
             paths.push(path);
         }
     }
+}
+
+#[test]
+fn a_file_that_uses_no_model_is_read_where_the_model_is_missing() {
+    let dir = Dir::new();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/fixture.llmzmodel");
+    for (name, bytes) in [
+        ("empty", Vec::new()),
+        ("noise", noise(3000)),
+        ("zeros", vec![0; 3000]),
+    ] {
+        dir.compressed(name, bytes, &format!("-m {model}"));
+        dir.llmzip(&format!("test -q {name}")).succeeds();
+        let shown = text(&dir.llmzip(&format!("info {name}")).succeeds());
+        assert!(shown.contains("model      none"), "{shown}");
+    }
+    dir.compressed("text", TEXT, &format!("-m {model}"));
+    let needed = dir.llmzip("test -q text").fails(1);
+    assert!(needed.contains("needs model fixture"), "{needed}");
 }

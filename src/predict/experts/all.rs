@@ -206,8 +206,8 @@ impl AllExperts {
             final_inputs: [0; LANES],
             has_model: false,
             apms: [Apm::new(1 << 16, 255)?, Apm::new(1 << 16, 255)?],
-            ends: EventExperts::new(instructions),
-            escapes: EventExperts::new(instructions),
+            ends: EventExperts::new(instructions)?,
+            escapes: EventExperts::new(instructions)?,
             event: Event::Bit,
             partial: 1,
             tokens: Tokens::default(),
@@ -230,11 +230,19 @@ impl AllExperts {
             mixer: self.mixer.clone(),
             final_mixer: self.final_mixer.clone(),
             apms: [first.try_clone()?, second.try_clone()?],
-            ends: self.ends.clone(),
-            escapes: self.escapes.clone(),
+            ends: self.ends.try_clone()?,
+            escapes: self.escapes.try_clone()?,
             tokens: self.tokens.clone(),
             ..*self
         })
+    }
+
+    /// Expects that the large tables will be used in most places.
+    pub(crate) fn prefer_huge(&mut self) {
+        self.byte_history.prefer_huge();
+        self.bit_histories.prefer_huge();
+        self.matches.iter_mut().for_each(MatchModel::prefer_huge);
+        self.apms.iter_mut().for_each(Apm::prefer_huge);
     }
 
     /// Disables one expert.

@@ -60,6 +60,11 @@ impl<const N: usize> BitHistories<N> {
         })
     }
 
+    /// Expects that the table will be used in most places.
+    pub(super) fn prefer_huge(&mut self) {
+        self.table.prefer_huge();
+    }
+
     /// A copy in memory of its own.
     pub(super) fn try_clone(&self) -> Result<BitHistories<N>, MachineError> {
         Ok(BitHistories {

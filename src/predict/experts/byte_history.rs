@@ -43,6 +43,12 @@ impl ByteHistory {
         })
     }
 
+    /// Expects that the history will be used in most places.
+    pub(super) fn prefer_huge(&mut self) {
+        self.bytes.prefer_huge();
+        self.ends.prefer_huge();
+    }
+
     /// A copy in memory of its own.
     pub(super) fn try_clone(&self) -> Result<ByteHistory, MachineError> {
         Ok(ByteHistory {
@@ -75,9 +81,9 @@ impl ByteHistory {
     /// Appends a byte.
     pub(super) fn push(&mut self, byte: u8) {
         let slot = self.slot(self.stream.position);
-        self.bytes[slot] = byte;
+        *self.bytes.part_mut(slot) = [byte];
         let end = self.stream.position & (self.ends.len() - 1);
-        self.ends[end] = 0;
+        *self.ends.part_mut(end) = [0];
         self.stream.position += 1;
         let [a, b, c] = self.stream.recent;
         self.stream.recent = [a << 8 | u64::from(byte), b << 8 | a >> 56, c << 8 | b >> 56];
@@ -92,7 +98,7 @@ impl ByteHistory {
     /// Notes that a token ended after the last byte.
     pub(super) fn mark_end(&mut self) {
         let end = self.stream.position.wrapping_sub(1) & (self.ends.len() - 1);
-        self.ends[end] = 1;
+        *self.ends.part_mut(end) = [1];
     }
 
     /// The byte at a position. A position that the ring no longer holds gives the byte that

@@ -4,9 +4,11 @@
 //! Unlike the model, they know where tokens ended in this file after the same bytes, and where a
 //! token ended in the earlier text that a match model points to.
 
+use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
 use crate::predict::kernels::mixer::LANES;
 use crate::predict::mix::counter::Counter;
+use crate::predict::mix::counter_table::CounterTable;
 use crate::predict::mix::logistic::{squash, stretch};
 use crate::predict::mix::mixer::{Mixer, Rate, Set};
 
@@ -15,6 +17,9 @@ pub(super) const CONTEXTS: usize = 6;
 
 /// Hashed counters a context.
 const COUNTERS: usize = 1 << 15;
+
+/// A counter at first.
+const FIRST: Counter = Counter::new(1 << 21, 0);
 
 const RATES: [Rate; 2] = [
     Rate {
@@ -40,26 +45,34 @@ pub(super) struct EventContexts {
 }
 
 /// Predicts one kind of event.
-#[derive(Clone)]
 pub(super) struct EventExperts {
-    counters: Vec<Counter>,
+    counters: CounterTable,
     selected: [usize; CONTEXTS],
     inputs: [i32; LANES],
     mixer: Mixer,
 }
 
 impl EventExperts {
-    pub(super) fn new(instructions: InstructionSet) -> EventExperts {
+    pub(super) fn new(instructions: InstructionSet) -> Result<EventExperts, MachineError> {
         let sets = [64, 64, 1].map(|contexts| Set { contexts, pace: 1 });
         // At first the model's logit alone counts.
         let mut initial = [0; LANES];
         initial[0] = 1 << 20;
-        EventExperts {
-            counters: vec![Counter::new(1 << 21, 0); CONTEXTS * COUNTERS],
+        Ok(EventExperts {
+            counters: CounterTable::new("the experts on events", CONTEXTS * COUNTERS)?,
             selected: [0; CONTEXTS],
             inputs: [0; LANES],
             mixer: Mixer::new(instructions, &initial, &sets, 1, RATES),
-        }
+        })
+    }
+
+    /// A copy in memory of its own.
+    pub(super) fn try_clone(&self) -> Result<EventExperts, MachineError> {
+        Ok(EventExperts {
+            counters: self.counters.try_clone()?,
+            mixer: self.mixer.clone(),
+            ..*self
+        })
     }
 
     /// P(the event happens), 24 bits.
@@ -69,7 +82,7 @@ impl EventExperts {
         for (i, hash) in contexts.hashes.iter().enumerate() {
             let hash = (hash ^ hash >> 15).wrapping_mul(0x2c1b_3c6d);
             self.selected[i] = i * COUNTERS + (hash >> 17) as usize;
-            let counter = self.counters[self.selected[i]];
+            let counter = self.counters.get(self.selected[i], FIRST);
             let known = counter.n() > 0;
             self.inputs[2 + 2 * i] = i32::from(known) * stretch(counter.p());
             self.inputs[3 + 2 * i] = i32::from(known) * ((counter.p22() as i32 - (1 << 21)) >> 12);
@@ -85,7 +98,9 @@ impl EventExperts {
     pub(super) fn update(&mut self, happened: bool) {
         self.mixer.update(&self.inputs, happened);
         for &selected in &self.selected {
-            self.counters[selected].update(happened, 255);
+            let mut counter = self.counters.get(selected, FIRST);
+            counter.update(happened, 255);
+            self.counters.set(selected, FIRST, counter);
         }
     }
 }

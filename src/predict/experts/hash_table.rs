@@ -21,10 +21,18 @@ pub(super) struct HashTable {
 impl HashTable {
     /// A table of `2^bits` bytes.
     pub(super) fn new(bits: u32) -> Result<HashTable, MachineError> {
+        let mut bytes = Pages::zeroed("the table of bit histories", 1 << bits)?;
+        // Row 0 can be used without having been found.
+        let _: &mut [u8; 64] = bytes.part_mut(0);
         Ok(HashTable {
-            bytes: Pages::zeroed("the table of bit histories", 1 << bits)?,
+            bytes,
             shift: 32 - (bits - 6),
         })
+    }
+
+    /// Expects that the table will be used in most places.
+    pub(super) fn prefer_huge(&mut self) {
+        self.bytes.prefer_huge();
     }
 
     /// A copy in memory of its own.
@@ -46,8 +54,7 @@ impl HashTable {
     #[inline]
     pub(super) fn find(&mut self, hash: u32, check: u8) -> Row {
         let line = self.line(hash);
-        let (lines, _) = self.rows_mut().as_chunks_mut::<4>();
-        let rows = &mut lines[line / 4];
+        let (rows, _) = self.bytes.part_mut::<64>(line / 4).as_chunks_mut::<16>();
         // Without branches: nothing could predict which slot it is.
         let mut found = 4;
         let mut victim = (u32::MAX, 0);
@@ -78,20 +85,15 @@ impl HashTable {
         self.bytes.as_chunks().0
     }
 
-    #[inline]
-    fn rows_mut(&mut self) -> &mut [[u8; 16]] {
-        self.bytes.as_chunks_mut().0
-    }
-
     /// The history at a node (1..16) of a row's nibble.
     #[inline]
     pub(super) fn state(&self, row: Row, node: usize) -> u8 {
         self.rows()[row.0 as usize][node & 15]
     }
 
-    /// The history at a node, to be changed.
+    /// The history at a node, to be changed. The row was found, or is row 0.
     #[inline]
     pub(super) fn state_mut(&mut self, row: Row, node: usize) -> &mut u8 {
-        &mut self.rows_mut()[row.0 as usize][node & 15]
+        &mut self.bytes.noted_part_mut::<16>(row.0 as usize)[node & 15]
     }
 }

@@ -86,6 +86,14 @@ impl LightExperts {
         })
     }
 
+    /// Expects that the large tables will be used in most places.
+    pub(crate) fn prefer_huge(&mut self) {
+        self.byte_history.prefer_huge();
+        self.bit_histories.prefer_huge();
+        self.longest.prefer_huge();
+        self.apm.prefer_huge();
+    }
+
     /// P(bit = 1) of the next decision.
     pub(crate) fn predict(&mut self, event: Event) -> u32 {
         self.event = event;

@@ -70,6 +70,11 @@ impl MatchModel {
         })
     }
 
+    /// Expects that the table will be used in most places.
+    pub(super) fn prefer_huge(&mut self) {
+        self.heads.prefer_huge();
+    }
+
     /// A copy in memory of its own.
     pub(super) fn try_clone(&self) -> Result<MatchModel, MachineError> {
         Ok(MatchModel {
@@ -208,7 +213,7 @@ impl MatchModel {
                     self.current.misses = 0;
                 }
             }
-            self.heads.as_chunks_mut().0[slot] = (position as u32).to_le_bytes();
+            *self.heads.part_mut(slot) = (position as u32).to_le_bytes();
         }
         if let Some(pointer) = self.current.pointer {
             if position.abs_diff(pointer) >= history.capacity() {

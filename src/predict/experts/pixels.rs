@@ -4,8 +4,9 @@
 //! blank, all zeros or all ones.
 
 use super::byte_history::ByteHistory;
-use crate::machine::{MachineError, memory};
+use crate::machine::MachineError;
 use crate::predict::mix::counter::Counter;
+use crate::predict::mix::counter_table::CounterTable;
 use crate::predict::mix::logistic::stretch_quick;
 
 /// Shortest row, in bytes.
@@ -17,9 +18,12 @@ const WHAT: &str = "the pixel expert";
 /// Context bits of the two neighbourhoods.
 const BITS: [u32; 2] = [17, 18];
 
+/// A counter at first.
+const FIRST: Counter = Counter::new(1 << 21, 0);
+
 /// Two neighbourhoods of the next pixel.
 pub(super) struct Pixels {
-    counters: [Vec<Counter>; 2],
+    counters: [CounterTable; 2],
     selected: [usize; 2],
     around: Neighbourhood,
 }
@@ -41,7 +45,7 @@ impl Pixels {
     pub(super) const INPUTS: usize = 2;
 
     pub(super) fn new() -> Result<Pixels, MachineError> {
-        let counters = |bits: u32| memory::filled(WHAT, 1 << bits, Counter::new(1 << 21, 0));
+        let counters = |bits: u32| CounterTable::new(WHAT, 1 << bits);
         Ok(Pixels {
             counters: [counters(BITS[0])?, counters(BITS[1])?],
             selected: [0; 2],
@@ -53,10 +57,7 @@ impl Pixels {
     pub(super) fn try_clone(&self) -> Result<Pixels, MachineError> {
         let [first, second] = &self.counters;
         Ok(Pixels {
-            counters: [
-                memory::copied(WHAT, first, 0)?,
-                memory::copied(WHAT, second, 0)?,
-            ],
+            counters: [first.try_clone()?, second.try_clone()?],
             selected: self.selected,
             around: self.around.clone(),
         })
@@ -113,7 +114,7 @@ impl Pixels {
         for ((input, counters), &selected) in
             inputs.iter_mut().zip(&self.counters).zip(&self.selected)
         {
-            *input = stretch_quick(counters[selected].p22());
+            *input = stretch_quick(counters.get(selected, FIRST).p22());
         }
     }
 
@@ -122,7 +123,9 @@ impl Pixels {
     pub(super) fn update(&mut self, bit: bool) {
         if self.around.active {
             for (counters, &selected) in self.counters.iter_mut().zip(&self.selected) {
-                counters[selected].update(bit, 255);
+                let mut counter = counters.get(selected, FIRST);
+                counter.update(bit, 255);
+                counters.set(selected, FIRST, counter);
             }
         }
     }

@@ -16,16 +16,16 @@ static RATE: [u32; 1024] = {
 pub(crate) struct Counter(u32);
 
 impl Counter {
-    /// A counter from its bytes in a table.
+    /// A counter from its bits in a table.
     #[inline]
-    pub(crate) fn from_bytes(bytes: [u8; 4]) -> Counter {
-        Counter(u32::from_le_bytes(bytes))
+    pub(super) fn from_bits(bits: u32) -> Counter {
+        Counter(bits)
     }
 
-    /// Its bytes, to be stored in a table.
+    /// Its bits, to be stored in a table.
     #[inline]
-    pub(crate) fn to_bytes(self) -> [u8; 4] {
-        self.0.to_le_bytes()
+    pub(super) fn to_bits(self) -> u32 {
+        self.0
     }
 
     /// Starts at `p` (22 bits) as if it had seen `n` bits.

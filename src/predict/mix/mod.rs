@@ -5,6 +5,7 @@
 
 pub(super) mod apm;
 pub(super) mod counter;
+pub(super) mod counter_table;
 pub(super) mod logistic;
 pub(super) mod mixer;
 
