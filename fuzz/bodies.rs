@@ -57,6 +57,7 @@ pub(crate) fn coded_bits(data: &[u8]) {
         model: (settings & 1 == 0).then(|| fixture().reference()),
         predictor: llmzip::predict::PREDICTOR_VERSION,
         preset: settings >> 1 & 7,
+        prime: None,
         independent_blocks: settings & 16 != 0,
         // Without a check nothing but the coder itself can object.
         checksum: settings & 32 != 0,

@@ -61,6 +61,12 @@ pub enum Error {
         /// The model's name where the data was compressed, if the frame holds it.
         name: Option<String>,
     },
+    /// The data was compressed after a prime that is not here.
+    #[error("needs the prime with blake3 {}...", hex(.identity))]
+    MissingPrime {
+        /// The first 8 bytes of the BLAKE3 of the prime.
+        identity: [u8; 8],
+    },
     /// The data was compressed by another version of the arithmetic.
     #[error("{}", refusal(.what, *.got, *.expected))]
     Version {
@@ -129,7 +135,7 @@ impl From<Error> for io::Error {
             Error::Read(error) | Error::Write(error) => return error,
             Error::Container(ContainerError::Truncated { .. }) => io::ErrorKind::UnexpectedEof,
             Error::Container(_) | Error::Corrupt(_) => io::ErrorKind::InvalidData,
-            Error::MissingModel { .. } => io::ErrorKind::NotFound,
+            Error::MissingModel { .. } | Error::MissingPrime { .. } => io::ErrorKind::NotFound,
             Error::Version { .. } | Error::Unsupported(_) => io::ErrorKind::Unsupported,
             _ => io::ErrorKind::Other,
         };

@@ -128,6 +128,6 @@ pub use codec::Times;
 pub use error::Error;
 pub use frame::{
     AutoFinishEncoder, Decoder, DecoderOptions, Encoder, EncoderOptions, ModeLengths, Model,
-    Models, Progress, Summary, compress, compress_all, decompress, decompress_all,
+    Models, Prime, Progress, Summary, compress, compress_all, decompress, decompress_all,
 };
 pub use predict::Preset;

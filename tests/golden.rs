@@ -19,7 +19,9 @@ use std::sync::Arc;
 use llmzip::Preset;
 use llmzip::engine::EngineOptions;
 use llmzip::packed::PackedModel;
-use llmzip::{EncoderOptions, Error, Model, Models, compress_all, decompress_all};
+use llmzip::{
+    DecoderOptions, EncoderOptions, Error, Model, Models, Prime, compress_all, decompress_all,
+};
 
 fn model() -> Arc<Model> {
     let bytes = include_bytes!("../fixtures/fixture.llmzmodel");
@@ -33,8 +35,15 @@ fn folder(name: &str) -> PathBuf {
         .join(name)
 }
 
+/// What some files were compressed with.
+fn prime() -> Arc<Prime> {
+    let bytes = include_bytes!("golden/prime.txt").to_vec();
+    Arc::new(Prime::new(bytes).unwrap())
+}
+
 fn read(file: &[u8]) -> Result<Vec<u8>, Error> {
-    decompress_all(file, Models::none().with(model()))
+    let models = Models::none().with(model());
+    decompress_all(file, DecoderOptions::from(models).prime(prime()))
 }
 
 fn write(original: &[u8], options: &EncoderOptions) -> Vec<u8> {
@@ -95,6 +104,25 @@ fn good() -> Vec<(&'static str, Vec<u8>, EncoderOptions)> {
             with_model.clone().streams(2).block_len(2000),
         ),
         (
+            "primed",
+            long_text(&text),
+            with_model.clone().prime(prime()).block_len(2000),
+        ),
+        (
+            "primed-experts",
+            text.clone(),
+            EncoderOptions::new().prime(prime()),
+        ),
+        (
+            "primed-independent",
+            mixed.clone(),
+            with_model
+                .clone()
+                .prime(prime())
+                .block_len(1000)
+                .independent_blocks(true),
+        ),
+        (
             "independent",
             mixed,
             with_model.block_len(1000).independent_blocks(true),
@@ -119,7 +147,10 @@ fn corrupt() -> Vec<(&'static str, Vec<u8>)> {
         ("empty", Vec::new()),
         ("magic", changed(0, 1)),
         ("version", changed(4, 2)),
-        ("reserved-flag", changed(5, 0x80)),
+        (
+            "reserved-flag",
+            b"\xfeLMZ\x01\x02\x01\x04\x05hello\0\0\0\0\0\0\0\0".to_vec(),
+        ),
         ("predictor", changed(6, 0x40)),
         ("numerics-zero", changed(15, 1)),
         ("name", changed(17, 0x80)),

@@ -47,7 +47,7 @@ type Coded = (usize, Vec<u8>);
 /// Codes the blocks one after the other, in at most `streams` each; an empty one stands for a
 /// stored block.
 fn encode(model: &Model, experts: bool, streams: usize, blocks: &[Vec<u8>]) -> Vec<Vec<Coded>> {
-    let mut encoder = BlockEncoder::new(settings(experts), Some(model.runtime()));
+    let mut encoder = BlockEncoder::new(settings(experts), Some(model.runtime()), None).unwrap();
     let code = |block: &Vec<u8>| {
         if block.is_empty() {
             encoder.pass_raw(b"stored").unwrap();
@@ -69,7 +69,7 @@ fn encode(model: &Model, experts: bool, streams: usize, blocks: &[Vec<u8>]) -> V
 
 /// Decodes what [`encode`] gave, block after block with one decoder, and compares.
 fn check(model: &Model, experts: bool, drafts: Drafts, blocks: &[Vec<u8>], coded: &[Vec<Coded>]) {
-    let mut decoder = BlockDecoder::new(settings(experts));
+    let mut decoder = BlockDecoder::new(settings(experts), None).unwrap();
     decoder.set_model(model.runtime(), drafts);
     for (index, (block, coded)) in blocks.iter().zip(coded).enumerate() {
         if block.is_empty() {

@@ -12,6 +12,7 @@ use llmzip::store::{StoreError, hex, is_name, repository_of};
 pub(super) fn library(error: &Error) -> String {
     match error {
         Error::MissingModel { identity, name } => missing_model(identity, name.as_deref()),
+        Error::MissingPrime { .. } => format!("{error}; name its file with --prime"),
         Error::Store(error) => store(error),
         _ => error.to_string(),
     }

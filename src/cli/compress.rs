@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use llmzip::frame::{OnProgress, compress_with};
-use llmzip::{EncoderOptions, Summary};
+use llmzip::{DecoderOptions, EncoderOptions, Summary};
 
 use super::estimate;
 use super::failure::Failure;
@@ -14,25 +14,22 @@ use super::input::OpenInput;
 use super::meant::{CompressJob, SUFFIX};
 use super::models::Models;
 use super::output::Content;
+use super::prime;
 
 pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
     let models = Models::new(job.resources);
     let model = models.choose(&job.model)?;
+    let prime = job.prime.as_deref().map(prime::open).transpose()?;
     let options = EncoderOptions::new()
         .model(model)
         .experts(job.experts)
         .preset(job.preset)
         .checksum(job.checksum)
         .independent_blocks(job.independent_blocks)
+        .prime(prime)
         .block_len(job.block_len)
         .streams(job.streams);
-    let verify_with = job.verify.then(|| {
-        let models = llmzip::Models::none();
-        match &options.model {
-            Some(model) => models.with(Arc::clone(model)),
-            None => models,
-        }
-    });
+    let verify_with = job.verify.then(|| reverse(&options));
     models.check_memory(
         options.model.as_deref(),
         options.block_len,
@@ -46,10 +43,21 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
     files::run(&job.files, &mut compressor)
 }
 
+/// The options to decompress what is compressed with `options`.
+fn reverse(options: &EncoderOptions) -> DecoderOptions {
+    let models = llmzip::Models::none();
+    let mut reverse = DecoderOptions::from(match &options.model {
+        Some(model) => models.with(Arc::clone(model)),
+        None => models,
+    });
+    reverse.primes.extend(options.prime.clone());
+    reverse
+}
+
 struct Compressor {
     options: EncoderOptions,
     estimate_time: bool,
-    verify_with: Option<llmzip::Models>,
+    verify_with: Option<DecoderOptions>,
 }
 
 impl FileCoder for Compressor {
@@ -70,7 +78,7 @@ impl FileCoder for Compressor {
         Ok(PathBuf::from(name))
     }
 
-    fn verify_with(&self) -> Option<&llmzip::Models> {
+    fn verify_with(&self) -> Option<&DecoderOptions> {
         self.verify_with.as_ref()
     }
 

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use llmzip::Summary;
 use llmzip::container::MAX_STREAMS;
 use llmzip::frame::{OnProgress, decompress_with};
+use llmzip::{DecoderOptions, Summary};
 
 use super::contents::Contents;
 use super::estimate;
@@ -17,14 +17,19 @@ use super::input::OpenInput;
 use super::meant::{DecompressJob, SUFFIX};
 use super::models::Models;
 use super::output::Content;
+use super::prime;
 
 pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
     let mut models = Models::new(job.resources);
     if let Some(name) = &job.model {
         models.prefer(name)?;
     }
+    let mut options = DecoderOptions::default().limit(job.max_output);
+    for path in &job.primes {
+        options.primes.push(prime::open(path)?);
+    }
     let mut decompressor = Decompressor {
-        max_output: job.max_output,
+        options,
         estimate_time: job.files.verbosity.progress,
         models,
     };
@@ -32,8 +37,8 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
 }
 
 struct Decompressor {
-    /// Most original bytes of a file.
-    max_output: Option<u64>,
+    /// Limit and primes.
+    options: DecoderOptions,
     models: Models,
     estimate_time: bool,
 }
@@ -52,7 +57,7 @@ impl FileCoder for Decompressor {
     }
 
     /// What is decompressed has checksums.
-    fn verify_with(&self) -> Option<&llmzip::Models> {
+    fn verify_with(&self) -> Option<&DecoderOptions> {
         None
     }
 
@@ -93,7 +98,7 @@ impl FileCoder for Decompressor {
             reader,
             writer,
             &mut |wanted| models.resolve(wanted),
-            self.max_output,
+            &self.options,
             progress,
         );
         match (result, models.take_refusal()) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use llmzip::frame::{OnProgress, Progress};
 use llmzip::machine::pages;
-use llmzip::{Summary, Times};
+use llmzip::{DecoderOptions, Summary, Times};
 
 use super::failure::Failure;
 use super::input::{self, InputFile, OpenInput};
@@ -29,9 +29,8 @@ pub(super) trait FileCoder {
     /// The path of the output that goes beside the input at this path.
     fn output_path(&self, input: &Path, force: bool) -> Result<PathBuf, Failure>;
 
-    /// The models with which each output is decompressed and compared with the input, if that is
-    /// wanted.
-    fn verify_with(&self) -> Option<&llmzip::Models>;
+    /// How each output is decompressed to be compared with the input, if that is wanted.
+    fn verify_with(&self) -> Option<&DecoderOptions>;
 
     /// Called before a file is coded: refuses what is impossible, and tells what is known already.
     fn forecast(&mut self, input: &OpenInput) -> Result<Forecast, Failure>;
@@ -97,7 +96,7 @@ fn code_file<C: FileCoder>(job: &FilesJob, input: &Input, coder: &mut C) -> Resu
     let mut reader = HashingReader::new(&mut *opened.reader);
     let summary = coder.code(&mut reader, &mut output, &mut show)?;
     match (coder.verify_with(), output.written()) {
-        (Some(models), Some(file)) => verify::verify(file, reader.hash(), models, &mut show)?,
+        (Some(options), Some(file)) => verify::verify(file, reader.hash(), options, &mut show)?,
         // An input whose output is no file is not deleted, so nothing depends on that output.
         (Some(_), None) if !job.remove_inputs => {
             return Err(Failure::message("only a regular file can be verified"));

@@ -75,8 +75,11 @@ fn frame_to_text(frame: &FrameContents) -> String {
         true => "XXH3 of headers, payload and original",
         false => "XXH3 of headers and payload",
     };
+    let prime = header.prime.as_ref().map_or(String::new(), |identity| {
+        format!("  prime      blake3 {}...\n", hex(identity))
+    });
     let mut text = format!(
-        "  model      {model}\n  versions   format {}, predictor {}{}\n  preset     {}\n  \
+        "  model      {model}\n  versions   format {}, predictor {}{}\n  preset     {}\n{prime}  \
          check      {check}\n  blocks     {}\n",
         llmzip::container::FORMAT_VERSION,
         header.predictor,
@@ -177,6 +180,7 @@ fn frame_to_json(frame: &FrameContents) -> Value {
         })),
         "predictor": header.predictor,
         "preset": header.preset,
+        "prime": header.prime.as_ref().map(|identity| hex(identity)),
         "independent_blocks": header.independent_blocks,
         "checks_original": header.checksum,
         "compressed_len": frame.totals.frame_len,

@@ -31,6 +31,7 @@ mod memory;
 mod model;
 mod models;
 mod output;
+mod prime;
 mod print;
 mod progress;
 mod report_file;

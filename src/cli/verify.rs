@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 
 use llmzip::frame::{OnProgress, decompress_with};
-use llmzip::{Error, Models};
+use llmzip::{DecoderOptions, Error};
 
 use super::failure::Failure;
 
@@ -36,21 +36,21 @@ impl Read for HashingReader<'_> {
     }
 }
 
-/// Decompresses `file` with `models`. Fails unless the original has this hash.
+/// Decompresses `file` with `options`. Fails unless the original has this hash.
 pub(super) fn verify(
     mut file: &File,
     original: blake3::Hash,
-    models: &Models,
+    options: &DecoderOptions,
     progress: OnProgress<'_>,
 ) -> Result<(), Failure> {
     let mut hasher = blake3::Hasher::new();
     let decoded = file.rewind().map_err(Error::Read).and_then(|()| {
-        let mut resolve = |wanted: &_| models.resolve(wanted);
+        let mut resolve = |wanted: &_| options.models.resolve(wanted);
         decompress_with(
             BufReader::new(file),
             &mut hasher,
             &mut resolve,
-            None,
+            options,
             progress,
         )
     });
@@ -84,7 +84,7 @@ mod tests {
         let right = reader.hash();
         let wrong = blake3::hash(b"what was not read");
         let verify = |file: &File, hash| {
-            verify(file, hash, &Models::none(), &mut |_| {
+            verify(file, hash, &DecoderOptions::default(), &mut |_| {
                 ControlFlow::Continue(())
             })
         };

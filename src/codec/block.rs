@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use super::byte_path::{Odds, Question, Walk};
 use super::frame_predictor::FramePredictor;
-use super::language_model::Reset;
+use super::language_model::Context;
 use super::streams::Places;
 use super::times::Times;
-use super::{CodecError, CorruptStream};
+use super::{CodecError, CorruptStream, Prime};
 use crate::engine::{EngineError, Prediction, Runtime};
 use crate::machine::MachineError;
 use crate::packed::{PackedModel, TokenTable};
@@ -137,6 +137,35 @@ pub(super) fn code_bytes<D: Direction>(
     Ok(())
 }
 
+/// Lets the experts learn `bytes` as if they had been coded.
+fn learn(predictor: &mut FramePredictor, bytes: &[u8]) -> Result<(), CodecError> {
+    let predictor = predictor.for_block(bytes.len())?;
+    let mut known = Known { bytes, next: 0 };
+    code_bytes(predictor, &mut known, bytes.len(), &mut |_, _| {
+        ControlFlow::Continue(())
+    })
+}
+
+/// Bytes that both sides know, so that nothing is coded.
+struct Known<'a> {
+    bytes: &'a [u8],
+    /// Index of the byte that follows the current one.
+    next: usize,
+}
+
+impl Direction for Known<'_> {
+    fn begin_symbol(&mut self) {
+        self.next += 1;
+    }
+
+    fn decide(&mut self, decision: Decision, _: u32) -> Result<bool, CorruptStream> {
+        let byte = self.bytes[self.next - 1];
+        Ok(matches!(decision, Decision::Bit { shift, .. } if byte >> shift & 1 == 1))
+    }
+
+    fn end_symbol(&mut self, _: &[u8], _: Option<CodedToken<'_>>) {}
+}
+
 /// One stream of a block.
 pub(super) struct StreamCoding<D> {
     /// Its end of the coder.
@@ -227,21 +256,31 @@ pub(super) struct Carried<M> {
     pub predictor: FramePredictor,
     /// Runs the frame's language model; `None` if the frame has none.
     pub runtime: Option<Arc<dyn Runtime>>,
+    /// What the language model's context begins with, unless a block has been coded without it.
+    pub context: Option<Arc<Prime>>,
     /// The language model, made when a block first needs it.
     pub model: Option<ModelCoding<M>>,
     /// The time that coding has taken since these times were last taken.
     pub times: Times,
 }
 
-impl<M: Reset> Carried<M> {
-    /// What a frame begins with.
-    pub(super) fn new(settings: Settings, runtime: Option<&Arc<dyn Runtime>>) -> Carried<M> {
-        Carried {
-            predictor: FramePredictor::new(settings),
+impl<M: Context> Carried<M> {
+    /// What a frame begins with that comes after `prime`, if there is one.
+    pub(super) fn new(
+        settings: Settings,
+        runtime: Option<&Arc<dyn Runtime>>,
+        prime: Option<&Arc<Prime>>,
+    ) -> Result<Carried<M>, CodecError> {
+        Ok(Carried {
+            predictor: match prime {
+                Some(prime) => prime.predictor(settings, learn)?,
+                None => FramePredictor::new(settings),
+            },
             runtime: runtime.cloned(),
+            context: prime.cloned(),
             model: None,
             times: Times::default(),
-        }
+        })
     }
 
     /// What a block of `len` bytes needs that the language model codes. `new` makes the model.
@@ -254,7 +293,10 @@ impl<M: Reset> Carried<M> {
             Some(model) => model,
             none => {
                 let runtime = self.runtime.as_ref().ok_or(CodecError::NoModel)?;
-                let model = new(Arc::clone(runtime))?;
+                let mut model = new(Arc::clone(runtime))?;
+                if let Some(prime) = self.context.take() {
+                    model.begin_with(&prime.context(runtime.model().tokens()))?;
+                }
                 let experts = self.predictor.has_experts();
                 none.insert(ModelCoding::new(runtime.model(), model, experts)?)
             }
@@ -271,6 +313,7 @@ impl<M: Reset> Carried<M> {
 
     /// The model sees nothing of a block that it does not code, and begins anew behind it.
     pub(super) fn reset_model(&mut self) {
+        self.context = None;
         if let Some(model) = &mut self.model {
             model.language_model.reset();
         }

@@ -15,7 +15,7 @@ use super::rounds::{self, Round};
 use super::speculation::Speculation;
 use super::streams::{HEAD, Places};
 use super::times::{Times, timed};
-use super::{CodecError, CorruptStream};
+use super::{CodecError, CorruptStream, Prime};
 use crate::engine::{Prediction, Runtime};
 use crate::predict::Settings;
 
@@ -39,12 +39,15 @@ impl std::fmt::Debug for BlockDecoder {
 }
 
 impl BlockDecoder {
-    /// A decoder for a frame. It has no language model.
-    pub fn new(settings: Settings) -> BlockDecoder {
-        BlockDecoder {
-            carried: Carried::new(settings, None),
+    /// A decoder for a frame that begins after `prime`, if that is given. It has no language model.
+    ///
+    /// # Errors
+    /// If there is no memory to learn the prime.
+    pub fn new(settings: Settings, prime: Option<&Arc<Prime>>) -> Result<BlockDecoder, CodecError> {
+        Ok(BlockDecoder {
+            carried: Carried::new(settings, None, prime)?,
             drafts: Drafts::default(),
-        }
+        })
     }
 
     /// Gives it the language model that `runtime` runs. It drafts as `drafts` says.

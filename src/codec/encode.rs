@@ -14,7 +14,7 @@ use super::language_model::LanguageModel;
 use super::look_ahead::LookAhead;
 use super::streams::{Places, Turns, split_head};
 use super::times::Times;
-use super::{CodecError, CorruptStream, Symbol};
+use super::{CodecError, CorruptStream, Prime, Symbol};
 use crate::engine::Runtime;
 use crate::packed::TokenTable;
 use crate::predict::{PROBABILITY_BITS, Settings};
@@ -49,12 +49,20 @@ pub struct Stream {
 }
 
 impl BlockEncoder {
-    /// An encoder for a frame, with the language model that `runtime` runs if there is one.
-    pub fn new(settings: Settings, runtime: Option<&Arc<dyn Runtime>>) -> BlockEncoder {
-        BlockEncoder {
-            carried: Carried::new(settings, runtime),
+    /// An encoder for a frame that begins after `prime`, if that is given, with the language model
+    /// that `runtime` runs if there is one.
+    ///
+    /// # Errors
+    /// If there is no memory to learn the prime.
+    pub fn new(
+        settings: Settings,
+        runtime: Option<&Arc<dyn Runtime>>,
+        prime: Option<&Arc<Prime>>,
+    ) -> Result<BlockEncoder, CodecError> {
+        Ok(BlockEncoder {
+            carried: Carried::new(settings, runtime, prime)?,
             costs: None,
-        }
+        })
     }
 
     /// A copy, to code the next block in another way.
@@ -65,6 +73,7 @@ impl BlockEncoder {
         let Carried {
             predictor,
             runtime,
+            context,
             model,
             times,
         } = &self.carried;
@@ -79,6 +88,7 @@ impl BlockEncoder {
             carried: Carried {
                 predictor: predictor.try_clone()?,
                 runtime: runtime.clone(),
+                context: context.clone(),
                 model: model.transpose()?,
                 times: *times,
             },

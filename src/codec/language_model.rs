@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use crate::engine::{EngineError, Predictions, Runtime, Segment, State};
 
+/// Rows of which predictions are not needed are run so many at once.
+const FED_AT_ONCE: usize = 64;
+
 /// One stream's language model.
 #[derive(Debug)]
 pub(super) struct LanguageModel {
@@ -77,16 +80,28 @@ impl LanguageModel {
     }
 }
 
-/// A language model that can begin a new stream.
-pub(super) trait Reset {
+/// A language model whose context can begin anew.
+pub(super) trait Context {
     /// Forgets everything.
     fn reset(&mut self);
+
+    /// Appends `rows` to the context, before anything else.
+    fn begin_with(&mut self, rows: &[u32]) -> Result<(), EngineError>;
 }
 
-impl Reset for LanguageModel {
+impl Context for LanguageModel {
     fn reset(&mut self) {
         self.state.reset();
         self.pending = start_row(&*self.runtime);
+    }
+
+    fn begin_with(&mut self, rows: &[u32]) -> Result<(), EngineError> {
+        let mut unused = Predictions::new();
+        let fed: Vec<u32> = rows.iter().map(|&row| self.accept(row)).collect();
+        for chunk in fed.chunks(FED_AT_ONCE) {
+            self.run(chunk, &mut unused)?;
+        }
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`decode`], `speculation`, `draft`, `rounds` | what only a decoder does: drafts, rounds |
 //! | `frame_predictor`, `language_model` | what the blocks of a frame share, made when needed |
 //! | `streams` | several streams in one block |
+//! | `prime` | what a frame knows before its first byte |
 //! | [`plan`] | which mode a block gets, and how many streams |
 //! | [`cost`] | records for reports what every symbol cost |
 //!
@@ -33,6 +34,7 @@ mod frame_predictor;
 mod language_model;
 mod look_ahead;
 pub mod plan;
+mod prime;
 mod rounds;
 mod speculation;
 mod streams;
@@ -45,5 +47,6 @@ pub use alone::costs;
 pub use coder::CODED_BITS;
 pub use draft::Drafts;
 pub use error::{CodecError, CorruptStream};
+pub use prime::{MAX_PRIME_LEN, Prime};
 pub use symbol::Symbol;
 pub use times::Times;

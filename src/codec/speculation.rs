@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::draft::{Drafter, Drafts};
-use super::language_model::{LanguageModel, Reset};
+use super::language_model::{Context, LanguageModel};
 use crate::engine::{EngineError, Prediction, Predictions, Runtime};
 
 /// One stream's language model with drafts.
@@ -89,9 +89,14 @@ impl Speculation {
     }
 }
 
-impl Reset for Speculation {
+impl Context for Speculation {
     fn reset(&mut self) {
         self.withdraw();
         self.model.reset();
+    }
+
+    fn begin_with(&mut self, rows: &[u32]) -> Result<(), EngineError> {
+        self.withdraw();
+        self.model.begin_with(rows)
     }
 }

@@ -60,14 +60,14 @@ fn streams(runtime: &dyn Runtime, text: &[u8], count: usize) -> Vec<Stream> {
 }
 
 fn encode(runtime: &Arc<dyn Runtime>, streams: &[Stream]) -> Vec<Vec<u8>> {
-    let mut encoder = BlockEncoder::new(SETTINGS, Some(runtime));
+    let mut encoder = BlockEncoder::new(SETTINGS, Some(runtime), None).unwrap();
     let progress = &mut |_, _| ControlFlow::Continue(());
     encoder.model(streams, progress).unwrap()
 }
 
 fn decode(runtime: &Arc<dyn Runtime>, streams: &[Stream], coded: &[Vec<u8>]) -> Vec<u8> {
     let drafts = Drafts::default();
-    let mut decoder = BlockDecoder::new(SETTINGS);
+    let mut decoder = BlockDecoder::new(SETTINGS, None).unwrap();
     decoder.set_model(runtime, drafts);
     let lens = streams.iter().map(|stream| stream.len);
     let parts: Vec<_> = lens.zip(coded.iter().map(Vec::as_slice)).collect();
@@ -92,7 +92,7 @@ fn a_block_is_the_same_whatever_runs_the_model() {
 #[test]
 fn a_block_without_the_model_it_wants_is_an_error() {
     let streams = streams(&*engine(), b"text", 1);
-    let mut encoder = BlockEncoder::new(SETTINGS, None);
+    let mut encoder = BlockEncoder::new(SETTINGS, None, None).unwrap();
     let coded = encoder.model(&streams, &mut |_, _| ControlFlow::Continue(()));
     assert!(matches!(coded, Err(CodecError::NoModel)));
 }
@@ -104,10 +104,10 @@ fn coding_ends_when_progress_asks_for_it() {
     for count in [1, 3] {
         let streams = streams(&*engine, &text, count);
         let coded = encode(&engine, &streams);
-        let mut encoder = BlockEncoder::new(SETTINGS, Some(&engine));
+        let mut encoder = BlockEncoder::new(SETTINGS, Some(&engine), None).unwrap();
         let cut = encoder.model(&streams, &mut |_, _| ControlFlow::Break(()));
         assert!(matches!(cut, Err(CodecError::Cancelled)));
-        let mut decoder = BlockDecoder::new(SETTINGS);
+        let mut decoder = BlockDecoder::new(SETTINGS, None).unwrap();
         decoder.set_model(&engine, Drafts::default());
         let lens = streams.iter().map(|stream| stream.len);
         let parts: Vec<_> = lens.zip(coded.iter().map(Vec::as_slice)).collect();

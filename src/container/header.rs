@@ -12,7 +12,7 @@ const FLAG_INDEPENDENT: u8 = 1 << 2;
 const FLAG_UNCHECKED: u8 = 1 << 3;
 const PRESET_SHIFT: u32 = 4;
 const PRESET_MAX: u8 = 7;
-const FLAG_RESERVED: u8 = 1 << 7;
+const FLAG_PRIME: u8 = 1 << 7;
 
 /// The settings that all blocks of a frame share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct FrameHeader {
     pub preset: u8,
     /// Each block can be decoded without those before it.
     pub independent_blocks: bool,
+    /// First 8 bytes of the BLAKE3 of what the frame begins after; `None` if it begins afresh.
+    pub prime: Option<[u8; 8]>,
     /// Each block carries a check of its original bytes. Headers and payload always have a seal.
     pub checksum: bool,
 }
@@ -45,13 +47,14 @@ pub struct ModelRef {
 }
 
 impl Default for FrameHeader {
-    /// No model, predictor 0, preset 0, dependent blocks, with checks.
+    /// No model, predictor 0, preset 0, dependent blocks, no prime, with checks.
     fn default() -> Self {
         FrameHeader {
             model: None,
             predictor: 0,
             preset: 0,
             independent_blocks: false,
+            prime: None,
             checksum: true,
         }
     }
@@ -91,9 +94,13 @@ impl FrameHeader {
             }
             model_part = model.encode()?;
         }
+        if self.prime.is_some() {
+            flags |= FLAG_PRIME;
+        }
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&[FORMAT_VERSION, flags, self.predictor]);
         bytes.append(&mut model_part);
+        bytes.extend(self.prime.iter().flatten());
         Ok(bytes)
     }
 
@@ -111,7 +118,7 @@ impl FrameHeader {
             });
         }
         let [flags, predictor] = source.array(field, bytes)?;
-        if flags & FLAG_RESERVED != 0 || flags & (FLAG_MODEL | FLAG_NAME) == FLAG_NAME {
+        if flags & (FLAG_MODEL | FLAG_NAME) == FLAG_NAME {
             return Err(ContainerError::Reserved {
                 field: "the flags",
                 got: flags,
@@ -121,8 +128,13 @@ impl FrameHeader {
             0 => None,
             _ => Some(ModelRef::decode(source, flags & FLAG_NAME != 0, bytes)?),
         };
+        let prime = match flags & FLAG_PRIME {
+            0 => None,
+            _ => Some(source.array(field, bytes)?),
+        };
         Ok(FrameHeader {
             model,
+            prime,
             predictor,
             preset: flags >> PRESET_SHIFT & PRESET_MAX,
             independent_blocks: flags & FLAG_INDEPENDENT != 0,

@@ -32,14 +32,16 @@ fn header() -> impl Strategy<Value = FrameHeader> {
         any::<u8>(),
         0..=7u8,
         any::<bool>(),
+        proptest::option::of(any::<[u8; 8]>()),
         any::<bool>(),
     )
         .prop_map(
-            |(model, predictor, preset, independent_blocks, checksum)| FrameHeader {
+            |(model, predictor, preset, independent_blocks, prime, checksum)| FrameHeader {
                 model,
                 predictor,
                 preset,
                 independent_blocks,
+                prime,
                 checksum,
             },
         )
@@ -133,6 +135,7 @@ fn sample(blocks: &[(Block, Vec<u8>)], checksum: bool) -> TestFrame {
         predictor: 3,
         preset: 1,
         independent_blocks: false,
+        prime: None,
         checksum,
     };
     TestFrame {

@@ -95,14 +95,14 @@ pub fn decompress(
     output: impl Write,
     options: impl Into<DecoderOptions>,
 ) -> Result<Summary, Error> {
-    let DecoderOptions { models, limit } = options.into();
-    let mut resolve = |wanted: &_| models.resolve(wanted);
-    let decompression = Decompression::new(input, limit);
+    let options = options.into();
+    let mut resolve = |wanted: &_| options.models.resolve(wanted);
+    let decompression = Decompression::new(input, &options);
     pull_all(decompression, output, &mut resolve, &mut keep_going)
 }
 
-/// [`decompress`] with a resolver of models, a limit as in [`DecoderOptions::limit`], and a
-/// progress callback, which may cancel.
+/// [`decompress`] with a resolver in place of the models of `options`, and a progress callback,
+/// which may cancel.
 ///
 /// # Errors
 ///
@@ -111,10 +111,15 @@ pub fn decompress_with(
     input: impl Read,
     output: impl Write,
     resolve: Resolve<'_>,
-    limit: Option<u64>,
+    options: &DecoderOptions,
     progress: OnProgress<'_>,
 ) -> Result<Summary, Error> {
-    pull_all(Decompression::new(input, limit), output, resolve, progress)
+    pull_all(
+        Decompression::new(input, options),
+        output,
+        resolve,
+        progress,
+    )
 }
 
 fn pull_all(

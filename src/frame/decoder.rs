@@ -49,10 +49,10 @@ impl<R: Read> Decoder<R> {
     /// A decoder that has read nothing yet. `options` are [`DecoderOptions`], or just the
     /// [`Models`] that frames may need.
     pub fn new(reader: R, options: impl Into<DecoderOptions>) -> Decoder<R> {
-        let DecoderOptions { models, limit } = options.into();
+        let options = options.into();
         Decoder {
-            decompression: Decompression::new(reader, limit),
-            models,
+            decompression: Decompression::new(reader, &options),
+            models: options.models,
             progress: Box::new(keep_going),
             block: Vec::new(),
             read: 0,

@@ -3,11 +3,11 @@
 use std::io::{BufReader, Read};
 use std::sync::Arc;
 
-use super::Model;
 use super::summary::{OnProgress, Progress, Summary};
+use super::{DecoderOptions, Model};
 use crate::Error;
-use crate::codec::CodecError;
 use crate::codec::decode::{self, BlockDecoder};
+use crate::codec::{CodecError, Prime, Times};
 use crate::container::{Block, FrameHeader, FramePart, FrameReader, Mode, ModelRef};
 use crate::engine::NUMERICS_VERSION;
 use crate::machine::pages::{self, Keep};
@@ -23,6 +23,7 @@ pub(super) struct Decompression<R: Read> {
     frame: Option<FrameDecoder>,
     /// The most original bytes that are allowed.
     limit: Option<u64>,
+    primes: Vec<Arc<Prime>>,
     summary: Summary,
     state: State,
     /// Many small frames use the same tables.
@@ -39,11 +40,13 @@ enum State {
 }
 
 impl<R: Read> Decompression<R> {
-    pub(super) fn new(reader: R, limit: Option<u64>) -> Decompression<R> {
+    /// `options` but its models.
+    pub(super) fn new(reader: R, options: &DecoderOptions) -> Decompression<R> {
         Decompression {
             reader: FrameReader::new(BufReader::new(reader)),
             frame: None,
-            limit,
+            limit: options.limit,
+            primes: options.primes.clone(),
             summary: Summary::default(),
             state: State::Reading,
             _tables: pages::keep(),
@@ -79,7 +82,9 @@ impl<R: Read> Decompression<R> {
         while let Some(part) = self.reader.next().map_err(Error::reading)? {
             self.summary.compressed_len = self.reader.offset();
             match part {
-                FramePart::Header(header) => self.frame = Some(FrameDecoder::new(header)?),
+                FramePart::Header(header) => {
+                    self.frame = Some(FrameDecoder::new(header, &self.primes)?);
+                }
                 FramePart::Block(block) => return self.decode(block, resolve, progress).map(Some),
                 FramePart::End(_) => self.frame = None,
             }
@@ -109,7 +114,7 @@ impl<R: Read> Decompression<R> {
             })
         };
         let original = frame.decode(block, resolve, &mut |done| tell(before + done as u64))?;
-        self.summary.times += frame.blocks.take_times();
+        self.summary.times += frame.take_times();
         self.reader.verify_block(&original)?;
         self.summary.original_len = after;
         self.summary.modes.add(mode, original.len() as u64);
@@ -140,24 +145,35 @@ impl<R: Read> Decompression<R> {
 struct FrameDecoder {
     header: FrameHeader,
     settings: Settings,
+    prime: Option<Arc<Prime>>,
     /// The model that the header names, once a block has needed it.
     model: Option<Arc<Model>>,
-    blocks: BlockDecoder,
+    /// `None` before the first block of a frame, and before each that is independent.
+    blocks: Option<BlockDecoder>,
 }
 
 impl FrameDecoder {
-    fn new(header: FrameHeader) -> Result<FrameDecoder, Error> {
+    fn new(header: FrameHeader, primes: &[Arc<Prime>]) -> Result<FrameDecoder, Error> {
         check_version("predictor", header.predictor, PREDICTOR_VERSION)?;
         if let Some(model) = &header.model {
             check_version("numerics", model.numerics, NUMERICS_VERSION)?;
         }
         let settings = Settings::from_preset(header.preset, header.model.is_some())
             .ok_or(Error::Unsupported("the predictor preset is unknown"))?;
+        let prime = match header.prime {
+            None => None,
+            Some(identity) => {
+                let mut primes = primes.iter();
+                let found = primes.find(|prime| prime.reference() == identity);
+                Some(Arc::clone(found.ok_or(Error::MissingPrime { identity })?))
+            }
+        };
         Ok(FrameDecoder {
-            blocks: BlockDecoder::new(settings),
             header,
             settings,
+            prime,
             model: None,
+            blocks: None,
         })
     }
 
@@ -167,25 +183,34 @@ impl FrameDecoder {
         resolve: Resolve<'_>,
         progress: decode::OnProgress<'_>,
     ) -> Result<Vec<u8>, Error> {
-        if self.header.independent_blocks {
-            self.blocks = BlockDecoder::new(self.settings);
-        }
+        let mut blocks = match self.blocks.take() {
+            Some(blocks) if !self.header.independent_blocks => blocks,
+            _ => BlockDecoder::new(self.settings, self.prime.as_ref())?,
+        };
         let len = block.original_len as usize;
-        Ok(match block.mode {
+        let original = match block.mode {
             Mode::Raw => {
-                self.blocks.pass_raw(&block.payload)?;
+                blocks.pass_raw(&block.payload)?;
                 block.payload
             }
-            Mode::Experts => self.blocks.experts(&block.payload, len, progress)?,
+            Mode::Experts => blocks.experts(&block.payload, len, progress)?,
             Mode::Model => {
                 let model = self.model(resolve)?;
-                self.blocks.set_model(model.runtime(), model.drafts());
+                blocks.set_model(model.runtime(), model.drafts());
                 let streams: Vec<_> = (block.stream_parts())
                     .map(|(original, coded)| (original.len(), coded))
                     .collect();
-                self.blocks.model(&streams, progress)?
+                blocks.model(&streams, progress)?
             }
-        })
+        };
+        self.blocks = Some(blocks);
+        Ok(original)
+    }
+
+    /// The time that decoding has taken since the last call.
+    fn take_times(&mut self) -> Times {
+        let blocks = self.blocks.as_mut();
+        blocks.map(BlockDecoder::take_times).unwrap_or_default()
     }
 
     /// The model that the header names.

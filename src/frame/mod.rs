@@ -20,6 +20,7 @@ mod models;
 mod options;
 mod summary;
 
+pub use crate::codec::Prime;
 pub use bulk::{compress_all, decompress_all};
 pub use compression::TracedBlock;
 pub use copy::{compress, compress_with, decompress, decompress_with, trace};

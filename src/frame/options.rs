@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Model, Models};
 use crate::Error;
+use crate::codec::Prime;
 use crate::codec::plan::{self, TrialOptions};
 use crate::container::{FrameHeader, MAX_BLOCK_LEN, MAX_STREAMS};
 use crate::predict::{PREDICTOR_VERSION, Preset, Settings};
@@ -32,6 +33,9 @@ pub struct EncoderOptions {
     pub checksum: bool,
     /// Whether blocks share no state. Independent blocks make files larger.
     pub independent_blocks: bool,
+    /// What each frame begins after: the file compresses as if this had been compressed before it,
+    /// and only who has it can decompress the file.
+    pub prime: Option<Arc<Prime>>,
     /// The most original bytes in a block, 1 byte to 16 MiB. Memory grows with this length.
     pub block_len: u32,
     /// Streams in each block that the model codes, 1 to 16; fewer in short blocks. With more
@@ -51,6 +55,7 @@ impl Default for EncoderOptions {
             preset: Preset::Normal,
             checksum: true,
             independent_blocks: false,
+            prime: None,
             block_len: 1 << 20,
             streams: None,
             count_cross_entropy: false,
@@ -97,6 +102,13 @@ impl EncoderOptions {
     #[must_use]
     pub fn independent_blocks(mut self, independent: bool) -> EncoderOptions {
         self.independent_blocks = independent;
+        self
+    }
+
+    /// Sets [`prime`](EncoderOptions::prime).
+    #[must_use]
+    pub fn prime(mut self, prime: impl Into<Option<Arc<Prime>>>) -> EncoderOptions {
+        self.prime = prime.into();
         self
     }
 
@@ -162,6 +174,7 @@ impl EncoderOptions {
                 "the light preset is of the experts alone, without a model",
             ))?,
             independent_blocks: self.independent_blocks,
+            prime: self.prime.as_ref().map(|prime| prime.reference()),
             checksum: self.checksum,
         })
     }
@@ -181,6 +194,7 @@ impl EncoderOptions {
             model,
             streams: self.streams,
             independent_blocks: self.independent_blocks,
+            prime: self.prime.clone(),
             costs: None,
         }
     }
@@ -202,6 +216,8 @@ impl EncoderOptions {
 pub struct DecoderOptions {
     /// Where the models of frames are looked for.
     pub models: Models,
+    /// What frames may begin after.
+    pub primes: Vec<Arc<Prime>>,
     /// The most original bytes; longer data is an error ([`Error::Limit`]). Without a limit, a few
     /// hostile bytes can decompress to terabytes.
     pub limit: Option<u64>,
@@ -213,8 +229,15 @@ impl DecoderOptions {
     pub fn new(models: &Models) -> DecoderOptions {
         DecoderOptions {
             models: models.clone(),
-            limit: None,
+            ..DecoderOptions::default()
         }
+    }
+
+    /// Adds a prime, see [`primes`](DecoderOptions::primes).
+    #[must_use]
+    pub fn prime(mut self, prime: Arc<Prime>) -> DecoderOptions {
+        self.primes.push(prime);
+        self
     }
 
     /// Sets [`limit`](DecoderOptions::limit).
@@ -235,7 +258,7 @@ impl From<Models> for DecoderOptions {
     fn from(models: Models) -> DecoderOptions {
         DecoderOptions {
             models,
-            limit: None,
+            ..DecoderOptions::default()
         }
     }
 }

@@ -64,6 +64,25 @@ impl<'a> TokenTable<'a> {
         &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
     }
 
+    /// The row of the longest token that `bytes` begins with.
+    pub fn longest_prefix(&self, bytes: &[u8]) -> Option<u32> {
+        let mut found = None;
+        // The rows that begin with the bytes so far. The shortest of them is the first.
+        let (mut low, mut high) = (0, self.len() as u32);
+        for (depth, byte) in bytes.iter().enumerate() {
+            let at_depth = |row| self.bytes(row).get(depth);
+            low = partition_point(low, high, |row| at_depth(row) < Some(byte));
+            high = partition_point(low, high, |row| at_depth(row) <= Some(byte));
+            if low == high {
+                break;
+            }
+            if self.bytes(low).len() == depth + 1 {
+                found = Some(low);
+            }
+        }
+        found
+    }
+
     /// The row whose bytes are exactly `bytes`.
     pub fn find(&self, bytes: &[u8]) -> Option<u32> {
         let (mut low, mut high) = (0, self.len() as u32);
@@ -79,9 +98,40 @@ impl<'a> TokenTable<'a> {
     }
 }
 
+/// The first of the rows `low..high` for which `is_before` is false; it is true for all before it.
+fn partition_point(mut low: u32, mut high: u32, is_before: impl Fn(u32) -> bool) -> u32 {
+    while low < high {
+        let middle = low.midpoint(high);
+        match is_before(middle) {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    low
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_token_is_found() {
+        let table = TokenTable::new(b"aababcbcd", &[0, 1, 3, 6, 7, 9]).unwrap();
+        let longest = |bytes: &[u8]| table.longest_prefix(bytes).map(|row| table.bytes(row));
+        for (bytes, token) in [
+            (&b""[..], None),
+            (b"a", Some(&b"a"[..])),
+            (b"ac", Some(b"a")),
+            (b"aba", Some(b"ab")),
+            (b"abcd", Some(b"abc")),
+            (b"bc", Some(b"b")),
+            (b"cd", Some(b"cd")),
+            (b"c", None),
+            (b"d", None),
+        ] {
+            assert_eq!(longest(bytes), token, "{bytes:?}");
+        }
+    }
 
     #[test]
     fn only_ascending_rows_that_cover_the_bytes_are_a_table() {

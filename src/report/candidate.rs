@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{MeasureProgress, OnMeasureProgress, Phase, ReportError, Sample};
 use crate::frame::compress_with;
 #[cfg(feature = "compare")]
-use crate::frame::{Models, decompress_with};
+use crate::frame::{DecoderOptions, Models, decompress_with};
 use crate::{EncoderOptions, Error, Model, Summary};
 
 /// llmzip with one language model, or with its adaptive experts alone.
@@ -113,7 +113,7 @@ impl Candidate {
                 Some(model) => Ok(Arc::clone(model)),
                 None => Models::none().resolve(wanted),
             },
-            None,
+            &DecoderOptions::default(),
             &mut |progress| {
                 on_progress(self.progress(sample, Phase::Decompress, progress.original));
                 ControlFlow::Continue(())

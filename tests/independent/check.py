@@ -7,16 +7,17 @@ from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from container import RAW, Block, Header, Refused, hash32, parse
-from decode import decompress, load_models
+from decode import decompress, load_models, load_primes
 
 HERE = Path(__file__).resolve().parent
 MODELS = load_models([HERE / "../../fixtures/fixture.llmzmodel"])
+PRIMES = load_primes([HERE / "../golden/prime.txt"])
 Cases = Iterator[tuple[str, bool]]  # what was tried, and whether it went as it must
 
 def outcome(data: bytes) -> str:
     """The SHA-256 of what the file decodes to, or why it is refused."""
     try:
-        return sha256(decompress(data, MODELS)).hexdigest()
+        return sha256(decompress(data, MODELS, PRIMES)).hexdigest()
     except Refused as error:
         return f"refused: {error}"
 

@@ -59,7 +59,7 @@ class Stream:
 
 class FrameDecoder:
     """The state of a frame: FORMAT.md, "State"."""
-    def __init__(self, preset: int, model: Model | None):
+    def __init__(self, preset: int, model: Model | None, prime: bytes):
         self.model, self.position = model, 0
         self.recalls = preset == ALL_EXPERTS and model is not None  # and has output bias
         if preset == ALL_EXPERTS:
@@ -71,6 +71,11 @@ class FrameDecoder:
             self.bias = np.zeros(c["vocab"], np.int64)
             self.recall = Recall(c["hidden"], c["inputs"])
             self.context = Context(model)
+            self.context.rows += longest_tokens(model.tokens, prime[-4096:])
+        for bit in (byte >> shift & 1 for byte in prime for shift in range(7, -1, -1)):
+            self.predictor.probability(BIT, None)
+            self.predictor.learn(BIT, bit, None)
+        self.position = len(prime)
     def decode_block(self, block: Block) -> bytes:
         if block.mode == MODEL:
             original = self.model_block(block)
@@ -183,14 +188,24 @@ class FrameDecoder:
                 return low
             low += 1
 
+def longest_tokens(tokens: list[bytes], data: bytes) -> list[int]:
+    """FORMAT.md, "Prime"."""
+    row_of, longest, rows = {token: row for row, token in enumerate(tokens)}, max(map(len, tokens)), []
+    while data:
+        lengths = range(min(longest, len(data)), 0, -1)
+        length = next((n for n in lengths if data[:n] in row_of), 0)
+        rows += [row_of[data[:length]]] if length else []
+        data = data[length or 1 :]
+    return rows
+
 def share(c: Integers, a: int, b: int, low: int, high: int) -> int:
     """The share of rows a..b in low..high."""
     part, whole = int(c[b] - c[a]), int(c[high] - c[low])
     e = max(whole.bit_length() - 40, 0)
     return min(max(((part >> e) << 24) // (whole >> e), 1), 2**24 - 1)
 
-def decode_frame(frame: Frame, models: dict[bytes, Model]) -> bytes:
-    """The original of a frame. `models`: by identity."""
+def decode_frame(frame: Frame, models: dict[bytes, Model], primes: dict[bytes, bytes]) -> bytes:
+    """The original of a frame. `models` and `primes`: by identity."""
     header, blocks = frame
     refuse_if(header.predictor != 1, "this decoder has no predictor but version 1")
     model = None
@@ -200,10 +215,12 @@ def decode_frame(frame: Frame, models: dict[bytes, Model]) -> bytes:
         refuse_if(model is None, f"model {header.name} ({header.model_identity.hex()}) is needed")
         log2_window = model.window.bit_length() - 1
         refuse_if(header.model_run >> 4 != log2_window, "the window is not that of the model")
+    prime = b"" if header.prime_identity is None else primes.get(header.prime_identity)
+    refuse_if(prime is None, "another prime is needed")
     decoder, originals = None, []
     for block in blocks:
         if decoder is None or header.flags & 4:
-            decoder = FrameDecoder(header.flags >> 4 & 7, model)
+            decoder = FrameDecoder(header.flags >> 4 & 7, model, prime)
         original = decoder.decode_block(block)
         wrong = block.checksums[4:] not in (b"", hash32(original))
         refuse_if(wrong, f"the check of block {block.number} is wrong")

@@ -27,6 +27,7 @@ class Header:
     model_identity: bytes | None  # 8 bytes
     model_run: int
     name: str
+    prime_identity: bytes | None  # 8 bytes
 
 @dataclass
 class Block:
@@ -114,7 +115,7 @@ def parse_header(reader: Reader, start: int) -> Header:
     version, flags = reader.byte(where), reader.byte(where)
     refuse_if(version != 1, f"format version {version}; this decoder reads version 1")
     has_model, has_name, preset = bool(flags & 1), bool(flags & 2), flags >> 4 & 7
-    reserved = flags & 0x80 or preset > NO_EXPERTS or (preset == LIGHT_EXPERTS and has_model)
+    reserved = preset > NO_EXPERTS or (preset == LIGHT_EXPERTS and has_model)
     refuse_if(reserved, f"reserved values are set in the flags {flags:#04x}")
     refuse_if(has_name and not has_model, "a frame header has a model's name but no model")
     predictor, identity, run, name = reader.byte(where), None, 0, b""
@@ -126,7 +127,8 @@ def parse_header(reader: Reader, start: int) -> Header:
         refuse_if(not 1 <= length <= 64, "the length of a model's name is out of range")
         name = reader.take(length, where)
         refuse_if(not NAME_CHARACTERS.issuperset(name), "a model's name is no name")
-    return Header(reader.since(start), flags, predictor, identity, run, name.decode("ascii"))
+    prime = reader.take(8, where) if flags & 0x80 else None
+    return Header(reader.since(start), flags, predictor, identity, run, name.decode("ascii"), prime)
 
 def parse_block(reader: Reader, header: Header, number: int) -> Block:
     """FORMAT.md, "Block header" and "Seal and check". The seal is verified."""

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Decompresses a file: decode.py [--model PACK]... FILE.llmz [-o OUT]"""
+"""Decompresses a file: decode.py [--model PACK]... [--prime FILE]... FILE.llmz [-o OUT]"""
 
 import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from blake3 import blake3
 from codec import decode_frame
 from container import Refused, parse
 from model import Model
@@ -20,17 +21,24 @@ def load_models(paths: Iterable[Path]) -> dict[bytes, Model]:
         models[model.identity] = model
     return models
 
-def decompress(data: bytes, models: dict[bytes, Model]) -> bytes:
-    return b"".join(decode_frame(frame, models) for frame in parse(data))
+def load_primes(paths: Iterable[Path]) -> dict[bytes, bytes]:
+    contents = [path.read_bytes() for path in paths]
+    return {blake3(content).digest()[:8]: content for content in contents}
+
+def decompress(data: bytes, models: dict[bytes, Model], primes: dict[bytes, bytes]) -> bytes:
+    return b"".join(decode_frame(frame, models, primes) for frame in parse(data))
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Decompresses a file that llmzip wrote.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--model", type=Path, action="append", default=[], help="a packed model")
+    parser.add_argument("--prime", type=Path, action="append", default=[], help="what came before")
     parser.add_argument("-o", type=Path, dest="out", help="not to standard output, but here")
     typed = parser.parse_args()
     try:
-        original = decompress(typed.file.read_bytes(), load_models(typed.model))
+        original = decompress(
+            typed.file.read_bytes(), load_models(typed.model), load_primes(typed.prime)
+        )
         if typed.out:
             typed.out.write_bytes(original)
         else:

@@ -65,6 +65,7 @@ pub(in crate::cli) struct CompressJob {
     /// Decompress each output and compare it with the input.
     pub(in crate::cli) verify: bool,
     pub(in crate::cli) independent_blocks: bool,
+    pub(in crate::cli) prime: Option<PathBuf>,
     pub(in crate::cli) streams: Option<usize>,
     pub(in crate::cli) block_len: u32,
 }
@@ -75,6 +76,8 @@ pub(in crate::cli) struct DecompressJob {
     pub(in crate::cli) resources: Resources,
     /// A model to use for the files that were written with it.
     pub(in crate::cli) model: Option<String>,
+    /// What files may have been compressed with.
+    pub(in crate::cli) primes: Vec<PathBuf>,
     /// Most original bytes of a file.
     pub(in crate::cli) max_output: Option<u64>,
 }
@@ -101,6 +104,7 @@ pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failur
         preset: level.map_or(Preset::Normal, |level| level.preset),
         checksum: !args.no_check,
         independent_blocks: args.independent_blocks,
+        prime: args.prime,
         streams: args.streams.map(usize::from),
         block_len: block_len(&args.block_size)?,
     })
@@ -111,6 +115,7 @@ pub(in crate::cli) fn decompress(args: DecompressArgs) -> Result<DecompressJob, 
         files: files(args.files, args.output, args.verbosity)?,
         resources: resources(&args.resources)?,
         max_output: max_output(&args.reading)?,
+        primes: args.reading.prime.clone(),
         model: preferred_model(args.reading),
     })
 }
@@ -127,6 +132,7 @@ pub(in crate::cli) fn cat(args: CatArgs) -> Result<DecompressJob, Failure> {
         files: files(args.files, output, args.verbosity)?,
         resources: resources(&args.resources)?,
         max_output: max_output(&args.reading)?,
+        primes: args.reading.prime.clone(),
         model: preferred_model(args.reading),
     })
 }
@@ -143,6 +149,7 @@ pub(in crate::cli) fn test(args: TestArgs) -> Result<DecompressJob, Failure> {
         },
         resources: resources(&args.resources)?,
         max_output: max_output(&args.reading)?,
+        primes: args.reading.prime.clone(),
         model: preferred_model(args.reading),
     })
 }

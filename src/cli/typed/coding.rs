@@ -1,5 +1,7 @@
 //! Arguments of the commands that read or write compressed files.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::level::LevelArg;
@@ -23,6 +25,10 @@ pub(in crate::cli) struct CompressArgs {
     pub(in crate::cli) model: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) level: LevelArg,
+    /// Compress as if FILE had been compressed just before: an earlier version, or samples of the
+    /// same kind (a folder of them is joined); decompressing needs the same FILE
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) prime: Option<PathBuf>,
     /// Store a checksum of the original bytes (the default)
     #[arg(long, overrides_with = "no_check")]
     pub(in crate::cli) check: bool,

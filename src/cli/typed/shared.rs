@@ -46,6 +46,9 @@ pub(in crate::cli) struct ReadingArgs {
     /// Use this model for files written with it (a name or the path of a packed model)
     #[arg(short, long, value_name = "NAME|PATH")]
     pub(in crate::cli) model: Option<String>,
+    /// A file or folder that files were compressed with; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) prime: Vec<PathBuf>,
     /// Refuse a FILE that decompresses to more bytes than this, e.g. 2GiB
     #[arg(long, value_name = "SIZE")]
     pub(in crate::cli) max_output: Option<String>,

@@ -11,7 +11,7 @@ use super::classify::is_nearly_random;
 use super::{Class, Verdict, cut, sample, streams, verdict};
 use crate::codec::cost::CostRecorder;
 use crate::codec::encode::{BlockEncoder, OnProgress, Stream};
-use crate::codec::{CodecError, Symbol, Times};
+use crate::codec::{CodecError, Prime, Symbol, Times};
 use crate::container::{Block, Mode};
 use crate::engine::Runtime;
 use crate::predict::Settings;
@@ -50,6 +50,8 @@ pub struct TrialOptions {
     pub streams: Option<usize>,
     /// Whether each block starts afresh.
     pub independent_blocks: bool,
+    /// What the frame begins after, if anything.
+    pub prime: Option<Arc<Prime>>,
     /// An empty recorder if costs are to be recorded.
     pub costs: Option<CostRecorder>,
 }
@@ -129,12 +131,12 @@ impl Trials {
         progress: OnProgress<'_>,
     ) -> Result<Block, CodecError> {
         let trial = match model {
-            None => Trial::experts(self.new_encoder(), bytes, progress)?,
+            None => Trial::experts(self.new_encoder()?, bytes, progress)?,
             Some(model) => {
                 let experts =
-                    Trial::experts(self.new_encoder(), bytes, &mut |_, _| progress(0, 0))?;
+                    Trial::experts(self.new_encoder()?, bytes, &mut |_, _| progress(0, 0))?;
                 let streams = self.streams(model, experts.len() as u64);
-                let encoder = self.new_encoder();
+                let encoder = self.new_encoder()?;
                 let with_model = Trial::model(encoder, model, streams, bytes, progress)?;
                 self.shorter(experts, with_model)
             }
@@ -156,7 +158,7 @@ impl Trials {
             Some(model) => Some((model, self.judge(model, bytes, progress)?)),
             None => None,
         };
-        let encoder = self.take_encoder();
+        let encoder = self.take_encoder()?;
         let before = match bytes.len() < SHORT_RUN || is_nearly_random(bytes) {
             true => Some(encoder.fork()?),
             false => None,
@@ -192,12 +194,12 @@ impl Trials {
         // A sample is no progress, but it can be cancelled.
         let mut unheard = |_, _| progress(0, 0);
         let sample = sample(text);
-        let experts = Trial::experts(self.new_encoder(), &sample, &mut unheard)?.len();
+        let experts = Trial::experts(self.new_encoder()?, &sample, &mut unheard)?.len();
         let text_len = experts as u64 * text.len() as u64 / sample.len() as u64;
         let verdict = match self.options.settings.experts {
             false => Verdict::Model,
             true => {
-                let trial = Trial::model(self.new_encoder(), model, 1, &sample, &mut unheard)?;
+                let trial = Trial::model(self.new_encoder()?, model, 1, &sample, &mut unheard)?;
                 verdict(experts, trial.len())
             }
         };
@@ -226,25 +228,29 @@ impl Trials {
     }
 
     fn store(&mut self, bytes: &[u8]) -> Result<Block, CodecError> {
-        let mut encoder = self.take_encoder();
+        let mut encoder = self.take_encoder()?;
         encoder.pass_raw(bytes)?;
         self.encoder = Some(encoder);
         Ok(Block::raw(bytes.to_vec()))
     }
 
-    fn take_encoder(&mut self) -> BlockEncoder {
-        let encoder = self.encoder.take();
-        encoder.unwrap_or_else(|| self.new_encoder())
+    fn take_encoder(&mut self) -> Result<BlockEncoder, CodecError> {
+        match self.encoder.take() {
+            Some(encoder) => Ok(encoder),
+            None => self.new_encoder(),
+        }
     }
 
-    /// An encoder that has seen nothing.
-    fn new_encoder(&self) -> BlockEncoder {
+    /// An encoder that has seen nothing but the prime.
+    fn new_encoder(&self) -> Result<BlockEncoder, CodecError> {
         let runtime = self.options.model.as_ref().map(|model| &model.runtime);
-        let mut encoder = BlockEncoder::new(self.options.settings, runtime);
+        let settings = self.options.settings;
+        let prime = self.options.prime.as_ref();
+        let mut encoder = BlockEncoder::new(settings, runtime, prime)?;
         if let Some(costs) = &self.options.costs {
             encoder.record_costs(costs.clone());
         }
-        encoder
+        Ok(encoder)
     }
 }
 
@@ -334,14 +340,16 @@ mod tests {
 
     #[test]
     fn a_model_that_codes_nothing_is_an_error_and_no_block() {
-        let encoder = BlockEncoder::new(settings(false), None);
+        let encoder = BlockEncoder::new(settings(false), None, None).unwrap();
         let trial = Trial::model(encoder, &model(), 1, b"some text", &mut unheard);
         assert!(matches!(trial.err(), Some(CodecError::NoModel)));
     }
 
     #[test]
     fn a_block_has_the_mode_that_coded_it() {
-        let encoder = |model: &TrialModel| BlockEncoder::new(settings(true), Some(&model.runtime));
+        let encoder = |model: &TrialModel| {
+            BlockEncoder::new(settings(true), Some(&model.runtime), None).unwrap()
+        };
         let (model, text) = (model(), b"some text, and some more text");
         let experts = Trial::experts(encoder(&model), text, &mut unheard).unwrap();
         let with_model = Trial::model(encoder(&model), &model, 2, text, &mut unheard).unwrap();
@@ -360,6 +368,7 @@ mod tests {
             model: None,
             streams: None,
             independent_blocks: false,
+            prime: None,
             costs: None,
         });
         let mut mode = |bytes: &[u8]| {
@@ -375,7 +384,7 @@ mod tests {
     #[test]
     fn a_progress_callback_cancels() {
         let bytes = b"some words, ".repeat(3_000);
-        let encoder = BlockEncoder::new(settings(false), None);
+        let encoder = BlockEncoder::new(settings(false), None, None).unwrap();
         let trial = Trial::experts(encoder, &bytes, &mut |_, _| ControlFlow::Break(()));
         assert!(matches!(trial.err(), Some(CodecError::Cancelled)));
     }
