@@ -188,20 +188,19 @@ impl DecodedBlock<'_, '_> {
         // prediction was used.
         let (mut last_token, mut unused) = (pending, 0);
         std::thread::scope(|scope| {
-            let (asks, mut answers) = rounds::start(scope, self.runtime, models)?;
+            let rounds = rounds::start(scope, self.runtime, models);
             let groups = groups(self.coding.streams.len(), self.runtime.row_cost());
             let mut asked = groups.len();
             for streams in groups {
                 let streams = streams.filter(|&stream| !self.is_complete(stream));
-                // Fails, as below, only if the thread panicked, which the scope passes on.
-                let _ = asks.send(Round::new(
-                    streams.map(|stream| (stream, pending)).collect(),
-                ));
+                let rows = streams.map(|stream| (stream, pending)).collect();
+                rounds.ask(Round::new(rows));
             }
             while asked > 0 {
-                let Some(mut round) = timed(&mut self.waited, || answers.next())? else {
+                let Some(round) = timed(&mut self.waited, || rounds.next()) else {
                     break;
                 };
+                let mut round = round?;
                 let rows = std::mem::take(&mut round.rows);
                 for (index, (stream, pending)) in rows.into_iter().enumerate() {
                     let row = self.turn(stream, || Ok(round.predictions.row(index)))?;
@@ -216,7 +215,7 @@ impl DecodedBlock<'_, '_> {
                 if round.rows.is_empty() {
                     asked -= 1;
                 } else {
-                    let _ = asks.send(round);
+                    rounds.ask(round);
                 }
             }
             Ok::<_, CodecError>(())

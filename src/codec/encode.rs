@@ -241,7 +241,7 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> EncodedBlock<'a, S> {
             .filter_map(|(stream, turn)| Some((stream, turn.last()?.token()?)));
         let ahead = LookAhead::new(self.runtime, models, tokens);
         std::thread::scope(|scope| {
-            let mut predictions = ahead.start(scope)?;
+            let mut predictions = ahead.start(scope);
             for (number, (stream, _)) in turns.enumerate() {
                 self.coding.turn(stream, || predictions.next())?;
                 if number % PROGRESS_TURNS == PROGRESS_TURNS - 1 {

@@ -1,12 +1,11 @@
 //! Computes predictions of tokens that an encoder already knows, a chunk at a time, while the
 //! encoder codes earlier tokens.
 
-use std::sync::mpsc::{self, Sender};
 use std::thread::Scope;
 use std::time::Duration;
 
 use super::CodecError;
-use super::answers::{Answers, spawn};
+use super::answers::Answers;
 use super::language_model::{LanguageModel, run_together};
 use super::times::timed;
 use crate::engine::{EngineError, Prediction, Predictions, Runtime};
@@ -62,7 +61,7 @@ impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
         }
     }
 
-    /// Computes the next chunk; false when no token is left.
+    /// Computes the next chunk; false, and an empty chunk, when no token is left.
     pub(super) fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, EngineError> {
         let mut fed = vec![Vec::new(); self.models.len()];
         let mut order = Vec::with_capacity(self.chunk);
@@ -70,6 +69,7 @@ impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
             order.push((stream, fed[stream].len()));
             fed[stream].push(self.models[stream].accept(row));
         }
+        chunk.rows.clear();
         if order.is_empty() {
             return Ok(false);
         }
@@ -79,54 +79,37 @@ impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
                 Some(std::mem::replace(start, *start + tokens.len()))
             })
             .collect();
-        chunk.rows.clear();
         (chunk.rows).extend(order.iter().map(|&(stream, index)| starts[stream] + index));
         Ok(true)
     }
 
-    /// Starts a thread of `scope` that computes chunks while the caller uses the predictions of
-    /// earlier ones.
+    /// Computes chunks while the caller uses the predictions of earlier ones.
     pub(super) fn start<'scope>(
         mut self,
         scope: &'scope Scope<'scope, '_>,
-    ) -> Result<PredictedTokens<'a>, CodecError>
+    ) -> PredictedTokens<'scope>
     where
         'a: 'scope,
         T: Send + 'scope,
     {
-        let (full_in, full_out) = mpsc::sync_channel(1);
-        let (empty_in, empty_out) = mpsc::channel::<Chunk>();
-        let full = Answers::new(self.runtime, full_out);
-        spawn(scope, move || {
-            while let Ok(mut chunk) = empty_out.recv() {
-                let computed = self.next_chunk(&mut chunk);
-                let message = match computed {
-                    Ok(true) => Ok(chunk),
-                    Ok(false) => break,
-                    Err(error) => Err(error),
-                };
-                if full_in.send(message).is_err() {
-                    break;
-                }
-            }
-        })?;
-        // Cannot fail: the thread ends when it has seen the last token, or this end is gone. Of the
-        // two buffers, one is filled while the other is used.
-        let _ = empty_in.send(Chunk::default());
-        Ok(PredictedTokens {
-            full,
-            empty: empty_in,
+        let chunks = Answers::start(scope, self.runtime, move |mut chunk: Chunk| {
+            self.next_chunk(&mut chunk)?;
+            Ok(chunk)
+        });
+        // Of the two buffers, one is filled while the other is used.
+        chunks.ask(Chunk::default());
+        PredictedTokens {
+            chunks,
             chunk: Chunk::default(),
             used: 0,
             waited: Duration::ZERO,
-        })
+        }
     }
 }
 
 /// The receiving end of [`LookAhead::start`].
 pub(super) struct PredictedTokens<'a> {
-    full: Answers<'a, Chunk>,
-    empty: Sender<Chunk>,
+    chunks: Answers<'a, Chunk, Result<Chunk, EngineError>>,
     chunk: Chunk,
     used: usize,
     waited: Duration,
@@ -144,10 +127,9 @@ impl PredictedTokens<'_> {
     /// If there is none left.
     pub(super) fn next(&mut self) -> Result<Prediction<'_>, CodecError> {
         if self.used == self.chunk.len() {
-            let next = timed(&mut self.waited, || self.full.next())?;
-            let next = next.expect("a prediction for each token");
-            // Fails if there are none left to compute.
-            let _ = self.empty.send(std::mem::replace(&mut self.chunk, next));
+            let next = timed(&mut self.waited, || self.chunks.next());
+            let next = next.expect("a prediction for each token")?;
+            self.chunks.ask(std::mem::replace(&mut self.chunk, next));
             self.used = 0;
         }
         self.used += 1;

@@ -1,11 +1,9 @@
-//! A thread predicts the next token of several streams while the decoder decodes tokens of other
-//! streams.
+//! Predictions of the next token of several streams, computed while the decoder decodes tokens of
+//! other streams.
 
-use std::sync::mpsc::{self, Sender};
 use std::thread::Scope;
 
-use super::CodecError;
-use super::answers::{Answers, spawn};
+use super::answers::Answers;
 use super::language_model::{LanguageModel, run_together};
 use crate::engine::{EngineError, Predictions, Runtime};
 
@@ -39,22 +37,15 @@ impl Round {
     }
 }
 
-/// Starts a thread of `scope` that answers rounds in the order in which they are asked. The models
-/// are of `runtime`, one for each stream.
+/// Answers rounds in the order in which they are asked, on the calling thread or beside it. The
+/// models are of `runtime`, one for each stream.
 pub(super) fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
     runtime: &'scope dyn Runtime,
     mut models: Vec<&'scope mut LanguageModel>,
-) -> Result<(Sender<Round>, Answers<'scope, Round>), CodecError> {
-    let (asks, asked) = mpsc::channel::<Round>();
-    let (answers, answered) = mpsc::channel();
-    spawn(scope, move || {
-        while let Ok(mut round) = asked.recv() {
-            let result = round.answer(runtime, &mut models);
-            if answers.send(result.map(|()| round)).is_err() {
-                break;
-            }
-        }
-    })?;
-    Ok((asks, Answers::new(runtime, answered)))
+) -> Answers<'scope, Round, Result<Round, EngineError>> {
+    Answers::start(scope, runtime, move |mut round: Round| {
+        round.answer(runtime, &mut models)?;
+        Ok(round)
+    })
 }

@@ -57,8 +57,8 @@ pub trait Runtime: Debug + Send + Sync {
     /// token. The compressed bytes do not depend on it.
     fn row_cost(&self) -> f32;
 
-    /// Lets the calling thread help with forward passes of other threads while it waits for them.
-    /// `None` if this runtime cannot use help.
+    /// Lets threads take part in forward passes of other threads while they wait for something
+    /// else. `None` if this runtime cannot use help.
     fn helper(&self) -> Option<Box<dyn Helper + '_>> {
         None
     }
@@ -89,11 +89,15 @@ pub trait State: Debug + Send {
     fn as_any(&mut self) -> &mut dyn Any;
 }
 
-/// A thread that helps while it waits.
-pub trait Helper {
-    /// Helps until `done` returns true. `done` is called repeatedly, and should become true after a
-    /// forward pass.
-    fn help_until(&mut self, done: &mut dyn FnMut() -> bool);
+/// Lets threads help while they wait.
+pub trait Helper: Send + Sync {
+    /// Helps until `done` returns true. `done` is called repeatedly, but a thread that has found
+    /// nothing to do sleeps between the calls.
+    fn help_until(&self, done: &mut dyn FnMut() -> bool);
+
+    /// Makes the threads inside [`help_until`](Helper::help_until) call `done` again. What makes it
+    /// true was done before, under a lock or with a sequentially consistent access.
+    fn wake(&self);
 }
 
 /// Tokens of one stream to run.

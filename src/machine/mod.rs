@@ -24,13 +24,6 @@ pub enum MachineError {
         /// How much was asked for.
         bytes: usize,
     },
-    /// A thread without which nothing goes on.
-    #[error("cannot start a thread: {cause}")]
-    Threads {
-        /// What the system says.
-        #[source]
-        cause: std::io::Error,
-    },
     /// Instructions that do not exist or that this processor lacks.
     #[error(transparent)]
     Instructions(#[from] instructions::InstructionError),

@@ -26,7 +26,7 @@ const ROW_COST_FROM_CACHE: f32 = 0.6;
 pub struct EngineOptions {
     /// Instructions to run with; by default those that `LLMZIP_KERNELS` names, or the fastest.
     pub instructions: Option<InstructionSet>,
-    /// Threads; 0 for as many as there are processors.
+    /// Threads; 0 for as many as there are processors that this process may use.
     pub threads: usize,
 }
 
@@ -83,8 +83,12 @@ impl Runtime for Engine {
 }
 
 impl Helper for pool::Helper<'_> {
-    fn help_until(&mut self, done: &mut dyn FnMut() -> bool) {
+    fn help_until(&self, done: &mut dyn FnMut() -> bool) {
         self.work_until(|| done().then_some(()));
+    }
+
+    fn wake(&self) {
+        pool::Helper::wake(self);
     }
 }
 
@@ -99,7 +103,7 @@ impl Engine {
             None => InstructionSet::choose().map_err(MachineError::from)?,
         };
         let threads = match options.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => pool::usable_threads(0),
             threads => threads,
         };
         let weights = Weights::new(&model)?;
