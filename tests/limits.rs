@@ -88,3 +88,54 @@ fn memory_that_is_refused_ends_a_run_with_a_sentence() {
         assert!(restored == fs::read(folder.path().join("text")).unwrap());
     }
 }
+
+/// Runs `llmzip` with `arguments` in `folder`, where it may start no thread. Root has no such
+/// limit, and therefore runs it as nobody.
+#[cfg(target_os = "linux")]
+fn run_without_threads(folder: &Path, arguments: &str) -> Output {
+    let user = Command::new("id").arg("-u").output().unwrap().stdout;
+    let as_nobody = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ];
+    let is_root = user.trim_ascii() == b"0";
+    let mut words = as_nobody.into_iter().filter(|_| is_root);
+    let limited = ["prlimit", "--nproc=1", "./llmzip"];
+    let first = words.next().unwrap_or("env");
+    Command::new(first)
+        .args(words.chain(limited).chain(arguments.split(' ')))
+        .current_dir(folder)
+        .env_remove("LLMZIP_KERNELS")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_threads_the_program_works_on_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let anybody = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(folder.path(), anybody.clone()).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_llmzip"), folder.path().join("llmzip")).unwrap();
+    let text = include_str!("../src/lib.rs");
+    fs::write(folder.path().join("text"), text).unwrap();
+    // Two streams, which several threads would decompress together.
+    for arguments in [
+        "compress -q -3 -T 4 --streams 2 -o coded text",
+        "decompress -q -T 4 -o restored coded",
+    ] {
+        let output = run_without_threads(folder.path(), arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.is_empty(),
+            "{arguments}: {said}"
+        );
+    }
+    let restored = fs::read(folder.path().join("restored")).unwrap();
+    assert!(restored == text.as_bytes());
+}

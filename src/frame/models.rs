@@ -8,6 +8,7 @@ use super::Model;
 use crate::Error;
 use crate::container::ModelRef;
 use crate::engine::EngineOptions;
+use crate::machine::pool::usable_threads;
 use crate::store::{Found, Store, StoreError, embedded};
 
 /// The language models that an application can use.
@@ -36,7 +37,7 @@ pub struct Models {
     source: Source,
     /// Models added by hand, which come before all others.
     added: Vec<Arc<Model>>,
-    /// Threads for each model; 0 for as many as the machine has processors.
+    /// Threads for each model, if there are as many processors; 0 for as many as there are.
     threads: usize,
     /// Models that were opened.
     opened: Arc<Mutex<Vec<Arc<Model>>>>,
@@ -99,8 +100,9 @@ impl Models {
         self
     }
 
-    /// These models, each run by `threads` threads; 0, the default, means as many as the machine
-    /// has processors. The number changes only the time that coding takes.
+    /// These models, each run by `threads` threads, but no more than the processors that this
+    /// process may use; 0, the default, means as many. The number changes only the time that coding
+    /// takes.
     #[must_use]
     pub fn threads(self, threads: usize) -> Models {
         Models {
@@ -202,7 +204,7 @@ impl Models {
             return Ok(Arc::clone(model));
         }
         let options = EngineOptions {
-            threads: self.threads,
+            threads: usable_threads(self.threads),
             ..EngineOptions::default()
         };
         let model = Arc::new(Model::new(found.model, options, found.name)?);

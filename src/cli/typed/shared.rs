@@ -33,7 +33,7 @@ pub(in crate::cli) struct OutputArgs {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ResourceArgs {
-    /// Threads; 0 is one for each core
+    /// Threads, at most one for each core that this process may use; 0 is as many
     #[arg(short = 'T', long, value_name = "N", default_value_t = 0)]
     pub(in crate::cli) threads: usize,
     /// Refuse what needs more memory than this, e.g. 500MiB
