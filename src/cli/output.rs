@@ -132,7 +132,7 @@ impl RegularFile {
             print::warning(&format!("{shown}: {lost}"));
         }
         let synced = match self.file.file().sync_all() {
-            Err(error) if !cannot_sync(&error) => return Err(Failure::from_write(error)),
+            Err(error) if !new_file::cannot_sync(&error) => return Err(Failure::from_write(error)),
             synced => synced,
         };
         let placed = self.file.put_in_place(&self.path, self.replace);
@@ -142,19 +142,6 @@ impl RegularFile {
             Err(error) => Ok(Stored::Unsafely(error.to_string())),
         }
     }
-}
-
-/// Whether a file system cannot flush files to the disk at all. Other errors mean that data was
-/// lost.
-fn cannot_sync(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
-    let kinds = [
-        InvalidInput,
-        PermissionDenied,
-        ReadOnlyFilesystem,
-        Unsupported,
-    ];
-    kinds.contains(&error.kind())
 }
 
 impl Write for Output {

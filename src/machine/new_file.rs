@@ -1,9 +1,10 @@
 //! Files that appear under their names when they are complete, or not at all.
 //!
 //! On Linux, an unfinished file has no name where the file system allows that, so it vanishes with
-//! the process, however that ends. Elsewhere it has a temporary name in the folder of its final
-//! one. Such a file is locked for as long as its process lives, and what a dead process left is
-//! deleted by the next that writes a file there.
+//! the process, however that ends. It needs a temporary name only in the moment in which it
+//! replaces another file. Elsewhere it has one from the beginning, in the folder of its final name.
+//! A file with a temporary name is locked for as long as its process lives, and what a dead process
+//! left is deleted by the next that needs such a name in that folder.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -27,6 +28,7 @@ static UNFINISHED: Mutex<Unfinished> = Mutex::new(Unfinished {
     swept: BTreeSet::new(),
 });
 
+#[derive(Debug)]
 struct Unfinished {
     paths: BTreeSet<PathBuf>,
     swept: BTreeSet<PathBuf>,
@@ -70,7 +72,7 @@ impl NewFile {
         if let Some(file) = unnamed(folder) {
             return Ok(new(Body::Unnamed(file)));
         }
-        Ok(new(Body::Named(Some(named(folder)?))))
+        Ok(new(Body::Named(Some(named(folder, &mut unfinished())?))))
     }
 
     /// The open file.
@@ -79,7 +81,7 @@ impl NewFile {
             Body::Unnamed(file) => file,
             Body::Named(file) => file
                 .as_ref()
-                .expect("only `put_in_place` takes it")
+                .expect("only `Placing::put` takes it")
                 .as_file(),
         }
     }
@@ -91,30 +93,68 @@ impl NewFile {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] if the name is taken and not to be replaced, or why the
     /// system refuses. Nothing is left of the file then.
-    pub fn put_in_place(mut self, path: &Path, replace: bool) -> io::Result<()> {
-        let mut file = match &mut self.body {
-            Body::Unnamed(file) => give_temporary_name(file, &self.folder)?,
-            Body::Named(file) => file.take().expect("only this function takes it"),
+    pub fn put_in_place(self, path: &Path, replace: bool) -> io::Result<()> {
+        Placing::begin().put(self, path, replace)
+    }
+}
+
+/// While this lives, a signal that ends the program waits. So several files can be put in place, or
+/// deleted, as if in one step. A [`NewFile`] that is dropped meanwhile waits, too: in the same
+/// thread, for ever.
+#[derive(Debug)]
+pub struct Placing {
+    unfinished: MutexGuard<'static, Unfinished>,
+}
+
+impl Placing {
+    /// Keeps signals waiting from now on.
+    pub fn begin() -> Placing {
+        Placing {
+            unfinished: unfinished(),
+        }
+    }
+
+    /// As [`NewFile::put_in_place`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn put(&mut self, mut file: NewFile, path: &Path, replace: bool) -> io::Result<()> {
+        let file = match &mut file.body {
+            Body::Unnamed(open) => match link(open, path) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !replace => {
+                    return Err(error);
+                }
+                Err(_) => give_temporary_name(open, &file.folder, &mut self.unfinished)?,
+            },
+            Body::Named(named) => named.take().expect("only this function takes it"),
         };
-        // A signal waits until this function ends, and then finds nothing to delete.
-        let mut unfinished = unfinished();
-        unfinished.paths.remove(file.path());
+        self.unfinished.paths.remove(file.path());
         let placed = match replace {
             true => file.persist(path),
-            false => match file.persist_noclobber(path) {
-                Err(refused) if refused.error.kind() != io::ErrorKind::AlreadyExists => {
-                    file = refused.file;
-                    // The name is taken with an empty file, which is then replaced.
-                    OpenOptions::new().write(true).create_new(true).open(path)?;
-                    file.persist(path)
-                }
-                placed => placed,
-            },
+            false => file.persist_noclobber(path),
         };
-        placed
-            .map(drop)
-            .map_err(|refused| without_path(refused.error))
+        match placed {
+            Ok(_) => Ok(()),
+            Err(refused) if replace || refused.error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(refused.error)
+            }
+            Err(refused) => persist_over_placeholder(refused.file, path),
+        }
     }
+}
+
+/// Gives a file its name where the system cannot do so without perhaps replacing another: the name
+/// is taken with an empty file, which is then replaced.
+fn persist_over_placeholder(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).open(path)?;
+    let placed = file.persist(path);
+    placed.map(drop).map_err(|refused| {
+        if fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+            let _ = fs::remove_file(path);
+        }
+        refused.error
+    })
 }
 
 impl Write for NewFile {
@@ -156,6 +196,30 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     #[cfg(not(unix))]
     let _ = path;
     Ok(())
+}
+
+/// Makes the contents of a file durable. That the file system cannot do so is no error.
+///
+/// # Errors
+/// If data was lost.
+pub fn sync_if_possible(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error) if !cannot_sync(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a file system cannot flush files to the disk at all. Other errors mean that data was
+/// lost.
+pub fn cannot_sync(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    let kinds = [
+        InvalidInput,
+        PermissionDenied,
+        ReadOnlyFilesystem,
+        Unsupported,
+    ];
+    kinds.contains(&error.kind())
 }
 
 /// Deletes what is unfinished, for a process that is about to end. Afterwards no file can be
@@ -221,35 +285,45 @@ fn by_descriptor(file: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
-/// Gives a temporary name to a file that has none.
+/// Gives its name to a file that has none, unless the name is taken.
 #[cfg(target_os = "linux")]
-fn give_temporary_name(file: &File, folder: &Path) -> io::Result<NamedTempFile> {
+fn link(file: &File, path: &Path) -> io::Result<()> {
     use rustix::fs::{AtFlags, CWD};
-    let file = file.try_clone()?;
-    let mut unfinished = unfinished();
-    let linked = builder().make_in(folder, |name| {
-        let path = by_descriptor(&file);
-        rustix::fs::linkat(CWD, path, CWD, name, AtFlags::SYMLINK_FOLLOW)?;
-        unfinished.paths.insert(name.to_owned());
-        Ok(())
-    });
-    drop(unfinished);
-    match linked {
-        Ok(linked) => Ok(NamedTempFile::from_parts(file, linked.into_temp_path())),
-        // Some file systems have no links. What was written is copied, not lost.
-        Err(_) => copy(file, folder),
-    }
+    let by_descriptor = by_descriptor(file);
+    rustix::fs::linkat(CWD, by_descriptor, CWD, path, AtFlags::SYMLINK_FOLLOW)?;
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn give_temporary_name(file: &File, folder: &Path) -> io::Result<NamedTempFile> {
-    copy(file.try_clone()?, folder)
+fn link(_: &File, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Gives a temporary name to a file that has none.
+fn give_temporary_name(
+    file: &File,
+    folder: &Path,
+    unfinished: &mut Unfinished,
+) -> io::Result<NamedTempFile> {
+    unfinished.sweep(folder);
+    let file = file.try_clone()?;
+    // Before it has a name, so that no other process takes it for a dead one's.
+    let _ = file.try_lock();
+    let linked = builder().make_in(folder, |name| link(&file, name));
+    match linked {
+        Ok(linked) => {
+            unfinished.paths.insert(linked.path().to_owned());
+            Ok(NamedTempFile::from_parts(file, linked.into_temp_path()))
+        }
+        // Some file systems have no links. What was written is copied, not lost.
+        Err(_) => copy(file, folder, unfinished),
+    }
 }
 
 /// A copy with a temporary name of an open file.
-fn copy(mut file: File, folder: &Path) -> io::Result<NamedTempFile> {
+fn copy(mut file: File, folder: &Path, unfinished: &mut Unfinished) -> io::Result<NamedTempFile> {
     use std::io::Seek;
-    let mut copy = named(folder)?;
+    let mut copy = named(folder, unfinished)?;
     file.rewind()?;
     io::copy(&mut file, copy.as_file_mut())?;
     #[cfg(unix)]
@@ -258,21 +332,27 @@ fn copy(mut file: File, folder: &Path) -> io::Result<NamedTempFile> {
     if let Ok(modified) = file.metadata()?.modified() {
         let _ = copy.as_file().set_modified(modified);
     }
-    copy.as_file().sync_all()?;
+    sync_if_possible(copy.as_file())?;
     Ok(copy)
 }
 
 /// An empty file with a temporary name.
-fn named(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut unfinished = unfinished();
-    if unfinished.swept.insert(folder.to_owned()) {
-        sweep(folder, &unfinished.paths);
-    }
-    let file = builder().tempfile_in(folder).map_err(without_path)?;
+fn named(folder: &Path, unfinished: &mut Unfinished) -> io::Result<NamedTempFile> {
+    unfinished.sweep(folder);
+    let file = builder().make_in(folder, create_private)?;
     unfinished.paths.insert(file.path().to_owned());
     // Where files cannot be locked, what is left of a dead process stays.
     let _ = file.as_file().try_lock();
     Ok(file)
+}
+
+/// A new file that only its owner may read.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 fn builder() -> tempfile::Builder<'static, 'static> {
@@ -281,18 +361,20 @@ fn builder() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Deletes the unfinished files in `folder` that no process holds: neither another, nor this one,
-/// whose are `ours`.
-fn sweep(folder: &Path, ours: &BTreeSet<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let path = entry.path();
-        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && !ours.contains(&path) {
-            let _ = delete_if_dead(&path);
+impl Unfinished {
+    /// Deletes the unfinished files in `folder` that no process holds: neither another nor this
+    /// one. Once for each folder is enough.
+    fn sweep(&mut self, folder: &Path) {
+        if !self.swept.insert(folder.to_owned()) {
+            return;
+        }
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let path = entry.path();
+            if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && !self.paths.contains(&path) {
+                let _ = delete_if_dead(&path);
+            }
         }
     }
 }
@@ -310,20 +392,6 @@ fn delete_if_dead(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The system's error, without the temporary path that `tempfile` adds to it.
-fn without_path(error: io::Error) -> io::Error {
-    let kind = error.kind();
-    let code = error
-        .get_ref()
-        .and_then(|with_path| with_path.source()?.downcast_ref::<io::Error>())
-        .and_then(io::Error::raw_os_error);
-    match (error.raw_os_error(), code) {
-        (Some(_), _) => error,
-        (None, Some(code)) => io::Error::from_raw_os_error(code),
-        (None, None) => kind.into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,7 +401,7 @@ mod tests {
     fn new_named(folder: &Path) -> NewFile {
         NewFile {
             folder: folder.to_owned(),
-            body: Body::Named(Some(named(folder).unwrap())),
+            body: Body::Named(Some(named(folder, &mut unfinished()).unwrap())),
         }
     }
 
@@ -379,8 +447,48 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"content").unwrap();
-        let copy = copy(file, folder.path()).unwrap();
+        let copy = copy(file, folder.path(), &mut unfinished()).unwrap();
         assert_eq!(fs::read(copy.path()).unwrap(), b"content");
+    }
+
+    #[test]
+    fn a_placeholder_that_cannot_be_replaced_is_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let place = |without_file: bool| {
+            let file = named(folder.path(), &mut unfinished()).unwrap();
+            if without_file {
+                fs::remove_file(file.path()).unwrap();
+            }
+            persist_over_placeholder(file, &path)
+        };
+        place(true).unwrap_err();
+        assert!(list(folder.path()).is_empty());
+        place(false).unwrap();
+        let refused = place(false).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(list(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_file_that_replaces_another_sweeps_what_dead_processes_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let [dead, path] = [".llmzip-dead.tmp", "a"].map(|name| folder.path().join(name));
+        for path in [&dead, &path] {
+            let file = File::create(path).unwrap();
+            let old = SystemTime::now() - 2 * AGE_WHEN_LOCKED;
+            file.set_modified(old).unwrap();
+        }
+        let file = NewFile::create(&path).unwrap();
+        file.put_in_place(&path, true).unwrap();
+        assert_eq!(list(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn refusals_are_the_system_s_own() {
+        let absent = Path::new("absent/folder");
+        let refused = named(absent, &mut unfinished()).unwrap_err();
+        assert!(refused.raw_os_error().is_some(), "{refused:?}");
     }
 
     #[test]
@@ -411,7 +519,7 @@ mod tests {
         }
         let alive = File::open(folder.path().join(".llmzip-alive.tmp")).unwrap();
         alive.lock().unwrap();
-        sweep(folder.path(), &BTreeSet::new());
+        unfinished().sweep(folder.path());
         let left = [".llmzip-alive.tmp", ".llmzip-young.tmp", "other.tmp"];
         assert_eq!(list(folder.path()), left);
     }
