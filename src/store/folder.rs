@@ -22,7 +22,7 @@ use super::error::StoreError;
 use super::hex::{hex, unhex};
 use super::name::is_name;
 use super::{embedded, location};
-use crate::machine::new_file::{self, NewFile};
+use crate::machine::new_file::{self, NewFile, Placing};
 use crate::packed::{Description, PackedError, PackedModel};
 
 /// The extension of packed files.
@@ -139,9 +139,7 @@ impl Store {
             Some(other) if other != identity => return Err(StoreError::Taken(name.to_owned())),
             _ => {}
         }
-        let path = packed_path(self.home(), &identity);
-        put_in_place(file, &path, true).map_err(at(&path))?;
-        self.write_name(name, &identity)?;
+        self.place(file, name, &identity)?;
         Ok(Installed {
             name: name.to_owned(),
             identity,
@@ -149,28 +147,49 @@ impl Store {
         })
     }
 
+    /// Puts a packed model in place and then its name, or leaves nothing of either. A process that
+    /// is killed between the two leaves a packed model without a name, which the same model uses
+    /// when it is added again.
+    fn place(&self, file: NewFile, name: &str, identity: &[u8; 32]) -> Result<(), StoreError> {
+        let path = packed_path(self.home(), identity);
+        finish(&file).map_err(at(&path))?;
+        let name_path = names(self.home()).join(name);
+        let name_file = match self.identity_of(name)? {
+            Some(_) => None,
+            None => Some(new_name(&name_path, identity).map_err(at(&name_path))?),
+        };
+        let is_new = fs::symlink_metadata(&path).is_err();
+        {
+            // Dropped before `name_file`, whose end waits for it.
+            let mut placing = Placing::begin();
+            placing.put(file, &path, true).map_err(at(&path))?;
+            if let Some(name_file) = name_file
+                && let Err(error) = placing.put(name_file, &name_path, false)
+            {
+                if is_new {
+                    let _ = fs::remove_file(&path);
+                }
+                return Err(at(&name_path)(error));
+            }
+        }
+        for path in [&path, &name_path] {
+            // Where folders cannot be synced, a loss of power may take the name away again.
+            let _ = new_file::sync_folder(path);
+        }
+        Ok(())
+    }
+
     /// Waits until no other process changes the store; none does while the result lives. Where
     /// files cannot be locked, it does not wait.
     fn lock(&self) -> Option<File> {
         let lock = File::create(self.home().join("lock")).ok()?;
-        lock.lock().ok()?;
-        Some(lock)
-    }
-
-    /// Writes the name, unless the store has it already.
-    fn write_name(&self, name: &str, identity: &[u8; 32]) -> Result<(), StoreError> {
-        if self.identity_of(name)?.is_some() {
-            return Ok(());
+        loop {
+            match lock.lock() {
+                Ok(()) => return Some(lock),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
         }
-        let names = names(self.home());
-        let path = names.join(name);
-        let write = || {
-            fs::create_dir_all(&names)?;
-            let mut file = NewFile::create(&path)?;
-            writeln!(file, "{}", hex(identity))?;
-            put_in_place(file, &path, false)
-        };
-        write().map_err(at(&path))
     }
 
     /// Adds a packed model, given as bytes, to the store under `name`.
@@ -242,12 +261,12 @@ impl Store {
         for home in &self.homes {
             let folder = names(home);
             match fs::read_dir(&folder) {
-                Ok(entries) => found.extend(
-                    entries
-                        .flatten()
-                        .filter_map(|entry| entry.file_name().into_string().ok())
-                        .filter(|name| is_name(name)),
-                ),
+                Ok(entries) => {
+                    for entry in entries {
+                        let name = entry.map_err(at(&folder))?.file_name();
+                        found.extend(name.into_string().ok().filter(|name| is_name(name)));
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(at(&folder)(error)),
             }
@@ -367,10 +386,16 @@ impl Store {
             return Err(StoreError::Unknown(name.to_owned()));
         }
         let identity = self.identity_of(name)?.unwrap_or_default();
+        // Before anything is deleted: if one name cannot be read, it may stand for the same model.
+        let listed = self.list()?;
+        let is_shared = listed
+            .iter()
+            .any(|model| model.identity == identity && model.name != name);
+        let _signals_wait = Placing::begin();
         for path in &paths {
             fs::remove_file(path).map_err(at(path))?;
         }
-        if !self.list()?.iter().any(|m| m.identity == identity) {
+        if !is_shared {
             for home in &self.homes {
                 delete(&packed_path(home, &identity))?;
             }
@@ -471,9 +496,17 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     move |error| StoreError::Io { path, error }
 }
 
-/// Syncs a new file and gives it its name. Unlike other new files, those in the store are readable
-/// by everybody.
-fn put_in_place(file: NewFile, path: &Path, replace: bool) -> io::Result<()> {
+/// The file of a name, which is not in place yet.
+fn new_name(path: &Path, identity: &[u8; 32]) -> io::Result<NewFile> {
+    fs::create_dir_all(new_file::folder(path))?;
+    let mut file = NewFile::create(path)?;
+    writeln!(file, "{}", hex(identity))?;
+    finish(&file)?;
+    Ok(file)
+}
+
+/// Syncs a new file. Unlike other new files, those in the store are readable by everybody.
+fn finish(file: &NewFile) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -481,11 +514,7 @@ fn put_in_place(file: NewFile, path: &Path, replace: bool) -> io::Result<()> {
         // Some file systems have no modes.
         let _ = file.file().set_permissions(mode);
     }
-    file.file().sync_all()?;
-    file.put_in_place(path, replace)?;
-    // Where folders cannot be synced, a loss of power may take the name away again.
-    let _ = new_file::sync_folder(path);
-    Ok(())
+    new_file::sync_if_possible(file.file())
 }
 
 #[cfg(test)]
@@ -543,6 +572,28 @@ mod tests {
         assert!(store.add_bytes(b"no model", "other").is_err());
         let files = fs::read_dir(models(store.home())).unwrap().count();
         assert_eq!((files, own(&store).len()), (1, 1));
+    }
+
+    #[test]
+    fn a_model_whose_name_cannot_be_written_is_not_added() {
+        let (_folder, store) = store();
+        fs::create_dir(store.home()).unwrap();
+        fs::write(names(store.home()), "a file where a folder should be").unwrap();
+        store.add_bytes(FIXTURE, "tiny").unwrap_err();
+        assert_eq!(fs::read_dir(models(store.home())).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn nothing_is_removed_while_another_name_cannot_be_read() {
+        let (_folder, store) = store();
+        let added = store.add_bytes(FIXTURE, "tiny").unwrap();
+        let unreadable = names(store.home()).join("twin");
+        fs::write(&unreadable, [0xff]).unwrap();
+        store.remove("tiny").unwrap_err();
+        assert!(names(store.home()).join("tiny").exists());
+        assert!(store.path_of(&added.identity).exists());
+        fs::remove_file(unreadable).unwrap();
+        store.remove("tiny").unwrap();
     }
 
     #[test]
