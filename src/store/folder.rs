@@ -391,20 +391,33 @@ impl Store {
         let is_shared = listed
             .iter()
             .any(|model| model.identity == identity && model.name != name);
-        let _signals_wait = Placing::begin();
-        for path in &paths {
-            fs::remove_file(path).map_err(at(path))?;
+        let removed = self.delete_all(&paths, (!is_shared).then_some(&identity));
+        if removed.is_err() && self.path_of(&identity).exists() {
+            // So that what is left can be used, and removed later.
+            let _ = new_name(&paths[0], &identity).and_then(|file| {
+                // The name is there still if the system refused to delete it.
+                file.put_in_place(&paths[0], false)
+            });
         }
-        if !is_shared {
-            for home in &self.homes {
-                delete(&packed_path(home, &identity))?;
-            }
-        }
+        removed?;
         Ok(Installed {
             name: name.to_owned(),
             identity,
             built_in: false,
         })
+    }
+
+    /// Deletes names, then the packed model with this identity, as if in one step.
+    fn delete_all(&self, names: &[PathBuf], model: Option<&[u8; 32]>) -> Result<(), StoreError> {
+        let _signals_wait = Placing::begin();
+        for path in names {
+            fs::remove_file(path).map_err(at(path))?;
+        }
+        let packed = |home: &PathBuf| Some(packed_path(home, model?));
+        self.homes
+            .iter()
+            .filter_map(packed)
+            .try_for_each(|path| delete(&path))
     }
 }
 
@@ -594,6 +607,21 @@ mod tests {
         assert!(store.path_of(&added.identity).exists());
         fs::remove_file(unreadable).unwrap();
         store.remove("tiny").unwrap();
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_deleted_keeps_its_name() {
+        let (_folder, store) = store();
+        let added = store.add_bytes(FIXTURE, "tiny").unwrap();
+        // What the system refuses to delete as a file.
+        let path = store.path_of(&added.identity);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        store.remove("tiny").unwrap_err();
+        assert_eq!(own(&store), ["tiny"]);
+        fs::remove_dir(&path).unwrap();
+        store.remove("tiny").unwrap();
+        assert!(own(&store).is_empty());
     }
 
     #[test]
