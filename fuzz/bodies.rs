@@ -3,13 +3,15 @@
 //!
 //! A body fails by panicking, hanging or allocating without measure; errors are what it hopes for.
 
-use std::io::{self, Cursor};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::sync::{Arc, OnceLock};
 
 use llmzip::container::{Block, FrameHeader, FramePart, FrameReader, FrameWriter, Mode};
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::packed::PackedModel;
-use llmzip::{EncoderOptions, Model, Models, compress_all, decompress, decompress_all};
+use llmzip::{
+    EncoderOptions, Model, Models, SeekableDecoder, compress_all, decompress, decompress_all,
+};
 
 /// A small model that never changes.
 static FIXTURE: &[u8] = include_bytes!("../fixtures/fixture.llmzmodel");
@@ -46,6 +48,57 @@ pub(crate) fn container(data: &[u8]) {
         }
     }
     let _ = decompress(data, io::sink(), models());
+}
+
+/// Bytes that are auxiliary frames' contents, between frames that are in order: the first byte of
+/// each piece says how long it is. Whoever reads from a place must find there what whoever reads
+/// everything finds.
+pub(crate) fn index(data: &[u8]) {
+    let frame = |number: u8| {
+        let options = EncoderOptions::new().experts(false);
+        compress_all(
+            &[number; 9],
+            &options.frame_len(number.is_multiple_of(2).then_some(4)),
+        )
+        .expect("a few bytes are compressed")
+    };
+    let (mut file, mut rest, mut number) = (frame(0), data, 1);
+    while let [len, after @ ..] = rest {
+        let (content, after) = after.split_at(after.len().min(usize::from(len % 32)));
+        rest = after;
+        file.extend(auxiliary(content));
+        if len & 32 != 0 {
+            file.extend(frame(number));
+            number = number.wrapping_add(1);
+        }
+    }
+    let mut decoder =
+        SeekableDecoder::new(Cursor::new(&file), Models::none()).expect("a slice has a length");
+    let from = data.first().map_or(0, |first| u64::from(*first));
+    let mut read = Vec::new();
+    let sought = decoder
+        .seek(SeekFrom::Start(from))
+        .and_then(|_| decoder.read_to_end(&mut read));
+    match (decompress_all(&file, Models::none()), sought) {
+        (Ok(original), Ok(_)) => {
+            assert_eq!(original.get(from as usize..).unwrap_or_default(), read);
+        }
+        (Ok(_), Err(error)) => panic!("only whoever seeks fails: {error}"),
+        // Whoever seeks behind the end or reads it all has seen every index.
+        (Err(error), Ok(_)) => panic!("only whoever reads everything fails: {error}"),
+        (Err(_), Err(_)) => {}
+    }
+}
+
+/// An auxiliary frame.
+fn auxiliary(content: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\xfeLMI".to_vec();
+    // Less than 32 bytes: one byte says how many.
+    bytes.push(content.len() as u8);
+    bytes.extend_from_slice(content);
+    let checksum = xxhash_rust::xxh3::xxh3_64(&bytes);
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+    bytes
 }
 
 /// Arbitrary bytes as the coded bits of blocks whose container is in order.

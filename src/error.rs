@@ -86,6 +86,14 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// What was asked for begins behind the end of the original.
+    #[error("byte {offset} lies behind the end: the original has {original_len} bytes")]
+    BehindEnd {
+        /// Where it begins.
+        offset: u64,
+        /// The length of the original in bytes.
+        original_len: u64,
+    },
     /// A progress callback asked to stop.
     #[error("cancelled")]
     Cancelled,

@@ -45,6 +45,9 @@
 //! `tar::Archive::new(decoder)` reads it: see `examples/tar.rs`. The functions [`compress`] and
 //! [`decompress`] connect a reader with a writer.
 //!
+//! [`SeekableDecoder`] also implements [`Seek`](std::io::Seek): it decodes the frames that are read
+//! and no others. [`EncoderOptions::frame_len`] says how long frames are.
+//!
 //! # Models
 //!
 //! Decompression needs the same model as compression: compressed data names the model by the hash
@@ -128,6 +131,7 @@ pub use codec::Times;
 pub use error::Error;
 pub use frame::{
     AutoFinishEncoder, Decoder, DecoderOptions, Encoder, EncoderOptions, ModeLengths, Model,
-    Models, Prime, Progress, Summary, compress, compress_all, decompress, decompress_all,
+    Models, Prime, Progress, SeekableDecoder, Summary, compress, compress_all, decompress,
+    decompress_all,
 };
 pub use predict::Preset;

@@ -9,8 +9,9 @@ use std::path::Path;
 
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 5] = [
+const TARGETS: [(&str, Body); 6] = [
     ("container", bodies::container),
+    ("index", bodies::index),
     ("coded_bits", bodies::coded_bits),
     ("round_trip", bodies::round_trip),
     ("packed_model", bodies::packed_model),
@@ -92,6 +93,18 @@ fn mutated_files() {
     let seeds: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
     let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
     mutations(bodies::container, &seeds, 60);
+}
+
+#[test]
+fn mutated_indices() {
+    // The lengths of a frame of nine bytes, and those of one of four with an index of its own.
+    let seeds: [&[u8]; 4] = [
+        b"\x24\x01\x1a\x09\x04",
+        b"\x03\x02\x01\x01\x20\x04\x01\x1a\x09\x04",
+        b"\x20\x20\x20\x00",
+        b"\x04\x01\x01\x01\x04\x20",
+    ];
+    mutations(bodies::index, &seeds, 200);
 }
 
 #[test]

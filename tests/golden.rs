@@ -85,6 +85,11 @@ fn good() -> Vec<(&'static str, Vec<u8>, EncoderOptions)> {
             with_model.clone().experts(false),
         ),
         ("experts", text.clone(), experts.clone()),
+        (
+            "frames",
+            long_text(&text),
+            experts.clone().frame_len(3000).block_len(1000),
+        ),
         ("light", text.clone(), experts.preset(Preset::Light)),
         (
             "unchecked",
@@ -164,6 +169,15 @@ fn corrupt() -> Vec<(&'static str, Vec<u8>)> {
         ("no-end", several[..several.len() - 10].to_vec()),
         ("wrong-total", total),
         ("junk", [&file[..], b"junk"].concat()),
+        ("index", {
+            let indexed = fs::read(folder("good").join("frames.llmz")).unwrap();
+            let start = indexed
+                .windows(4)
+                .position(|bytes| bytes == b"\xfeLMI")
+                .unwrap();
+            // The index of the first frame behind another frame.
+            [&file[..], &indexed[start..]].concat()
+        }),
         (
             "overlong-varint",
             b"\xfeLMZ\x01\x00\x01\x04\x85\x00hello\0\0\0\0\0\0\0\0".to_vec(),
@@ -224,19 +238,22 @@ fn corrupt_files_are_refused_in_their_words() {
     assert!(seen > 15);
 }
 
-/// `docs/FORMAT.md` shows this file.
+/// `docs/FORMAT.md` shows this file, and the index that may follow.
 #[test]
-fn the_example_of_the_specification() {
-    let file = write(b"hello", &EncoderOptions::new());
+fn the_examples_of_the_specification() {
     let specification = include_str!("../docs/FORMAT.md");
-    let example = specification.split("## An example").nth(1).unwrap();
-    let bytes: Vec<u8> = example
-        .lines()
-        .filter_map(|line| line.strip_prefix("    "))
-        .flat_map(|line| line.split("  ").next().unwrap_or_default().split(' '))
-        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-        .collect();
-    assert_eq!(bytes, file);
+    let (_, examples) = specification.split_once("## An example").unwrap();
+    let (frame, index) = examples.split_once("## An example of an index").unwrap();
+    let bytes = |example: &str| -> Vec<u8> {
+        let lines = example.lines().filter_map(|line| line.strip_prefix("    "));
+        lines
+            .flat_map(|line| line.split("  ").next().unwrap_or_default().split(' '))
+            .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+            .collect()
+    };
+    assert_eq!(bytes(frame), write(b"hello", &EncoderOptions::new()));
+    let indexed = write(b"hello", &EncoderOptions::new().frame_len(100));
+    assert_eq!([bytes(frame), bytes(index)].concat(), indexed);
 }
 
 #[test]

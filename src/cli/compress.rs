@@ -28,11 +28,12 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         .independent_blocks(job.independent_blocks)
         .prime(prime)
         .block_len(job.block_len)
+        .frame_len(job.frame_len)
         .streams(job.streams);
     let verify_with = job.verify.then(|| reverse(&options));
     models.check_memory(
         options.model.as_deref(),
-        options.block_len,
+        options.held_len(),
         options.most_streams(),
     )?;
     let mut compressor = Compressor {

@@ -6,7 +6,9 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use llmzip::container::MAX_STREAMS;
-use llmzip::frame::{OnProgress, decompress_with};
+use llmzip::frame::{
+    OnProgress, Part, decompress_part_with, decompress_seekable_part_with, decompress_with,
+};
 use llmzip::{DecoderOptions, Summary};
 
 use super::contents::Contents;
@@ -30,8 +32,10 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
     }
     let mut decompressor = Decompressor {
         options,
-        estimate_time: job.files.verbosity.progress,
+        estimate_time: job.files.verbosity.progress && job.part.is_none(),
         models,
+        part: job.part,
+        seekable: None,
     };
     files::run(&job.files, &mut decompressor)
 }
@@ -41,6 +45,10 @@ struct Decompressor {
     options: DecoderOptions,
     models: Models,
     estimate_time: bool,
+    /// The part of the original that is wanted, if not all.
+    part: Option<Part>,
+    /// The file, if a part of it is wanted and it can be read from any place.
+    seekable: Option<File>,
 }
 
 impl FileCoder for Decompressor {
@@ -62,6 +70,9 @@ impl FileCoder for Decompressor {
     }
 
     fn forecast(&mut self, input: &OpenInput) -> Result<Forecast, Failure> {
+        if self.part.is_some() && input.len().is_some() {
+            self.seekable = input.path().and_then(|path| File::open(path).ok());
+        }
         self.models.check_memory_of_any_file()?;
         self.models.expect_streams(MAX_STREAMS);
         // The whole file is read once more for this, so only where somebody wants to know.
@@ -82,7 +93,7 @@ impl FileCoder for Decompressor {
             None
         };
         Ok(Forecast {
-            original_len: Some(contents.totals.original_len),
+            original_len: (self.part.is_none()).then_some(contents.totals.original_len),
             time,
         })
     }
@@ -94,13 +105,17 @@ impl FileCoder for Decompressor {
         progress: OnProgress<'_>,
     ) -> Result<Summary, Failure> {
         let models = &mut self.models;
-        let result = decompress_with(
-            reader,
-            writer,
-            &mut |wanted| models.resolve(wanted),
-            &self.options,
-            progress,
-        );
+        let resolve = &mut |wanted: &_| models.resolve(wanted);
+        let options = &self.options;
+        let result = match (self.part, self.seekable.take()) {
+            (None, _) => decompress_with(reader, writer, resolve, options, progress),
+            (Some(part), None) => {
+                decompress_part_with(reader, writer, part, resolve, options, progress)
+            }
+            (Some(part), Some(file)) => {
+                decompress_seekable_part_with(file, writer, part, resolve, options, progress)
+            }
+        };
         match (result, models.take_refusal()) {
             (Err(_), Some(refusal)) => Err(Failure::Message(refusal)),
             (result, _) => Ok(result?),

@@ -27,14 +27,15 @@ const COPIES_OF_A_BLOCK: u64 = 4;
 pub(super) struct MemoryLimit(pub(super) Option<u64>);
 
 impl MemoryLimit {
-    /// Refuses a run that would need more, `model` being the model it uses.
+    /// Refuses a run that would need more, `model` being the model it uses. It holds `held_len`
+    /// original bytes at a time.
     pub(super) fn check(
         self,
         model: Option<&Model>,
-        block_len: u32,
+        held_len: u64,
         streams: usize,
     ) -> Result<(), Failure> {
-        self.allow(needed(model, block_len, streams), model.is_some())
+        self.allow(needed(model, held_len, streams), model.is_some())
     }
 
     /// Refuses if the limit is too low to decompress any file.
@@ -60,8 +61,8 @@ impl MemoryLimit {
 }
 
 /// Most bytes of memory that a run takes.
-fn needed(model: Option<&Model>, block_len: u32, streams: usize) -> u64 {
-    let blocks = COPIES_OF_A_BLOCK * u64::from(block_len);
+fn needed(model: Option<&Model>, held_len: u64, streams: usize) -> u64 {
+    let blocks = COPIES_OF_A_BLOCK * held_len;
     let Some(model) = model else {
         return EXPERTS_ALONE + blocks + REST;
     };

@@ -50,10 +50,10 @@ impl Models {
     pub(super) fn check_memory(
         &self,
         model: Option<&Model>,
-        block_len: u32,
+        held_len: u64,
         streams: usize,
     ) -> Result<(), Failure> {
-        self.memory.check(model, block_len, streams)
+        self.memory.check(model, held_len, streams)
     }
 
     /// Refuses if the memory allowed is too little to decompress any file.
@@ -131,14 +131,13 @@ impl Models {
     }
 
     fn experts_alone(&self) -> Result<Candidate, Failure> {
-        let block_len = EncoderOptions::default().block_len;
-        self.check_memory(None, block_len, 1)?;
+        self.check_memory(None, EncoderOptions::default().held_len(), 1)?;
         Ok(Candidate::experts_alone())
     }
 
     fn with_model(&self, name: &str, model: Arc<Model>) -> Result<Candidate, Failure> {
         let options = EncoderOptions::new().model(Arc::clone(&model));
-        self.check_memory(Some(&model), options.block_len, options.most_streams())
+        self.check_memory(Some(&model), options.held_len(), options.most_streams())
             .map_err(|failure| failure.about(name))?;
         Ok(Candidate::with_model(name, model))
     }
@@ -164,7 +163,7 @@ impl Models {
     /// The model that a frame was written with, if there is memory for it.
     fn usable(&self, wanted: &ModelRef) -> Result<Arc<Model>, Failure> {
         let model = self.installed.resolve(wanted)?;
-        self.check_memory(Some(&model), MAX_BLOCK_LEN, self.streams)?;
+        self.check_memory(Some(&model), MAX_BLOCK_LEN.into(), self.streams)?;
         Ok(model)
     }
 }

@@ -52,7 +52,8 @@ impl Prime {
         self.bytes.len()
     }
 
-    /// A predictor with these settings that has learned the prime. `learn` is called the first time.
+    /// A predictor with these settings that has learned the prime. `learn` is called the first
+    /// time.
     pub(super) fn predictor(
         &self,
         settings: Settings,

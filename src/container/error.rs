@@ -148,6 +148,13 @@ pub enum ContainerError {
         expected: u64,
     },
 
+    /// The index of a frame is wrong.
+    #[error("damaged: an index {reason}")]
+    Index {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+
     /// The file holds auxiliary frames only.
     #[error("holds no data, only auxiliary frames")]
     NoData,

@@ -39,7 +39,9 @@ mod block_header;
 mod checksum;
 mod error;
 mod header;
+mod index;
 mod reader;
+mod scanner;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -50,7 +52,9 @@ mod writer;
 pub use block::{Block, Mode, StreamLens};
 pub use error::ContainerError;
 pub use header::{FrameHeader, ModelRef};
+pub use index::index_of;
 pub use reader::{FramePart, FrameReader};
+pub use scanner::{FrameScanner, FrameSpan};
 pub(crate) use versions::refusal;
 pub use writer::FrameWriter;
 
@@ -58,8 +62,8 @@ pub use writer::FrameWriter;
 /// mistaken for a frame.
 pub const MAGIC: [u8; 4] = [0xfe, b'L', b'M', b'Z'];
 
-/// The first four bytes of an auxiliary frame, which readers check and skip. Reserved for an index
-/// for seeking.
+/// The first four bytes of an auxiliary frame, which readers check and skip: the index of a frame,
+/// or what a later version may define.
 pub const AUXILIARY_MAGIC: [u8; 4] = [0xfe, b'L', b'M', b'I'];
 
 /// The format version that is written, and the only one that is read.

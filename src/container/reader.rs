@@ -1,7 +1,7 @@
 //! Reads frames. The mirror image of [`super::writer`].
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read, Seek};
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -10,6 +10,7 @@ use super::block_header::BlockHeader;
 use super::checksum::{self, FrameChecksum, seal};
 use super::error::ContainerError;
 use super::header::FrameHeader;
+use super::index;
 use super::source::{STEP, Source};
 use super::{AUXILIARY_MAGIC, FrameTotals, MAGIC};
 
@@ -33,6 +34,8 @@ pub struct FrameReader<R: Read> {
     source: Source<R>,
     state: State,
     data_frames: u64,
+    /// The frame just before the next one, if that is a data frame.
+    before: Option<FrameTotals>,
     /// What the last returned block must decode to; `None` after it has been verified.
     expected: Option<ExpectedOriginal>,
 }
@@ -80,9 +83,10 @@ impl<R: Read> FrameReader<R> {
     /// Reads from `input`, which should be buffered: headers are read a few bytes at a time.
     pub fn new(input: R) -> Self {
         FrameReader {
-            source: Source::new(input),
+            source: Source::at(input, 0),
             state: State::BetweenFrames,
             data_frames: 0,
+            before: None,
             expected: None,
         }
     }
@@ -135,6 +139,7 @@ impl<R: Read> FrameReader<R> {
             State::AfterLast(frame) => {
                 let totals = frame.end(&mut self.source)?;
                 self.expected = None;
+                self.before = Some(totals);
                 self.state = State::BetweenFrames;
                 Ok(Some(FramePart::End(totals)))
             }
@@ -190,30 +195,72 @@ impl<R: Read> FrameReader<R> {
     fn begin_frame(&mut self) -> Result<Option<Frame>, ContainerError> {
         loop {
             let start = self.source.offset();
-            let mut bytes = Vec::new();
-            self.source.append_available(MAGIC.len(), &mut bytes)?;
-            if bytes == MAGIC {
-                self.data_frames += 1;
-                return Frame::begin(&mut self.source, bytes, start).map(Some);
-            } else if bytes == AUXILIARY_MAGIC {
-                skip_auxiliary(&mut self.source, bytes)?;
-            } else if !bytes.is_empty() && start > 0 {
-                return Err(ContainerError::TrailingData {
-                    offset: start,
-                    got: bytes,
-                });
-            } else if !bytes.is_empty() {
-                return Err(ContainerError::NotLlmzip {
-                    got: bytes,
-                    expected: MAGIC,
-                });
-            } else if start == 0 {
-                return Err(ContainerError::Empty);
-            } else if self.data_frames == 0 {
-                return Err(ContainerError::NoData);
-            } else {
-                return Ok(None);
+            let before = self.before.take();
+            match Start::read(&mut self.source, self.data_frames)? {
+                Start::End => return Ok(None),
+                Start::Data => {
+                    self.data_frames += 1;
+                    return Frame::begin(&mut self.source, MAGIC.to_vec(), start).map(Some);
+                }
+                Start::Auxiliary => pass_auxiliary(&mut self.source, before.as_ref())?,
             }
+        }
+    }
+}
+
+impl<R: Read + Seek> FrameReader<R> {
+    /// Continues at `offset` of the file, where a data frame begins.
+    ///
+    /// # Errors
+    ///
+    /// If the input cannot seek there. The reader is then of no further use.
+    pub fn restart(&mut self, offset: u64) -> io::Result<()> {
+        self.state = State::Ended;
+        self.source.restart(offset)?;
+        self.state = State::BetweenFrames;
+        self.data_frames = 0;
+        self.before = None;
+        self.expected = None;
+        Ok(())
+    }
+}
+
+/// What begins where a frame may begin.
+pub(super) enum Start {
+    /// A data frame; its magic has been read.
+    Data,
+    /// An auxiliary frame; its magic has been read.
+    Auxiliary,
+    /// Nothing: the file ends, and `data_frames` have been read.
+    End,
+}
+
+impl Start {
+    /// Reads a magic after `data_frames` data frames.
+    pub(super) fn read<R: Read>(
+        source: &mut Source<R>,
+        data_frames: u64,
+    ) -> Result<Start, ContainerError> {
+        let offset = source.offset();
+        let mut bytes = Vec::new();
+        source.append_available(MAGIC.len(), &mut bytes)?;
+        if bytes == MAGIC {
+            Ok(Start::Data)
+        } else if bytes == AUXILIARY_MAGIC {
+            Ok(Start::Auxiliary)
+        } else if !bytes.is_empty() && offset > 0 {
+            Err(ContainerError::TrailingData { offset, got: bytes })
+        } else if !bytes.is_empty() {
+            Err(ContainerError::NotLlmzip {
+                got: bytes,
+                expected: MAGIC,
+            })
+        } else if offset == 0 {
+            Err(ContainerError::Empty)
+        } else if data_frames == 0 {
+            Err(ContainerError::NoData)
+        } else {
+            Ok(Start::End)
         }
     }
 }
@@ -307,30 +354,36 @@ impl Frame {
     }
 }
 
-/// Reads and checks an auxiliary frame. Its magic has been read into `bytes` already.
-fn skip_auxiliary<R: Read>(
+/// Reads and checks an auxiliary frame, whose magic has been read. `before` is the frame just
+/// before it, if that is a data frame.
+pub(super) fn pass_auxiliary<R: Read>(
     source: &mut Source<R>,
-    mut bytes: Vec<u8>,
+    before: Option<&FrameTotals>,
 ) -> Result<(), ContainerError> {
     let field = "an auxiliary frame";
+    let mut bytes = AUXILIARY_MAGIC.to_vec();
     let mut left = source.varint(field, &mut bytes)?;
     let mut hasher = Xxh3::new();
     hasher.update(&bytes);
+    let mut content = Vec::new();
     while left > 0 {
         bytes.clear();
         source.append(field, left.min(STEP as u64) as usize, &mut bytes)?;
         hasher.update(&bytes);
         left -= bytes.len() as u64;
+        // An index is shorter than a step.
+        if content.is_empty() {
+            content.extend_from_slice(&bytes[..bytes.len().min(index::MAX_CONTENT + 1)]);
+        }
     }
     let expected = u64::from_le_bytes(source.array(field, &mut bytes)?);
     let got = hasher.digest();
-    if got == expected {
-        Ok(())
-    } else {
-        Err(ContainerError::Checksum {
+    if got != expected {
+        return Err(ContainerError::Checksum {
             part: "auxiliary frame",
             got,
             expected,
-        })
+        });
     }
+    index::check(&content, before)
 }

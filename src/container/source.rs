@@ -1,6 +1,6 @@
 //! The input of a reader: bytes in order, and how many have been read.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 
 use super::error::ContainerError;
 use super::varint;
@@ -15,8 +15,9 @@ pub(super) struct Source<R> {
 }
 
 impl<R: Read> Source<R> {
-    pub(super) fn new(input: R) -> Source<R> {
-        Source { input, offset: 0 }
+    /// An input that begins at `offset` of a file.
+    pub(super) fn at(input: R, offset: u64) -> Source<R> {
+        Source { input, offset }
     }
 
     /// Bytes read so far.
@@ -83,7 +84,8 @@ impl<R: Read> Source<R> {
         Ok(())
     }
 
-    fn truncated(&self, field: &'static str) -> ContainerError {
+    /// The file ends where it has got to, in `field`.
+    pub(super) fn truncated(&self, field: &'static str) -> ContainerError {
         ContainerError::Truncated {
             offset: self.offset,
             field,
@@ -103,5 +105,33 @@ impl<R: Read> Source<R> {
         }
         self.offset += filled as u64;
         Ok(filled)
+    }
+}
+
+impl<R: Seek> Source<R> {
+    /// Continues at `offset` of the file.
+    pub(super) fn restart(&mut self, offset: u64) -> io::Result<()> {
+        self.input.seek(SeekFrom::Start(offset))?;
+        self.offset = offset;
+        Ok(())
+    }
+}
+
+impl<R: Read + Seek> Source<BufReader<R>> {
+    /// Passes over `len` bytes of a file of `file_len` bytes.
+    pub(super) fn skip(
+        &mut self,
+        field: &'static str,
+        len: u64,
+        file_len: u64,
+    ) -> Result<(), ContainerError> {
+        if len > file_len.saturating_sub(self.offset) {
+            self.offset = file_len;
+            return Err(self.truncated(field));
+        }
+        // A frame's part is much shorter than 2^63 bytes.
+        self.input.seek_relative(len as i64)?;
+        self.offset += len;
+        Ok(())
     }
 }

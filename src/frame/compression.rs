@@ -8,11 +8,12 @@ use std::io::{self, Write};
 use std::mem;
 
 use super::EncoderOptions;
+use super::cuts::Cuts;
 use super::summary::{OnProgress, Progress, Summary};
 use crate::Error;
 use crate::codec::cost::{CostRecorder, SymbolCost};
 use crate::codec::plan::{self, Class, CodedRun, Trials};
-use crate::container::{FrameWriter, Mode};
+use crate::container::{FrameWriter, Mode, index_of};
 use crate::machine::pages::{self, Keep};
 
 /// A run that compresses.
@@ -23,6 +24,8 @@ pub(super) struct Compression<W> {
     costs: Option<CostRecorder>,
     /// Original bytes that are not coded yet, at most `block_len`.
     window: Vec<u8>,
+    /// Where frames end, if the original is cut into several.
+    cuts: Option<Cuts>,
     /// The frame being written, if it has a block.
     frame: Option<Frame>,
     /// Frames that have ended.
@@ -95,6 +98,7 @@ impl<W: Write> Compression<W> {
         let cross_entropy = costs.is_some().then_some(0.0);
         Ok(Compression {
             writer,
+            cuts: options.frame_len.map(Cuts::new),
             frame: None,
             ended: 0,
             options: options.clone(),
@@ -117,9 +121,37 @@ impl<W: Write> Compression<W> {
     pub(super) fn push(&mut self, bytes: &[u8], progress: OnProgress<'_>) -> Result<usize, Error> {
         self.check()?;
         self.drain()?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let Some(cuts) = &mut self.cuts else {
+            return self.take(bytes, progress);
+        };
+        if cuts.certain() == 0 {
+            let (taken, cut) = cuts.look(bytes);
+            if let Some(before) = cut {
+                self.cut(before, progress)?;
+            }
+            if taken > 0 {
+                return Ok(taken);
+            }
+        }
+        let certain = self.cuts.as_ref().map_or(0, Cuts::certain);
+        let len = bytes
+            .len()
+            .min(usize::try_from(certain).unwrap_or(usize::MAX));
+        let taken = self.take(&bytes[..len], progress)?;
+        if let Some(cuts) = &mut self.cuts {
+            cuts.pass(taken);
+        }
+        Ok(taken)
+    }
+
+    /// Takes some of `bytes`, at least one, for the present frame.
+    fn take(&mut self, bytes: &[u8], progress: OnProgress<'_>) -> Result<usize, Error> {
         let block_len = self.options.block_len as usize;
         // A full window waits for one more byte, because it may be all there is.
-        if self.window.len() == block_len && !bytes.is_empty() {
+        if self.window.len() == block_len {
             self.code_window(false, progress)?;
         }
         let taken = bytes.len().min(block_len - self.window.len());
@@ -127,11 +159,27 @@ impl<W: Write> Compression<W> {
         Ok(taken)
     }
 
+    fn take_all(&mut self, mut bytes: &[u8], progress: OnProgress<'_>) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            bytes = &bytes[self.take(bytes, progress)?..];
+        }
+        Ok(())
+    }
+
+    /// Ends the frame after the first `before` of the bytes that wait.
+    fn cut(&mut self, before: usize, progress: OnProgress<'_>) -> Result<(), Error> {
+        let waiting = self.cuts.as_mut().map_or_else(Vec::new, Cuts::release);
+        self.take_all(&waiting[..before], progress)?;
+        self.code_window(true, progress)?;
+        self.end_frame()?;
+        self.take_all(&waiting[before..], progress)
+    }
+
     /// Codes what has been pushed, ends the frame if it has a block, and hands everything to the
     /// writer.
     pub(super) fn flush(&mut self, progress: OnProgress<'_>) -> Result<(), Error> {
         self.check()?;
-        self.code_window(true, progress)?;
+        self.code_rest(progress)?;
         self.end_frame()?;
         self.hand_over()
     }
@@ -140,13 +188,22 @@ impl<W: Write> Compression<W> {
     /// any bytes, the frame is an empty one.
     pub(super) fn finish(&mut self, progress: OnProgress<'_>) -> Result<Summary, Error> {
         self.check()?;
-        self.code_window(true, progress)?;
+        self.code_rest(progress)?;
         if self.frame.is_none() && self.ended == 0 {
             self.begin_frame(false)?;
         }
         self.end_frame()?;
         self.hand_over()?;
         Ok(self.summary)
+    }
+
+    /// Codes what has been pushed. The frame ends there.
+    fn code_rest(&mut self, progress: OnProgress<'_>) -> Result<(), Error> {
+        // No line ends in the bytes that wait, and nothing more comes.
+        if self.cuts.as_ref().is_some_and(Cuts::is_waiting) {
+            self.cut(0, progress)?;
+        }
+        self.code_window(true, progress)
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -274,6 +331,11 @@ impl<W: Write> Compression<W> {
             self.pending.append(&mut end);
             self.ended += 1;
             self.ended_len += totals.frame_len;
+            if self.options.frame_len.is_some() {
+                let mut index = index_of(&totals);
+                self.ended_len += index.len() as u64;
+                self.pending.append(&mut index);
+            }
             self.summary.compressed_len = self.ended_len;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Frames to original bytes, a block at a time.
 
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::sync::Arc;
 
 use super::summary::{OnProgress, Progress, Summary};
@@ -24,6 +24,8 @@ pub(super) struct Decompression<R: Read> {
     /// The most original bytes that are allowed.
     limit: Option<u64>,
     primes: Vec<Arc<Prime>>,
+    /// Blocks before this place of the original are not decoded where that is possible.
+    skip_to: u64,
     summary: Summary,
     state: State,
     /// Many small frames use the same tables.
@@ -47,6 +49,7 @@ impl<R: Read> Decompression<R> {
             frame: None,
             limit: options.limit,
             primes: options.primes.clone(),
+            skip_to: 0,
             summary: Summary::default(),
             state: State::Reading,
             _tables: pages::keep(),
@@ -84,6 +87,9 @@ impl<R: Read> Decompression<R> {
             match part {
                 FramePart::Header(header) => {
                     self.frame = Some(FrameDecoder::new(header, &self.primes)?);
+                }
+                FramePart::Block(block) if self.can_skip(&block) => {
+                    self.summary.original_len += u64::from(block.original_len);
                 }
                 FramePart::Block(block) => return self.decode(block, resolve, progress).map(Some),
                 FramePart::End(_) => self.frame = None,
@@ -124,6 +130,20 @@ impl<R: Read> Decompression<R> {
         }
     }
 
+    /// From now on does not decode what nobody needs of the original before `offset`, which counts
+    /// from where this run began.
+    pub(super) fn skip_to(&mut self, offset: u64) {
+        self.skip_to = offset;
+    }
+
+    /// Whether the block lies before what is wanted, and no other block needs it.
+    fn can_skip(&self, block: &Block) -> bool {
+        let frame = self.frame.as_ref();
+        frame.is_some_and(|frame| frame.header.independent_blocks)
+            && block.original_len > 0
+            && self.summary.original_len + u64::from(block.original_len) <= self.skip_to
+    }
+
     /// The totals so far.
     pub(super) fn summary(&self) -> Summary {
         self.summary
@@ -139,6 +159,19 @@ impl<R: Read> Decompression<R> {
 
     pub(super) fn into_reader(self) -> R {
         self.reader.into_inner().into_inner()
+    }
+}
+
+impl<R: Read + Seek> Decompression<R> {
+    /// Begins again at `offset` of the input, where a data frame begins.
+    pub(super) fn restart(&mut self, offset: u64) -> Result<(), Error> {
+        self.state = State::Broken;
+        self.reader.restart(offset).map_err(Error::Read)?;
+        self.frame = None;
+        self.skip_to = 0;
+        self.summary = Summary::default();
+        self.state = State::Reading;
+        Ok(())
     }
 }
 

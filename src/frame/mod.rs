@@ -12,12 +12,16 @@
 mod bulk;
 mod compression;
 mod copy;
+mod cuts;
 mod decoder;
 mod decompression;
 mod encoder;
 mod model;
 mod models;
 mod options;
+mod part;
+mod random_access;
+mod seekable;
 mod summary;
 
 pub use crate::codec::Prime;
@@ -29,5 +33,7 @@ pub use decompression::Resolve;
 pub use encoder::{AutoFinishEncoder, Encoder};
 pub use model::Model;
 pub use models::Models;
-pub use options::{DecoderOptions, EncoderOptions};
+pub use options::{DecoderOptions, EncoderOptions, MAX_FRAME_LEN};
+pub use part::{Part, decompress_part_with, decompress_seekable_part_with};
+pub use seekable::SeekableDecoder;
 pub use summary::{ModeLengths, OnProgress, Progress, Summary, keep_going};

@@ -9,6 +9,9 @@ use crate::codec::plan::{self, TrialOptions};
 use crate::container::{FrameHeader, MAX_BLOCK_LEN, MAX_STREAMS};
 use crate::predict::{PREDICTOR_VERSION, Preset, Settings};
 
+/// The longest frame that an encoder can be asked for.
+pub const MAX_FRAME_LEN: u64 = 1 << 30;
+
 /// How to compress.
 ///
 /// By default there is no language model, all experts code, and every block has a checksum.
@@ -38,6 +41,12 @@ pub struct EncoderOptions {
     pub prime: Option<Arc<Prime>>,
     /// The most original bytes in a block, 1 byte to 16 MiB. Memory grows with this length.
     pub block_len: u32,
+    /// The original bytes of a frame, up to 1 GiB, if the original is cut into several frames. A
+    /// [`SeekableDecoder`](crate::SeekableDecoder) begins to decode at the start of a frame. A
+    /// frame ends where a line ends, if one does within an eighth of this length; so an eighth of
+    /// it is held in memory. An index follows each frame. Frames share no state, so shorter ones
+    /// make files larger.
+    pub frame_len: Option<u64>,
     /// Streams in each block that the model codes, 1 to 16; fewer in short blocks. With more
     /// streams, decompression is faster and the file larger. `None` leaves the number to a rule on
     /// the block's bytes and the model's size.
@@ -57,6 +66,7 @@ impl Default for EncoderOptions {
             independent_blocks: false,
             prime: None,
             block_len: 1 << 20,
+            frame_len: None,
             streams: None,
             count_cross_entropy: false,
         }
@@ -119,6 +129,13 @@ impl EncoderOptions {
         self
     }
 
+    /// Sets [`frame_len`](EncoderOptions::frame_len).
+    #[must_use]
+    pub fn frame_len(mut self, bytes: impl Into<Option<u64>>) -> EncoderOptions {
+        self.frame_len = bytes.into();
+        self
+    }
+
     /// Sets [`streams`](EncoderOptions::streams).
     #[must_use]
     pub fn streams(mut self, streams: impl Into<Option<usize>>) -> EncoderOptions {
@@ -141,6 +158,13 @@ impl EncoderOptions {
             .unwrap_or_else(|| plan::most_streams(model_bytes))
     }
 
+    /// Original bytes of which there may be several copies: a block, and what waits for the end of
+    /// a line.
+    #[doc(hidden)]
+    pub fn held_len(&self) -> u64 {
+        u64::from(self.block_len) + self.frame_len.map_or(0, |len| len / 8)
+    }
+
     fn settings(&self) -> Settings {
         Settings {
             experts: self.experts,
@@ -157,6 +181,9 @@ impl EncoderOptions {
     pub(super) fn header(&self) -> Result<FrameHeader, Error> {
         if !(1..=MAX_BLOCK_LEN).contains(&self.block_len) {
             return Err(Error::Unsupported("a block has 1 byte to 16 MiB"));
+        }
+        if !(1..=MAX_FRAME_LEN).contains(&self.frame_len.unwrap_or(1)) {
+            return Err(Error::Unsupported("a frame has 1 byte to 1 GiB"));
         }
         if !(1..=MAX_STREAMS).contains(&self.streams.unwrap_or(1)) {
             return Err(Error::Unsupported("a block has 1 to 16 streams"));

@@ -10,6 +10,7 @@ mod damage;
 mod explain;
 mod harness;
 mod info;
+mod range;
 mod roundtrip;
 mod safety;
 mod scaling;

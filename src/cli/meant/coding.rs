@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use llmzip::frame::{MAX_FRAME_LEN, Part};
 use llmzip::predict::Preset;
 
 use super::shared::{
@@ -17,6 +18,10 @@ use crate::cli::{print, text};
 
 /// The end of the name of a compressed file.
 pub(in crate::cli) const SUFFIX: &str = ".llmz";
+
+/// The shortest frame that can be asked for. In a shorter one, the model and the experts have
+/// hardly begun to learn.
+const SHORTEST_FRAME: u64 = 4 << 10;
 
 /// Where bytes go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +73,7 @@ pub(in crate::cli) struct CompressJob {
     pub(in crate::cli) prime: Option<PathBuf>,
     pub(in crate::cli) streams: Option<usize>,
     pub(in crate::cli) block_len: u32,
+    pub(in crate::cli) frame_len: Option<u64>,
 }
 
 /// What `decompress`, `cat` or `test` is to do.
@@ -80,6 +86,8 @@ pub(in crate::cli) struct DecompressJob {
     pub(in crate::cli) primes: Vec<PathBuf>,
     /// Most original bytes of a file.
     pub(in crate::cli) max_output: Option<u64>,
+    /// The part of the original that is wanted, if not all.
+    pub(in crate::cli) part: Option<Part>,
 }
 
 /// What `info` is to do.
@@ -107,6 +115,7 @@ pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failur
         prime: args.prime,
         streams: args.streams.map(usize::from),
         block_len: block_len(&args.block_size)?,
+        frame_len: args.frame_size.as_deref().map(frame_len).transpose()?,
     })
 }
 
@@ -117,6 +126,7 @@ pub(in crate::cli) fn decompress(args: DecompressArgs) -> Result<DecompressJob, 
         max_output: max_output(&args.reading)?,
         primes: args.reading.prime.clone(),
         model: preferred_model(args.reading),
+        part: None,
     })
 }
 
@@ -128,12 +138,17 @@ pub(in crate::cli) fn cat(args: CatArgs) -> Result<DecompressJob, Failure> {
         rm: false,
         force: args.force,
     };
+    let part = args.range.as_deref().map(part).transpose()?;
+    if part.is_some() && args.files.files.len() > 1 {
+        return Err(Failure::usage("--range is of one FILE"));
+    }
     Ok(DecompressJob {
         files: files(args.files, output, args.verbosity)?,
         resources: resources(&args.resources)?,
         max_output: max_output(&args.reading)?,
         primes: args.reading.prime.clone(),
         model: preferred_model(args.reading),
+        part,
     })
 }
 
@@ -151,6 +166,7 @@ pub(in crate::cli) fn test(args: TestArgs) -> Result<DecompressJob, Failure> {
         max_output: max_output(&args.reading)?,
         primes: args.reading.prime.clone(),
         model: preferred_model(args.reading),
+        part: None,
     })
 }
 
@@ -174,6 +190,26 @@ fn block_len(typed: &str) -> Result<u32, Failure> {
 fn max_output(args: &ReadingArgs) -> Result<Option<u64>, Failure> {
     let limit = args.max_output.as_deref();
     limit.map(|typed| size("--max-output", typed)).transpose()
+}
+
+fn frame_len(typed: &str) -> Result<u64, Failure> {
+    text::parse_size(typed)
+        .filter(|size| (SHORTEST_FRAME..=MAX_FRAME_LEN).contains(size))
+        .ok_or_else(|| Failure::Usage(format!("--frame-size {typed} is not 4KiB to 1GiB")))
+}
+
+/// Reads `OFFSET:LENGTH` or `OFFSET:`.
+fn part(typed: &str) -> Result<Part, Failure> {
+    let wrong = || Failure::Usage(format!("--range {typed} is not OFFSET:LENGTH or OFFSET:"));
+    let (offset, len) = typed.split_once(':').ok_or_else(wrong)?;
+    let size = |typed: &str| text::parse_size(typed).ok_or_else(wrong);
+    Ok(Part {
+        offset: size(offset)?,
+        len: match len {
+            "" => None,
+            len => Some(size(len)?),
+        },
+    })
 }
 
 /// The model to use where it fits. A file that needs none says so itself, so `none` means nothing

@@ -54,6 +54,11 @@ pub(in crate::cli) struct CompressArgs {
     /// Original bytes in a block, 1KiB to 16MiB; memory and the delay of a pipe grow with it
     #[arg(long, value_name = "SIZE", default_value = "1MiB")]
     pub(in crate::cli) block_size: String,
+    /// Original bytes in a frame, 4KiB to 1GiB, for files that will be read in parts: cat --range
+    /// decodes whole frames; frames end where a line ends, and shorter ones make files larger
+    /// [default: one frame]
+    #[arg(long, value_name = "SIZE")]
+    pub(in crate::cli) frame_size: Option<String>,
     /// Streams in a block, 1 to 16; more make decompression faster and files larger
     /// [default: by model and size]
     #[arg(
@@ -85,6 +90,10 @@ pub(in crate::cli) struct DecompressArgs {
 pub(in crate::cli) struct CatArgs {
     #[command(flatten)]
     pub(in crate::cli) files: FileArgs,
+    /// Write only LENGTH bytes of the original from byte OFFSET on, or all from there on without
+    /// LENGTH; both may have units, as in 4MiB:64k
+    #[arg(long, value_name = "OFFSET:[LENGTH]", conflicts_with = "max_output")]
+    pub(in crate::cli) range: Option<String>,
     /// Write binary data to a terminal
     #[arg(short, long)]
     pub(in crate::cli) force: bool,
