@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from container import RAW, Block, Header, Refused, hash32, parse
+from container import RAW, Block, Header, Refused, hash32, parse, varint
 from decode import decompress, load_models, load_primes
 
 HERE = Path(__file__).resolve().parent
@@ -30,9 +30,6 @@ def refuses_undecoded(data: bytes) -> bool:
     except Refused:
         return True
 
-def varint(n: int) -> bytes:
-    return bytes([n]) if n < 0x80 else bytes([n & 0x7F | 0x80]) + varint(n >> 7)
-
 def sealed(header: Header, block: Block, streams: list[tuple[int, bytes]]) -> bytes:
     """A frame of one block with a true seal, whatever its streams are."""
     payload = b"".join(part for _, part in streams)
@@ -45,7 +42,9 @@ def sealed(header: Header, block: Block, streams: list[tuple[int, bytes]]) -> by
 
 def damaged(data: bytes) -> Cases:
     """What is refused before a payload is decoded."""
-    yield "every truncation", all(refuses_undecoded(data[:n]) for n in range(len(data)))
+    magics = (b"\xfeLMZ", b"\xfeLMI")  # before one of them, a file may end
+    cuts = (n for n in range(len(data)) if n == 0 or data[n : n + 4] not in magics)
+    yield "every truncation", all(refuses_undecoded(data[:n]) for n in cuts)
     yield "an appended byte", refuses_undecoded(data + b"\0")
     checksums = [block.checksums for _, blocks in parse(data) for block in blocks]
     checks = {data.find(both) + i for both in checksums for i in range(4, len(both))}

@@ -76,22 +76,33 @@ class Reader:
 
 def parse(data: bytes) -> list[Frame]:
     """The data frames of a file. FORMAT.md, "Overview"."""
-    reader, frames = Reader(data), []
+    reader, frames, index = Reader(data), [], None
     while reader.position < len(data):
         start = reader.position
         magic = reader.take(4, "a frame's magic")
         if magic == b"\xfeLMI":
-            skip_auxiliary_frame(reader, start)
+            auxiliary_frame(reader, start, index)
+            index = None
         elif magic == b"\xfeLMZ":
-            frames.append(parse_data_frame(reader, start))
+            header, blocks = parse_data_frame(reader, start)
+            frames.append((header, blocks))
+            original_length = sum(block.original_length for block in blocks)
+            index = b"\x01" + varint(reader.position - start) + varint(original_length)
+            index += bytes([len(index) + 1])
         else:
             raise Refused(f"no frame begins at byte {start}: magic {magic.hex(' ')}")
     refuse_if(not frames, "the file has no data frame")
     return frames
 
-def skip_auxiliary_frame(reader: Reader, start: int) -> None:
-    """FORMAT.md, "Auxiliary frame". `start` is where the magic begins."""
-    reader.take(reader.varint("an auxiliary frame's length"), "an auxiliary frame's content")
+def varint(n: int) -> bytes:
+    return bytes([n]) if n < 0x80 else bytes([n & 0x7F | 0x80]) + varint(n >> 7)
+
+def auxiliary_frame(reader: Reader, start: int, index: bytes | None) -> None:
+    """FORMAT.md, "Auxiliary frame". `start` is where the magic begins; `index` describes the data
+    frame just before it, if there is one."""
+    length = reader.varint("an auxiliary frame's length")
+    content = reader.take(length, "an auxiliary frame's content")
+    refuse_if(content[:1] == b"\x01" and content != index, "an index is wrong")
     right = hash64(reader.since(start)) == reader.fixed(8, "an auxiliary frame's checksum")
     refuse_if(not right, "the checksum of an auxiliary frame is wrong")
 
