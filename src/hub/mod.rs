@@ -1,8 +1,8 @@
 //! Fetches models from a hub.
 //!
-//! A hub, and whoever sits between it and us, is not trusted. [`client`] asks it; [`announced`]
+//! A hub, and whoever sits between it and us, is not trusted. `client` asks it; `announced`
 //! checks what it says of a file, and everything follows from that one answer: where the bytes are,
-//! how many may come, which hash they must have, and under which name they are kept. [`cache`]
+//! how many may come, which hash they must have, and under which name they are kept. `cache`
 //! keeps them in the layout of `hf-hub`, whose types for repositories and paths are used here. Its
 //! client is not: it asks twice and believes the second answer, sends the token wherever a redirect
 //! leads, and waits for ever. All files of a model come from one commit.
