@@ -139,3 +139,42 @@ fn without_threads_the_program_works_on_its_own() {
     let restored = fs::read(folder.path().join("restored")).unwrap();
     assert!(restored == text.as_bytes());
 }
+
+/// Peak resident memory of a run in bytes.
+#[cfg(target_os = "linux")]
+fn peak_memory(folder: &Path, arguments: &str) -> u64 {
+    let script = format!(
+        "\"$LLMZIP\" {arguments} & pid=$!; peak=0; \
+         while [ -r /proc/$pid/status ] && line=$(grep VmHWM /proc/$pid/status); do \
+         set -- $line; peak=$2; done; wait $pid && echo $peak"
+    );
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(folder)
+        .env("LLMZIP", env!("CARGO_BIN_EXE_llmzip"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments}: {output:?}");
+    let kilobytes = String::from_utf8(output.stdout).unwrap();
+    kilobytes.trim().parse::<u64>().unwrap() << 10
+}
+
+/// `-M` says what a run needs: at least what it takes, and for the experts alone not much more.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_memory_that_a_run_needs_is_what_it_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = include_str!("../src/cli/output.rs").repeat(40);
+    fs::write(folder.path().join("a"), &text).unwrap();
+    for (level, most) in [("-1", 2.0), ("-2", 1.3), ("-3", 6.0)] {
+        let arguments = format!("compress -q -f --block-size 64KiB {level} a");
+        let peak = peak_memory(folder.path(), &arguments) as f64;
+        let refusal = run(folder.path(), 8_000_000, &format!("{arguments} -M 1KiB"));
+        let said = String::from_utf8(refusal.stderr).unwrap();
+        let number = said.split("needs ").nth(1).unwrap();
+        let number = number.split(" MiB").next().unwrap();
+        let needs = number.parse::<f64>().unwrap() * f64::from(1 << 20);
+        assert!(peak <= needs, "{level}: takes {peak}, says {needs}");
+        assert!(needs <= most * peak, "{level}: takes {peak}, says {needs}");
+    }
+}

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::files::{self, FileCoder, Forecast};
 use super::input::OpenInput;
 use super::meant::{CompressJob, SUFFIX};
+use super::memory::Use;
 use super::models::Models;
 use super::output::Content;
 use super::prime;
@@ -31,11 +32,7 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         .frame_len(job.frame_len)
         .streams(job.streams);
     let verify_with = job.verify.then(|| reverse(&options));
-    models.check_memory(
-        options.model.as_deref(),
-        options.held_len(),
-        options.most_streams(),
-    )?;
+    models.check_memory(&Use::compressing(&options))?;
     let mut compressor = Compressor {
         estimate_time: job.files.verbosity.progress,
         options,

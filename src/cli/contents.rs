@@ -5,12 +5,24 @@ use std::io::{BufReader, Read};
 use llmzip::container::{
     Block, ContainerError, FrameHeader, FramePart, FrameReader, FrameTotals, Mode,
 };
+use llmzip::predict::Settings;
+
+/// Most frames that are listed, so that a hostile file cannot fill the memory.
+const MOST_LISTED: usize = 100_000;
 
 /// What a compressed file consists of.
+#[derive(Default)]
 pub(super) struct Contents {
+    /// The first frames.
     pub(super) frames: Vec<FrameContents>,
+    /// Frames behind them.
+    pub(super) unlisted: u64,
     /// The lengths of all frames added up.
     pub(super) totals: FrameTotals,
+    /// Most streams of a block.
+    pub(super) most_streams: usize,
+    /// The settings of frames without a model that need the experts.
+    pub(super) experts_alone: Vec<Settings>,
 }
 
 /// What one frame consists of.
@@ -35,48 +47,65 @@ impl Contents {
     /// Reads a whole file. Headers and payloads are checked; nothing is decoded.
     pub(super) fn read(input: impl Read) -> Result<Contents, ContainerError> {
         let mut reader = FrameReader::new(BufReader::new(input));
-        let mut frames: Vec<FrameContents> = Vec::new();
-        let mut totals = FrameTotals::default();
+        let mut contents = Contents::default();
+        let mut current = None;
         while let Some(part) = reader.next()? {
-            match (part, frames.last_mut()) {
-                (FramePart::Header(header), _) => frames.push(FrameContents {
-                    header,
-                    totals: FrameTotals::default(),
-                    modes: [ModeTotals::default(); 3],
-                    most_streams: 0,
-                }),
+            match (part, &mut current) {
+                (FramePart::Header(header), _) => current = Some(FrameContents::new(header)),
                 (FramePart::Block(block), Some(frame)) => frame.count(&block),
-                (FramePart::End(end), Some(frame)) => {
-                    frame.totals = end;
-                    totals.blocks += end.blocks;
-                    totals.original_len += end.original_len;
-                    totals.payload_len += end.payload_len;
+                (FramePart::End(end), _) => {
+                    if let Some(mut frame) = current.take() {
+                        frame.totals = end;
+                        contents.add(frame);
+                    }
                 }
                 // The reader returns the header of a frame first.
-                (FramePart::Block(_) | FramePart::End(_), None) => {}
+                (FramePart::Block(_), None) => {}
             }
         }
         // Auxiliary frames are part of the file, too.
-        totals.frame_len = reader.offset();
-        Ok(Contents { frames, totals })
+        contents.totals.frame_len = reader.offset();
+        Ok(contents)
     }
 
-    /// Most streams of a block.
-    pub(super) fn most_streams(&self) -> usize {
-        let streams = self.frames.iter().map(|frame| frame.most_streams);
-        streams.max().unwrap_or(0)
-    }
-
-    /// Whether a frame without a model needs the experts. A single stored block does not.
-    pub(super) fn needs_experts_alone(&self) -> bool {
-        self.frames.iter().any(|frame| {
-            let stored = frame.totals.blocks == 1 && frame.of_mode(Mode::Raw).blocks == 1;
-            frame.header.model.is_none() && !stored
-        })
+    fn add(&mut self, frame: FrameContents) {
+        self.totals.blocks += frame.totals.blocks;
+        self.totals.original_len += frame.totals.original_len;
+        self.totals.payload_len += frame.totals.payload_len;
+        self.most_streams = self.most_streams.max(frame.most_streams);
+        if let Some(settings) = frame.experts_alone()
+            && !self.experts_alone.contains(&settings)
+        {
+            self.experts_alone.push(settings);
+        }
+        if self.frames.len() < MOST_LISTED {
+            self.frames.push(frame);
+        } else {
+            self.unlisted += 1;
+        }
     }
 }
 
 impl FrameContents {
+    fn new(header: FrameHeader) -> FrameContents {
+        FrameContents {
+            header,
+            totals: FrameTotals::default(),
+            modes: [ModeTotals::default(); 3],
+            most_streams: 0,
+        }
+    }
+
+    /// The settings of a frame without a model that needs the experts. A single stored block does
+    /// not.
+    fn experts_alone(&self) -> Option<Settings> {
+        let stored = self.totals.blocks <= 1 && self.of_mode(Mode::Experts).blocks == 0;
+        match self.header.model.is_none() && !stored {
+            true => Settings::from_preset(self.header.preset, false),
+            false => None,
+        }
+    }
+
     fn count(&mut self, block: &Block) {
         let totals = &mut self.modes[block.mode as usize];
         totals.blocks += 1;

@@ -17,6 +17,7 @@ use super::failure::Failure;
 use super::files::{self, FileCoder, Forecast};
 use super::input::OpenInput;
 use super::meant::{DecompressJob, SUFFIX};
+use super::memory::Use;
 use super::models::Models;
 use super::output::Content;
 use super::prime;
@@ -30,6 +31,7 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
     for path in &job.primes {
         options.primes.push(prime::open(path)?);
     }
+    models.expect_primes(options.primes.iter().map(|prime| prime.size() as u64).sum());
     let mut decompressor = Decompressor {
         options,
         estimate_time: job.files.verbosity.progress && job.part.is_none(),
@@ -38,6 +40,14 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
         seekable: None,
     };
     files::run(&job.files, &mut decompressor)
+}
+
+impl Decompressor {
+    /// Bytes of the primes.
+    fn primes_len(&self) -> u64 {
+        let primes = self.options.primes.iter();
+        primes.map(|prime| prime.size() as u64).sum()
+    }
 }
 
 struct Decompressor {
@@ -83,9 +93,10 @@ impl FileCoder for Decompressor {
         let Some(contents) = contents(input) else {
             return Ok(Forecast::default());
         };
-        self.models.expect_streams(contents.most_streams());
-        if contents.needs_experts_alone() {
-            self.models.check_memory(None, 0, 1)?;
+        self.models.expect_streams(contents.most_streams);
+        for settings in &contents.experts_alone {
+            let run = Use::experts_alone(settings.preset, self.primes_len());
+            self.models.check_memory(&run)?;
         }
         let time = if self.estimate_time {
             estimate::decompression(&contents, &mut self.models)

@@ -18,7 +18,7 @@ pub(super) fn run(job: InfoJob) -> Result<bool, Failure> {
         match contents(input) {
             Ok(contents) if job.json => {
                 let name = input::raw_name(input);
-                print::result(&format!("{}\n", to_json(&name, &contents)))?;
+                print::result(&to_json(&name, &contents))?;
             }
             Ok(contents) => print::result(&to_text(&name, &contents))?,
             Err(failure) => {
@@ -55,6 +55,9 @@ fn to_text(name: &str, contents: &Contents) -> String {
             text += &format!("  frame {}: {}\n", number + 1, lengths(frame.totals));
         }
         text += &frame_to_text(frame);
+    }
+    if contents.unlisted > 0 {
+        text += &format!("  and {} more frames\n", contents.unlisted);
     }
     text
 }
@@ -147,15 +150,25 @@ fn modes(frame: &FrameContents) -> impl Iterator<Item = (&'static str, ModeTotal
         .filter(|(_, totals)| totals.blocks > 0)
 }
 
-fn to_json(name: &str, contents: &Contents) -> Value {
-    let frames: Vec<Value> = contents.frames.iter().map(frame_to_json).collect();
-    json!({
+fn to_json(name: &str, contents: &Contents) -> String {
+    let file = json!({
         "file": name,
         "compressed_len": contents.totals.frame_len,
         "original_len": contents.totals.original_len,
         "bits_per_byte": bits_per_byte(contents.totals),
-        "frames": frames,
-    })
+        "unlisted_frames": contents.unlisted,
+    });
+    // Each frame becomes text by itself: as values, many frames would take much more memory.
+    let mut text = file.to_string();
+    text.truncate(text.len() - "}".len());
+    text += ",\"frames\":[";
+    for (number, frame) in contents.frames.iter().enumerate() {
+        if number > 0 {
+            text.push(',');
+        }
+        text += &frame_to_json(frame).to_string();
+    }
+    text + "]}\n"
 }
 
 fn frame_to_json(frame: &FrameContents) -> Value {

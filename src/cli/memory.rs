@@ -1,13 +1,14 @@
 //! The most memory that a run needs, and the check that it is allowed.
 
-use llmzip::Model;
 use llmzip::report::numbers;
+use llmzip::{EncoderOptions, Model, Preset};
 
 use super::failure::Failure;
 
 const MIB: u64 = 1 << 20;
-/// The adaptive experts without a model. (Measured for whole runs: 203 MB.)
-const EXPERTS_ALONE: u64 = 256 * MIB;
+/// All adaptive experts without a model, and the light ones.
+const EXPERTS_ALONE: u64 = 192 * MIB;
+const LIGHT_EXPERTS: u64 = 24 * MIB;
 /// The adaptive experts beside a model, the states recalled from the past included.
 const EXPERTS: u64 = 88 * MIB;
 /// What they need in addition for each row of the vocabulary: an output bias for each stream.
@@ -18,7 +19,7 @@ const COPIES_OF_EXPERTS: u64 = 3;
 /// The logits of a slice of a window, and of the next slice, which is computed meanwhile.
 const LOGITS: u64 = 2 * 16 * MIB;
 /// The program itself, buffers of files, stacks of threads.
-const REST: u64 = 16 * MIB;
+const REST: u64 = 12 * MIB;
 /// Most copies of a block at one time: the original, its payload and what planning makes of it.
 const COPIES_OF_A_BLOCK: u64 = 4;
 
@@ -26,21 +27,28 @@ const COPIES_OF_A_BLOCK: u64 = 4;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MemoryLimit(pub(super) Option<u64>);
 
+/// What a run uses.
+pub(super) struct Use<'a> {
+    pub(super) model: Option<&'a Model>,
+    /// The set of experts.
+    pub(super) preset: Preset,
+    /// Original bytes that it holds at a time.
+    pub(super) held_len: u64,
+    /// Most streams of a block.
+    pub(super) streams: usize,
+    /// Bytes of primes, if there are any.
+    pub(super) primes: u64,
+}
+
 impl MemoryLimit {
-    /// Refuses a run that would need more, `model` being the model it uses. It holds `held_len`
-    /// original bytes at a time.
-    pub(super) fn check(
-        self,
-        model: Option<&Model>,
-        held_len: u64,
-        streams: usize,
-    ) -> Result<(), Failure> {
-        self.allow(needed(model, held_len, streams), model.is_some())
+    /// Refuses a run that would need more.
+    pub(super) fn check(self, run: &Use<'_>) -> Result<(), Failure> {
+        self.allow(run.memory(), run.model.is_some())
     }
 
     /// Refuses if the limit is too low to decompress any file.
     pub(super) fn check_any_file(self) -> Result<(), Failure> {
-        self.allow(EXPERTS + REST, false)
+        self.allow(REST, false)
     }
 
     fn allow(self, needed: u64, with_model: bool) -> Result<(), Failure> {
@@ -60,19 +68,60 @@ impl MemoryLimit {
     }
 }
 
-/// Most bytes of memory that a run takes.
-fn needed(model: Option<&Model>, held_len: u64, streams: usize) -> u64 {
-    let blocks = COPIES_OF_A_BLOCK * held_len;
-    let Some(model) = model else {
-        return EXPERTS_ALONE + blocks + REST;
-    };
-    let packed = model.runtime().model();
-    let config = packed.config();
-    let positions = (config.window + config.sinks + llmzip::engine::SLACK) as u64;
-    // A key and a value have 8 bits for each element. The activations of all layers take less than
-    // the keys and values of one more stream.
-    let stream = 2 * positions * (config.layers * config.kv_heads * config.head_dim) as u64;
-    let cache = (streams as u64 + 1) * stream;
-    let experts = COPIES_OF_EXPERTS * (EXPERTS + EXPERTS_PER_ROW * config.inputs as u64);
-    packed.size() as u64 + cache + LOGITS + experts + blocks + REST
+impl<'a> Use<'a> {
+    /// What compressing uses.
+    pub(super) fn compressing(options: &'a EncoderOptions) -> Use<'a> {
+        Use {
+            model: options.model.as_deref(),
+            preset: options.preset,
+            held_len: options.held_len(),
+            streams: options.most_streams(),
+            primes: options
+                .prime
+                .as_ref()
+                .map_or(0, |prime| prime.size() as u64),
+        }
+    }
+
+    /// What decompressing without a model uses.
+    pub(super) fn experts_alone(preset: Preset, primes: u64) -> Use<'a> {
+        Use {
+            model: None,
+            preset,
+            // Blocks are no longer than they were when they were compressed, which is not known.
+            held_len: 0,
+            streams: 1,
+            primes,
+        }
+    }
+
+    /// Most bytes of memory that the run takes.
+    fn memory(&self) -> u64 {
+        let blocks = COPIES_OF_A_BLOCK * self.held_len;
+        let experts = match (self.model, self.preset) {
+            (None, Preset::Light) => LIGHT_EXPERTS,
+            (None, _) => EXPERTS_ALONE,
+            (Some(model), _) => {
+                let rows = model.runtime().model().config().inputs as u64;
+                EXPERTS + EXPERTS_PER_ROW * rows
+            }
+        };
+        // The experts that have learned the primes stay, too.
+        let primes = match self.primes {
+            0 => 0,
+            bytes => bytes + experts,
+        };
+        let Some(model) = self.model else {
+            return experts + primes + blocks + REST;
+        };
+        let packed = model.runtime().model();
+        let config = packed.config();
+        let positions = (config.window + config.sinks + llmzip::engine::SLACK) as u64;
+        // A key and a value have 8 bits for each element. The activations of all layers take less
+        // than the keys and values of one more stream.
+        let stream = 2 * positions * (config.layers * config.kv_heads * config.head_dim) as u64;
+        let cache = (self.streams as u64 + 1) * stream;
+        let experts = COPIES_OF_EXPERTS * experts;
+        packed.size() as u64 + cache + LOGITS + experts + primes + blocks + REST
+    }
 }

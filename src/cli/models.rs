@@ -5,11 +5,11 @@ use std::sync::Arc;
 use llmzip::container::{MAX_BLOCK_LEN, MAX_STREAMS, ModelRef};
 use llmzip::report::Candidate;
 use llmzip::store::embedded;
-use llmzip::{EncoderOptions, Error, Model};
+use llmzip::{EncoderOptions, Error, Model, Preset};
 
 use super::failure::Failure;
 use super::meant::{ModelChoice, ModelList, Resources};
-use super::memory::MemoryLimit;
+use super::memory::{MemoryLimit, Use};
 
 /// The models of this user, and the memory that they may take.
 pub(super) struct Models {
@@ -19,6 +19,8 @@ pub(super) struct Models {
     refusal: Option<String>,
     /// Most streams in a block of the file that is read.
     streams: usize,
+    /// Bytes of primes that files may need.
+    primes: u64,
 }
 
 impl Models {
@@ -28,7 +30,13 @@ impl Models {
             memory: MemoryLimit(resources.memory),
             refusal: None,
             streams: MAX_STREAMS,
+            primes: 0,
         }
+    }
+
+    /// From now on files may need primes of so many bytes.
+    pub(super) fn expect_primes(&mut self, bytes: u64) {
+        self.primes = bytes;
     }
 
     /// From now on blocks of files have at most `streams` streams.
@@ -47,13 +55,8 @@ impl Models {
     }
 
     /// Refuses a run that would need more memory than is allowed.
-    pub(super) fn check_memory(
-        &self,
-        model: Option<&Model>,
-        held_len: u64,
-        streams: usize,
-    ) -> Result<(), Failure> {
-        self.memory.check(model, held_len, streams)
+    pub(super) fn check_memory(&self, run: &Use<'_>) -> Result<(), Failure> {
+        self.memory.check(run)
     }
 
     /// Refuses if the memory allowed is too little to decompress any file.
@@ -131,13 +134,13 @@ impl Models {
     }
 
     fn experts_alone(&self) -> Result<Candidate, Failure> {
-        self.check_memory(None, EncoderOptions::default().held_len(), 1)?;
+        self.check_memory(&Use::compressing(&EncoderOptions::new()))?;
         Ok(Candidate::experts_alone())
     }
 
     fn with_model(&self, name: &str, model: Arc<Model>) -> Result<Candidate, Failure> {
         let options = EncoderOptions::new().model(Arc::clone(&model));
-        self.check_memory(Some(&model), options.held_len(), options.most_streams())
+        self.check_memory(&Use::compressing(&options))
             .map_err(|failure| failure.about(name))?;
         Ok(Candidate::with_model(name, model))
     }
@@ -163,7 +166,13 @@ impl Models {
     /// The model that a frame was written with, if there is memory for it.
     fn usable(&self, wanted: &ModelRef) -> Result<Arc<Model>, Failure> {
         let model = self.installed.resolve(wanted)?;
-        self.check_memory(Some(&model), MAX_BLOCK_LEN.into(), self.streams)?;
+        self.check_memory(&Use {
+            model: Some(&model),
+            preset: Preset::Normal,
+            held_len: MAX_BLOCK_LEN.into(),
+            streams: self.streams,
+            primes: self.primes,
+        })?;
         Ok(model)
     }
 }

@@ -3,6 +3,19 @@
 use crate::harness::{Dir, TEXT, noise, text};
 
 #[test]
+fn many_frames_take_little_memory_and_are_counted() {
+    let dir = Dir::new();
+    dir.compressed("empty.llmz", "", "");
+    dir.write("many.llmz", dir.read("empty.llmz").repeat(150_000));
+    let shown = dir.llmzip("info --json many.llmz").succeeds();
+    let contents: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+    assert_eq!(contents["frames"].as_array().unwrap().len(), 100_000);
+    assert_eq!(contents["unlisted_frames"], 50_000);
+    let shown = text(&dir.llmzip("info many.llmz").succeeds());
+    assert!(shown.ends_with("  and 50000 more frames\n"));
+}
+
+#[test]
 fn json_says_what_is_in_a_file() {
     let dir = Dir::new();
     dir.compressed("a.llmz", TEXT, "-m none");

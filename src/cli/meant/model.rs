@@ -36,6 +36,10 @@ pub(in crate::cli) enum ModelJob {
 pub(in crate::cli) enum AddTo {
     /// Into the store, under this name or one made from the path.
     Store(Option<String>),
+    #[cfg_attr(
+        not(feature = "convert"),
+        allow(dead_code, reason = "a build that cannot pack refuses it")
+    )]
     File {
         path: PathBuf,
         /// Overwrite it if it is there.
