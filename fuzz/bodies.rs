@@ -10,7 +10,8 @@ use llmzip::container::{Block, FrameHeader, FramePart, FrameReader, FrameWriter,
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::packed::PackedModel;
 use llmzip::{
-    EncoderOptions, Model, Models, SeekableDecoder, compress_all, decompress, decompress_all,
+    DecoderOptions, EncoderOptions, Model, Models, Prime, SeekableDecoder, compress_all,
+    decompress, decompress_all,
 };
 
 /// A small model that never changes.
@@ -139,6 +140,68 @@ pub(crate) fn coded_bits(data: &[u8]) {
     let _ = decompress(file.as_slice(), io::sink(), models());
 }
 
+/// Arbitrary headers and payloads under true seals, as only somebody who means harm writes them.
+/// The bytes are those of frame and block headers; one in front of each block says how long its
+/// payload is and whether the frame goes on.
+pub(crate) fn sealed(data: &[u8]) {
+    let [flags, predictor, rest @ ..] = data else {
+        return;
+    };
+    let mut header = b"\xfeLMZ\x01".to_vec();
+    // Mostly flags and versions that are accepted, so that something lies behind them.
+    header.extend([
+        flags & 0x4d,
+        if predictor & 7 == 7 { *predictor } else { 1 },
+    ]);
+    if flags & 1 != 0 {
+        let model = fixture().reference();
+        header.extend(model.identity);
+        header.push(model.window_log2 << 4 | model.numerics);
+    }
+    let (mut file, mut rest, mut number) = (header.clone(), rest, 0u64);
+    while let [kind, original_len, payload_len, after @ ..] = rest {
+        let (payload, after) = after.split_at(after.len().min(usize::from(payload_len & 0x7f)));
+        rest = after;
+        let mut block = vec![kind & 0x3f, original_len & 0x7f];
+        if kind & 3 != 0 {
+            block.push(payload.len() as u8);
+        }
+        block.extend(payload);
+        let mut sealed = header.clone();
+        sealed.extend(number.to_le_bytes());
+        sealed.extend(&block);
+        file.extend(&block);
+        file.extend(&xxhash_rust::xxh3::xxh3_64(&sealed).to_le_bytes()[..4]);
+        if flags & 8 == 0 {
+            file.extend(&xxhash_rust::xxh3::xxh3_64(payload).to_le_bytes()[..4]);
+        }
+        number += 1;
+    }
+    let _ = decompress(file.as_slice(), io::sink(), models());
+}
+
+/// Arbitrary bytes as a prime and an original behind it, which must come back; the first byte says
+/// where the one ends.
+pub(crate) fn primed(data: &[u8]) {
+    let [settings, cut, data @ ..] = data else {
+        return;
+    };
+    let (prime, original) = data.split_at(data.len().min(usize::from(*cut)));
+    let Some(prime) = Prime::new(prime.to_vec()).map(Arc::new) else {
+        return;
+    };
+    let options = EncoderOptions::new()
+        .model((settings & 1 == 0).then(fixture))
+        .independent_blocks(settings & 2 != 0)
+        .block_len(1 + (u32::from(*settings) << 4))
+        .prime(Arc::clone(&prime));
+    let compressed = compress_all(original, &options).expect("anything can be compressed");
+    let options = DecoderOptions::from(models()).prime(prime);
+    let restored = decompress_all(&compressed, options);
+    let restored = restored.expect("what was compressed can be decompressed");
+    assert!(restored == original, "other bytes came back");
+}
+
 /// Arbitrary bytes as an original. They must come back.
 pub(crate) fn round_trip(data: &[u8]) {
     let [settings, data @ ..] = data else {
@@ -190,8 +253,53 @@ pub(crate) fn gguf(data: &[u8]) {
     }
 }
 
-/// Builds without conversion have nothing to test.
-#[cfg(not(feature = "convert"))]
-pub fn gguf(data: &[u8]) {
-    let _ = Cursor::new(data);
+/// Arbitrary bytes as one of the files of a Hugging Face folder, which the first byte chooses.
+#[cfg(feature = "convert")]
+pub(crate) fn folder(data: &[u8]) {
+    const FILES: [(&str, &[u8]); 3] = [
+        (
+            "config.json",
+            include_bytes!("../fixtures/fixture-hf/config.json"),
+        ),
+        (
+            "tokenizer.json",
+            include_bytes!("../fixtures/fixture-hf/tokenizer.json"),
+        ),
+        (
+            "model.safetensors",
+            include_bytes!("../fixtures/fixture-hf/model.safetensors"),
+        ),
+    ];
+    let [chosen, data @ ..] = data else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (number, (name, sound)) in FILES.iter().enumerate() {
+        let content = match usize::from(*chosen) % FILES.len() == number {
+            true => data,
+            false => sound,
+        };
+        std::fs::write(folder.path().join(name), content).expect("a file is written");
+    }
+    packs_soundly(folder.path());
+}
+
+/// Arbitrary bytes as a file that is to be packed, a wheel for instance.
+#[cfg(feature = "convert")]
+pub(crate) fn source_file(data: &[u8]) {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), data).expect("a file is written");
+    packs_soundly(file.path());
+}
+
+/// Packs what is at `path`, if that can be done. The pack must then be sound.
+#[cfg(feature = "convert")]
+fn packs_soundly(path: &std::path::Path) {
+    let Ok(mut source) = llmzip::import::open(path) else {
+        return;
+    };
+    if let Ok(packed) = source.pack() {
+        let model = PackedModel::from_bytes(&packed).expect("what was packed can be opened");
+        model.verify().expect("what was packed is sound");
+    }
 }

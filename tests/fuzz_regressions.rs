@@ -9,14 +9,44 @@ use std::path::Path;
 
 type Body = fn(&[u8]);
 
-const TARGETS: [(&str, Body); 6] = [
+const TARGETS: &[(&str, Body)] = &[
     ("container", bodies::container),
+    ("sealed", bodies::sealed),
     ("index", bodies::index),
     ("coded_bits", bodies::coded_bits),
     ("round_trip", bodies::round_trip),
+    ("primed", bodies::primed),
     ("packed_model", bodies::packed_model),
+    #[cfg(feature = "convert")]
     ("gguf", bodies::gguf),
+    #[cfg(feature = "convert")]
+    ("folder", bodies::folder),
+    #[cfg(feature = "convert")]
+    ("source_file", bodies::source_file),
 ];
+
+/// Every target of the fuzzer is replayed here, and every one here can be fuzzed.
+#[cfg(feature = "convert")]
+#[test]
+fn targets_are_complete() {
+    let targets = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
+    let files = fs::read_dir(targets).unwrap();
+    let mut fuzzed: Vec<String> = files
+        .map(|file| {
+            file.unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    let mut replayed: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+    fuzzed.sort();
+    replayed.sort_unstable();
+    assert_eq!(fuzzed, replayed);
+}
 
 #[test]
 fn crashes_of_the_past() {
@@ -115,6 +145,50 @@ fn mutated_coded_bits() {
         .collect();
     let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
     mutations(bodies::coded_bits, &seeds, 8);
+}
+
+#[test]
+fn mutated_blocks_under_true_seals() {
+    let payload: Vec<u8> = (0..40).map(|i| i * 91).collect();
+    let raw = [b"\x00\x01\x04\x05\x05".as_slice(), b"hello"].concat();
+    let experts = [&[0, 1, 5, 60, 40][..], &payload].concat();
+    let model = [&[1, 1, 2, 60, 40][..], &payload, &[6, 9, 40], &payload].concat();
+    let streams = [&[9, 1, 14, 60, 40, 1, 9, 9][..], &payload].concat();
+    let seeds: [&[u8]; 4] = [&raw, &experts, &model, &streams];
+    mutations(bodies::sealed, &seeds, 60);
+}
+
+#[test]
+fn mutated_primes() {
+    let seeds: [&[u8]; 3] = [
+        b"\x08\x14as it was before, as it was before, as it is",
+        b"\x0b\x05\xff\xfe\x00\x01\x02\xff\xfe\x00\x01\x03",
+        b"\x01\x09experts, experts alone",
+    ];
+    mutations(bodies::primed, &seeds, 6);
+}
+
+#[cfg(feature = "convert")]
+#[test]
+fn mutated_folders_and_wheels() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/fixture-hf");
+    let names = ["config.json", "tokenizer.json", "model.safetensors"];
+    let seeds = names.iter().enumerate().map(|(number, name)| {
+        let content = fs::read(fixtures.join(name)).unwrap();
+        [&[number as u8][..], &content].concat()
+    });
+    let seeds: Vec<Vec<u8>> = seeds.collect();
+    let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+    mutations(bodies::folder, &seeds, 60);
+    // A zip archive with one empty file, `m.gguf`.
+    let wheel = b"PK\x03\x04\x14\0\0\0\0\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x06\0\0\0m.gguf\
+        PK\x01\x02\x14\x03\x14\0\0\0\0\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0m.gguf\
+        PK\x05\x06\0\0\0\0\x01\0\x01\x004\0\0\0$\0\0\0\0\0";
+    mutations(
+        bodies::source_file,
+        &[wheel, b"GGUF\x03\0\0\0", b"just text"],
+        200,
+    );
 }
 
 #[test]
