@@ -85,6 +85,22 @@ impl TestCommand {
         self
     }
 
+    /// Has it ignore no signal, whatever this process ignores: a run behind `nohup`, for instance.
+    #[cfg(unix)]
+    pub(crate) fn with_default_signals(mut self) -> TestCommand {
+        use std::os::unix::process::CommandExt;
+        // SAFETY: the closure calls only `signal`, which may be called between fork and exec.
+        unsafe {
+            self.command.pre_exec(|| {
+                for signal in 1..32 {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+                Ok(())
+            });
+        }
+        self
+    }
+
     pub(crate) fn stdin(mut self, bytes: impl AsRef<[u8]>) -> TestCommand {
         self.stdin = bytes.as_ref().to_vec();
         self

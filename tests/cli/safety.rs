@@ -274,7 +274,8 @@ fn a_signal_ends_the_program_and_leaves_nothing() {
         ("QUIT", 3),
         ("XCPU", 24),
     ] {
-        let child = dir.llmzip("compress --rm -q a").spawn();
+        let command = dir.llmzip("compress --rm -q a").with_default_signals();
+        let child = command.spawn();
         wait_until_open(&child, &dir, "a");
         kill(&child, name);
         let output = child.wait_with_output().unwrap();

@@ -181,6 +181,7 @@ fn an_interrupt_leaves_nothing_behind() {
     dir.write("a", TEXT.repeat(20_000));
     let mut child = dir
         .llmzip("scaling -m none a --svg a.svg --html a.html")
+        .with_default_signals()
         .spawn();
     std::thread::sleep(std::time::Duration::from_millis(500));
     let kill = std::process::Command::new("kill")
