@@ -15,12 +15,16 @@ use super::meant::{CompressJob, SUFFIX};
 use super::memory::Use;
 use super::models::Models;
 use super::output::Content;
-use super::prime;
+use super::prime::{self, PrimeFiles};
 
 pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
     let models = Models::new(job.resources);
     let model = models.choose(&job.model)?;
     let prime = job.prime.as_deref().map(prime::open).transpose()?;
+    let mut primes = PrimeFiles::default();
+    if let Some(path) = &job.prime {
+        primes.add(path)?;
+    }
     let options = EncoderOptions::new()
         .model(model)
         .experts(job.experts)
@@ -38,7 +42,7 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         options,
         verify_with,
     };
-    files::run(&job.files, &mut compressor)
+    files::run(&job.files, &primes, &mut compressor)
 }
 
 /// The options to decompress what is compressed with `options`.

@@ -20,7 +20,7 @@ use super::meant::{DecompressJob, SUFFIX};
 use super::memory::Use;
 use super::models::Models;
 use super::output::Content;
-use super::prime;
+use super::prime::{self, PrimeFiles};
 
 pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
     let mut models = Models::new(job.resources);
@@ -28,8 +28,10 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
         models.prefer(name)?;
     }
     let mut options = DecoderOptions::default().limit(job.max_output);
+    let mut primes = PrimeFiles::default();
     for path in &job.primes {
         options.primes.push(prime::open(path)?);
+        primes.add(path)?;
     }
     models.expect_primes(options.primes.iter().map(|prime| prime.size() as u64).sum());
     let mut decompressor = Decompressor {
@@ -39,7 +41,7 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
         part: job.part,
         seekable: None,
     };
-    files::run(&job.files, &mut decompressor)
+    files::run(&job.files, &primes, &mut decompressor)
 }
 
 impl Decompressor {

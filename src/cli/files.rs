@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::input::{self, InputFile, OpenInput};
 use super::meant::{Destination, FilesJob, Input};
 use super::output::{self, Content, Output, Stored};
+use super::prime::PrimeFiles;
 use super::print;
 use super::progress::ProgressLine;
 use super::text::{self, Ratio};
@@ -54,12 +55,16 @@ pub(super) struct Forecast {
 }
 
 /// Codes all files. Returns whether all went well; failures of single files have been reported.
-pub(super) fn run(job: &FilesJob, coder: &mut impl FileCoder) -> Result<bool, Failure> {
+pub(super) fn run(
+    job: &FilesJob,
+    primes: &PrimeFiles,
+    coder: &mut impl FileCoder,
+) -> Result<bool, Failure> {
     let mut all_well = true;
     // Many small files use the same tables.
     let _tables = pages::keep();
     for input in &job.inputs {
-        match code_file(job, input, coder) {
+        match code_file(job, primes, input, coder) {
             Ok(()) => {}
             Err(Failure::BrokenPipe) => return Err(Failure::BrokenPipe),
             Err(failure) => {
@@ -71,13 +76,18 @@ pub(super) fn run(job: &FilesJob, coder: &mut impl FileCoder) -> Result<bool, Fa
     Ok(all_well)
 }
 
-fn code_file<C: FileCoder>(job: &FilesJob, input: &Input, coder: &mut C) -> Result<(), Failure> {
+fn code_file<C: FileCoder>(
+    job: &FilesJob,
+    primes: &PrimeFiles,
+    input: &Input,
+    coder: &mut C,
+) -> Result<(), Failure> {
     if C::WRITES == Content::Original {
         input::refuse_terminal(input)?;
     }
     let name = input::name(input);
     let mut opened = input::open(input, job.accept)?;
-    let mut output = open_output(job, &opened, coder)?;
+    let mut output = open_output(job, primes, &opened, coder)?;
     let forecast = coder.forecast(&opened)?;
     let line = ProgressLine::new(
         &name,
@@ -112,12 +122,25 @@ fn code_file<C: FileCoder>(job: &FilesJob, input: &Input, coder: &mut C) -> Resu
     if job.verbosity.details {
         print_details(summary, elapsed);
     }
-    finish(job, &opened, &stored)
+    finish(job, primes, &opened, &stored)
 }
 
 /// Deletes the input if that is asked for. Otherwise it is only said what is not as it should be.
-fn finish(job: &FilesJob, input: &OpenInput, stored: &Stored) -> Result<(), Failure> {
+fn finish(
+    job: &FilesJob,
+    primes: &PrimeFiles,
+    input: &OpenInput,
+    stored: &Stored,
+) -> Result<(), Failure> {
     if job.remove_inputs {
+        if input
+            .regular()
+            .is_some_and(|file| primes.have(&file.metadata))
+        {
+            return Err(Failure::message(
+                "done, but the input is not deleted: it belongs to the prime",
+            ));
+        }
         return output::remove_input(input, stored);
     }
     let name = input.path().map(text::path).unwrap_or_default();
@@ -134,6 +157,7 @@ fn finish(job: &FilesJob, input: &OpenInput, stored: &Stored) -> Result<(), Fail
 
 fn open_output<C: FileCoder>(
     job: &FilesJob,
+    primes: &PrimeFiles,
     input: &OpenInput,
     coder: &C,
 ) -> Result<Output, Failure> {
@@ -142,9 +166,14 @@ fn open_output<C: FileCoder>(
         (Destination::Stdout, _) | (Destination::Beside, None) => {
             Output::stdout(C::WRITES, job.force)
         }
-        (Destination::File(path), _) => Output::file(path, input, job.force),
+        (Destination::File(path), _) => {
+            primes.refuse_output(path)?;
+            Output::file(path, input, job.force)
+        }
         (Destination::Beside, Some(path)) => {
-            Output::file(&coder.output_path(path, job.force)?, input, job.force)
+            let path = coder.output_path(path, job.force)?;
+            primes.refuse_output(&path)?;
+            Output::file(&path, input, job.force)
         }
     }
 }

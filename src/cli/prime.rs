@@ -1,16 +1,59 @@
 //! Reads what `--prime` names: a file, or a folder of samples.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use llmzip::Prime;
+use llmzip::machine::new_file;
 
 use super::failure::Failure;
 use super::input;
 use super::meant::{Accept, Input};
 use super::text;
+
+/// The files of primes. Whoever deletes or overwrites one, or adds one, cannot decompress what needs
+/// it.
+#[derive(Default)]
+pub(super) struct PrimeFiles {
+    files: Vec<Metadata>,
+    folders: Vec<PathBuf>,
+}
+
+impl PrimeFiles {
+    /// Notes what belongs to the prime at `path`.
+    pub(super) fn add(&mut self, path: &Path) -> Result<(), Failure> {
+        if path.is_dir() {
+            self.folders.extend(fs::canonicalize(path));
+            let paths = files_of(path).map_err(|failure| failure.about(text::path(path)))?;
+            self.files
+                .extend(paths.iter().filter_map(|path| fs::metadata(path).ok()));
+        } else {
+            self.files.extend(fs::metadata(path));
+        }
+        Ok(())
+    }
+
+    /// Whether a file belongs to a prime.
+    pub(super) fn have(&self, file: &Metadata) -> bool {
+        self.files.iter().any(|one| input::is_same_file(one, file))
+    }
+
+    /// Refuses an output that would change a prime.
+    pub(super) fn refuse_output(&self, path: &Path) -> Result<(), Failure> {
+        if fs::metadata(path).is_ok_and(|existing| self.have(&existing)) {
+            return Err(Failure::message("output and prime are the same file"));
+        }
+        let folder = fs::canonicalize(new_file::folder(path));
+        if folder.is_ok_and(|folder| self.folders.contains(&folder)) {
+            return Err(Failure::message(
+                "the output would become a part of the prime, which is a folder; -o FILE elsewhere",
+            ));
+        }
+        Ok(())
+    }
+}
 
 /// The prime at `path`. The files of a folder are joined in the order of their names.
 pub(super) fn open(path: &Path) -> Result<Arc<Prime>, Failure> {
@@ -38,7 +81,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn join(folder: &Path) -> Result<Vec<u8>, Failure> {
+/// The files of a folder in the order of their names.
+fn files_of(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = fs::read_dir(folder).map_err(cannot_read)?;
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.map(|entry| entry.path()))
@@ -46,9 +90,14 @@ fn join(folder: &Path) -> Result<Vec<u8>, Failure> {
         .map_err(cannot_read)?;
     paths.retain(|path| path.is_file());
     paths.sort();
+    Ok(paths)
+}
+
+fn join(folder: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    for path in paths {
-        bytes.append(&mut read(&path)?);
+    for path in files_of(folder)? {
+        let mut content = read(&path).map_err(|failure| failure.about(text::path(&path)))?;
+        bytes.append(&mut content);
         if bytes.len() > llmzip::codec::MAX_PRIME_LEN {
             break;
         }

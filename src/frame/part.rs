@@ -95,8 +95,9 @@ pub fn decompress_seekable_part_with(
 ) -> Result<Summary, Error> {
     let mut file = RandomAccess::new(file, options)?;
     let mut position = part.offset;
-    // A part of no bytes must begin within the original, too.
-    if part.len == Some(0) {
+    // A part of no bytes must begin within the original, too; so must one that begins so far behind
+    // that its end has no number.
+    if part.offset >= part.end() {
         part.check(file.original_len()?)?;
     }
     while position < part.end() {

@@ -25,7 +25,7 @@ use super::float_environment::FloatEnvironment;
 /// Most threads of a pool. More would only take memory from the work.
 const MOST_THREADS: usize = 1024;
 /// How long a thread looks for what it waits for before it sleeps.
-const SPIN: Duration = Duration::from_micros(60);
+const SPIN: Duration = Duration::from_micros(300);
 /// The first worker, whose place a helper takes.
 const FIRST: usize = 1;
 

@@ -25,6 +25,9 @@ use super::{embedded, location};
 use crate::machine::new_file::{self, NewFile, Placing};
 use crate::packed::{Description, PackedError, PackedModel};
 
+/// What stands for no model where a model is named.
+const NO_MODEL: &str = "none";
+
 /// The extension of packed files.
 pub const EXTENSION: &str = "llmzmodel";
 
@@ -96,9 +99,9 @@ impl Store {
         if !is_name(name) {
             return Err(StoreError::BadName(name.to_owned()));
         }
-        match embedded::by_name(name) {
-            Some(_) => Err(StoreError::Reserved(name.to_owned())),
-            None => Ok(()),
+        match embedded::by_name(name).is_some() || name == NO_MODEL {
+            true => Err(StoreError::Reserved(name.to_owned())),
+            false => Ok(()),
         }
     }
 
@@ -452,12 +455,13 @@ fn cannot_open(installed: &Installed, error: PackedError) -> StoreError {
 fn read_name(path: &Path) -> io::Result<Option<String>> {
     /// Longer than any identity in digits.
     const MAX_LEN: u64 = 128;
-    let mut text = String::new();
+    let mut text = Vec::new();
     match fs::metadata(path) {
         // Nothing else is a name. A pipe would keep a reader waiting.
         Ok(metadata) if metadata.is_file() => {
-            File::open(path)?.take(MAX_LEN).read_to_string(&mut text)?;
-            Ok(Some(text))
+            File::open(path)?.take(MAX_LEN).read_to_end(&mut text)?;
+            // What is no UTF-8 is no identity, either.
+            Ok(Some(String::from_utf8_lossy(&text).into_owned()))
         }
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -596,12 +600,14 @@ mod tests {
         assert_eq!(fs::read_dir(models(store.home())).unwrap().count(), 0);
     }
 
+    #[cfg(unix)]
     #[test]
     fn nothing_is_removed_while_another_name_cannot_be_read() {
         let (_folder, store) = store();
         let added = store.add_bytes(FIXTURE, "tiny").unwrap();
         let unreadable = names(store.home()).join("twin");
-        fs::write(&unreadable, [0xff]).unwrap();
+        // A link to itself cannot be read by root, either.
+        std::os::unix::fs::symlink("twin", &unreadable).unwrap();
         store.remove("tiny").unwrap_err();
         assert!(names(store.home()).join("tiny").exists());
         assert!(store.path_of(&added.identity).exists());
@@ -671,6 +677,8 @@ mod tests {
     fn what_is_no_file_is_no_name_and_keeps_nobody_waiting() {
         let (_folder, store) = store();
         store.add_bytes(FIXTURE, "tiny").unwrap();
+        fs::write(names(store.home()).join("junk"), b"junk\xff").unwrap();
+        assert!(store.find("junk").is_err());
         fs::create_dir(names(store.home()).join("folder")).unwrap();
         let pipe = names(store.home()).join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();

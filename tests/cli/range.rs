@@ -55,6 +55,9 @@ fn a_range_behind_the_end_is_an_error() {
         let error = dir.llmzip(&format!("cat --range {range} frames")).fails(1);
         assert_eq!(error, format!("llmzip: frames: {expected}"));
     }
+    for range in ["18446744073709551615:", "18446744073709551615:1"] {
+        dir.llmzip(&format!("cat --range {range} frames")).fails(1);
+    }
     let range = format!("{}:5", len + 1);
     let error = dir
         .llmzip(&format!("cat --range {range}"))

@@ -394,6 +394,51 @@ fn names_cannot_command_the_terminal() {
 }
 
 #[test]
+fn a_prime_is_neither_deleted_nor_changed() {
+    let dir = Dir::new();
+    dir.write("v1", TEXT);
+    dir.write("v2", [TEXT, b"and more"].concat());
+    let output = dir.llmzip("compress -q -1 --rm --prime v1 v1 v2").output();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("v1: done, but the input is not deleted"),
+        "{said}"
+    );
+    assert_eq!(dir.list(), ["v1", "v1.llmz", "v2.llmz"]);
+    dir.write("link-target", TEXT);
+    symlink("v1", dir.path("link")).unwrap();
+    for args in [
+        "compress -q -1 -f --rm --prime v1 link-target -o v1",
+        "compress -q -1 -f --prime link link-target -o v1",
+        "compress -q -1 -f --prime v2.llmz v2.llmz -o v2.llmz",
+        "decompress -q -f --prime v1 v2.llmz -o v1",
+    ] {
+        dir.llmzip(args).fails(1);
+    }
+    assert_eq!(dir.read("v1"), TEXT);
+    let restored = dir.llmzip("cat --prime v1 v2.llmz").succeeds();
+    assert_eq!(restored, [TEXT, b"and more"].concat());
+
+    fs::create_dir(dir.path("samples")).unwrap();
+    dir.write("samples/a", TEXT);
+    for args in [
+        "compress -q -1 --prime samples samples/a",
+        "compress -q -1 --prime samples v1 -o samples/v1.llmz",
+    ] {
+        let error = dir.llmzip(args).fails(1);
+        assert!(
+            error.contains("would become a part of the prime"),
+            "{error}"
+        );
+    }
+    dir.llmzip("compress -q -1 --rm --prime samples samples/a -o a.llmz")
+        .fails(1);
+    assert_eq!(dir.read("samples/a"), TEXT);
+    assert_eq!(dir.llmzip("cat --prime samples a.llmz").succeeds(), TEXT);
+}
+
+#[test]
 fn an_original_that_is_too_long_is_refused() {
     let dir = Dir::new();
     dir.compressed("a.llmz", vec![0; 100_000], "");

@@ -89,9 +89,12 @@ fn add(store: &Store, path: &Path, name: &str) -> Result<(), Failure> {
 fn pack_to_file(path: &Path, output: &Path, force: bool) -> Result<(), Failure> {
     let nothing = OpenInput::nothing();
     let mut file = output_beside(path, output, force)?;
-    let packed = import::open(path)
-        .and_then(|mut source| source.pack())
-        .map_err(|error| about(path, &error))?;
+    let packed = match is_packed(path) {
+        true => fs::read(path).map_err(|error| about(path, &error))?,
+        false => import::open(path)
+            .and_then(|mut source| source.pack())
+            .map_err(|error| about(path, &error))?,
+    };
     let model = PackedModel::from_bytes(&packed)
         .and_then(|model| model.verify().map(|()| model))
         .map_err(|error| about(path, &error))?;

@@ -26,7 +26,8 @@ pub(in crate::cli) struct CompressArgs {
     #[command(flatten)]
     pub(in crate::cli) level: LevelArg,
     /// Compress as if FILE had been compressed just before: an earlier version, or samples of the
-    /// same kind (a folder of them is joined); decompressing needs the same FILE
+    /// same kind (the files of a folder, not those in its folders, are joined); decompressing needs
+    /// the same FILE
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) prime: Option<PathBuf>,
     /// Store a checksum of the original bytes (the default)
