@@ -13,8 +13,8 @@ use super::input;
 use super::meant::{Accept, Input};
 use super::text;
 
-/// The files of primes. Whoever deletes or overwrites one, or adds one, cannot decompress what needs
-/// it.
+/// The files of primes. Whoever deletes or overwrites one, or adds one, cannot decompress what
+/// needs it.
 #[derive(Default)]
 pub(super) struct PrimeFiles {
     files: Vec<Metadata>,
