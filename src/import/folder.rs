@@ -3,13 +3,13 @@
 
 use super::SourceError;
 use super::description::{Description, find_member};
-use super::files;
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
 use crate::arch::SourceTensor;
 use crate::arch::family::Setting;
 use crate::arch::rope::RopeScaling;
-use crate::packed::{PackedError, TensorSource};
+use crate::machine::regular_file;
+use crate::packed::{PackedError, TensorSource, read_header};
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensorError};
 use serde_json::Value;
@@ -82,9 +82,13 @@ fn setting(value: &Value) -> Option<Setting<'_>> {
 }
 
 fn json(folder: &Path, name: &str) -> Result<Value, SourceError> {
-    let read = files::read(&folder.join(name), MAX_JSON);
-    let text = read.map_err(|error| SourceError::io(name, error))?;
-    let text = text.ok_or_else(|| SourceError::Invalid(format!("{name} is too large")))?;
+    let mut text = Vec::new();
+    regular_file::open(&folder.join(name))
+        .and_then(|file| file.take(MAX_JSON + 1).read_to_end(&mut text))
+        .map_err(|error| SourceError::io(name, error))?;
+    if text.len() as u64 > MAX_JSON {
+        return Err(SourceError::Invalid(format!("{name} is too large")));
+    }
     serde_json::from_slice(&text).map_err(|e| SourceError::Invalid(format!("{name}: {e}")))
 }
 
@@ -243,7 +247,7 @@ impl Weights {
 
     fn add(&mut self, folder: &Path, name: &str) -> Result<(), SourceError> {
         let failed = |e| SourceError::io(name, e);
-        let mut file = files::open(&folder.join(name)).map_err(failed)?;
+        let mut file = regular_file::open(&folder.join(name)).map_err(failed)?;
         let broken = |e| SourceError::Invalid(format!("{name}: {e}"));
         let (data, metadata) = safetensors_header(&mut file).map_err(broken)?;
         #[expect(clippy::iter_over_hash_type, reason = "each goes into a map")]
@@ -277,20 +281,11 @@ impl Weights {
 
 /// Where the tensors of a safetensors file begin, and what its header says of them.
 fn safetensors_header(file: &mut File) -> Result<(u64, Metadata), SafeTensorError> {
-    /// As the safetensors library.
-    const MAX_HEADER_LEN: u64 = 100_000_000;
-    let mut len = [0; 8];
-    file.read_exact(&mut len)?;
-    let len = u64::from_le_bytes(len);
-    if len > MAX_HEADER_LEN {
-        return Err(SafeTensorError::HeaderTooLarge);
-    }
-    let mut header = Vec::new();
-    file.take(len).read_to_end(&mut header)?;
+    let header = read_header(file)?.ok_or(SafeTensorError::HeaderTooLarge)?;
     let metadata: Metadata = serde_json::from_slice(&header)?;
-    let end = metadata.data_len() as u64;
-    match file.metadata()?.len() == 8 + len + end {
-        true => Ok((8 + len, metadata)),
+    let start = 8 + header.len() as u64;
+    match file.metadata()?.len() == start + metadata.data_len() as u64 {
+        true => Ok((start, metadata)),
         false => Err(SafeTensorError::MetadataIncompleteBuffer),
     }
 }

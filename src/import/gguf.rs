@@ -10,12 +10,12 @@
 
 use super::SourceError;
 use super::description::{Description, find_member};
-use super::files;
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
 use crate::arch::SourceTensor;
 use crate::arch::family::Setting;
 use crate::arch::rope::RopeScaling;
+use crate::machine::regular_file;
 use crate::packed::{PackedError, TensorSource};
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
@@ -39,7 +39,7 @@ const NORMAL: u64 = 1;
 /// # Errors
 /// When the file is broken, its architecture or tokenizer unsupported.
 pub fn open(path: &Path) -> Result<Source, SourceError> {
-    let file = files::open(path).map_err(|e| SourceError::io("cannot open", e))?;
+    let file = regular_file::open(path).map_err(|e| SourceError::io("cannot open", e))?;
     read(BufReader::with_capacity(1 << 20, file))
 }
 

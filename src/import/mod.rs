@@ -14,7 +14,6 @@
 
 mod description;
 mod error;
-mod files;
 pub mod folder;
 pub mod gguf;
 mod source;
@@ -24,6 +23,7 @@ mod wheel;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
+use crate::machine::regular_file;
 pub use error::SourceError;
 pub use source::{LARGEST_WINDOW, SINKS, Source};
 
@@ -37,7 +37,7 @@ pub fn open(path: &Path) -> Result<Source, SourceError> {
         return folder::open(path);
     }
     let mut start = [0; 4];
-    files::open(path)
+    regular_file::open(path)
         .and_then(|mut file| file.read_exact(&mut start))
         .map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => SourceError::invalid("the file is too short"),

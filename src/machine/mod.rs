@@ -11,6 +11,7 @@ pub mod new_file;
 pub mod pages;
 pub mod pool;
 pub mod prefetch;
+pub mod regular_file;
 
 /// What this machine cannot give.
 #[derive(Debug, thiserror::Error)]

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
+use safetensors::SafeTensorError;
 use serde::Deserialize;
 
 use super::layout::METADATA_KEY;
-use super::model::open_regular;
 use super::{MAX_HEADER_LEN, PackedError};
 use crate::arch::Config;
+use crate::machine::regular_file;
 
 /// What can be told of a packed model without reading its weights.
 #[derive(Clone, Debug)]
@@ -33,31 +34,35 @@ impl Description {
     /// # Errors
     /// If the file cannot be read or does not begin as a packed model does.
     pub fn read(path: impl AsRef<Path>) -> Result<Description, PackedError> {
-        let (mut file, size) = open_regular(path.as_ref())?;
-        let config = read_config(&header(&mut file)?)?;
+        let mut file = regular_file::open(path.as_ref())?;
+        let size = file.metadata()?.len();
+        let header = read_header(&mut file)?.ok_or(SafeTensorError::HeaderTooLarge)?;
+        let header: Header = serde_json::from_slice(&header).map_err(not_json)?;
+        let config = parse_config(header.metadata.get(METADATA_KEY))?;
         config.validate()?;
         Ok(Description { config, size })
     }
 }
 
-/// The JSON at the beginning of a packed file.
-fn header(file: &mut File) -> Result<Vec<u8>, PackedError> {
+/// The JSON at the beginning of a safetensors file; `None` if it is longer than allowed.
+pub(crate) fn read_header(file: &mut File) -> io::Result<Option<Vec<u8>>> {
     let mut len = [0; 8];
     file.read_exact(&mut len)?;
     let len = u64::from_le_bytes(len);
     if len > MAX_HEADER_LEN {
-        return Err(safetensors::SafeTensorError::HeaderTooLarge.into());
+        return Ok(None);
     }
     let mut header = Vec::new();
     file.take(len).read_to_end(&mut header)?;
-    Ok(header)
+    Ok(Some(header))
 }
 
-fn read_config(header: &[u8]) -> Result<Config, PackedError> {
-    let not_json = |error: serde_json::Error| PackedError::Metadata(error.to_string());
-    let header: Header = serde_json::from_slice(header).map_err(not_json)?;
-    let config = header.metadata.get(METADATA_KEY);
-    let config =
-        config.ok_or_else(|| PackedError::Metadata(format!("metadata has no {METADATA_KEY}")))?;
-    serde_json::from_str(config).map_err(not_json)
+/// The configuration that the metadata of a packed file hold.
+pub(super) fn parse_config(text: Option<&String>) -> Result<Config, PackedError> {
+    let absent = || PackedError::Metadata(format!("metadata has no {METADATA_KEY}"));
+    serde_json::from_str(text.ok_or_else(absent)?).map_err(not_json)
+}
+
+fn not_json(error: serde_json::Error) -> PackedError {
+    PackedError::Metadata(error.to_string())
 }

@@ -13,9 +13,6 @@ pub enum PackedError {
     /// The machine has no memory for it.
     #[error(transparent)]
     Machine(#[from] MachineError),
-    /// The path leads to a folder, a pipe or a device.
-    #[error("not a regular file")]
-    NotRegular,
     /// The file was written to while it was read.
     #[error("the file changed while it was read")]
     Changed,

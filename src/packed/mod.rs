@@ -23,6 +23,8 @@ mod source;
 mod tokens;
 
 pub use description::Description;
+#[cfg(feature = "convert")]
+pub(crate) use description::read_header;
 pub use error::PackedError;
 pub(crate) use model::MatrixIndex;
 pub use model::{Matrix, PackedModel};

@@ -9,10 +9,12 @@ use std::sync::OnceLock;
 
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
+use super::description::parse_config;
 use super::layout::{METADATA_KEY, stored_tensors};
 use super::{BOUNDED, MAX_HEADER_LEN, MAX_SCALE, PackedError, TokenTable, is_bounded};
 use crate::arch::{Config, Family, Tensor};
 use crate::machine::pages::Pages;
+use crate::machine::regular_file;
 
 /// A quantised matrix of a packed model, in the layout described in [`crate::packed::quantize`].
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +79,7 @@ impl PackedModel {
     /// # Errors
     /// If the file cannot be read or is not a packed model.
     pub fn open(path: impl AsRef<Path>) -> Result<PackedModel, PackedError> {
-        let (file, len) = open_regular(path.as_ref())?;
-        Self::read(&file, len, None)
+        Self::read(&regular_file::open(path.as_ref())?, None)
     }
 
     /// As [`PackedModel::open`], for a file that should have this identity.
@@ -89,8 +90,7 @@ impl PackedModel {
         path: impl AsRef<Path>,
         identity: [u8; 32],
     ) -> Result<PackedModel, PackedError> {
-        let (file, len) = open_regular(path.as_ref())?;
-        Self::read(&file, len, Some(identity))
+        Self::read(&regular_file::open(path.as_ref())?, Some(identity))
     }
 
     /// As [`PackedModel::open`], for a file that is open for reading.
@@ -99,11 +99,11 @@ impl PackedModel {
     /// As [`PackedModel::open`].
     pub fn from_file(mut file: &File) -> Result<PackedModel, PackedError> {
         file.rewind()?;
-        Self::read(file, file.metadata()?.len(), None)
+        Self::read(file, None)
     }
 
-    fn read(file: &File, len: u64, expected: Option<[u8; 32]>) -> Result<PackedModel, PackedError> {
-        let (pages, identity) = read_and_hash(file, len)?;
+    fn read(file: &File, expected: Option<[u8; 32]>) -> Result<PackedModel, PackedError> {
+        let (pages, identity) = read_and_hash(file)?;
         if expected.is_some_and(|expected| expected != identity) {
             return Err(PackedError::Damaged);
         }
@@ -296,20 +296,11 @@ impl PackedModel {
     }
 }
 
-/// Opens a file, and tells its length in bytes. Pipes and devices could keep a reader waiting.
-pub(super) fn open_regular(path: &Path) -> Result<(File, u64), PackedError> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(PackedError::NotRegular);
-    }
-    let file = File::open(path)?;
-    let len = file.metadata()?.len();
-    Ok((file, len))
-}
-
-/// Reads a file of `len` bytes; gives its bytes and their BLAKE3 hash.
-fn read_and_hash(mut file: &File, len: u64) -> Result<(Pages, [u8; 32]), PackedError> {
+/// Reads a file from its start; gives its bytes and their BLAKE3 hash.
+fn read_and_hash(mut file: &File) -> Result<(Pages, [u8; 32]), PackedError> {
     /// Hashed while they are in the cache of the core that read them.
     const CHUNK: usize = 1 << 18;
+    let len = file.metadata()?.len();
     let mut start = [0; 8];
     file.read_exact(&mut start)?;
     if u64::from_le_bytes(start) > len.min(MAX_HEADER_LEN) {
@@ -358,14 +349,10 @@ struct Declared {
 impl<'a> Header<'a> {
     fn read(bytes: &'a [u8]) -> Result<(Config, Header<'a>), PackedError> {
         let (header, metadata) = SafeTensors::read_metadata(bytes)?;
-        let config = match metadata.metadata() {
+        let config = parse_config(match metadata.metadata() {
             Some(map) if map.len() == 1 => map.get(METADATA_KEY),
             _ => None,
-        };
-        let config = config
-            .ok_or_else(|| PackedError::Metadata(format!("metadata has no {METADATA_KEY}")))?;
-        let config: Config = serde_json::from_str(config)
-            .map_err(|error| PackedError::Metadata(error.to_string()))?;
+        })?;
         let start = 8 + header;
         let declared = metadata.tensors().into_iter().map(|(name, info)| {
             let range = start + info.data_offsets.0..start + info.data_offsets.1;

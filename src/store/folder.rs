@@ -23,6 +23,7 @@ use super::hex::{hex, unhex};
 use super::name::is_name;
 use super::{embedded, location};
 use crate::machine::new_file::{self, NewFile, Placing};
+use crate::machine::regular_file;
 use crate::packed::{Description, PackedError, PackedModel};
 
 /// What stands for no model where a model is named.
@@ -212,10 +213,7 @@ impl Store {
     ///
     /// As [`Store::add`].
     pub fn add_packed(&self, path: &Path, name: &str) -> Result<Installed, StoreError> {
-        if !fs::metadata(path).map_err(at(path))?.is_file() {
-            return Err(at(path)(io::Error::other("not a regular file")));
-        }
-        let mut from = File::open(path).map_err(at(path))?;
+        let mut from = regular_file::open(path).map_err(at(path))?;
         let mut file = self.new_file()?;
         io::copy(&mut from, &mut file).map_err(at(path))?;
         self.add(file, name)
