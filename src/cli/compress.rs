@@ -15,16 +15,14 @@ use super::meant::{CompressJob, SUFFIX};
 use super::memory::Use;
 use super::models::Models;
 use super::output::Content;
-use super::prime::{self, PrimeFiles};
+use super::prime::PrimeFiles;
 
 pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
     let models = Models::new(job.resources);
     let model = models.choose(&job.model)?;
-    let prime = job.prime.as_deref().map(prime::open).transpose()?;
     let mut primes = PrimeFiles::default();
-    if let Some(path) = &job.prime {
-        primes.add(path)?;
-    }
+    let prime = job.prime.as_deref().map(|path| primes.open(path));
+    let prime = prime.transpose()?;
     let options = EncoderOptions::new()
         .model(model)
         .experts(job.experts)

@@ -17,10 +17,9 @@ use super::failure::Failure;
 use super::files::{self, FileCoder, Forecast};
 use super::input::OpenInput;
 use super::meant::{DecompressJob, SUFFIX};
-use super::memory::Use;
 use super::models::Models;
 use super::output::Content;
-use super::prime::{self, PrimeFiles};
+use super::prime::PrimeFiles;
 
 pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
     let mut models = Models::new(job.resources);
@@ -30,8 +29,7 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
     let mut options = DecoderOptions::default().limit(job.max_output);
     let mut primes = PrimeFiles::default();
     for path in &job.primes {
-        options.primes.push(prime::open(path)?);
-        primes.add(path)?;
+        options.primes.push(primes.open(path)?);
     }
     models.expect_primes(options.primes.iter().map(|prime| prime.size() as u64).sum());
     let mut decompressor = Decompressor {
@@ -42,14 +40,6 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
         seekable: None,
     };
     files::run(&job.files, &primes, &mut decompressor)
-}
-
-impl Decompressor {
-    /// Bytes of the primes.
-    fn primes_len(&self) -> u64 {
-        let primes = self.options.primes.iter();
-        primes.map(|prime| prime.size() as u64).sum()
-    }
 }
 
 struct Decompressor {
@@ -97,8 +87,7 @@ impl FileCoder for Decompressor {
         };
         self.models.expect_streams(contents.most_streams);
         for settings in &contents.experts_alone {
-            let run = Use::experts_alone(settings.preset, self.primes_len());
-            self.models.check_memory(&run)?;
+            self.models.check_experts_alone(settings.preset)?;
         }
         let time = if self.estimate_time {
             estimate::decompression(&contents, &mut self.models)

@@ -88,6 +88,10 @@ fn code_file<C: FileCoder>(
     let name = input::name(input);
     let mut opened = input::open(input, job.accept)?;
     let mut output = open_output(job, primes, &opened, coder)?;
+    // An input whose output is no file is not deleted, so nothing depends on that output.
+    if coder.verify_with().is_some() && output.written().is_none() && !job.remove_inputs {
+        return Err(Failure::message("only a regular file can be verified"));
+    }
     let forecast = coder.forecast(&opened)?;
     let line = ProgressLine::new(
         &name,
@@ -103,16 +107,10 @@ fn code_file<C: FileCoder>(
         line.update(progress.original, progress.compressed);
         ControlFlow::Continue(())
     };
-    let mut reader = HashingReader::new(&mut *opened.reader);
-    let summary = coder.code(&mut reader, &mut output, &mut show)?;
-    match (coder.verify_with(), output.written()) {
-        (Some(options), Some(file)) => verify::verify(file, reader.hash(), options, &mut show)?,
-        // An input whose output is no file is not deleted, so nothing depends on that output.
-        (Some(_), None) if !job.remove_inputs => {
-            return Err(Failure::message("only a regular file can be verified"));
-        }
-        _ => {}
-    }
+    let summary = match coder.verify_with().is_some() {
+        true => code_and_verify(&mut *opened.reader, &mut output, coder, &mut show)?,
+        false => coder.code(&mut *opened.reader, &mut output, &mut show)?,
+    };
     let stored = output.commit(&opened)?;
     let elapsed = start.elapsed();
     drop(line);
@@ -125,6 +123,22 @@ fn code_file<C: FileCoder>(
     finish(job, primes, &opened, &stored)
 }
 
+/// Codes a file, and compares what its output decompresses to with what was read. An output that is
+/// no regular file is not read again.
+fn code_and_verify(
+    reader: &mut dyn Read,
+    output: &mut Output,
+    coder: &mut impl FileCoder,
+    progress: OnProgress<'_>,
+) -> Result<Summary, Failure> {
+    let mut reader = HashingReader::new(reader);
+    let summary = coder.code(&mut reader, output, progress)?;
+    if let (Some(options), Some(file)) = (coder.verify_with(), output.written()) {
+        verify::verify(file, reader.hash(), options, progress)?;
+    }
+    Ok(summary)
+}
+
 /// Deletes the input if that is asked for. Otherwise it is only said what is not as it should be.
 fn finish(
     job: &FilesJob,
@@ -133,15 +147,7 @@ fn finish(
     stored: &Stored,
 ) -> Result<(), Failure> {
     if job.remove_inputs {
-        if input
-            .regular()
-            .is_some_and(|file| primes.have(&file.metadata))
-        {
-            return Err(Failure::message(
-                "done, but the input is not deleted: it belongs to the prime",
-            ));
-        }
-        return output::remove_input(input, stored);
+        return output::remove_input(input, primes, stored);
     }
     let name = input.path().map(text::path).unwrap_or_default();
     if let Stored::Unsafely(error) = stored {
@@ -161,21 +167,16 @@ fn open_output<C: FileCoder>(
     input: &OpenInput,
     coder: &C,
 ) -> Result<Output, Failure> {
-    match (&job.destination, input.path()) {
-        (Destination::Nowhere, _) => Ok(Output::Nowhere),
+    let path = match (&job.destination, input.path()) {
+        (Destination::Nowhere, _) => return Ok(Output::Nowhere),
         (Destination::Stdout, _) | (Destination::Beside, None) => {
-            Output::stdout(C::WRITES, job.force)
+            return Output::stdout(C::WRITES, job.force);
         }
-        (Destination::File(path), _) => {
-            primes.refuse_output(path)?;
-            Output::file(path, input, job.force)
-        }
-        (Destination::Beside, Some(path)) => {
-            let path = coder.output_path(path, job.force)?;
-            primes.refuse_output(&path)?;
-            Output::file(&path, input, job.force)
-        }
-    }
+        (Destination::File(path), _) => path.clone(),
+        (Destination::Beside, Some(path)) => coder.output_path(path, job.force)?,
+    };
+    primes.refuse_output(&path)?;
+    Output::file(&path, input, job.force)
 }
 
 /// `alice29.txt: 152089 -> 19012 bytes (12.5 %, 1.000 bpb, 8.0x) in 3.1 s, 49 KB/s`

@@ -59,6 +59,11 @@ impl Models {
         self.memory.check(run)
     }
 
+    /// Refuses if these experts, without a model, would need more memory to decompress.
+    pub(super) fn check_experts_alone(&self, preset: Preset) -> Result<(), Failure> {
+        self.check_memory(&Use::experts_alone(preset, self.primes))
+    }
+
     /// Refuses if the memory allowed is too little to decompress any file.
     pub(super) fn check_memory_of_any_file(&self) -> Result<(), Failure> {
         self.memory.check_any_file()

@@ -13,6 +13,7 @@ use llmzip::machine::new_file::{self, NewFile};
 use super::attributes;
 use super::failure::Failure;
 use super::input::{self, OpenInput};
+use super::prime::PrimeFiles;
 use super::print;
 use super::text;
 
@@ -170,7 +171,7 @@ impl Write for Output {
 }
 
 /// The failure to create a file.
-pub(super) fn cannot_create(path: &Path, error: &io::Error) -> Failure {
+fn cannot_create(path: &Path, error: &io::Error) -> Failure {
     let cause = match error.kind() {
         io::ErrorKind::AlreadyExists => return exists(path),
         io::ErrorKind::NotFound => "there is no such folder".to_owned(),
@@ -180,7 +181,7 @@ pub(super) fn cannot_create(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// The failure for a file that is there already and is not to be overwritten.
-pub(super) fn exists(path: &Path) -> Failure {
+fn exists(path: &Path) -> Failure {
     Failure::Message(format!("{} exists; -f overwrites it", text::path(path)))
 }
 
@@ -214,12 +215,18 @@ fn is_input(path: &Path, output: &Metadata, input: &OpenInput) -> bool {
 }
 
 /// Deletes an input after its output is in place, if it is what was read. Anything but a regular
-/// file stays, and so does an input whose output went elsewhere than into a file.
-pub(super) fn remove_input(input: &OpenInput, stored: &Stored) -> Result<(), Failure> {
+/// file stays, and so does an input whose output went elsewhere than into a file, or is made after
+/// it.
+pub(super) fn remove_input(
+    input: &OpenInput,
+    primes: &PrimeFiles,
+    stored: &Stored,
+) -> Result<(), Failure> {
     let Some(file) = input.regular() else {
         return Ok(());
     };
     let reason = match stored {
+        _ if primes.have(&file.metadata) => "it belongs to the prime".to_owned(),
         Stored::Elsewhere => return Ok(()),
         Stored::Unsafely(error) => format!("the disk may not hold its output yet: {error}"),
         Stored::Safely if !file.is_at_its_path() => "another file took its place".to_owned(),

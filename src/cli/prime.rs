@@ -22,15 +22,43 @@ pub(super) struct PrimeFiles {
 }
 
 impl PrimeFiles {
-    /// Notes what belongs to the prime at `path`.
-    pub(super) fn add(&mut self, path: &Path) -> Result<(), Failure> {
-        if path.is_dir() {
-            self.folders.extend(fs::canonicalize(path));
-            let paths = files_of(path).map_err(|failure| failure.about(text::path(path)))?;
-            self.files
-                .extend(paths.iter().filter_map(|path| fs::metadata(path).ok()));
-        } else {
-            self.files.extend(fs::metadata(path));
+    /// Opens the prime at `path`, and notes its files. The files of a folder are joined in the
+    /// order of their names.
+    pub(super) fn open(&mut self, path: &Path) -> Result<Arc<Prime>, Failure> {
+        let mut bytes = Vec::new();
+        let read = match path.is_dir() {
+            true => self.join(path, &mut bytes),
+            false => self.read(path, &mut bytes),
+        };
+        let prime = read.and_then(|()| {
+            let too_many = || Failure::message("a prime has 1 byte to 16 MiB");
+            Prime::new(bytes).ok_or_else(too_many)
+        });
+        prime
+            .map(Arc::new)
+            .map_err(|failure| failure.about(text::path(path)))
+    }
+
+    /// Appends a file to `bytes`.
+    fn read(&mut self, path: &Path, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+        let mut opened = input::open(&Input::File(path.to_owned()), Accept::Pipes)?;
+        // One byte more than is allowed tells that there are too many.
+        let most = llmzip::codec::MAX_PRIME_LEN as u64 + 1;
+        let read = (&mut opened.reader).take(most).read_to_end(bytes);
+        read.map_err(cannot_read)?;
+        self.files.extend(opened.file.map(|file| file.metadata));
+        Ok(())
+    }
+
+    /// Appends the files of a folder to `bytes`.
+    fn join(&mut self, folder: &Path, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+        self.folders.extend(fs::canonicalize(folder));
+        for path in files_of(folder)? {
+            self.read(&path, bytes)
+                .map_err(|failure| failure.about(text::path(&path)))?;
+            if bytes.len() > llmzip::codec::MAX_PRIME_LEN {
+                break;
+            }
         }
         Ok(())
     }
@@ -55,32 +83,6 @@ impl PrimeFiles {
     }
 }
 
-/// The prime at `path`. The files of a folder are joined in the order of their names.
-pub(super) fn open(path: &Path) -> Result<Arc<Prime>, Failure> {
-    let bytes = match path.is_dir() {
-        true => join(path),
-        false => read(path),
-    };
-    let bytes = bytes.map_err(|failure| failure.about(text::path(path)))?;
-    let prime = Prime::new(bytes).ok_or_else(|| {
-        Failure::Message(format!(
-            "{}: a prime has 1 byte to 16 MiB",
-            text::path(path)
-        ))
-    })?;
-    Ok(Arc::new(prime))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut opened = input::open(&Input::File(path.to_owned()), Accept::Pipes)?;
-    let mut bytes = Vec::new();
-    // One byte more than is allowed tells that there are too many.
-    let most = llmzip::codec::MAX_PRIME_LEN as u64 + 1;
-    let read = (&mut opened.reader).take(most).read_to_end(&mut bytes);
-    read.map_err(cannot_read)?;
-    Ok(bytes)
-}
-
 /// The files of a folder in the order of their names.
 fn files_of(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = fs::read_dir(folder).map_err(cannot_read)?;
@@ -91,18 +93,6 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     paths.retain(|path| path.is_file());
     paths.sort();
     Ok(paths)
-}
-
-fn join(folder: &Path) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    for path in files_of(folder)? {
-        let mut content = read(&path).map_err(|failure| failure.about(text::path(&path)))?;
-        bytes.append(&mut content);
-        if bytes.len() > llmzip::codec::MAX_PRIME_LEN {
-            break;
-        }
-    }
-    Ok(bytes)
 }
 
 fn cannot_read(error: io::Error) -> Failure {
