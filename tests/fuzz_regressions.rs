@@ -6,6 +6,7 @@ mod bodies;
 
 use std::fs;
 use std::path::Path;
+use std::slice;
 
 type Body = fn(&[u8]);
 
@@ -99,11 +100,11 @@ impl Random {
     }
 }
 
-fn mutations(body: Body, seeds: &[&[u8]], rounds: usize) {
+fn mutations(body: Body, seeds: &[impl AsRef<[u8]>], rounds: usize) {
     let mut random = Random(0x1234_5678_9abc_def1);
     for _ in 0..rounds {
         for seed in seeds {
-            body(&random.mutate(seed));
+            body(&random.mutate(seed.as_ref()));
         }
     }
 }
@@ -121,7 +122,6 @@ fn mutated_files() {
         .collect();
     files.sort();
     let seeds: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
-    let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
     mutations(bodies::container, &seeds, 60);
 }
 
@@ -143,7 +143,6 @@ fn mutated_coded_bits() {
     let seeds: Vec<Vec<u8>> = (0..4u8)
         .flat_map(|settings| [0, 1].map(|mode| [&[settings, mode, 90, 0], &payload[..]].concat()))
         .collect();
-    let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
     mutations(bodies::coded_bits, &seeds, 8);
 }
 
@@ -178,17 +177,13 @@ fn mutated_folders_and_wheels() {
         [&[number as u8][..], &content].concat()
     });
     let seeds: Vec<Vec<u8>> = seeds.collect();
-    let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
     mutations(bodies::folder, &seeds, 60);
     // A zip archive with one empty file, `m.gguf`.
     let wheel = b"PK\x03\x04\x14\0\0\0\0\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x06\0\0\0m.gguf\
         PK\x01\x02\x14\x03\x14\0\0\0\0\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0m.gguf\
         PK\x05\x06\0\0\0\0\x01\0\x01\x004\0\0\0$\0\0\0\0\0";
-    mutations(
-        bodies::source_file,
-        &[wheel, b"GGUF\x03\0\0\0", b"just text"],
-        200,
-    );
+    let seeds: [&[u8]; 3] = [wheel, b"GGUF\x03\0\0\0", b"just text"];
+    mutations(bodies::source_file, &seeds, 200);
 }
 
 #[test]
@@ -206,7 +201,7 @@ fn mutated_originals() {
 fn mutated_models() {
     let fixture =
         fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/fixture.llmzmodel")).unwrap();
-    mutations(bodies::packed_model, &[&fixture], 60);
+    mutations(bodies::packed_model, slice::from_ref(&fixture), 60);
     // Most of the file is weights, and what can go wrong is at its front.
     let mut random = Random(99);
     for _ in 0..200 {

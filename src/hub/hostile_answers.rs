@@ -101,6 +101,19 @@ fn names_that_a_hub_chooses_never_become_paths() {
     is_fetched(&server, &Room::new());
 }
 
+/// A hub whose only list of shards has this map.
+fn with_shards(map: serde_json::Value) -> Server {
+    let index = serde_json::json!({"weight_map": map});
+    let index = index.to_string().into_bytes();
+    Server::start(move |request, reply| match request.name() {
+        "main" => Reply::new(200, listing(COMMIT, &["model.safetensors.index.json"])),
+        "model.safetensors.index.json" => Reply::new(200, index.clone())
+            .with("X-Repo-Commit", COMMIT)
+            .with("ETag", &git_hash(&index)),
+        _ => reply,
+    })
+}
+
 #[test]
 fn names_of_shards_stay_in_the_folder() {
     for shard in [
@@ -113,16 +126,7 @@ fn names_of_shards_stay_in_the_folder() {
         "C:evil.safetensors",
         ".safetensors",
     ] {
-        let index = serde_json::json!({"weight_map": {"a": shard}})
-            .to_string()
-            .into_bytes();
-        let server = Server::start(move |request, reply| match request.name() {
-            "main" => Reply::new(200, listing(COMMIT, &["model.safetensors.index.json"])),
-            "model.safetensors.index.json" => Reply::new(200, index.clone())
-                .with("X-Repo-Commit", COMMIT)
-                .with("ETag", &git_hash(&index)),
-            _ => reply,
-        });
+        let server = with_shards(serde_json::json!({"a": shard}));
         let room = Room::new();
         let error = server.fetch(&room.cache()).unwrap_err().to_string();
         says(&error, "shard name");
@@ -139,16 +143,7 @@ fn names_of_shards_stay_in_the_folder() {
     let shards: serde_json::Map<_, _> = (0..1001)
         .map(|n| (n.to_string(), format!("{n}.safetensors").into()))
         .collect();
-    let index = serde_json::json!({"weight_map": shards})
-        .to_string()
-        .into_bytes();
-    let server = Server::start(move |request, reply| match request.name() {
-        "main" => Reply::new(200, listing(COMMIT, &["model.safetensors.index.json"])),
-        "model.safetensors.index.json" => Reply::new(200, index.clone())
-            .with("X-Repo-Commit", COMMIT)
-            .with("ETag", &git_hash(&index)),
-        _ => reply,
-    });
+    let server = with_shards(shards.into());
     let error = server.fetch(&Room::new().cache()).unwrap_err().to_string();
     says(&error, "names 1001 files");
 }

@@ -84,16 +84,19 @@ pub(crate) fn refused(trials: &mut Trials) {
         return;
     };
     let faults = places.refusals();
-    // Enough rounds try all of them.
-    let all = trials.wanted >= faults.len();
-    for nth in 0..trials.wanted.min(faults.len()) {
-        let chosen = if all {
-            nth
-        } else {
-            trials.random.below(faults.len())
-        };
+    for chosen in choose(trials, faults.len()) {
         let (work, fault) = &faults[chosen];
         refuse(trials, *work, &[fault]);
+    }
+}
+
+/// As many of `len` faults as are wanted; all of them, each once, if that many are.
+fn choose(trials: &mut Trials, len: usize) -> Vec<usize> {
+    match trials.wanted >= len {
+        true => (0..len).collect(),
+        false => (0..trials.wanted)
+            .map(|_| trials.random.below(len))
+            .collect(),
     }
 }
 
@@ -160,13 +163,7 @@ pub(crate) fn killed(trials: &mut Trials) {
         return;
     };
     let faults = places.kills();
-    let all = trials.wanted >= faults.len();
-    for nth in 0..trials.wanted.min(faults.len()) {
-        let chosen = if all {
-            nth
-        } else {
-            trials.random.below(faults.len())
-        };
+    for chosen in choose(trials, faults.len()) {
         let (work, fault) = &faults[chosen];
         let world = World::random(trials, &[*work]);
         let what = format!("{} under {}", world.shown(), fault.shown());
