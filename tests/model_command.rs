@@ -140,3 +140,50 @@ fn check_compares_the_engine_with_float() {
     );
     assert!(lines[2].contains("exact engine"), "{told}");
 }
+
+#[test]
+fn without_a_home_the_built_in_models_are_listed() {
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llmzip"));
+        for name in ["HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "LLMZIP_HOME"] {
+            command.env_remove(name);
+        }
+        command.arg("model").args(args).output().unwrap()
+    };
+    let listed = run(&["list"]);
+    assert_eq!(listed.status.code(), Some(0));
+    assert!(
+        String::from_utf8(listed.stdout)
+            .unwrap()
+            .contains("\nmini ")
+    );
+    let pack = fixture("fixture.llmzmodel");
+    let refused = run(&["add", pack.to_str().unwrap(), "--name", "tiny"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert!(error.ends_with("set LLMZIP_HOME\n"), "{error}");
+}
+
+#[test]
+fn one_bad_name_hides_no_other() {
+    let home = Home::new();
+    home.says(&["add", "@fixture.llmzmodel", "--name", "tiny"]);
+    let name = home.0.path().join("home/names/bad");
+    std::fs::write(&name, "junk").unwrap();
+    let listed = home.says(&["list"]);
+    assert!(listed.contains("\ntiny  "), "{listed}");
+    let advice = "the name bad is damaged; remove it (llmzip model remove bad) and add it again";
+    assert!(listed.contains(advice), "{listed}");
+    let json = home.says(&["list", "--json"]);
+    assert!(
+        json.contains("\"error\": \"the name bad is damaged\""),
+        "{json}"
+    );
+    assert!(
+        home.complains(&["verify"])
+            .contains("the name bad is damaged")
+    );
+    home.says(&["verify", "tiny"]);
+    home.says(&["remove", "bad"]);
+    home.says(&["verify"]);
+}

@@ -3,6 +3,8 @@
 //! The errors of the library say what is wrong. Only the program knows its commands and options, so
 //! the hints that name them are added here, and nowhere else.
 
+use std::path::Path;
+
 use llmzip::Error;
 #[cfg(feature = "hub")]
 use llmzip::hub::HubError;
@@ -47,8 +49,16 @@ pub(super) fn store(error: &StoreError) -> String {
         StoreError::Unknown(name) if repository_of(name).is_some() => {
             format!("; llmzip model pull {name} fetches it")
         }
+        StoreError::Unknown(name) if Path::new(name).is_file() => {
+            format!("; for the file, write ./{name}")
+        }
+        StoreError::Unknown(name) if Path::new(name).is_dir() => {
+            format!("; for the folder, pack it first (llmzip model add ./{name})")
+        }
         StoreError::Unknown(_) => "; llmzip model list shows those installed".to_owned(),
-        StoreError::Damaged { name, .. } => {
+        StoreError::Damaged { name, .. }
+        | StoreError::Missing(name)
+        | StoreError::DamagedName(name) => {
             format!("; remove it (llmzip model remove {name}) and add it again")
         }
         _ => String::new(),

@@ -58,8 +58,12 @@ impl FileCoder for Decompressor {
 
     fn output_path(&self, input: &Path, _: bool) -> Result<PathBuf, Failure> {
         // Names need not be UTF-8. A name that begins with its only dot has no extension.
-        match input.extension() {
-            Some(extension) if extension == &SUFFIX[1..] => Ok(input.with_extension("")),
+        match (input.file_stem(), input.extension()) {
+            // ..llmz and ...llmz
+            (Some(stem), Some(_)) if stem == "." || stem == ".." => Err(Failure::message(format!(
+                "has no name before {SUFFIX}; name the output with -o"
+            ))),
+            (_, Some(extension)) if extension == &SUFFIX[1..] => Ok(input.with_extension("")),
             _ => Err(Failure::Message(format!(
                 "has no {SUFFIX} at the end of its name; name the output with -o"
             ))),

@@ -159,19 +159,19 @@ fn cannot_open(error: io::Error) -> Failure {
 }
 
 fn refuse_kind(metadata: &Metadata, accept: Accept) -> Result<(), Failure> {
-    if metadata.is_file() {
-        return Ok(());
-    }
-    if metadata.is_dir() {
-        return Err(Failure::message("is a directory, skipped"));
-    }
-    match (is_pipe(metadata), accept) {
-        (true, Accept::Pipes) => Ok(()),
-        (true, _) => Err(Failure::message("is a pipe, skipped; -c or -o reads it")),
-        (false, _) => Err(Failure::message(
-            "is a device, skipped; it can be read as standard input",
-        )),
-    }
+    let refused = match accept {
+        _ if metadata.is_dir() => "is a directory, skipped",
+        _ if is_device(metadata) => "is a device, skipped; it can be read as standard input",
+        Accept::Pipes => return Ok(()),
+        _ if is_pipe(metadata) => "is a pipe, skipped; -c or -o reads it",
+        _ => return Ok(()),
+    };
+    Err(Failure::message(refused))
+}
+
+/// Whether it is neither file nor folder nor pipe.
+pub(super) fn is_device(metadata: &Metadata) -> bool {
+    !metadata.is_file() && !metadata.is_dir() && !is_pipe(metadata)
 }
 
 #[cfg(unix)]

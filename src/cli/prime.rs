@@ -41,6 +41,11 @@ impl PrimeFiles {
 
     /// Appends a file to `bytes`.
     fn read(&mut self, path: &Path, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+        if fs::metadata(path).is_ok_and(|metadata| input::is_device(&metadata)) {
+            return Err(Failure::message(
+                "is a device; a prime is a file or a folder",
+            ));
+        }
         let mut opened = input::open(&Input::File(path.to_owned()), Accept::Pipes)?;
         // One byte more than is allowed tells that there are too many.
         let most = llmzip::codec::MAX_PRIME_LEN as u64 + 1;

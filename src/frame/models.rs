@@ -75,7 +75,7 @@ impl Models {
 
     /// The built-in models, if this build has them, and those that `llmzip` has stored for this
     /// user: in the folder that the environment variable `LLMZIP_HOME` names, else in `llmzip`
-    /// under the platform's cache folder.
+    /// under the platform's folder for data.
     #[must_use]
     pub fn installed() -> Models {
         Models {
@@ -122,8 +122,8 @@ impl Models {
         let added = self.added.iter().filter_map(|model| model.name());
         let mut names: Vec<String> = added.map(str::to_owned).collect();
         match self.store() {
-            // A store lists the built-in models first.
-            Some(store) => names.extend(store?.list()?.into_iter().map(|listed| listed.name)),
+            // A store names the built-in models first.
+            Some(store) => names.extend(store.names()?),
             None => {
                 let built_in = self.built_in_models().iter();
                 names.extend(built_in.map(|model| model.name.to_owned()));
@@ -148,7 +148,7 @@ impl Models {
         let unknown = || StoreError::Unknown(name.to_owned());
         let found = match (self.built_in(name), self.store()) {
             (Some(found), _) => found,
-            (None, Some(store)) => store?.find(name)?,
+            (None, Some(store)) => store.find(name)?,
             (None, None) => return Err(unknown().into()),
         };
         self.open(found)
@@ -175,7 +175,7 @@ impl Models {
                 name: Some(model.name.to_owned()),
                 model: model.open(),
             }),
-            (None, Some(store)) => store?.find_identity(identity)?,
+            (None, Some(store)) => store.find_identity(identity)?,
             (None, None) => None,
         };
         found.map(|found| self.open(found)).transpose()
@@ -233,12 +233,11 @@ impl Models {
         })
     }
 
-    /// The store, if these models have one. Built-in models are found without the store, because
-    /// there may be no folder for it.
-    fn store(&self) -> Option<Result<Store, StoreError>> {
+    /// The store, if these models have one.
+    fn store(&self) -> Option<Store> {
         match &self.source {
             Source::OfUser => Some(Store::of_user()),
-            Source::Folder(home) => Some(Ok(Store::at(home))),
+            Source::Folder(home) => Some(Store::at(home)),
             _ => None,
         }
     }

@@ -86,12 +86,7 @@ impl RepositoryCache {
         parts.extend(self.revision.split('/'));
         let name = parts.pop().unwrap_or_default();
         let folder = self.folder(&parts)?;
-        let mut file = tempfile::Builder::new()
-            .prefix(".llmzip-")
-            .make_in(&folder, |path| File::create_new(path))?;
-        io::Write::write_all(&mut file, commit.as_str().as_bytes())?;
-        file.persist(folder.join(name))?;
-        Ok(())
+        appear(&folder.join(name), |new| fs::write(new, commit.as_str()))
     }
 
     /// The folder with the files of a commit.
@@ -118,7 +113,7 @@ impl RepositoryCache {
         if fs::read_link(&path).is_ok_and(|old| old == target) {
             return Ok(());
         }
-        match link(&folder, &target, &path) {
+        match appear(&path, |new| symlink(&target, new)) {
             // The file systems of Windows have no links for everybody. There the file itself is
             // what a snapshot holds.
             Err(_) if cfg!(windows) => fs::rename(self.blob(hash)?, path),
@@ -158,13 +153,22 @@ impl RepositoryCache {
     }
 }
 
-/// Puts a link to `target` at `path`, which is in `folder`, instead of what is there.
-fn link(folder: &Path, target: &Path, path: &Path) -> io::Result<()> {
-    let made = tempfile::Builder::new()
-        .prefix(".llmzip-")
-        .make_in(folder, |path| symlink(target, path))?;
-    made.into_temp_path().persist(path)?;
-    Ok(())
+/// Puts what `make` makes at `path`, instead of what is there. Whoever does this holds the lock, so
+/// the name under which it is made belongs to nobody else, and what an interrupted process left
+/// there goes with the next one.
+fn appear(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".llmzip-new");
+    let new = Path::new(&new);
+    match fs::remove_file(new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let made = make(new).and_then(|()| fs::rename(new, path));
+    if made.is_err() {
+        let _ = fs::remove_file(new);
+    }
+    made
 }
 
 #[cfg(unix)]

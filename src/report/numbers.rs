@@ -30,14 +30,14 @@ pub(super) fn per_second(rate: f64) -> String {
 
 /// Formats bytes of memory as `12 MiB`.
 pub fn memory(bytes: u64) -> String {
-    let bytes = bytes as f64;
-    const KIB: f64 = 1024.0;
-    if bytes < KIB * KIB {
-        format!("{:.0} KiB", bytes / KIB)
-    } else if bytes < KIB * KIB * KIB {
-        format!("{:.0} MiB", bytes / KIB / KIB)
-    } else {
-        format!("{:.1} GiB", bytes / KIB / KIB / KIB)
+    let kib = bytes as f64 / 1024.0;
+    match bytes.checked_ilog2().unwrap_or(0) / 10 {
+        0 | 1 => format!("{kib:.0} KiB"),
+        2 => format!("{:.0} MiB", kib / 1024.0),
+        3 => format!("{:.1} GiB", kib / 1024_f64.powi(2)),
+        4 => format!("{:.1} TiB", kib / 1024_f64.powi(3)),
+        5 => format!("{:.1} PiB", kib / 1024_f64.powi(4)),
+        _ => format!("{:.1} EiB", kib / 1024_f64.powi(5)),
     }
 }
 

@@ -42,6 +42,9 @@ pub enum StoreError {
     /// There is no model of this name.
     #[error("no model {0}")]
     Unknown(String),
+    /// The file of this name holds no identity.
+    #[error("the name {0} is damaged")]
+    DamagedName(String),
     /// The packed file is unsound.
     #[error("model {name}: {error}")]
     Packed {
@@ -51,6 +54,9 @@ pub enum StoreError {
         #[source]
         error: PackedError,
     },
+    /// A name stands for a model whose packed file is not in the store.
+    #[error("the packed file of model {0} is missing")]
+    Missing(String),
     /// The content of a packed file no longer has the identity that it is stored under.
     #[error("the packed file of model {name} is damaged (its content is not blake3 {identity})")]
     Damaged {

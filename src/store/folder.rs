@@ -55,22 +55,20 @@ pub struct Found {
 /// A folder of packed models.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// The folders that models are found in; they are added to the first.
+    /// The folders that models are found in; they are added to the first. Empty where nothing says
+    /// where they could be.
     homes: Vec<PathBuf>,
 }
 
 impl Store {
-    /// The store of this user: `LLMZIP_HOME`, else `llmzip` in the platform's folder for data.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::NoHome`] if the environment names neither.
-    pub fn of_user() -> Result<Store, StoreError> {
-        let location = location::of_user().ok_or(StoreError::NoHome)?;
-        let homes = [location.home].into_iter().chain(location.older);
-        Ok(Store {
+    /// The store of this user: `LLMZIP_HOME`, else `llmzip` in the platform's folder for data. If
+    /// the environment names neither, it holds the built-in models and takes no others.
+    pub fn of_user() -> Store {
+        let location = location::of_user().into_iter();
+        let homes = location.flat_map(|location| [location.home].into_iter().chain(location.older));
+        Store {
             homes: homes.collect(),
-        })
+        }
     }
 
     /// The store in the folder `home`, which need not exist yet.
@@ -80,15 +78,23 @@ impl Store {
         }
     }
 
-    fn home(&self) -> &Path {
-        &self.homes[0]
+    /// The folder that models are added to.
+    fn home(&self) -> Result<&Path, StoreError> {
+        let first = self.homes.first().ok_or(StoreError::NoHome)?;
+        Ok(first)
     }
 
     /// The path of the packed model with this identity; where it would be, if it is not there.
-    pub fn path_of(&self, identity: &[u8; 32]) -> PathBuf {
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoHome`] if the store has no folder.
+    pub fn path_of(&self, identity: &[u8; 32]) -> Result<PathBuf, StoreError> {
         let mut paths = self.homes.iter().map(|home| packed_path(home, identity));
-        let there = paths.find(|path| path.exists());
-        there.unwrap_or_else(|| packed_path(self.home(), identity))
+        match paths.find(|path| path.exists()) {
+            Some(there) => Ok(there),
+            None => Ok(packed_path(self.home()?, identity)),
+        }
     }
 
     /// Checks that a new model may have this name.
@@ -111,9 +117,10 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`] if the store cannot be written.
+    /// [`StoreError::Io`] if the store cannot be written, [`StoreError::NoHome`] if it has no
+    /// folder.
     pub fn new_file(&self) -> Result<NewFile, StoreError> {
-        let folder = models(self.home());
+        let folder = models(self.home()?);
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         delete_leftovers(&folder);
         NewFile::create_in(&folder).map_err(at(&folder))
@@ -138,7 +145,7 @@ impl Store {
             name: name.to_owned(),
             error,
         })?;
-        let _lock = self.lock();
+        let _lock = self.lock()?;
         match self.identity_of(name)? {
             Some(other) if other != identity => return Err(StoreError::Taken(name.to_owned())),
             _ => {}
@@ -155,9 +162,10 @@ impl Store {
     /// is killed between the two leaves a packed model without a name, which the same model uses
     /// when it is added again.
     fn place(&self, file: NewFile, name: &str, identity: &[u8; 32]) -> Result<(), StoreError> {
-        let path = packed_path(self.home(), identity);
+        let home = self.home()?;
+        let path = packed_path(home, identity);
         finish(&file).map_err(at(&path))?;
-        let name_path = names(self.home()).join(name);
+        let name_path = names(home).join(name);
         let name_file = match self.identity_of(name)? {
             Some(_) => None,
             None => Some(new_name(&name_path, identity).map_err(at(&name_path))?),
@@ -185,13 +193,15 @@ impl Store {
 
     /// Waits until no other process changes the store; none does while the result lives. Where
     /// files cannot be locked, it does not wait.
-    fn lock(&self) -> Option<File> {
-        let lock = File::create(self.home().join("lock")).ok()?;
+    fn lock(&self) -> Result<Option<File>, StoreError> {
+        let Ok(lock) = File::create(self.home()?.join("lock")) else {
+            return Ok(None);
+        };
         loop {
             match lock.lock() {
-                Ok(()) => return Some(lock),
+                Ok(()) => return Ok(Some(lock)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return None,
+                Err(_) => return Ok(None),
             }
         }
     }
@@ -203,7 +213,7 @@ impl Store {
     /// As [`Store::add`].
     pub fn add_bytes(&self, bytes: &[u8], name: &str) -> Result<Installed, StoreError> {
         let mut file = self.new_file()?;
-        file.write_all(bytes).map_err(at(self.home()))?;
+        file.write_all(bytes).map_err(at(self.home()?))?;
         self.add(file, name)
     }
 
@@ -224,48 +234,37 @@ impl Store {
         for home in &self.homes {
             let path = names(home).join(name);
             if let Some(text) = read_name(&path).map_err(at(&path))? {
-                return Ok(unhex(text.trim_end()));
+                let identity = unhex(text.trim_end());
+                let damaged = || StoreError::DamagedName(name.to_owned());
+                return identity.ok_or_else(damaged).map(Some);
             }
         }
         Ok(None)
     }
 
-    /// All models that have names: the built-in ones, then those in the store, sorted by name.
+    /// The names of all models: the built-in ones from the smallest to the largest, then those in
+    /// the store, sorted. A name may stand for a model that cannot be opened.
     ///
     /// # Errors
     ///
     /// [`StoreError::Io`] if the store exists and cannot be read.
-    pub fn list(&self) -> Result<Vec<Installed>, StoreError> {
-        let mut list: Vec<Installed> = embedded::ALL
-            .iter()
-            .map(|model| Installed {
-                name: model.name.to_owned(),
-                identity: model.identity,
-                built_in: true,
-            })
-            .collect();
-        for name in self.names()? {
-            if let Some(identity) = self.identity_of(&name)? {
-                list.push(Installed {
-                    name,
-                    identity,
-                    built_in: false,
-                });
-            }
-        }
-        Ok(list)
+    pub fn names(&self) -> Result<Vec<String>, StoreError> {
+        let built_in = embedded::ALL.iter().map(|model| model.name.to_owned());
+        Ok(built_in.chain(self.stored_names()?).collect())
     }
 
     /// The names in the store, sorted.
-    fn names(&self) -> Result<BTreeSet<String>, StoreError> {
+    fn stored_names(&self) -> Result<BTreeSet<String>, StoreError> {
         let mut found = BTreeSet::new();
         for home in &self.homes {
             let folder = names(home);
             match fs::read_dir(&folder) {
                 Ok(entries) => {
                     for entry in entries {
-                        let name = entry.map_err(at(&folder))?.file_name();
-                        found.extend(name.into_string().ok().filter(|name| is_name(name)));
+                        let entry = entry.map_err(at(&folder))?;
+                        let name = entry.file_name().into_string().ok();
+                        let may_be_name = !is_no_file(&entry.path());
+                        found.extend(name.filter(|name| may_be_name && is_name(name)));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -275,17 +274,42 @@ impl Store {
         Ok(found)
     }
 
+    /// The model that is called `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unknown`] if there is none, [`StoreError::Io`] or [`StoreError::DamagedName`]
+    /// if the store does not say which one it is.
+    pub fn installed(&self, name: &str) -> Result<Installed, StoreError> {
+        if let Some(model) = embedded::by_name(name) {
+            return Ok(Installed {
+                name: name.to_owned(),
+                identity: model.identity,
+                built_in: true,
+            });
+        }
+        let stored = match is_name(name) {
+            true => self.identity_of(name)?,
+            false => None,
+        };
+        Ok(Installed {
+            name: name.to_owned(),
+            identity: stored.ok_or_else(|| StoreError::Unknown(name.to_owned()))?,
+            built_in: false,
+        })
+    }
+
     /// Reads a listed model, and checks that it is what was added.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] if its content has changed, [`StoreError::Packed`] if it is missing
-    /// or cannot be read.
+    /// [`StoreError::Damaged`] if its content has changed, [`StoreError::Missing`] if it is not
+    /// there, [`StoreError::Packed`] if it cannot be read.
     pub fn open(&self, installed: &Installed) -> Result<Arc<PackedModel>, StoreError> {
         if let Some(model) = built_in(installed) {
             return Ok(model.open());
         }
-        let path = self.path_of(&installed.identity);
+        let path = self.path_of(&installed.identity)?;
         let opened = PackedModel::open_with_identity(path, installed.identity);
         opened
             .map(Arc::new)
@@ -296,7 +320,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Packed`] if the packed file is missing or has no sound header.
+    /// As [`Store::open`]; of the content only the header is read.
     pub fn describe(&self, installed: &Installed) -> Result<Description, StoreError> {
         if let Some(model) = built_in(installed) {
             let model = model.open();
@@ -305,7 +329,7 @@ impl Store {
                 size: model.size() as u64,
             });
         }
-        Description::read(self.path_of(&installed.identity))
+        Description::read(self.path_of(&installed.identity)?)
             .map_err(|error| cannot_open(installed, error))
     }
 
@@ -324,11 +348,10 @@ impl Store {
         if is_path {
             return open_path(path, wanted);
         }
-        let listed = self.list()?.into_iter().find(|m| m.name == wanted);
-        let listed = listed.ok_or_else(|| StoreError::Unknown(wanted.to_owned()))?;
+        let installed = self.installed(wanted)?;
         Ok(Found {
-            model: self.open(&listed)?,
-            name: Some(listed.name),
+            model: self.open(&installed)?,
+            name: Some(installed.name),
         })
     }
 
@@ -337,7 +360,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If the model is there but cannot be opened.
+    /// If the model is there but cannot be opened, or may be there under a name that cannot be
+    /// read.
     pub fn find_identity(&self, start: &[u8; 8]) -> Result<Option<Found>, StoreError> {
         let matches = |identity: &[u8; 32]| identity[..8] == start[..];
         if let Some(model) = embedded::ALL.iter().find(|m| matches(&m.identity)) {
@@ -346,15 +370,20 @@ impl Store {
                 model: model.open(),
             }));
         }
-        for installed in self.list()? {
-            if matches(&installed.identity) {
-                return Ok(Some(Found {
-                    model: self.open(&installed)?,
-                    name: Some(installed.name),
-                }));
+        let mut unreadable = None;
+        for name in self.stored_names()? {
+            match self.installed(&name) {
+                Ok(installed) if matches(&installed.identity) => {
+                    return Ok(Some(Found {
+                        model: self.open(&installed)?,
+                        name: Some(installed.name),
+                    }));
+                }
+                Ok(_) => {}
+                Err(error) => unreadable = Some(error),
             }
         }
-        Ok(None)
+        unreadable.map_or(Ok(None), Err)
     }
 
     /// Reads a model and checks its identity and every weight.
@@ -375,37 +404,47 @@ impl Store {
     ///
     /// [`StoreError::Unknown`] if there is no such name, [`StoreError::BuiltIn`] if it is that of a
     /// built-in model.
-    pub fn remove(&self, name: &str) -> Result<Installed, StoreError> {
+    pub fn remove(&self, name: &str) -> Result<(), StoreError> {
         if embedded::by_name(name).is_some() {
             return Err(StoreError::BuiltIn(name.to_owned()));
         }
         self.check_name(name)?;
-        let _lock = self.lock();
+        let _lock = self.lock()?;
         let paths = self.homes.iter().map(|home| names(home).join(name));
         let paths: Vec<PathBuf> = paths.filter(|path| path.is_file()).collect();
         if paths.is_empty() {
             return Err(StoreError::Unknown(name.to_owned()));
         }
-        let identity = self.identity_of(name)?.unwrap_or_default();
-        // Before anything is deleted: if one name cannot be read, it may stand for the same model.
-        let listed = self.list()?;
-        let is_shared = listed
-            .iter()
-            .any(|model| model.identity == identity && model.name != name);
-        let removed = self.delete_all(&paths, (!is_shared).then_some(&identity));
-        if removed.is_err() && self.path_of(&identity).exists() {
+        let identity = match self.identity_of(name) {
+            Ok(identity) => identity,
+            Err(StoreError::DamagedName(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let to_delete = match identity {
+            Some(identity) if !self.has_other_name(&identity, name)? => Some(identity),
+            _ => None,
+        };
+        let removed = self.delete_all(&paths, to_delete.as_ref());
+        if let (Err(_), Some(identity)) = (&removed, &identity)
+            && self.path_of(identity)?.exists()
+        {
             // So that what is left can be used, and removed later.
-            let _ = new_name(&paths[0], &identity).and_then(|file| {
+            let _ = new_name(&paths[0], identity).and_then(|file| {
                 // The name is there still if the system refused to delete it.
                 file.put_in_place(&paths[0], false)
             });
         }
-        removed?;
-        Ok(Installed {
-            name: name.to_owned(),
-            identity,
-            built_in: false,
-        })
+        removed
+    }
+
+    /// Whether another name stands for the same model. If one cannot be read, it may.
+    fn has_other_name(&self, identity: &[u8; 32], name: &str) -> Result<bool, StoreError> {
+        for other in self.stored_names()? {
+            if other != name && self.installed(&other)?.identity == *identity {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Deletes names, then the packed model with this identity, as if in one step.
@@ -441,11 +480,23 @@ fn built_in(installed: &Installed) -> Option<&'static embedded::Embedded> {
 fn cannot_open(installed: &Installed, error: PackedError) -> StoreError {
     let name = installed.name.clone();
     match error {
-        PackedError::Damaged => StoreError::Damaged {
+        PackedError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+            StoreError::Missing(name)
+        }
+        PackedError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            StoreError::Packed {
+                name,
+                error: error.into(),
+            }
+        }
+        error @ (PackedError::Machine(_) | PackedError::Changed) => {
+            StoreError::Packed { name, error }
+        }
+        // It was sound when it was added.
+        _ => StoreError::Damaged {
             name,
             identity: hex(&installed.identity),
         },
-        error => StoreError::Packed { name, error },
     }
 }
 
@@ -465,6 +516,11 @@ fn read_name(path: &Path) -> io::Result<Option<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether it is a folder, a pipe or a device, and so never the file of a name.
+fn is_no_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
 fn delete(path: &Path) -> Result<(), StoreError> {
@@ -544,8 +600,7 @@ mod tests {
     }
 
     fn own(store: &Store) -> Vec<String> {
-        let list = store.list().unwrap().into_iter();
-        list.filter(|m| !m.built_in).map(|m| m.name).collect()
+        store.stored_names().unwrap().into_iter().collect()
     }
 
     #[test]
@@ -556,7 +611,10 @@ mod tests {
         assert_eq!(added.identity, *blake3::hash(FIXTURE).as_bytes());
         assert_eq!(store.add_bytes(FIXTURE, "tiny").unwrap(), added);
         assert_eq!(own(&store), ["tiny"]);
-        assert_eq!(fs::read(store.path_of(&added.identity)).unwrap(), FIXTURE);
+        assert_eq!(
+            fs::read(store.path_of(&added.identity).unwrap()).unwrap(),
+            FIXTURE
+        );
 
         let found = store.find("tiny").unwrap();
         assert_eq!(found.model.identity(), added.identity);
@@ -566,7 +624,7 @@ mod tests {
         assert!(store.find_identity(&[0; 8]).unwrap().is_none());
         store.verify(&added).unwrap();
 
-        let path = store.path_of(&added.identity);
+        let path = store.path_of(&added.identity).unwrap();
         let by_path = store.find(path.to_str().unwrap()).unwrap();
         assert_eq!(by_path.model.hash(), added.identity);
 
@@ -585,17 +643,79 @@ mod tests {
         let (_folder, store) = store();
         store.add_bytes(FIXTURE, "tiny").unwrap();
         assert!(store.add_bytes(b"no model", "other").is_err());
-        let files = fs::read_dir(models(store.home())).unwrap().count();
+        let files = fs::read_dir(models(store.home().unwrap())).unwrap().count();
         assert_eq!((files, own(&store).len()), (1, 1));
     }
 
     #[test]
     fn a_model_whose_name_cannot_be_written_is_not_added() {
         let (_folder, store) = store();
-        fs::create_dir(store.home()).unwrap();
-        fs::write(names(store.home()), "a file where a folder should be").unwrap();
+        fs::create_dir(store.home().unwrap()).unwrap();
+        fs::write(
+            names(store.home().unwrap()),
+            "a file where a folder should be",
+        )
+        .unwrap();
         store.add_bytes(FIXTURE, "tiny").unwrap_err();
-        assert_eq!(fs::read_dir(models(store.home())).unwrap().count(), 0);
+        assert_eq!(
+            fs::read_dir(models(store.home().unwrap())).unwrap().count(),
+            0
+        );
+    }
+
+    #[test]
+    fn without_a_folder_there_are_the_built_in_models() {
+        let store = Store { homes: Vec::new() };
+        let built_in = embedded::ALL.iter().map(|model| model.name.to_owned());
+        assert!(store.names().unwrap().into_iter().eq(built_in));
+        assert!(store.find_identity(&[0; 8]).unwrap().is_none());
+        let error = store.find("tiny").unwrap_err();
+        assert!(matches!(error, StoreError::Unknown(_)), "{error}");
+        let error = store.add_bytes(FIXTURE, "tiny").unwrap_err();
+        assert!(matches!(error, StoreError::NoHome), "{error}");
+        let error = store.remove("tiny").unwrap_err();
+        assert!(matches!(error, StoreError::NoHome), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_holds_no_identity_hides_no_other_and_can_be_removed() {
+        let (_folder, store) = store();
+        let added = store.add_bytes(FIXTURE, "tiny").unwrap();
+        let start = added.identity[..8].try_into().unwrap();
+        for content in [&b"junk\xff"[..], b"", &[b'0'; 200]] {
+            fs::write(names(store.home().unwrap()).join("junk"), content).unwrap();
+            assert_eq!(own(&store), ["junk", "tiny"]);
+            let is_damaged = |error| matches!(error, StoreError::DamagedName(_));
+            assert!(is_damaged(store.find("junk").unwrap_err()));
+            assert!(is_damaged(store.add_bytes(FIXTURE, "junk").unwrap_err()));
+            assert!(is_damaged(store.find_identity(&[0; 8]).unwrap_err()));
+            assert!(store.find("tiny").is_ok());
+            assert!(store.find_identity(&start).unwrap().is_some());
+            store.remove("junk").unwrap();
+            assert_eq!(own(&store), ["tiny"]);
+        }
+    }
+
+    #[test]
+    fn a_missing_or_truncated_file_is_named_as_what_it_is() {
+        let (_folder, store) = store();
+        let added = store.add_bytes(FIXTURE, "tiny").unwrap();
+        let path = store.path_of(&added.identity).unwrap();
+        for len in [0, 5, 100, FIXTURE.len() - 1] {
+            fs::write(&path, &FIXTURE[..len]).unwrap();
+            let error = store.open(&added).unwrap_err();
+            assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        }
+        fs::write(&path, &FIXTURE[..5]).unwrap();
+        let error = store.describe(&added).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        fs::remove_file(path).unwrap();
+        for error in [
+            store.open(&added).unwrap_err(),
+            store.describe(&added).unwrap_err(),
+        ] {
+            assert!(matches!(error, StoreError::Missing(_)), "{error}");
+        }
     }
 
     #[cfg(unix)]
@@ -603,12 +723,13 @@ mod tests {
     fn nothing_is_removed_while_another_name_cannot_be_read() {
         let (_folder, store) = store();
         let added = store.add_bytes(FIXTURE, "tiny").unwrap();
-        let unreadable = names(store.home()).join("twin");
+        let unreadable = names(store.home().unwrap()).join("twin");
         // A link to itself cannot be read by root, either.
         std::os::unix::fs::symlink("twin", &unreadable).unwrap();
         store.remove("tiny").unwrap_err();
-        assert!(names(store.home()).join("tiny").exists());
-        assert!(store.path_of(&added.identity).exists());
+        assert!(store.find("tiny").is_ok());
+        assert!(names(store.home().unwrap()).join("tiny").exists());
+        assert!(store.path_of(&added.identity).unwrap().exists());
         fs::remove_file(unreadable).unwrap();
         store.remove("tiny").unwrap();
     }
@@ -618,7 +739,7 @@ mod tests {
         let (_folder, store) = store();
         let added = store.add_bytes(FIXTURE, "tiny").unwrap();
         // What the system refuses to delete as a file.
-        let path = store.path_of(&added.identity);
+        let path = store.path_of(&added.identity).unwrap();
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         store.remove("tiny").unwrap_err();
@@ -635,7 +756,7 @@ mod tests {
         let start = added.identity[..8].try_into().unwrap();
         let mut bytes = FIXTURE.to_vec();
         *bytes.last_mut().unwrap() ^= 1;
-        fs::write(store.path_of(&added.identity), &bytes).unwrap();
+        fs::write(store.path_of(&added.identity).unwrap(), &bytes).unwrap();
         for error in [
             store.open(&added).unwrap_err(),
             store.find("tiny").unwrap_err(),
@@ -644,7 +765,11 @@ mod tests {
         ] {
             assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
         }
-        fs::write(store.path_of(&added.identity), &bytes[..bytes.len() / 2]).unwrap();
+        fs::write(
+            store.path_of(&added.identity).unwrap(),
+            &bytes[..bytes.len() / 2],
+        )
+        .unwrap();
         assert!(store.find("tiny").is_err());
         store.add_bytes(FIXTURE, "tiny").unwrap();
         assert!(store.find("tiny").is_ok());
@@ -660,9 +785,9 @@ mod tests {
         };
         assert_eq!(own(&store), ["tiny"]);
         assert!(store.find("tiny").is_ok());
-        assert!(store.path_of(&added.identity).starts_with(&old));
+        assert!(store.path_of(&added.identity).unwrap().starts_with(&old));
         store.add_bytes(FIXTURE, "twin").unwrap();
-        assert!(store.path_of(&added.identity).starts_with(&new));
+        assert!(store.path_of(&added.identity).unwrap().starts_with(&new));
         store.remove("tiny").unwrap();
         assert_eq!(own(&store), ["twin"]);
         store.remove("twin").unwrap();
@@ -675,10 +800,8 @@ mod tests {
     fn what_is_no_file_is_no_name_and_keeps_nobody_waiting() {
         let (_folder, store) = store();
         store.add_bytes(FIXTURE, "tiny").unwrap();
-        fs::write(names(store.home()).join("junk"), b"junk\xff").unwrap();
-        assert!(store.find("junk").is_err());
-        fs::create_dir(names(store.home()).join("folder")).unwrap();
-        let pipe = names(store.home()).join("pipe");
+        fs::create_dir(names(store.home().unwrap()).join("folder")).unwrap();
+        let pipe = names(store.home().unwrap()).join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         assert!(made.unwrap().success());
         assert_eq!(own(&store), ["tiny"]);

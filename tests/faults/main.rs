@@ -18,6 +18,7 @@
 
 mod calls;
 mod disk;
+mod hub;
 mod inputs;
 mod kills;
 mod limits;
@@ -35,7 +36,7 @@ use trials::{Kind, Plan, Trials};
 use world::Kit;
 
 /// All kinds of faults, those that take long first.
-const KINDS: [Kind; 19] = [
+const KINDS: [Kind; 20] = [
     Kind::new("system call refused", 100, calls::refused),
     Kind::new("two system calls refused", 30, calls::two_refused),
     Kind::new("SIGKILL at a system call", 40, calls::killed),
@@ -51,6 +52,7 @@ const KINDS: [Kind; 19] = [
     Kind::new("limit of threads", 8, limits::threads),
     Kind::new("folder that is read-only", 8, disk::read_only),
     Kind::new("input that cannot be read", 6, inputs::unreadable),
+    Kind::new("hub that leaves", 10, hub::leaves),
     Kind::new("named pipe", 8, streams::named_pipes),
     Kind::new("reader that leaves", 8, streams::leaving_readers),
     Kind::new("stream that is closed", 8, streams::closed),

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use llmzip::store::{Installed, Store};
 use llmzip::{EncoderOptions, Models, compress_all, decompress_all};
 
+use crate::hub::{Hub, REPOSITORY, git_hash};
 use crate::program::{Ran, run};
 use crate::trials::{Random, Trials};
 
@@ -26,6 +27,8 @@ pub(crate) struct Kit {
     kept: PathBuf,
     /// A third one.
     pub(crate) other: PathBuf,
+    /// Offers the folder.
+    pub(crate) hub: Hub,
     /// Whether root makes the trials, whom no mode of a file holds back.
     pub(crate) is_root: bool,
 }
@@ -49,6 +52,7 @@ impl Kit {
             fixture: root.join("fixtures/fixture.llmzmodel"),
             fixture_folder: root.join("fixtures/fixture-hf"),
             kept: root.join("src/store/embedded/nano.llmzmodel"),
+            hub: Hub::start(),
             other: root.join("src/store/embedded/micro.llmzmodel"),
             is_root: File::open(probe).is_ok(),
             folder,
@@ -84,11 +88,12 @@ pub(crate) enum Work {
     DecompressRemove,
     AddFolder,
     AddPacked,
+    Pull,
     RemoveModel,
 }
 
 impl Work {
-    pub(crate) const ALL: [Work; 8] = [
+    pub(crate) const ALL: [Work; 9] = [
         Work::Compress,
         Work::CompressRemove,
         Work::CompressReplace,
@@ -96,6 +101,7 @@ impl Work {
         Work::DecompressRemove,
         Work::AddFolder,
         Work::AddPacked,
+        Work::Pull,
         Work::RemoveModel,
     ];
 
@@ -109,12 +115,13 @@ impl Work {
     ];
 
     /// Those that write.
-    pub(crate) const WRITING: [Work; 5] = [
+    pub(crate) const WRITING: [Work; 6] = [
         Work::Compress,
         Work::CompressRemove,
         Work::Decompress,
         Work::AddFolder,
         Work::AddPacked,
+        Work::Pull,
     ];
 
     fn compresses(self) -> bool {
@@ -126,6 +133,11 @@ impl Work {
 
     fn decompresses(self) -> bool {
         matches!(self, Work::Decompress | Work::DecompressRemove)
+    }
+
+    /// Whether it adds the fixture to the store.
+    fn adds(self) -> bool {
+        matches!(self, Work::AddFolder | Work::AddPacked | Work::Pull)
     }
 
     fn removes_input(self) -> bool {
@@ -159,6 +171,8 @@ impl Allowed {
 /// A folder with a file `a`, or `a.llmz`, and a model store.
 pub(crate) struct World<'a> {
     kit: &'a Kit,
+    /// The address of the hub.
+    endpoint: String,
     /// Removed at the end, where the trial has a folder of its own.
     _folder: Option<tempfile::TempDir>,
     path: PathBuf,
@@ -223,6 +237,7 @@ impl<'a> World<'a> {
                 _ => Vec::new(),
             },
             kit,
+            endpoint: kit.hub.endpoint.clone(),
             _folder: folder,
             path,
             work,
@@ -274,6 +289,16 @@ impl<'a> World<'a> {
         self.path.join("home")
     }
 
+    /// From now on models are fetched from this hub.
+    pub(crate) fn use_hub(&mut self, hub: &Hub) {
+        self.endpoint.clone_from(&hub.endpoint);
+    }
+
+    /// What the hub's tools share.
+    fn cache(&self) -> PathBuf {
+        self.path.join("hf/hub/models--owner--tiny")
+    }
+
     pub(crate) fn kit(&self) -> &'a Kit {
         self.kit
     }
@@ -318,6 +343,7 @@ impl<'a> World<'a> {
             Work::DecompressRemove => words("decompress --rm a.llmz"),
             Work::AddFolder => with("model add --name added", &self.kit.fixture_folder),
             Work::AddPacked => with("model add --name added", &self.kit.fixture),
+            Work::Pull => words(&format!("model pull {REPOSITORY} --name added")),
             Work::RemoveModel => words("model remove added"),
         }
     }
@@ -335,6 +361,10 @@ impl<'a> World<'a> {
         command
             .current_dir(&self.path)
             .env("LLMZIP_HOME", self.home())
+            .env("HF_HOME", self.path.join("hf"))
+            .env("HF_ENDPOINT", &self.endpoint)
+            .env_remove("HF_TOKEN")
+            .env_remove("HF_HUB_OFFLINE")
             .env_remove("LLMZIP_KERNELS")
             .env_remove("RUST_BACKTRACE")
             .stdin(Stdio::null());
@@ -362,13 +392,41 @@ impl<'a> World<'a> {
     pub(crate) fn check(&self, ran: &Ran, allowed: Allowed) -> Result<(), String> {
         check_end(ran, allowed)?;
         self.check_files(ran, allowed)?;
-        self.check_store(ran, allowed)
+        self.check_store(ran, allowed)?;
+        self.check_cache()
+    }
+
+    /// Every content in the hub's cache must be whole. What is still to come has another name.
+    fn check_cache(&self) -> Result<(), String> {
+        let blobs = self.cache().join("blobs");
+        for name in names(&blobs) {
+            let bytes = fs::read(blobs.join(&name)).unwrap();
+            if !name.ends_with(".llmzip-part") && name != git_hash(&bytes) {
+                return Err(format!("{name} in the cache holds something else"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing in the hub's cache may wait for a run that is not to come.
+    fn check_leftovers_in_cache(&self) -> Result<(), String> {
+        for folder in [
+            "blobs",
+            "refs",
+            "snapshots/0123456789abcdef0123456789abcdef01234567",
+        ] {
+            let names = names(&self.cache().join(folder));
+            if let Some(left) = names.iter().find(|name| name.contains(".llmzip-")) {
+                return Err(format!("{left} is left in the cache"));
+            }
+        }
+        Ok(())
     }
 
     fn check_files(&self, ran: &Ran, allowed: Allowed) -> Result<(), String> {
         for name in names(&self.path) {
             match name.as_str() {
-                "a" | "a.llmz" | "home" => {}
+                "a" | "a.llmz" | "home" | "hf" => {}
                 name if allowed.leftovers && is_temporary(name) => {}
                 name => return Err(format!("{name} is left")),
             }
@@ -430,7 +488,7 @@ impl<'a> World<'a> {
             return Err("a model is lost".to_owned());
         }
         match (self.work, ran.code) {
-            (Work::AddFolder | Work::AddPacked, Some(0)) if !is_there("added") => {
+            (work, Some(0)) if work.adds() && !is_there("added") => {
                 return Err("exit 0, and the model is not added".to_owned());
             }
             (Work::RemoveModel, Some(0)) if is_there("added") => {
@@ -447,19 +505,24 @@ impl<'a> World<'a> {
     /// The models in the store, each of which must be whole.
     pub(crate) fn models(&self) -> Result<Vec<Installed>, String> {
         let store = Store::at(self.home());
-        let mut listed = store.list().map_err(|error| error.to_string())?;
-        listed.retain(|model| !model.built_in);
-        for model in &listed {
-            let whole = store.verify(model);
-            whole.map_err(|error| format!("{}: {error}", model.name))?;
+        let mut stored = Vec::new();
+        for name in store.names().map_err(|error| error.to_string())? {
+            let model = store.installed(&name);
+            let model = model.map_err(|error| format!("{name}: {error}"))?;
+            if !model.built_in {
+                let whole = store.verify(&model);
+                whole.map_err(|error| format!("{name}: {error}"))?;
+                stored.push(model);
+            }
         }
-        Ok(listed)
+        Ok(stored)
     }
 
     /// Every file in the store must be a name, or a model that has one.
     pub(crate) fn check_leftovers_in_store(&self, listed: &[Installed]) -> Result<(), String> {
         let store = Store::at(self.home());
-        let wanted: Vec<PathBuf> = listed.iter().map(|m| store.path_of(&m.identity)).collect();
+        let paths = listed.iter().map(|m| store.path_of(&m.identity));
+        let wanted: Vec<PathBuf> = paths.map(Result::unwrap).collect();
         for name in names(&self.home().join("models")) {
             if !wanted.contains(&self.home().join("models").join(&name)) {
                 return Err(format!("home/models/{name} is left"));
@@ -479,7 +542,7 @@ impl<'a> World<'a> {
         let old = SystemTime::now() - Duration::from_secs(3 * 24 * 60 * 60);
         for folder in [self.path(), &self.home().join("models")] {
             for name in names(folder) {
-                if !name.starts_with("a") && name != "home" {
+                if !name.starts_with("a") && name != "home" && name != "hf" {
                     let file = File::open(folder.join(&name)).unwrap();
                     file.set_modified(old).unwrap();
                 }
@@ -502,8 +565,9 @@ impl<'a> World<'a> {
             }
             self.check_files(&ran, Allowed::NOTHING)?;
         }
-        if matches!(self.work, Work::AddFolder | Work::AddPacked) {
+        if self.work.adds() {
             self.check_leftovers_in_store(&self.models()?)?;
+            self.check_leftovers_in_cache()?;
         }
         Ok(())
     }

@@ -91,7 +91,7 @@ fn print_rows(bytes: usize, models: &[(&str, &[f64])]) -> Result<(), Failure> {
 fn subject(store: &Store, wanted: &str) -> Result<(Subject, &'static str), Failure> {
     let path = Path::new(wanted);
     let is_packed = path.extension().is_some_and(|end| end == EXTENSION);
-    let is_name = store.list()?.iter().any(|model| model.name == wanted);
+    let is_name = store.names()?.iter().any(|name| name == wanted);
     if !is_packed && !is_name && path.exists() {
         let source = import::open(path).map_err(|error| about(wanted, &error))?;
         let subject = Subject::from_source(source).map_err(|error| about(wanted, &error))?;

@@ -17,7 +17,7 @@ use super::meant::ModelJob;
 use super::print;
 
 pub(super) fn run(job: ModelJob) -> Result<bool, Failure> {
-    let store = Store::of_user()?;
+    let store = Store::of_user();
     match job {
         ModelJob::Add { path, to } => add::run(&store, &path, to)?,
         ModelJob::Pull { repository, name } => pull::run(&store, &repository, name)?,
@@ -32,18 +32,17 @@ pub(super) fn run(job: ModelJob) -> Result<bool, Failure> {
 
 /// Verifies the models of these names, or all if there are none.
 fn verify(store: &Store, names: &[String]) -> Result<(), Failure> {
-    let listed = store.list()?;
-    let is_listed = |name: &String| listed.iter().any(|model| model.name == *name);
-    if let Some(unknown) = names.iter().find(|name| !is_listed(name)) {
+    let all = store.names()?;
+    if let Some(unknown) = names.iter().find(|name| !all.contains(name)) {
         return Err(StoreError::Unknown(unknown.clone()).into());
     }
     let mut failures = Vec::new();
-    for model in &listed {
-        if names.is_empty() || names.contains(&model.name) {
-            match store.verify(model) {
-                Ok(()) => print::result(&format!("{}: ok\n", model.name))?,
-                Err(error) => failures.push(advice::store(&error)),
-            }
+    let is_wanted = |name: &&String| names.is_empty() || names.contains(name);
+    for name in all.iter().filter(is_wanted) {
+        let verified = store.installed(name).and_then(|model| store.verify(&model));
+        match verified {
+            Ok(()) => print::result(&format!("{name}: ok\n"))?,
+            Err(error) => failures.push(advice::store(&error)),
         }
     }
     match failures.is_empty() {
