@@ -17,7 +17,7 @@ use llmzip::{
 /// A small model that never changes.
 static FIXTURE: &[u8] = include_bytes!("../fixtures/fixture.llmzmodel");
 /// Original bytes that a decoder is asked for at most: enough for everything to happen.
-const MOST: u32 = 3000;
+const MOST: u32 = 500;
 /// Parameters of a model that is still run.
 const SMALL: usize = 1 << 20;
 
@@ -301,5 +301,101 @@ fn packs_soundly(path: &std::path::Path) {
     if let Ok(packed) = source.pack() {
         let model = PackedModel::from_bytes(&packed).expect("what was packed can be opened");
         model.verify().expect("what was packed is sound");
+    }
+}
+
+/// Arbitrary answers of a hub to a client that fetches a model. Each answer is preceded by its
+/// length in two bytes. Of an answer that begins with a zero byte only the body is arbitrary: its
+/// head is a sound one. Whatever comes, the client writes only into its cache, and what it takes for
+/// a content there has the hash that is its name.
+#[cfg(feature = "hub")]
+pub(crate) fn hub(data: &[u8]) {
+    use std::net::TcpListener;
+
+    static HUB: OnceLock<(TcpListener, String)> = OnceLock::new();
+    let (listener, endpoint) = HUB.get_or_init(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
+        (listener, endpoint)
+    });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut answers = data;
+            for stream in listener.incoming().flatten() {
+                if done.load(std::sync::atomic::Ordering::Acquire) {
+                    return;
+                }
+                let _ = answer(stream, &mut answers);
+            }
+        });
+        let repository = llmzip::hub::Repository::parse("owner/tiny").expect("a repository");
+        let cache = folder.path().join("cache");
+        let hub = llmzip::hub::Hub::new(endpoint, &cache, Some("secret".to_owned()), false);
+        let _ = hub.expect("the endpoint is an address").fetch(&repository);
+        done.store(true, std::sync::atomic::Ordering::Release);
+        let _ = std::net::TcpStream::connect(endpoint.trim_start_matches("http://"));
+    });
+    let entries = std::fs::read_dir(folder.path()).expect("the folder is read");
+    let names: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert_eq!(names, ["cache"]);
+    check_contents(&folder.path().join("cache/models--owner--tiny/blobs"));
+}
+
+/// Sends the next answer; nothing when there are no more.
+#[cfg(feature = "hub")]
+fn answer(mut stream: std::net::TcpStream, answers: &mut &[u8]) -> io::Result<()> {
+    use std::io::{BufRead, BufReader, Write};
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+    for line in BufReader::new(stream.try_clone()?).lines() {
+        if line?.is_empty() {
+            break;
+        }
+    }
+    let Some((len, rest)) = answers.split_first_chunk::<2>() else {
+        return Ok(());
+    };
+    let (bytes, rest) = rest.split_at(rest.len().min(usize::from(u16::from_le_bytes(*len))));
+    *answers = rest;
+    let Some((0, body)) = bytes.split_first() else {
+        return stream.write_all(bytes);
+    };
+    let (len, hash) = (body.len(), git_hash(body));
+    write!(
+        stream,
+        "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nX-Repo-Commit: {COMMIT}\r\n\
+         Content-Range: bytes 0-{}/{len}\r\nContent-Length: {len}\r\nETag: \"{hash}\"\r\n\r\n",
+        len.saturating_sub(1)
+    )?;
+    stream.write_all(body)
+}
+
+/// The hash that git gives a content.
+#[cfg(feature = "hub")]
+fn git_hash(body: &[u8]) -> String {
+    use sha1::Digest;
+
+    let mut hash = sha1::Sha1::new();
+    hash.update(format!("blob {}\0", body.len()));
+    hash.update(body);
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Each content in a hub's cache must have the hash that is its name.
+#[cfg(feature = "hub")]
+fn check_contents(blobs: &std::path::Path) {
+    for entry in std::fs::read_dir(blobs).into_iter().flatten().flatten() {
+        let name = entry.file_name().into_string().expect("a name");
+        let content = std::fs::read(entry.path()).expect("a content");
+        if name.len() == 40 {
+            assert_eq!(name, git_hash(&content));
+        }
     }
 }

@@ -24,10 +24,12 @@ const TARGETS: &[(&str, Body)] = &[
     ("folder", bodies::folder),
     #[cfg(feature = "convert")]
     ("source_file", bodies::source_file),
+    #[cfg(feature = "hub")]
+    ("hub", bodies::hub),
 ];
 
 /// Every target of the fuzzer is replayed here, and every one here can be fuzzed.
-#[cfg(feature = "convert")]
+#[cfg(feature = "hub")]
 #[test]
 fn targets_are_complete() {
     let targets = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
@@ -184,6 +186,28 @@ fn mutated_folders_and_wheels() {
         PK\x05\x06\0\0\0\0\x01\0\x01\x004\0\0\0$\0\0\0\0\0";
     let seeds: [&[u8]; 3] = [wheel, b"GGUF\x03\0\0\0", b"just text"];
     mutations(bodies::source_file, &seeds, 200);
+}
+
+#[cfg(feature = "hub")]
+#[test]
+fn mutated_hub_answers() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/fixture-hf");
+    let answer = |body: &[u8]| {
+        let len = u16::try_from(body.len() + 1).unwrap();
+        [&len.to_le_bytes()[..], b"\0", body].concat()
+    };
+    let listing = br#"{"sha":"0123456789abcdef0123456789abcdef01234567",
+        "siblings":[{"rfilename":"model.safetensors"}]}"#;
+    let mut sound = answer(listing);
+    for name in ["config.json", "tokenizer.json"] {
+        let content = answer(&fs::read(fixtures.join(name)).unwrap());
+        // What it is, and its bytes.
+        sound.extend([&content[..], &content].concat());
+    }
+    let raw = b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n";
+    let mut redirect = answer(listing);
+    redirect.extend([&[raw.len() as u8, 0][..], raw].concat());
+    mutations(bodies::hub, &[sound, redirect], 60);
 }
 
 #[test]

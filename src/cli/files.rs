@@ -15,10 +15,11 @@ use llmzip::{DecoderOptions, Summary, Times};
 use super::failure::Failure;
 use super::input::{self, InputFile, OpenInput};
 use super::meant::{Destination, FilesJob, Input};
-use super::output::{self, Content, Output, Stored};
+use super::output::{Content, Output, Stored};
 use super::prime::PrimeFiles;
 use super::print;
 use super::progress::ProgressLine;
+use super::remove::remove_input;
 use super::text::{self, Ratio};
 use super::verify::{self, HashingReader};
 
@@ -107,10 +108,13 @@ fn code_file<C: FileCoder>(
         line.update(progress.original, progress.compressed);
         ControlFlow::Continue(())
     };
-    let summary = match coder.verify_with().is_some() {
-        true => code_and_verify(&mut *opened.reader, &mut output, coder, &mut show)?,
-        false => coder.code(&mut *opened.reader, &mut output, &mut show)?,
-    };
+    let mut reader = HashingReader::new(&mut *opened.reader);
+    let summary = coder.code(&mut reader, &mut output, &mut show)?;
+    let read = reader.hash();
+    // An output that is no regular file is not read again.
+    if let (Some(options), Some(file)) = (coder.verify_with(), output.written()) {
+        verify::verify(file, read, options, &mut show)?;
+    }
     let stored = output.commit(&opened)?;
     let elapsed = start.elapsed();
     drop(line);
@@ -120,35 +124,17 @@ fn code_file<C: FileCoder>(
     if job.verbosity.details {
         print_details(summary, elapsed);
     }
-    finish(job, primes, &opened, &stored)
+    match job.remove_inputs {
+        true => remove_input(&opened, primes, &stored, read),
+        false => {
+            warn(&opened, &stored);
+            Ok(())
+        }
+    }
 }
 
-/// Codes a file, and compares what its output decompresses to with what was read. An output that is
-/// no regular file is not read again.
-fn code_and_verify(
-    reader: &mut dyn Read,
-    output: &mut Output,
-    coder: &mut impl FileCoder,
-    progress: OnProgress<'_>,
-) -> Result<Summary, Failure> {
-    let mut reader = HashingReader::new(reader);
-    let summary = coder.code(&mut reader, output, progress)?;
-    if let (Some(options), Some(file)) = (coder.verify_with(), output.written()) {
-        verify::verify(file, reader.hash(), options, progress)?;
-    }
-    Ok(summary)
-}
-
-/// Deletes the input if that is asked for. Otherwise it is only said what is not as it should be.
-fn finish(
-    job: &FilesJob,
-    primes: &PrimeFiles,
-    input: &OpenInput,
-    stored: &Stored,
-) -> Result<(), Failure> {
-    if job.remove_inputs {
-        return output::remove_input(input, primes, stored);
-    }
+/// Says what is not as it should be of an input that stays.
+fn warn(input: &OpenInput, stored: &Stored) {
     let name = input.path().map(text::path).unwrap_or_default();
     if let Stored::Unsafely(error) = stored {
         print::warning(&format!(
@@ -158,7 +144,6 @@ fn finish(
     if input.regular().is_some_and(InputFile::has_new_contents) {
         print::warning(&format!("{name}: it changed while it was read"));
     }
-    Ok(())
 }
 
 fn open_output<C: FileCoder>(

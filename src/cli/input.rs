@@ -1,7 +1,7 @@
 //! Opens inputs.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use llmzip::machine::inherited::{self, Stream};
@@ -62,6 +62,15 @@ impl InputFile {
     pub(super) fn is_untouched(&self) -> bool {
         let same = |now: Metadata| changed_at(&now) == changed_at(&self.metadata);
         !self.has_new_contents() && self.now().is_some_and(same)
+    }
+
+    /// The hash of its bytes, which are read again.
+    pub(super) fn hash(&self) -> io::Result<blake3::Hash> {
+        let mut file = &self.file;
+        file.rewind()?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(file)?;
+        Ok(hasher.finalize())
     }
 
     /// Whether its path still leads to it, and not to another file that took its place.

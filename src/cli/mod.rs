@@ -34,6 +34,7 @@ mod output;
 mod prime;
 mod print;
 mod progress;
+mod remove;
 mod report_file;
 mod scaling;
 mod text;

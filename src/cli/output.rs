@@ -13,7 +13,6 @@ use llmzip::machine::new_file::{self, NewFile};
 use super::attributes;
 use super::failure::Failure;
 use super::input::{self, OpenInput};
-use super::prime::PrimeFiles;
 use super::print;
 use super::text;
 
@@ -212,31 +211,4 @@ fn is_input(path: &Path, output: &Metadata, input: &OpenInput) -> bool {
     // Where files are told apart by their paths, two files may seem to be one, not the reverse.
     input::is_same_file(&input.metadata, output)
         && (cfg!(unix) || fs::canonicalize(path).ok() == fs::canonicalize(&input.path).ok())
-}
-
-/// Deletes an input after its output is in place, if it is what was read. Anything but a regular
-/// file stays, and so does an input whose output went elsewhere than into a file, or is made after
-/// it.
-pub(super) fn remove_input(
-    input: &OpenInput,
-    primes: &PrimeFiles,
-    stored: &Stored,
-) -> Result<(), Failure> {
-    let Some(file) = input.regular() else {
-        return Ok(());
-    };
-    let reason = match stored {
-        _ if primes.have(&file.metadata) => "it belongs to the prime".to_owned(),
-        Stored::Elsewhere => return Ok(()),
-        Stored::Unsafely(error) => format!("the disk may not hold its output yet: {error}"),
-        Stored::Safely if !file.is_at_its_path() => "another file took its place".to_owned(),
-        Stored::Safely if !file.is_untouched() => "it changed while it was read".to_owned(),
-        Stored::Safely => match fs::remove_file(&file.path) {
-            Ok(()) => return Ok(()),
-            Err(error) => error.to_string(),
-        },
-    };
-    Err(Failure::Message(format!(
-        "done, but the input is not deleted: {reason}"
-    )))
 }

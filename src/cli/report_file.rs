@@ -8,9 +8,14 @@ use super::failure::Failure;
 use super::input::OpenInput;
 use super::meant::{DASH, Input};
 use super::output::Output;
+use super::text;
 
 /// A file that gets its content after a long measurement.
-pub(super) struct ReportFile(Output);
+pub(super) struct ReportFile {
+    /// What messages call it.
+    name: String,
+    output: Output,
+}
 
 impl ReportFile {
     /// Opens the file, so that one that cannot be written is refused before the measurement.
@@ -23,14 +28,19 @@ impl ReportFile {
         if fs::canonicalize(path).is_ok_and(|path| inputs.iter().any(|input| is_at(input, &path))) {
             return Err(Failure::message("input and output are the same file"));
         }
-        Output::file(path, &OpenInput::nothing(), force).map(ReportFile)
+        Ok(ReportFile {
+            name: text::path(path),
+            output: Output::file(path, &OpenInput::nothing(), force)?,
+        })
     }
 
     /// Writes `content` to the file.
     pub(super) fn write(mut self, content: &str) -> Result<(), Failure> {
-        let written = self.0.write_all(content.as_bytes());
-        written.map_err(Failure::from_write)?;
-        self.0.commit(&OpenInput::nothing()).map(drop)
+        let written = self.output.write_all(content.as_bytes());
+        let done = written
+            .map_err(Failure::from_write)
+            .and_then(|()| self.output.commit(&OpenInput::nothing()));
+        done.map(drop).map_err(|failure| failure.about(self.name))
     }
 }
 

@@ -186,6 +186,27 @@ pub fn folder(path: &Path) -> &Path {
     }
 }
 
+/// Renames a file unless the new name is taken.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] if it is taken, or why the system refuses.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags};
+        use rustix::io::Errno;
+        match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Some file systems cannot do that in one step.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            renamed => return Ok(renamed?),
+        }
+    }
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(from, to)
+}
+
 /// Makes the names in the folder of `path` durable, where the system can.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 //! 1. The original can be recovered: from the unchanged input, or from a complete output.
 //! 2. The exit code is 0 only if the output is complete, and `--rm` deletes an input only then.
 //! 3. No other file is left. A temporary name may stay after SIGKILL, or where the system refuses
-//!    to delete it; a later run deletes it.
+//!    to delete it; a later run deletes it, unless it was the name of an input.
 //! 4. The program ends in time, without a panic, with at most one line for each fault, and tells no
 //!    temporary name.
 //! 5. The model store opens, and each model in it is whole.

@@ -584,7 +584,7 @@ pub(crate) fn check_end(ran: &Ran, allowed: Allowed) -> Result<(), String> {
         _ if ran.never_started() => return Ok(()),
         _ => return Err("it ends in a wrong way".to_owned()),
     }
-    for hidden in [".llmzip-", ".tmp", ".new-", "/proc/"] {
+    for hidden in [".tmp", ".new-", "/proc/"] {
         if ran.stderr.contains(hidden) {
             return Err(format!("its message tells {hidden}"));
         }
@@ -627,7 +627,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn is_temporary(name: &str) -> bool {
-    name.starts_with(".llmzip-") && name.ends_with(".tmp")
+    name.starts_with(".llmzip-") && (name.ends_with(".tmp") || name.ends_with(".input"))
 }
 
 /// Bytes to be compressed: nothing, text, noise, or text before noise.
