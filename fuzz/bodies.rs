@@ -306,8 +306,8 @@ fn packs_soundly(path: &std::path::Path) {
 
 /// Arbitrary answers of a hub to a client that fetches a model. Each answer is preceded by its
 /// length in two bytes. Of an answer that begins with a zero byte only the body is arbitrary: its
-/// head is a sound one. Whatever comes, the client writes only into its cache, and what it takes for
-/// a content there has the hash that is its name.
+/// head is a sound one. Whatever comes, the client writes only into its cache, and what it takes
+/// for a content there has the hash that is its name.
 #[cfg(feature = "hub")]
 pub(crate) fn hub(data: &[u8]) {
     use std::net::TcpListener;

@@ -21,5 +21,5 @@ static ALLOCATOR: Allocator = Allocator {
 static RECORD_INHERITED: extern "C" fn() = llmzip::machine::inherited::record;
 
 fn main() -> std::process::ExitCode {
-    cli::main()
+    cli::start()
 }

@@ -8,7 +8,9 @@ use std::path::Path;
 use llmzip::Error;
 #[cfg(feature = "hub")]
 use llmzip::hub::HubError;
-use llmzip::store::{StoreError, hex, is_name, repository_of};
+use llmzip::store::{SHORT_NAMES, StoreError, hex, is_name, repository_of};
+
+use super::text;
 
 /// The sentence for an error of compressing or decompressing.
 pub(super) fn library(error: &Error) -> String {
@@ -55,7 +57,10 @@ pub(super) fn store(error: &StoreError) -> String {
         StoreError::Unknown(name) if Path::new(name).is_dir() => {
             format!("; for the folder, pack it first (llmzip model add ./{name})")
         }
-        StoreError::Unknown(_) => "; llmzip model list shows those installed".to_owned(),
+        StoreError::Unknown(name) => match similar_model(name) {
+            Some(similar) => format!("; did you mean {similar}?"),
+            None => "; llmzip model list shows those installed".to_owned(),
+        },
         StoreError::Damaged { name, .. }
         | StoreError::Missing(name)
         | StoreError::DamagedName(name) => {
@@ -64,6 +69,16 @@ pub(super) fn store(error: &StoreError) -> String {
         _ => String::new(),
     };
     format!("{error}{hint}")
+}
+
+/// The installed model, or the one that can be fetched by a short name, that was meant.
+fn similar_model(name: &str) -> Option<String> {
+    let installed = llmzip::Models::installed().names().unwrap_or_default();
+    let names = installed
+        .iter()
+        .map(String::as_str)
+        .chain(SHORT_NAMES.map(|(name, _)| name));
+    text::similar(name, names).map(str::to_owned)
 }
 
 /// The sentence for an error of fetching a model.
@@ -113,9 +128,10 @@ mod tests {
     fn errors_of_the_store_come_with_a_command() {
         let unknown = |name: &str| store(&StoreError::Unknown(name.to_owned()));
         assert_eq!(
-            unknown("mine"),
-            "no model mine; llmzip model list shows those installed"
+            unknown("unheard-of"),
+            "no model unheard-of; llmzip model list shows those installed"
         );
+        assert_eq!(unknown("mimi"), "no model mimi; did you mean mini?");
         assert_eq!(
             unknown("smollm2-360m"),
             "no model smollm2-360m; llmzip model pull smollm2-360m fetches it"

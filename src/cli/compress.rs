@@ -3,36 +3,40 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use llmzip::frame::{OnProgress, compress_with};
 use llmzip::{DecoderOptions, EncoderOptions, Summary};
 
+use super::budget;
 use super::estimate;
 use super::failure::Failure;
 use super::files::{self, FileCoder, Forecast};
 use super::input::OpenInput;
-use super::meant::{CompressJob, SUFFIX};
+use super::level::NO_MODEL;
+use super::meant::{CompressJob, FilesJob, ModelChoice, SUFFIX, is_compressed};
 use super::memory::Use;
 use super::models::Models;
+use super::needed::Needed;
 use super::output::Content;
-use super::prime::PrimeFiles;
 
 pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
     let models = Models::new(job.resources);
-    let model = models.choose(&job.model)?;
-    let mut primes = PrimeFiles::default();
-    let prime = job.prime.as_deref().map(|path| primes.open(path));
-    let prime = prime.transpose()?;
-    let options = EncoderOptions::new()
-        .model(model)
+    let mut needed = Needed::default();
+    let prime = job.prime.as_deref().map(|path| needed.primes.open(path));
+    let rest = EncoderOptions::new()
         .experts(job.experts)
-        .preset(job.preset)
         .checksum(job.checksum)
         .independent_blocks(job.independent_blocks)
-        .prime(prime)
+        .prime(prime.transpose()?)
         .block_len(job.block_len)
         .frame_len(job.frame_len)
         .streams(job.streams);
+    let options = match job.budget {
+        None => rest.model(models.choose(&job.model)?).preset(job.preset),
+        Some(budget) => within(budget, &job.files, &models, &rest)?,
+    };
+    needed.model.clone_from(&options.model);
     let verify_with = job.verify.then(|| reverse(&options));
     models.check_memory(&Use::compressing(&options))?;
     let mut compressor = Compressor {
@@ -40,7 +44,30 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         options,
         verify_with,
     };
-    files::run(&job.files, &primes, &mut compressor)
+    files::run(&job.files, &needed, &mut compressor)
+}
+
+/// The options `rest` with the highest level that compresses the files in this time.
+fn within(
+    budget: Duration,
+    files: &FilesJob,
+    models: &Models,
+    rest: &EncoderOptions,
+) -> Result<EncoderOptions, Failure> {
+    let lengths = files::lengths(files, &|path| !is_compressed(path))?;
+    let len = lengths.iter().map(|(_, len)| len).sum();
+    let longest = lengths.iter().max_by_key(|(_, len)| len);
+    let (sample, _) = longest.ok_or_else(|| Failure::message("there are no files"))?;
+    budget::choose(budget, sample, len, &|level| {
+        let choice = match level.model {
+            NO_MODEL => ModelChoice::None,
+            name => ModelChoice::Named(name.to_owned()),
+        };
+        let model = models.choose(&choice).ok()?;
+        let options = rest.clone().model(model).preset(level.preset);
+        let fits = models.check_memory(&Use::compressing(&options)).is_ok();
+        fits.then_some(options)
+    })
 }
 
 /// The options to decompress what is compressed with `options`.
@@ -64,11 +91,7 @@ impl FileCoder for Compressor {
     const WRITES: Content = Content::Compressed;
 
     fn output_path(&self, input: &Path, force: bool) -> Result<PathBuf, Failure> {
-        if !force
-            && input
-                .extension()
-                .is_some_and(|extension| extension == &SUFFIX[1..])
-        {
+        if !force && is_compressed(input) {
             return Err(Failure::message(
                 "is compressed already, skipped; -f compresses it again",
             ));
@@ -76,6 +99,10 @@ impl FileCoder for Compressor {
         let mut name = input.as_os_str().to_owned();
         name.push(SUFFIX);
         Ok(PathBuf::from(name))
+    }
+
+    fn takes(&self, path: &Path) -> bool {
+        !is_compressed(path)
     }
 
     fn verify_with(&self) -> Option<&DecoderOptions> {

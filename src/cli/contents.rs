@@ -3,9 +3,13 @@
 use std::io::{BufReader, Read};
 
 use llmzip::container::{
-    Block, ContainerError, FrameHeader, FramePart, FrameReader, FrameTotals, Mode,
+    Block, ContainerError, FrameHeader, FramePart, FrameReader, FrameTotals, Mode, ModelRef,
 };
 use llmzip::predict::Settings;
+use llmzip::store::{embedded, hex};
+
+use super::level::NO_MODEL;
+use super::text;
 
 /// Most frames that are listed, so that a hostile file cannot fill the memory.
 const MOST_LISTED: usize = 100_000;
@@ -68,6 +72,11 @@ impl Contents {
         Ok(contents)
     }
 
+    /// How many frames there are.
+    pub(super) fn frame_count(&self) -> u64 {
+        self.frames.len() as u64 + self.unlisted
+    }
+
     fn add(&mut self, frame: FrameContents) {
         self.totals.blocks += frame.totals.blocks;
         self.totals.original_len += frame.totals.original_len;
@@ -106,6 +115,17 @@ impl FrameContents {
         }
     }
 
+    /// What its model is called in a few letters.
+    pub(super) fn model_name(&self) -> String {
+        match &self.header.model {
+            None => NO_MODEL.to_owned(),
+            Some(model) => match named(model) {
+                Some(name) => text::printable(name),
+                None => hex(&model.identity[..4]),
+            },
+        }
+    }
+
     fn count(&mut self, block: &Block) {
         let totals = &mut self.modes[block.mode as usize];
         totals.blocks += 1;
@@ -118,4 +138,10 @@ impl FrameContents {
     pub(super) fn of_mode(&self, mode: Mode) -> ModeTotals {
         self.modes[mode as usize]
     }
+}
+
+/// The name that a file holds for its model, or that the built-in model has.
+pub(super) fn named(model: &ModelRef) -> Option<&str> {
+    let built_in = || embedded::name_of(&model.identity);
+    model.name.as_deref().or_else(built_in)
 }

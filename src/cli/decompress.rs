@@ -16,20 +16,20 @@ use super::estimate;
 use super::failure::Failure;
 use super::files::{self, FileCoder, Forecast};
 use super::input::OpenInput;
-use super::meant::{DecompressJob, SUFFIX};
+use super::meant::{DecompressJob, SUFFIX, is_compressed};
 use super::models::Models;
+use super::needed::Needed;
 use super::output::Content;
-use super::prime::PrimeFiles;
 
 pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
     let mut models = Models::new(job.resources);
+    let mut needed = Needed::default();
     if let Some(name) = &job.model {
-        models.prefer(name)?;
+        needed.model = Some(models.prefer(name)?);
     }
     let mut options = DecoderOptions::default().limit(job.max_output);
-    let mut primes = PrimeFiles::default();
     for path in &job.primes {
-        options.primes.push(primes.open(path)?);
+        options.primes.push(needed.primes.open(path)?);
     }
     models.expect_primes(options.primes.iter().map(|prime| prime.size() as u64).sum());
     let mut decompressor = Decompressor {
@@ -39,7 +39,7 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
         part: job.part,
         seekable: None,
     };
-    files::run(&job.files, &primes, &mut decompressor)
+    files::run(&job.files, &needed, &mut decompressor)
 }
 
 struct Decompressor {
@@ -68,6 +68,10 @@ impl FileCoder for Decompressor {
                 "has no {SUFFIX} at the end of its name; name the output with -o"
             ))),
         }
+    }
+
+    fn takes(&self, path: &Path) -> bool {
+        is_compressed(path)
     }
 
     /// What is decompressed has checksums.

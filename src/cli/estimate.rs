@@ -19,6 +19,8 @@ const LARGE: u64 = 64 << 10;
 /// Lengths of the two trials of compression in bytes. Only the difference of their times counts, so
 /// what both need at the start drops out.
 const COMPRESSION_TRIALS: [usize; 2] = [256, 2 << 10];
+/// The same for the experts alone.
+const COMPRESSION_TRIALS_WITHOUT_MODEL: [usize; 2] = [4 << 10, 64 << 10];
 /// The same for decompression, which is many times slower: it takes one token after the other.
 const DECOMPRESSION_TRIALS: [usize; 2] = [64, 1 << 10];
 
@@ -27,17 +29,36 @@ pub(super) fn compression(path: &Path, len: u64, options: &EncoderOptions) -> Op
     if len < LARGE || options.model.is_none() {
         return None;
     }
+    time_to_compress(path, len, options).filter(|time| *time >= LONG)
+}
+
+/// How long it takes to compress `len` bytes such as those in the middle of the file at `path`;
+/// `None` if it cannot be read.
+pub(super) fn time_to_compress(
+    path: &Path,
+    len: u64,
+    options: &EncoderOptions,
+) -> Option<Duration> {
+    let trials = match options.model {
+        Some(_) => COMPRESSION_TRIALS,
+        None => COMPRESSION_TRIALS_WITHOUT_MODEL,
+    };
     let mut file = File::open(path).ok()?;
-    file.seek(SeekFrom::Start(len / 2)).ok()?;
-    let mut sample = Vec::new();
-    file.take(COMPRESSION_TRIALS[1] as u64)
-        .read_to_end(&mut sample)
+    let middle = file.metadata().ok()?.len() / 2;
+    file.seek(SeekFrom::Start(middle.saturating_sub(trials[1] as u64 / 2)))
         .ok()?;
-    extrapolate(&sample, COMPRESSION_TRIALS, len, |sample| {
+    let mut sample = Vec::new();
+    file.take(trials[1] as u64).read_to_end(&mut sample).ok()?;
+    let time = |sample: &[u8]| {
         let start = Instant::now();
         compress(sample, io::sink(), options).ok()?;
         Some(start.elapsed())
-    })
+    };
+    match sample.len() == trials[1] {
+        true => extrapolate(&sample, trials, len, time),
+        // So short a file is compressed as soon as a trial is made.
+        false => time(&sample).map(|one| one.mul_f64(len as f64 / sample.len().max(1) as f64)),
+    }
 }
 
 /// How long it will take to decompress a file with these contents; `None` if not long.
@@ -56,14 +77,15 @@ pub(super) fn decompression(contents: &Contents, models: &mut Models) -> Option<
         .streams(contents.most_streams);
     // Any text serves as a sample.
     let sample = include_bytes!("estimate.rs");
-    extrapolate(sample, DECOMPRESSION_TRIALS, len, |sample| {
+    let time = extrapolate(sample, DECOMPRESSION_TRIALS, len, |sample| {
         let mut compressed = Vec::new();
         compress(sample, &mut compressed, &options).ok()?;
         let models = llmzip::Models::none().with(Arc::clone(&model));
         let start = Instant::now();
         decompress(compressed.as_slice(), io::sink(), &models).ok()?;
         Some(start.elapsed())
-    })
+    });
+    time.filter(|time| *time >= LONG)
 }
 
 /// The time for `len` bytes, computed from the times for two prefixes of `sample`.
@@ -76,6 +98,5 @@ fn extrapolate(
     let few = time(sample.get(..sizes[0])?)?;
     let more = time(sample.get(..sizes[1])?)?;
     let a_byte = more.saturating_sub(few).as_secs_f64() / (sizes[1] - sizes[0]) as f64;
-    let all = Duration::try_from_secs_f64(a_byte * len as f64).ok()?;
-    (all >= LONG).then_some(all)
+    Duration::try_from_secs_f64(a_byte * len as f64).ok()
 }

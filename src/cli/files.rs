@@ -3,6 +3,7 @@
 //! A [`FileCoder`] does the coding: `compress` has one, and the commands that decompress have
 //! another.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,11 @@ use llmzip::machine::pages;
 use llmzip::{DecoderOptions, Summary, Times};
 
 use super::failure::Failure;
+use super::folders;
 use super::input::{self, InputFile, OpenInput};
 use super::meant::{Destination, FilesJob, Input};
+use super::needed::Needed;
 use super::output::{Content, Output, Stored};
-use super::prime::PrimeFiles;
 use super::print;
 use super::progress::ProgressLine;
 use super::remove::remove_input;
@@ -30,6 +32,9 @@ pub(super) trait FileCoder {
 
     /// The path of the output that goes beside the input at this path.
     fn output_path(&self, input: &Path, force: bool) -> Result<PathBuf, Failure>;
+
+    /// Whether it takes such a file of a folder.
+    fn takes(&self, path: &Path) -> bool;
 
     /// How each output is decompressed to be compared with the input, if that is wanted.
     fn verify_with(&self) -> Option<&DecoderOptions>;
@@ -56,16 +61,21 @@ pub(super) struct Forecast {
 }
 
 /// Codes all files. Returns whether all went well; failures of single files have been reported.
-pub(super) fn run(
+pub(super) fn run<C: FileCoder>(
     job: &FilesJob,
-    primes: &PrimeFiles,
-    coder: &mut impl FileCoder,
+    needed: &Needed,
+    coder: &mut C,
 ) -> Result<bool, Failure> {
-    let mut all_well = true;
+    let (inputs, mut all_well) = match job.recursive {
+        true => folders::files_of(&job.inputs, &|path| coder.takes(path)),
+        false => (job.inputs.clone(), true),
+    };
     // Many small files use the same tables.
     let _tables = pages::keep();
-    for input in &job.inputs {
-        match code_file(job, primes, input, coder) {
+    let start = Instant::now();
+    let mut totals = Totals::default();
+    for input in &inputs {
+        match code_file(job, needed, input, coder, &mut totals) {
             Ok(()) => {}
             Err(Failure::BrokenPipe) => return Err(Failure::BrokenPipe),
             Err(failure) => {
@@ -74,21 +84,78 @@ pub(super) fn run(
             }
         }
     }
+    if job.verbosity.summary && inputs.len() > 1 && totals.files > 0 {
+        print::note(&totals.line(C::WRITES, start.elapsed()));
+    }
     Ok(all_well)
+}
+
+/// The regular files of a job and their lengths in bytes. `takes` says which files of a folder are
+/// taken.
+pub(super) fn lengths(
+    job: &FilesJob,
+    takes: &dyn Fn(&Path) -> bool,
+) -> Result<Vec<(PathBuf, u64)>, Failure> {
+    let inputs = match job.recursive {
+        true => folders::files_of(&job.inputs, takes).0,
+        false => job.inputs.clone(),
+    };
+    let length = |input: Input| match input {
+        Input::Stdin => Err(Failure::usage(
+            "--budget needs files, whose lengths are known",
+        )),
+        Input::File(path) => {
+            let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
+            let len = metadata.map_or(0, |metadata| metadata.len());
+            Ok((path, len))
+        }
+    };
+    inputs.into_iter().map(length).collect()
+}
+
+/// What was done with several files.
+#[derive(Default)]
+struct Totals {
+    files: usize,
+    original_len: u64,
+    compressed_len: u64,
+}
+
+impl Totals {
+    fn add(&mut self, summary: Summary) {
+        self.files += 1;
+        self.original_len += summary.original_len;
+        self.compressed_len += summary.compressed_len;
+    }
+
+    fn line(&self, writes: Content, elapsed: Duration) -> String {
+        let name = match self.files {
+            1 => "1 file".to_owned(),
+            files => format!("{files} files"),
+        };
+        summary_line(
+            &name,
+            writes,
+            self.original_len,
+            self.compressed_len,
+            elapsed,
+        )
+    }
 }
 
 fn code_file<C: FileCoder>(
     job: &FilesJob,
-    primes: &PrimeFiles,
+    needed: &Needed,
     input: &Input,
     coder: &mut C,
+    totals: &mut Totals,
 ) -> Result<(), Failure> {
     if C::WRITES == Content::Original {
         input::refuse_terminal(input)?;
     }
     let name = input::name(input);
     let mut opened = input::open(input, job.accept)?;
-    let mut output = open_output(job, primes, &opened, coder)?;
+    let mut output = open_output(job, needed, &opened, coder)?;
     // An input whose output is no file is not deleted, so nothing depends on that output.
     if coder.verify_with().is_some() && output.written().is_none() && !job.remove_inputs {
         return Err(Failure::message("only a regular file can be verified"));
@@ -119,13 +186,21 @@ fn code_file<C: FileCoder>(
     let elapsed = start.elapsed();
     drop(line);
     if job.verbosity.summary {
-        print::note(&summary_line::<C>(&name, summary, elapsed));
+        let (original, compressed) = (summary.original_len, summary.compressed_len);
+        print::note(&summary_line(
+            &name,
+            C::WRITES,
+            original,
+            compressed,
+            elapsed,
+        ));
     }
+    totals.add(summary);
     if job.verbosity.details {
         print_details(summary, elapsed);
     }
     match job.remove_inputs {
-        true => remove_input(&opened, primes, &stored, read),
+        true => remove_input(&opened, needed, &stored, read),
         false => {
             warn(&opened, &stored);
             Ok(())
@@ -148,7 +223,7 @@ fn warn(input: &OpenInput, stored: &Stored) {
 
 fn open_output<C: FileCoder>(
     job: &FilesJob,
-    primes: &PrimeFiles,
+    needed: &Needed,
     input: &OpenInput,
     coder: &C,
 ) -> Result<Output, Failure> {
@@ -160,14 +235,19 @@ fn open_output<C: FileCoder>(
         (Destination::File(path), _) => path.clone(),
         (Destination::Beside, Some(path)) => coder.output_path(path, job.force)?,
     };
-    primes.refuse_output(&path)?;
+    needed.refuse_output(&path)?;
     Output::file(&path, input, job.force)
 }
 
 /// `alice29.txt: 152089 -> 19012 bytes (12.5 %, 1.000 bpb, 8.0x) in 3.1 s, 49 KB/s`
-fn summary_line<C: FileCoder>(name: &str, summary: Summary, elapsed: Duration) -> String {
-    let (original, compressed) = (summary.original_len, summary.compressed_len);
-    let (from, to) = match C::WRITES {
+fn summary_line(
+    name: &str,
+    writes: Content,
+    original: u64,
+    compressed: u64,
+    elapsed: Duration,
+) -> String {
+    let (from, to) = match writes {
         Content::Compressed => (original, compressed),
         Content::Original => (compressed, original),
     };

@@ -4,30 +4,72 @@ use llmzip::container::{ContainerError, FrameTotals, Mode, ModelRef};
 use llmzip::store::hex;
 use serde_json::{Map, Value, json};
 
-use super::contents::{Contents, FrameContents, ModeTotals};
+use super::contents::{Contents, FrameContents, ModeTotals, named};
 use super::failure::Failure;
+use super::folders;
 use super::input;
-use super::meant::{Accept, InfoJob, Input};
+use super::level::NO_MODEL;
+use super::list;
+use super::meant::{Accept, InfoJob, InfoStyle, Input, is_compressed};
 use super::print;
 use super::text::{self, Ratio};
 
 pub(super) fn run(job: InfoJob) -> Result<bool, Failure> {
-    let mut all_well = true;
-    for input in &job.inputs {
+    let (inputs, mut all_well) = match job.recursive {
+        true => folders::files_of(&job.inputs, &is_compressed),
+        false => (job.inputs.clone(), true),
+    };
+    if job.style == InfoStyle::Row {
+        print::result(list::HEADING)?;
+    }
+    let mut all = Totals::default();
+    for input in &inputs {
         let name = input::name(input);
         match contents(input) {
-            Ok(contents) if job.json => {
-                let name = input::raw_name(input);
-                print::result(&to_json(&name, &contents))?;
+            Ok(contents) => {
+                all.add(&contents);
+                print::result(&match job.style {
+                    InfoStyle::Row => list::row(&name, &contents),
+                    InfoStyle::Lines => to_text(&name, &contents),
+                    InfoStyle::Json => to_json(&input::raw_name(input), &contents),
+                })?;
             }
-            Ok(contents) => print::result(&to_text(&name, &contents))?,
             Err(failure) => {
                 print::error(&failure.about(name).to_string());
                 all_well = false;
             }
         }
     }
+    if inputs.len() > 1 {
+        print::result(&all.shown(job.style))?;
+    }
     Ok(all_well)
+}
+
+/// The lengths of several files.
+#[derive(Default)]
+struct Totals {
+    files: usize,
+    frames: u64,
+    lengths: FrameTotals,
+}
+
+impl Totals {
+    fn add(&mut self, contents: &Contents) {
+        self.files += 1;
+        self.frames += contents.frame_count();
+        self.lengths.original_len += contents.totals.original_len;
+        self.lengths.frame_len += contents.totals.frame_len;
+    }
+
+    fn shown(&self, style: InfoStyle) -> String {
+        match style {
+            InfoStyle::Row => list::total(self.files, self.frames, self.lengths),
+            InfoStyle::Lines => heading(&format!("{} files", self.files), self.lengths),
+            // Each line of JSON is about one file.
+            InfoStyle::Json => String::new(),
+        }
+    }
 }
 
 fn contents(input: &Input) -> Result<Contents, Failure> {
@@ -40,16 +82,7 @@ fn contents(input: &Input) -> Result<Contents, Failure> {
 }
 
 fn to_text(name: &str, contents: &Contents) -> String {
-    let totals = contents.totals;
-    let mut text = format!("{name}: {}", lengths(totals));
-    if totals.original_len > 0 {
-        let ratio = Ratio {
-            original: totals.original_len,
-            compressed: totals.frame_len,
-        };
-        text += &format!(" ({ratio})");
-    }
-    text += "\n";
+    let mut text = heading(name, contents.totals);
     for (number, frame) in contents.frames.iter().enumerate() {
         if contents.frames.len() > 1 {
             text += &format!("  frame {}: {}\n", number + 1, lengths(frame.totals));
@@ -62,6 +95,18 @@ fn to_text(name: &str, contents: &Contents) -> String {
     text
 }
 
+fn heading(name: &str, totals: FrameTotals) -> String {
+    let lengths = lengths(totals);
+    if totals.original_len == 0 {
+        return format!("{name}: {lengths}\n");
+    }
+    let ratio = Ratio {
+        original: totals.original_len,
+        compressed: totals.frame_len,
+    };
+    format!("{name}: {lengths} ({ratio})\n")
+}
+
 fn lengths(totals: FrameTotals) -> String {
     format!("{} -> {} bytes", totals.frame_len, totals.original_len)
 }
@@ -69,7 +114,7 @@ fn lengths(totals: FrameTotals) -> String {
 fn frame_to_text(frame: &FrameContents) -> String {
     let header = &frame.header;
     let model = match &header.model {
-        None => "none".to_owned(),
+        None => NO_MODEL.to_owned(),
         Some(model) => model_to_text(model),
     };
     let numerics = header.model.as_ref().map(|model| model.numerics);
@@ -107,7 +152,7 @@ fn frame_to_text(frame: &FrameContents) -> String {
 }
 
 fn model_to_text(model: &ModelRef) -> String {
-    let name = match &model.name {
+    let name = match named(model) {
         Some(name) => format!("{}, ", text::printable(name)),
         None => String::new(),
     };
@@ -187,7 +232,7 @@ fn frame_to_json(frame: &FrameContents) -> Value {
         "format_version": llmzip::container::FORMAT_VERSION,
         "model": header.model.as_ref().map(|model| json!({
             "identity": hex(&model.identity),
-            "name": model.name,
+            "name": named(model),
             "numerics": model.numerics,
             "window": 1u32 << model.window_log2,
         })),

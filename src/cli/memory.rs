@@ -43,15 +43,15 @@ pub(super) struct Use<'a> {
 impl MemoryLimit {
     /// Refuses a run that would need more.
     pub(super) fn check(self, run: &Use<'_>) -> Result<(), Failure> {
-        self.allow(run.memory(), run.model.is_some())
+        self.allow("", run.memory(), run.model.is_some())
     }
 
     /// Refuses if the limit is too low to decompress any file.
     pub(super) fn check_any_file(self) -> Result<(), Failure> {
-        self.allow(REST, false)
+        self.allow("at least ", REST, false)
     }
 
-    fn allow(self, needed: u64, with_model: bool) -> Result<(), Failure> {
+    fn allow(self, least: &str, needed: u64, with_model: bool) -> Result<(), Failure> {
         let Some(limit) = self.0.filter(|&limit| limit < needed) else {
             return Ok(());
         };
@@ -61,8 +61,9 @@ impl MemoryLimit {
             ""
         };
         Err(Failure::Message(format!(
-            "needs {} of memory, and -M allows {}{hint}",
-            numbers::memory(needed),
+            "needs {least}{} MiB of memory, and -M allows {}{hint}",
+            // Whoever allows as much as is shown here allows enough.
+            needed.div_ceil(MIB),
             numbers::memory(limit),
         )))
     }

@@ -10,10 +10,12 @@
 
 mod advice;
 mod attributes;
+mod budget;
 #[cfg(feature = "compare")]
 mod compare;
 #[cfg(feature = "compare")]
 mod compare_process;
+mod completions;
 mod compress;
 mod contents;
 mod decompress;
@@ -22,14 +24,18 @@ mod estimate;
 mod explain;
 mod failure;
 mod files;
+mod folders;
 mod info;
 mod input;
 mod interrupt;
 mod level;
+mod list;
+mod man;
 mod meant;
 mod memory;
 mod model;
 mod models;
+mod needed;
 mod output;
 mod prime;
 mod print;
@@ -39,6 +45,7 @@ mod report_file;
 mod scaling;
 mod text;
 mod typed;
+mod usage;
 mod verify;
 mod workload;
 
@@ -46,25 +53,71 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use failure::{FAILED, Failure, USAGE};
 pub(crate) use interrupt::end_without_memory;
-use typed::{Command, Typed};
+use llmzip::machine::stack;
+use meant::{CalledAs, PlainJob};
+use typed::{Command, PlainArgs, Typed, TypedWithoutCommand};
+
+/// Starts the program.
+pub(crate) fn start() -> ExitCode {
+    stack::run(main).unwrap_or_else(|error| {
+        let reason = format!("the stack is too small, and the system refuses a thread: {error}");
+        end(Err(Failure::Message(reason)))
+    })
+}
 
 /// Runs the program. Exit codes: 0 = success, 1 = something failed, 2 = wrong usage.
-pub(crate) fn main() -> ExitCode {
+fn main() -> ExitCode {
     if let Some(level) = level::too_high(env::args_os().skip(1)) {
         print::error(&format!("{level}: levels are -1 to -9; see llmzip --help"));
         return ExitCode::from(USAGE);
     }
-    let typed = match Typed::try_parse() {
+    match completions::answer() {
+        Ok(false) => {}
+        answered => return end(answered),
+    }
+    let called_as = CalledAs::from_word(&env::args_os().next().unwrap_or_default());
+    let typed = match parse(called_as) {
         Ok(typed) => typed,
-        Err(error) => return refuse(&error),
+        Err(error) => {
+            return usage::refuse(&error).unwrap_or_else(|failure| end(Err(failure)));
+        }
     };
     interrupt::install();
-    end(run(typed.command))
+    end(match typed.command {
+        Some(command) => run(command),
+        None if env::args_os().len() == 1 && io::stdin().is_terminal() => {
+            return usage::show_help();
+        }
+        None => run_plain(typed.plain, called_as),
+    })
+}
+
+/// Parses the command line. Only `llmzip` itself has commands.
+fn parse(called_as: CalledAs) -> Result<Typed, clap::Error> {
+    match called_as {
+        CalledAs::Llmzip => Typed::try_parse(),
+        CalledAs::Unllmzip | CalledAs::Llmzcat => {
+            let TypedWithoutCommand { plain } = TypedWithoutCommand::try_parse()?;
+            Ok(Typed {
+                command: None,
+                plain,
+            })
+        }
+    }
+}
+
+/// Does what a command line without a command says.
+fn run_plain(args: PlainArgs, called_as: CalledAs) -> Result<bool, Failure> {
+    usage::refuse_misspelt_command(&args)?;
+    match meant::plain(args, called_as)? {
+        PlainJob::Compress(job) => compress::run(job),
+        PlainJob::Decompress(job) => decompress::run(job),
+        PlainJob::List(job) => info::run(job),
+    }
 }
 
 /// Reports a failure, and gives the exit code.
@@ -75,7 +128,7 @@ fn end(result: Result<bool, Failure>) -> ExitCode {
         Ok(false) => ExitCode::from(FAILED),
         Err(Failure::BrokenPipe) => interrupt::end_by_broken_pipe(),
         Err(Failure::Usage(message)) => {
-            print::error(&format!("{message}; see llmzip --help"));
+            print::error(&format!("{message}; see {}", usage::help_for()));
             ExitCode::from(USAGE)
         }
         Err(Failure::Message(message)) => {
@@ -101,49 +154,7 @@ fn run(command: Command) -> Result<bool, Failure> {
         #[cfg(feature = "compare")]
         Command::CompareOne(args) => compare::run_one(meant::compare_one(args)?),
         Command::Model(args) => model::run(meant::model(args)),
-        Command::Completions { shell } => completions(shell),
+        Command::Completions { shell } => completions::print_script(shell).map(|()| true),
+        Command::Man { folder } => man::run(&folder),
     }
-}
-
-/// Prints why clap did not accept the command line: help and version as they are, an error in one
-/// line.
-fn refuse(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        let shown = error.render();
-        let text = match io::stdout().is_terminal() {
-            true => shown.ansi().to_string(),
-            false => shown.to_string(),
-        };
-        return end(print::result(&text).map(|()| true));
-    }
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let _ = error.print();
-        return ExitCode::from(USAGE);
-    }
-    let message = error.render().to_string();
-    let lines: Vec<&str> = message
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.is_empty())
-        .collect();
-    let first = lines.join(" ");
-    let first = first.strip_prefix("error: ").unwrap_or(&first);
-    print::error(&format!("{first}; see llmzip --help"));
-    ExitCode::from(USAGE)
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<bool, Failure> {
-    let mut script = Vec::new();
-    let mut command = without_hidden(&Typed::command());
-    clap_complete::generate(shell, &mut command, "llmzip", &mut script);
-    print::result(&String::from_utf8_lossy(&script))?;
-    Ok(true)
-}
-
-/// The command line without the commands that `--help` hides.
-fn without_hidden(command: &clap::Command) -> clap::Command {
-    let shown = command.get_subcommands().filter(|one| !one.is_hide_set());
-    clap::Command::new("llmzip")
-        .args(command.get_arguments())
-        .subcommands(shown.cloned().collect::<Vec<_>>())
 }

@@ -151,10 +151,10 @@ impl Models {
     }
 
     /// Uses the model called `name` for the files that were written with it.
-    pub(super) fn prefer(&mut self, name: &str) -> Result<(), Failure> {
+    pub(super) fn prefer(&mut self, name: &str) -> Result<Arc<Model>, Failure> {
         let model = self.installed.get(name)?;
-        self.installed = self.installed.clone().with(model);
-        Ok(())
+        self.installed = self.installed.clone().with(Arc::clone(&model));
+        Ok(model)
     }
 
     /// The model that a frame was written with.

@@ -149,7 +149,9 @@ impl Write for Output {
         match self {
             Output::Stdout { text_only } => {
                 if *text_only && bytes.contains(&0) {
-                    return Err(io::Error::other("binary data on a terminal; -o FILE or -f"));
+                    return Err(io::Error::other(
+                        "binary data is not written to a terminal; redirect it, or -f",
+                    ));
                 }
                 io::stdout().write(bytes)
             }

@@ -37,6 +37,13 @@ pub(super) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{}", text::printable(line));
 }
 
+/// As [`note`], unless nothing but errors is to be printed.
+pub(super) fn note_unless_quiet(line: &str) {
+    if QUIET.load(Ordering::Relaxed) == 0 {
+        note(line);
+    }
+}
+
 /// Prints a warning as `llmzip: MESSAGE` on one line.
 pub(super) fn warning(message: &str) {
     if QUIET.load(Ordering::Relaxed) == 0 {

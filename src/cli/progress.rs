@@ -26,7 +26,11 @@ impl ProgressLine {
         };
         let bar = ProgressBar::with_draw_target(total, target);
         if let Ok(style) = ProgressStyle::with_template(template(total.is_some())) {
-            bar.set_style(style.with_key("rate", write_rate));
+            bar.set_style(
+                style
+                    .with_key("rate", write_rate)
+                    .with_key("left", write_left),
+            );
         }
         bar.set_message(text::printable(name));
         ProgressLine { bar, ratio }
@@ -60,10 +64,21 @@ impl Drop for ProgressLine {
 /// What the line shows, in the notation of `indicatif`.
 fn template(total_known: bool) -> &'static str {
     if total_known {
-        "{msg}: {decimal_bytes} of {decimal_total_bytes} ({percent} %), {rate}, ETA {eta}{prefix}"
+        "{msg}: {decimal_bytes} of {decimal_total_bytes} ({percent} %), {rate}, {left}{prefix}"
     } else {
         "{msg}: {decimal_bytes}, {rate}{prefix}"
     }
+}
+
+/// The time that is left, once enough is done to tell.
+fn write_left(state: &ProgressState, out: &mut dyn fmt::Write) {
+    const SOON: Duration = Duration::from_secs(2);
+    let known = state.elapsed() >= SOON && state.fraction() >= 0.01;
+    let left = match known {
+        true => text::duration(state.eta()),
+        false => "?".to_owned(),
+    };
+    let _ = write!(out, "ETA {left}");
 }
 
 fn write_rate(state: &ProgressState, out: &mut dyn fmt::Write) {

@@ -8,8 +8,8 @@ use llmzip::machine::new_file::{self, Placing};
 
 use super::failure::Failure;
 use super::input::{self, InputFile, OpenInput};
+use super::needed::Needed;
 use super::output::Stored;
-use super::prime::PrimeFiles;
 use super::text;
 
 /// Deletes an input if it is still what was read: bytes with the hash `read`. Anything but a
@@ -17,19 +17,23 @@ use super::text;
 /// made after it.
 pub(super) fn remove_input(
     input: &OpenInput,
-    primes: &PrimeFiles,
+    needed: &Needed,
     stored: &Stored,
     read: blake3::Hash,
 ) -> Result<(), Failure> {
     let Some(file) = input.regular() else {
         return Ok(());
     };
-    let removed = match stored {
-        _ if primes.have(&file.metadata) => Err("it belongs to the prime".to_owned()),
-        Stored::Elsewhere => return Ok(()),
-        Stored::Unsafely(error) => Err(format!("the disk may not hold its output yet: {error}")),
-        Stored::Safely if !file.is_at_its_path() => Err("another file took its place".to_owned()),
-        Stored::Safely => check_contents(file, read).and_then(|()| delete(file)),
+    let removed = match (stored, needed.reason_to_keep(file, read)) {
+        (_, Some(reason)) => Err(reason.to_owned()),
+        (Stored::Elsewhere, _) => return Ok(()),
+        (Stored::Unsafely(error), _) => {
+            Err(format!("the disk may not hold its output yet: {error}"))
+        }
+        (Stored::Safely, _) if !file.is_at_its_path() => {
+            Err("another file took its place".to_owned())
+        }
+        (Stored::Safely, _) => check_contents(file, read).and_then(|()| delete(file)),
     };
     removed
         .map_err(|reason| Failure::Message(format!("done, but the input is not deleted: {reason}")))
@@ -105,7 +109,7 @@ mod tests {
 
     fn remove(input: &OpenInput, read: &[u8]) -> Result<(), String> {
         let read = blake3::hash(read);
-        let removed = remove_input(input, &PrimeFiles::default(), &Stored::Safely, read);
+        let removed = remove_input(input, &Needed::default(), &Stored::Safely, read);
         removed.map_err(|failure| failure.to_string())
     }
 
@@ -133,7 +137,7 @@ mod tests {
         fs::write(&path, "precious").unwrap();
         let error = delete(input.regular().unwrap()).unwrap_err();
         assert_eq!(error, "another file took its place");
-        assert_eq!(names(folder.path()), [path.clone()]);
+        assert_eq!(names(folder.path()), std::slice::from_ref(&path));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
     }
 }

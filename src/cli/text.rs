@@ -71,6 +71,31 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
+/// The one of `names` that somebody may have meant who typed `word`.
+pub(super) fn similar<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// Of two letters exchanged, or one missing, in a word of five.
+    const ENOUGH: f64 = 0.85;
+    let score = |name: &&str| strsim::jaro_winkler(word, name);
+    let best = names
+        .into_iter()
+        .max_by(|one, other| score(one).total_cmp(&score(other)))?;
+    (score(&best) >= ENOUGH && best != word).then_some(best)
+}
+
+/// Parses a time such as `90`, `90s`, `1.5min` or `2h`. Without a unit it is in seconds.
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+    let number = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
+    let unit = match &text[number.len()..] {
+        "ms" => 1e-3,
+        "" | "s" | "sec" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    let seconds: f64 = number.parse().ok()?;
+    Duration::try_from_secs_f64(seconds * unit).ok()
+}
+
 /// Parses a size such as `4096`, `500k`, `1MiB`, `2G` or `3MB`. The units K, M, G and T, alone or
 /// followed by iB, are powers of 1024; followed by B they are powers of 1000.
 pub(super) fn parse_size(text: &str) -> Option<u64> {

@@ -97,7 +97,9 @@ impl Description<'_> {
         let rope = Rope { theta, scaling };
         match rope.is_sound() {
             true => Ok(rope),
-            false => Err(SourceError::Invalid(format!("rotary embedding {rope:?}"))),
+            false => Err(SourceError::Invalid(format!(
+                "rotary embedding of base {theta} with a scaling that has no meaning"
+            ))),
         }
     }
 

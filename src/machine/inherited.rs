@@ -45,12 +45,27 @@ pub extern "C" fn record() {
         // SAFETY: the call reads the flags of a descriptor, or fails if that is not open.
         if unsafe { libc::fcntl(stream, libc::F_GETFD) } == -1 {
             bits |= 1 << stream;
+            occupy();
         }
     }
     if is_ignored(libc::SIGPIPE) {
         bits |= PIPE_IGNORED;
     }
     CLOSED.store(bits, Ordering::Relaxed);
+}
+
+/// Opens what can neither be read nor written, in place of the lowest stream that is closed, so
+/// that no other file takes it. Rust's runtime opens `/dev/null` there, and aborts where there is
+/// none.
+#[cfg(unix)]
+fn occupy() {
+    let open = |path: &std::ffi::CStr, flags| {
+        // SAFETY: the call opens a descriptor that nobody else knows, or fails.
+        unsafe { libc::open(path.as_ptr(), flags) }
+    };
+    if open(c"/dev/null", libc::O_RDWR) == -1 {
+        open(c"/", libc::O_RDONLY | libc::O_DIRECTORY);
+    }
 }
 
 /// Whether the process ignores a signal, as `nohup` makes it ignore SIGHUP.

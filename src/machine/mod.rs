@@ -12,6 +12,7 @@ pub mod pages;
 pub mod pool;
 pub mod prefetch;
 pub mod regular_file;
+pub mod stack;
 
 /// What this machine cannot give.
 #[derive(Debug, thiserror::Error)]

@@ -74,15 +74,17 @@ struct StoredMatrix {
 }
 
 impl PackedModel {
-    /// Reads the file at `path`, and hashes it on the way.
+    /// Reads the file at `path`, hashes it on the way, and checks every weight.
     ///
     /// # Errors
-    /// If the file cannot be read or is not a packed model.
+    /// If the file cannot be read or is not a packed model, or holds a value that the format
+    /// forbids.
     pub fn open(path: impl AsRef<Path>) -> Result<PackedModel, PackedError> {
         Self::read(&regular_file::open(path.as_ref())?, None)
     }
 
-    /// As [`PackedModel::open`], for a file that should have this identity.
+    /// As [`PackedModel::open`], for a file that should have this identity. A model with a known
+    /// identity was checked when that became known, so its weights are not checked again.
     ///
     /// # Errors
     /// As [`PackedModel::open`], and [`PackedError::Damaged`] if the file has another.
@@ -109,6 +111,10 @@ impl PackedModel {
         }
         let mut model = Self::from_storage(Storage::Read(pages))?;
         model.identity = OnceLock::from(identity);
+        // What has a known identity was verified when that became known.
+        if expected.is_none() {
+            model.verify()?;
+        }
         Ok(model)
     }
 
@@ -288,9 +294,13 @@ impl PackedModel {
         let is_row = |(left, right): &(u32, u32)| *left < rows && *right < rows;
         match self.merges.iter().find(|pair| !is_row(pair)) {
             None => Ok(()),
-            Some(bad) => {
+            Some((left, right)) => {
                 let (name, want) = ("token.merges", "rows of the token table");
-                Err(PackedError::value(name, format!("{bad:?}"), want))
+                Err(PackedError::value(
+                    name,
+                    format!("{left} and {right}"),
+                    want,
+                ))
             }
         }
     }

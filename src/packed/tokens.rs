@@ -19,13 +19,15 @@ impl<'a> TokenTable<'a> {
     /// than the one before it.
     pub fn new(bytes: &'a [u8], offsets: &'a [u32]) -> Result<TokenTable<'a>, PackedError> {
         let name = "token.offsets";
-        let (first, last) = (offsets.first(), offsets.last());
-        if first != Some(&0) || last.map(|last| *last as usize) != Some(bytes.len()) {
-            let got = format!("{first:?} to {last:?}");
+        let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else {
+            return Err(PackedError::value(name, "no token", "all of token.bytes"));
+        };
+        if (*first, *last as usize) != (0, bytes.len()) {
+            let got = format!("{first} to {last}");
             return Err(PackedError::value(name, got, "all of token.bytes"));
         }
         if let Some(bad) = offsets.windows(2).find(|pair| pair[0] >= pair[1]) {
-            let got = format!("{bad:?}");
+            let got = format!("{} before {}", bad[0], bad[1]);
             return Err(PackedError::value(name, got, "ascending offsets"));
         }
         let table = TokenTable { bytes, offsets };

@@ -136,12 +136,9 @@ impl Store {
     /// written.
     pub fn add(&self, file: NewFile, name: &str) -> Result<Installed, StoreError> {
         self.check_name(name)?;
-        let sound = || {
-            let model = PackedModel::from_file(file.file())?;
-            model.verify()?;
-            Ok(model.identity())
-        };
-        let identity = sound().map_err(|error| StoreError::Packed {
+        let model = PackedModel::from_file(file.file());
+        let identity = model.map(|model| model.identity());
+        let identity = identity.map_err(|error| StoreError::Packed {
             name: name.to_owned(),
             error,
         })?;
@@ -342,6 +339,9 @@ impl Store {
     /// that of a folder, or why the model cannot be opened.
     pub fn find(&self, wanted: &str) -> Result<Found, StoreError> {
         let path = Path::new(wanted);
+        if wanted.is_empty() {
+            return Err(StoreError::BadName(String::new()));
+        }
         let is_path = path.components().count() > 1
             || wanted.starts_with(['/', '.'])
             || path.extension().is_some_and(|e| e == EXTENSION);
@@ -408,7 +408,9 @@ impl Store {
         if embedded::by_name(name).is_some() {
             return Err(StoreError::BuiltIn(name.to_owned()));
         }
-        self.check_name(name)?;
+        if !is_name(name) {
+            return Err(StoreError::BadName(name.to_owned()));
+        }
         let _lock = self.lock()?;
         let paths = self.homes.iter().map(|home| names(home).join(name));
         let paths: Vec<PathBuf> = paths.filter(|path| path.is_file()).collect();

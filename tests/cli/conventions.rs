@@ -149,7 +149,6 @@ fn wrong_usage_exits_with_2_and_one_line() {
     let dir = Dir::new();
     for args in [
         "compress --no-such-option",
-        "no-such-command",
         "compress -c -o a b",
         "compress -M much a",
         "compress --streams 17 a",
@@ -162,8 +161,17 @@ fn wrong_usage_exits_with_2_and_one_line() {
         "completions",
     ] {
         let error = dir.llmzip(args).fails(2);
-        assert!(error.ends_with("see llmzip --help"), "{error}");
+        let command = args.split(' ').next().unwrap();
+        let help = format!("see llmzip {command} --help");
+        assert!(error.ends_with(&help), "{error}");
     }
+    let error = dir.llmzip("-M much a").fails(2);
+    assert!(error.ends_with("see llmzip --help"), "{error}");
+    let error = dir.llmzip("model list --jso").fails(2);
+    assert!(
+        error.contains("did you mean --json?") && error.ends_with("see llmzip model list --help"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -180,13 +188,11 @@ fn help_and_version_are_not_errors() {
 }
 
 #[test]
-fn without_a_command_there_is_help() {
+fn without_a_command_of_its_own_model_shows_help() {
     let dir = Dir::new();
-    for args in ["", "model"] {
-        let output = dir.llmzip(args).output();
-        assert_eq!(output.status.code(), Some(2));
-        assert!(text(&output.stderr).contains("Usage:"), "{args}");
-    }
+    let output = dir.llmzip("model").output();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("Usage:"));
 }
 
 #[test]
@@ -333,6 +339,18 @@ fn the_summary_is_one_line() {
 }
 
 #[test]
+fn of_options_given_twice_the_last_counts() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    dir.llmzip("-1 -2 -q -q -T1 -T 2 -o b -o c --rm --rm -k a")
+        .succeeds();
+    assert_eq!(dir.list(), ["a", "c"]);
+    dir.llmzip("decompress -f -f -m mini -m none -o d c")
+        .succeeds();
+    assert_eq!(dir.read("d"), TEXT);
+}
+
+#[test]
 fn q_says_nothing_and_qq_not_even_errors() {
     let dir = Dir::new();
     dir.write("a", TEXT);
@@ -453,7 +471,7 @@ fn completions_for_every_shell() {
     let dir = Dir::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = text(&dir.llmzip(&format!("completions {shell}")).succeeds());
-        assert!(script.contains("decompress"), "{shell}");
+        assert!(script.contains("LLMZIP_COMPLETE"), "{shell}");
     }
 }
 

@@ -439,6 +439,81 @@ fn a_prime_is_neither_deleted_nor_changed() {
 }
 
 #[test]
+fn a_model_that_an_output_needs_is_neither_deleted_nor_changed() {
+    let dir = Dir::new();
+    let pack = include_bytes!("../../fixtures/fixture.llmzmodel");
+    dir.write("m", pack);
+    dir.write("a", TEXT);
+    // A packed model is compressed with itself.
+    let error = dir.llmzip("compress -q --rm -m ./m m").fails(1);
+    assert!(
+        error.ends_with("not deleted: it is the model that its output needs"),
+        "{error}"
+    );
+    dir.llmzip("compress -q -m ./m a").succeeds();
+    for args in [
+        "compress -q -f --rm -m ./m -o m a",
+        "decompress -q -f -m ./m -o m a.llmz",
+        "decompress -q -f --rm -m ./m -o ./m a.llmz",
+    ] {
+        let error = dir.llmzip(args).fails(1);
+        assert!(
+            error.ends_with("output and model are the same file"),
+            "{error}"
+        );
+    }
+    assert_eq!(dir.list(), ["a", "a.llmz", "m", "m.llmz"]);
+    assert_eq!(dir.read("m"), pack);
+}
+
+#[test]
+fn a_pack_with_a_weight_that_the_format_forbids_compresses_nothing() {
+    let dir = Dir::new();
+    let mut pack = include_bytes!("../../fixtures/fixture.llmzmodel").to_vec();
+    let header = u64::from_le_bytes(*pack.first_chunk().unwrap()) as usize;
+    let index: serde_json::Value = serde_json::from_slice(&pack[8..8 + header]).unwrap();
+    let scale = index["layer.0.qkv.scale"]["data_offsets"][0]
+        .as_u64()
+        .unwrap();
+    let at = 8 + header + scale as usize;
+    pack[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    dir.write("m.llmzmodel", pack);
+    dir.write("a", TEXT);
+    let error = dir.llmzip("compress -m m.llmzmodel a").fails(1);
+    assert!(error.contains("holds NaN"), "{error}");
+    assert!(dir.llmzip("model add m.llmzmodel").fails(1).contains("NaN"));
+    assert_eq!(dir.list(), ["a", "m.llmzmodel", "no-home"]);
+}
+
+#[test]
+fn as_much_memory_as_is_said_to_be_needed_is_enough() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    for level in ["-1", "-2", "-3", "-4", "-5", "-6", "-5 --streams 16"] {
+        let error = dir.llmzip(&format!("compress {level} -M 1KiB a")).fails(1);
+        let needed = error.split("needs ").nth(1).unwrap();
+        let (needed, _) = needed.split_once(" MiB of memory").unwrap();
+        dir.llmzip(&format!("compress -q {level} -M {needed}MiB a -c"))
+            .succeeds();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_small_stack_is_enough() {
+    let dir = Dir::new();
+    dir.compressed("a.llmz", TEXT, "");
+    let program = env!("CARGO_BIN_EXE_llmzip");
+    let run = format!("ulimit -s 64; exec {program} cat a.llmz");
+    let output = Command::new("sh")
+        .args(["-c", &run])
+        .current_dir(dir.path(""))
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout, TEXT, "{}", text(&output.stderr));
+}
+
+#[test]
 fn an_original_that_is_too_long_is_refused() {
     let dir = Dir::new();
     dir.compressed("a.llmz", vec![0; 100_000], "");

@@ -48,7 +48,10 @@ fn text_is_shown_on_a_terminal_and_binary_is_not() {
     assert!(shown.contains("It was the best of times"), "{shown}");
     let (code, shown) = on_a_terminal(&dir, "llmzip cat binary.llmz").unwrap();
     assert_eq!(code, 1, "{shown}");
-    assert!(shown.contains("binary data on a terminal"), "{shown}");
+    assert!(
+        shown.contains("binary data is not written to a terminal"),
+        "{shown}"
+    );
 }
 
 #[test]

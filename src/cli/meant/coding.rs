@@ -1,15 +1,17 @@
 //! What the arguments of `compress`, `decompress`, `cat`, `test` and `info` mean.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use llmzip::frame::{MAX_FRAME_LEN, Part};
 use llmzip::predict::Preset;
 
 use super::shared::{
-    Accept, DASH, Input, ModelChoice, Resources, inputs, model_choice, resources, size,
+    Accept, DASH, Input, ModelChoice, Resources, inputs, model_choice, number_in, resources, size,
 };
 use crate::cli::failure::Failure;
-use crate::cli::level::NO_MODEL;
+use crate::cli::level::{LEVELS, Level, NO_MODEL};
 use crate::cli::typed::{
     CatArgs, CompressArgs, DecompressArgs, FileArgs, InfoArgs, OutputArgs, ReadingArgs, Switch,
     TestArgs, VerbosityArgs,
@@ -18,6 +20,12 @@ use crate::cli::{print, text};
 
 /// The end of the name of a compressed file.
 pub(in crate::cli) const SUFFIX: &str = ".llmz";
+
+/// Whether a file is a compressed one by its name, which need not be UTF-8.
+pub(in crate::cli) fn is_compressed(path: &Path) -> bool {
+    // A name that begins with its only dot has no extension.
+    path.extension() == Some(OsStr::new(&SUFFIX[1..]))
+}
 
 /// The shortest frame that can be asked for. In a shorter one, the model and the experts have
 /// hardly begun to learn.
@@ -43,6 +51,8 @@ pub(in crate::cli) struct FilesJob {
     pub(in crate::cli) accept: Accept,
     /// Overwrite files, compress what is compressed, write binary data to a terminal.
     pub(in crate::cli) force: bool,
+    /// Take the files of folders.
+    pub(in crate::cli) recursive: bool,
     /// Delete an input once its output is in place.
     pub(in crate::cli) remove_inputs: bool,
     pub(in crate::cli) verbosity: Verbosity,
@@ -66,6 +76,8 @@ pub(in crate::cli) struct CompressJob {
     pub(in crate::cli) model: ModelChoice,
     pub(in crate::cli) experts: bool,
     pub(in crate::cli) preset: Preset,
+    /// Time in which the files should be compressed, which then decides model and experts.
+    pub(in crate::cli) budget: Option<Duration>,
     pub(in crate::cli) checksum: bool,
     /// Decompress each output and compare it with the input.
     pub(in crate::cli) verify: bool,
@@ -93,11 +105,27 @@ pub(in crate::cli) struct DecompressJob {
 /// What `info` is to do.
 pub(in crate::cli) struct InfoJob {
     pub(in crate::cli) inputs: Vec<Input>,
-    pub(in crate::cli) json: bool,
+    /// Take the files of folders.
+    pub(in crate::cli) recursive: bool,
+    pub(in crate::cli) style: InfoStyle,
+}
+
+/// How `info` shows a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum InfoStyle {
+    /// One line of a table.
+    Row,
+    /// A line for each property.
+    Lines,
+    Json,
 }
 
 pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failure> {
-    let level = args.level.0;
+    let level = match args.level.0 {
+        Some(level) => Some(level),
+        None if args.model.is_none() && args.budget.is_none() => level_in_environment()?,
+        None => None,
+    };
     let model = args.model.as_deref().or(level.map(|level| level.model));
     let files = files(args.files, args.output, args.verbosity)?;
     if args.verify && files.destination == Destination::Stdout {
@@ -110,6 +138,7 @@ pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failur
         resources: resources(&args.resources)?,
         experts: args.experts == Switch::On,
         preset: level.map_or(Preset::Normal, |level| level.preset),
+        budget: args.budget.as_deref().map(duration).transpose()?,
         checksum: !args.no_check,
         independent_blocks: args.independent_blocks,
         prime: args.prime,
@@ -117,6 +146,19 @@ pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failur
         block_len: block_len(&args.block_size)?,
         frame_len: args.frame_size.as_deref().map(frame_len).transpose()?,
     })
+}
+
+/// The level that `LLMZIP_LEVEL` names, for whoever cannot pass options.
+fn level_in_environment() -> Result<Option<&'static Level>, Failure> {
+    const VARIABLE: &str = "LLMZIP_LEVEL";
+    let Some(number) = number_in(VARIABLE)? else {
+        return Ok(None);
+    };
+    let level = LEVELS
+        .iter()
+        .find(|level| usize::from(level.number) == number);
+    let wrong = || Failure::Usage(format!("{VARIABLE}={number}: levels are 1 to 9"));
+    level.ok_or_else(wrong).map(Some)
 }
 
 pub(in crate::cli) fn decompress(args: DecompressArgs) -> Result<DecompressJob, Failure> {
@@ -155,7 +197,8 @@ pub(in crate::cli) fn cat(args: CatArgs) -> Result<DecompressJob, Failure> {
 pub(in crate::cli) fn test(args: TestArgs) -> Result<DecompressJob, Failure> {
     Ok(DecompressJob {
         files: FilesJob {
-            inputs: inputs(args.files),
+            recursive: args.files.recursive,
+            inputs: inputs(args.files.files),
             destination: Destination::Nowhere,
             accept: Accept::Pipes,
             force: false,
@@ -171,9 +214,28 @@ pub(in crate::cli) fn test(args: TestArgs) -> Result<DecompressJob, Failure> {
 }
 
 pub(in crate::cli) fn info(args: InfoArgs) -> InfoJob {
+    let style = match args.json {
+        true => InfoStyle::Json,
+        false => InfoStyle::Lines,
+    };
+    info_job(args.files, style)
+}
+
+/// `--list`: `info` in one line for each file.
+pub(super) fn list(args: CompressArgs) -> InfoJob {
+    print::set_quiet(args.verbosity.quiet);
+    let style = match args.verbosity.verbose {
+        0 => InfoStyle::Row,
+        _ => InfoStyle::Lines,
+    };
+    info_job(args.files, style)
+}
+
+fn info_job(files: FileArgs, style: InfoStyle) -> InfoJob {
     InfoJob {
-        inputs: inputs(args.files),
-        json: args.json,
+        recursive: files.recursive,
+        inputs: inputs(files.files),
+        style,
     }
 }
 
@@ -190,6 +252,11 @@ fn block_len(typed: &str) -> Result<u32, Failure> {
 fn max_output(args: &ReadingArgs) -> Result<Option<u64>, Failure> {
     let limit = args.max_output.as_deref();
     limit.map(|typed| size("--max-output", typed)).transpose()
+}
+
+fn duration(typed: &str) -> Result<Duration, Failure> {
+    text::parse_duration(typed)
+        .ok_or_else(|| Failure::Usage(format!("--budget {typed} is not a time such as 10s")))
 }
 
 fn frame_len(typed: &str) -> Result<u64, Failure> {
@@ -223,14 +290,15 @@ fn files(
     output: OutputArgs,
     typed_verbosity: VerbosityArgs,
 ) -> Result<FilesJob, Failure> {
-    let inputs = inputs(files);
+    let recursive = files.recursive;
+    let inputs = inputs(files.files);
     let destination = match output.output {
         Some(file) if file.as_os_str() == DASH => Destination::Stdout,
         Some(file) => Destination::File(file),
         None if output.stdout || inputs == [Input::Stdin] => Destination::Stdout,
         None => Destination::Beside,
     };
-    if matches!(destination, Destination::File(_)) && inputs.len() > 1 {
+    if matches!(destination, Destination::File(_)) && (inputs.len() > 1 || recursive) {
         return Err(Failure::usage(
             "several inputs cannot go into one -o FILE; -c joins them",
         ));
@@ -242,6 +310,7 @@ fn files(
     verbosity.progress &= destination != Destination::Stdout;
     Ok(FilesJob {
         inputs,
+        recursive,
         accept: accept(&destination, output.force),
         remove_inputs: output.rm && destination != Destination::Stdout,
         destination,

@@ -5,16 +5,18 @@
 
 mod coding;
 mod model;
+mod plain;
 mod reports;
 mod shared;
 
 pub(super) use coding::{
-    CompressJob, DecompressJob, Destination, FilesJob, InfoJob, SUFFIX, cat, compress, decompress,
-    info, test,
+    CompressJob, DecompressJob, Destination, FilesJob, InfoJob, InfoStyle, SUFFIX, cat, compress,
+    decompress, info, is_compressed, test,
 };
 #[cfg(feature = "convert")]
 pub(super) use model::CheckJob;
 pub(super) use model::{AddTo, ModelJob, model};
+pub(super) use plain::{CalledAs, PlainJob, plain};
 #[cfg(feature = "compare")]
 pub(super) use reports::{CompareJob, CompareOneJob, ReportOptions, compare, compare_one};
 #[cfg(feature = "encode")]

@@ -17,7 +17,7 @@ use crate::cli::print;
 use crate::cli::typed::ExplainArgs;
 #[cfg(feature = "compare")]
 use crate::cli::typed::{CompareArgs, CompareFormat, CompareOneArgs};
-use crate::cli::typed::{FileArgs, MeasureArgs, ReportArgs, ScalingArgs, ScalingFormat, Switch};
+use crate::cli::typed::{MeasureArgs, ReportArgs, ScalingArgs, ScalingFormat, Switch};
 
 /// Which files are measured with which models.
 pub(in crate::cli) struct Measurement {
@@ -143,7 +143,7 @@ pub(in crate::cli) fn explain(args: ExplainArgs) -> Result<ExplainJob, Failure> 
 
 fn measurement(args: MeasureArgs) -> Result<Measurement, Failure> {
     Ok(Measurement {
-        inputs: inputs(FileArgs { files: args.files }),
+        inputs: inputs(args.files),
         models: match args.models.is_empty() {
             true => ModelList::All,
             false => named_models(args.models),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cli::failure::Failure;
 use crate::cli::level::NO_MODEL;
 use crate::cli::text;
-use crate::cli::typed::{FileArgs, ResourceArgs};
+use crate::cli::typed::ResourceArgs;
 
 /// `-`, which stands for standard input and standard output.
 pub(in crate::cli) const DASH: &str = "-";
@@ -58,11 +58,11 @@ pub(in crate::cli) enum ModelList {
 }
 
 /// The inputs; standard input if none is named.
-pub(super) fn inputs(args: FileArgs) -> Vec<Input> {
-    if args.files.is_empty() {
+pub(super) fn inputs(files: Vec<PathBuf>) -> Vec<Input> {
+    if files.is_empty() {
         return vec![Input::Stdin];
     }
-    args.files.into_iter().map(input).collect()
+    files.into_iter().map(input).collect()
 }
 
 pub(super) fn input(file: PathBuf) -> Input {
@@ -75,9 +75,23 @@ pub(super) fn input(file: PathBuf) -> Input {
 pub(super) fn resources(args: &ResourceArgs) -> Result<Resources, Failure> {
     let memory = args.memory.as_deref();
     Ok(Resources {
-        threads: args.threads,
+        threads: match args.threads {
+            Some(threads) => threads,
+            None => number_in("LLMZIP_THREADS")?.unwrap_or(0),
+        },
         memory: memory.map(|typed| size("-M", typed)).transpose()?,
     })
+}
+
+/// The number that an environment variable holds; `None` if it is unset or empty.
+pub(super) fn number_in(variable: &str) -> Result<Option<usize>, Failure> {
+    let value = std::env::var_os(variable).filter(|value| !value.is_empty());
+    let number = value.map(|value| {
+        let value = value.to_string_lossy();
+        let wrong = || Failure::Usage(format!("{variable}={value} is not a number"));
+        value.parse().map_err(|_| wrong())
+    });
+    number.transpose()
 }
 
 /// The size that was typed behind `option`, in bytes.

@@ -3,13 +3,15 @@
 #[cfg(feature = "convert")]
 use std::fmt;
 #[cfg(feature = "convert")]
-use std::fs::{self, File};
+use std::fs;
 #[cfg(feature = "convert")]
 use std::io::{Read, Write};
 use std::path::Path;
 
 #[cfg(feature = "convert")]
 use llmzip::import;
+#[cfg(feature = "convert")]
+use llmzip::machine::regular_file;
 #[cfg(feature = "convert")]
 use llmzip::packed::PackedModel;
 use llmzip::store::Store;
@@ -128,7 +130,7 @@ fn output_beside(path: &Path, output: &Path, force: bool) -> Result<Output, Fail
 #[cfg(feature = "convert")]
 fn is_packed(path: &Path) -> bool {
     let mut start = [0; 9];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    let read = regular_file::open(path).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && start[8] == b'{' && start[4..8] == [0; 4]
 }
 

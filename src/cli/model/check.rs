@@ -14,7 +14,8 @@ use crate::cli::{print, text};
 
 pub(super) fn run(store: &Store, job: &CheckJob) -> Result<(), Failure> {
     let file = text::path(&job.file);
-    let mut bytes = fs::read(&job.file).map_err(|error| about(&file, &error))?;
+    let mut bytes =
+        fs::read(&job.file).map_err(|error| about(&file, &format!("cannot open: {error}")))?;
     bytes.truncate(job.max_bytes);
     if bytes.is_empty() {
         return Err(about(&file, &"there is nothing to predict"));

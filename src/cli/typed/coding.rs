@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::level::LevelArg;
 use super::shared::{FileArgs, OutputArgs, ReadingArgs, ResourceArgs, Switch, VerbosityArgs};
+use crate::cli::level::LEVELS;
 
 /// Most streams of a block, as clap compares them.
 const MAX_STREAMS: i64 = llmzip::container::MAX_STREAMS as i64;
@@ -25,23 +26,32 @@ pub(in crate::cli) struct CompressArgs {
     pub(in crate::cli) model: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) level: LevelArg,
+    /// Use the highest level that compresses all FILEs in about this time, e.g. 10s or 5min, as far
+    /// as short trials tell; the same files may get another level on another machine
+    #[arg(
+        long,
+        value_name = "TIME",
+        conflicts_with_all = LEVELS.iter().map(|level| level.id).chain(["model", "experts"]),
+        hide_short_help = true
+    )]
+    pub(in crate::cli) budget: Option<String>,
     /// Compress as if FILE had been compressed just before: an earlier version, or samples of the
     /// same kind (the files of a folder, not those in its folders, are joined); decompressing needs
     /// the same FILE
-    #[arg(long, value_name = "FILE")]
+    #[arg(short = 'D', long, value_name = "FILE", hide_short_help = true)]
     pub(in crate::cli) prime: Option<PathBuf>,
     /// Store a checksum of the original bytes (the default)
-    #[arg(long, overrides_with = "no_check")]
+    #[arg(long, overrides_with = "no_check", hide_short_help = true)]
     pub(in crate::cli) check: bool,
     /// Store no checksum of the original bytes; headers and payloads always have one
-    #[arg(long, overrides_with = "check")]
+    #[arg(long, overrides_with = "check", hide_short_help = true)]
     pub(in crate::cli) no_check: bool,
     /// Decompress each output and compare it with the input, before it is put in place (the
     /// default with --rm); that takes longer than compressing
-    #[arg(long, overrides_with = "no_verify")]
+    #[arg(long, overrides_with = "no_verify", hide_short_help = true)]
     pub(in crate::cli) verify: bool,
     /// Do not decompress the output again
-    #[arg(long, overrides_with = "verify")]
+    #[arg(long, overrides_with = "verify", hide_short_help = true)]
     pub(in crate::cli) no_verify: bool,
     /// Adaptive experts beside the model; off is for measurements, and makes files larger
     #[arg(
@@ -49,27 +59,34 @@ pub(in crate::cli) struct CompressArgs {
         value_enum,
         default_value_t = Switch::On,
         hide_possible_values = true,
+        hide_short_help = true,
         value_name = "on|off"
     )]
     pub(in crate::cli) experts: Switch,
     /// Original bytes in a block, 1KiB to 16MiB; memory and the delay of a pipe grow with it
-    #[arg(long, value_name = "SIZE", default_value = "1MiB")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1MiB",
+        hide_short_help = true
+    )]
     pub(in crate::cli) block_size: String,
     /// Original bytes in a frame, 4KiB to 1GiB, for files that will be read in parts: cat --range
     /// decodes whole frames; frames end where a line ends, and shorter ones make files larger
     /// [default: one frame]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(in crate::cli) frame_size: Option<String>,
     /// Streams in a block, 1 to 16; more make decompression faster and files larger
     /// [default: by model and size]
     #[arg(
         long,
         value_name = "N",
+        hide_short_help = true,
         value_parser = clap::value_parser!(u8).range(1..=MAX_STREAMS)
     )]
     pub(in crate::cli) streams: Option<u8>,
     /// Make each block readable without those before it; files get larger
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(in crate::cli) independent_blocks: bool,
 }
 

@@ -5,8 +5,11 @@
 mod coding;
 mod level;
 mod model;
+mod plain;
 mod reports;
 mod shared;
+
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -14,6 +17,7 @@ pub(super) use coding::{CatArgs, CompressArgs, DecompressArgs, InfoArgs, TestArg
 #[cfg(feature = "convert")]
 pub(super) use model::CheckArgs;
 pub(super) use model::{ModelArgs, ModelCommand};
+pub(super) use plain::PlainArgs;
 #[cfg(feature = "encode")]
 pub(super) use reports::ExplainArgs;
 #[cfg(feature = "compare")]
@@ -30,13 +34,48 @@ pub(super) use shared::{FileArgs, OutputArgs, ReadingArgs, ResourceArgs, Switch,
 #[command(
     name = "llmzip",
     version,
-    arg_required_else_help = true,
-    max_term_width = 100
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    args_override_self = true,
+    override_usage = "llmzip [OPTIONS] [FILE]...\n       llmzip <COMMAND> ...",
+    after_help = "A file that is named like a command is typed ./NAME.",
+    after_long_help = EXAMPLES
 )]
 pub(super) struct Typed {
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) plain: PlainArgs,
 }
+
+/// A command line of a program that is called by a name without commands.
+#[derive(Debug, Parser)]
+#[command(
+    name = "llmzip",
+    version,
+    max_term_width = 100,
+    args_override_self = true
+)]
+pub(super) struct TypedWithoutCommand {
+    #[command(flatten)]
+    pub(super) plain: PlainArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  llmzip notes.txt                    write notes.txt.llmz
+  llmzip -d notes.txt.llmz            restore notes.txt
+  llmzip -2 --rm *.log                the fast way, and delete what is compressed
+  llmzip -r -T4 folder                compress all files in a folder, with 4 threads
+  tar -I llmzip -cf a.tar.llmz a      archive a folder; -xf unpacks it
+  llmzip cat a.llmz | less            read a compressed file
+  llmzip explain notes.txt            see where its bits go
+
+An interrupted run leaves no output and cannot be resumed, because an output appears complete or not
+at all. Who fears that cuts a long input into parts: joined compressed files are a compressed file.
+
+A file that is named like a command is typed ./NAME. Called as unllmzip, the program decompresses;
+called as llmzcat, it decompresses to standard output.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -73,5 +112,10 @@ pub(super) enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder, which is made if it is absent
+        folder: PathBuf,
     },
 }

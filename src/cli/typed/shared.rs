@@ -9,6 +9,12 @@ pub(in crate::cli) struct FileArgs {
     /// The files; none, or -, is standard input
     #[arg(value_name = "FILE")]
     pub(in crate::cli) files: Vec<PathBuf>,
+    /// Take the files of folders
+    ///
+    /// And those of the folders in them. Links are not followed. What is compressed is not
+    /// compressed again, and what has no .llmz at the end of its name is not decompressed.
+    #[arg(short, long)]
+    pub(in crate::cli) recursive: bool,
 }
 
 #[derive(Debug, Args)]
@@ -22,20 +28,28 @@ pub(in crate::cli) struct OutputArgs {
     /// Keep the inputs (the default)
     #[arg(short, long, overrides_with = "rm")]
     pub(in crate::cli) keep: bool,
-    /// Delete each input once its output is safely on the disk, if the input is as it was read
+    /// Delete each input once its output is safely on the disk
+    ///
+    /// An input that is not as it was read stays, and so does one whose output went to a pipe or a
+    /// device.
     #[arg(long, overrides_with = "keep")]
     pub(in crate::cli) rm: bool,
-    /// Overwrite outputs, follow symbolic links, compress what is compressed, write binary data to
-    /// a terminal
+    /// Overwrite outputs
+    ///
+    /// Also follow symbolic links, compress what is compressed, and write binary data to a
+    /// terminal.
     #[arg(short, long)]
     pub(in crate::cli) force: bool,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ResourceArgs {
-    /// Threads, at most one for each core that this process may use; 0 is as many
-    #[arg(short = 'T', long, value_name = "N", default_value_t = 0)]
-    pub(in crate::cli) threads: usize,
+    /// Threads; 0, the default, is one for each core
+    ///
+    /// No more are used than there are cores for this process. The environment variable
+    /// `LLMZIP_THREADS` names another default.
+    #[arg(short = 'T', long, value_name = "N")]
+    pub(in crate::cli) threads: Option<usize>,
     /// Refuse what needs more memory than this, e.g. 500MiB
     #[arg(short = 'M', long, value_name = "LIMIT")]
     pub(in crate::cli) memory: Option<String>,
@@ -47,7 +61,7 @@ pub(in crate::cli) struct ReadingArgs {
     #[arg(short, long, value_name = "NAME|PATH")]
     pub(in crate::cli) model: Option<String>,
     /// A file or folder that files were compressed with; may be given several times
-    #[arg(long, value_name = "FILE")]
+    #[arg(short = 'D', long, value_name = "FILE")]
     pub(in crate::cli) prime: Vec<PathBuf>,
     /// Refuse a FILE that decompresses to more bytes than this, e.g. 2GiB
     #[arg(long, value_name = "SIZE")]
@@ -69,7 +83,7 @@ pub(in crate::cli) struct VerbosityArgs {
     #[arg(short, long, action = ArgAction::Count)]
     pub(in crate::cli) verbose: u8,
     /// Show no progress
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(in crate::cli) no_progress: bool,
 }
 

@@ -1,0 +1,75 @@
+//! Completions for shells: a script asks this program what could come next.
+
+use std::env;
+use std::io;
+
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+use clap_complete::engine::{
+    ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter,
+};
+use clap_complete::env::{CompleteEnv, Shells};
+
+use super::failure::Failure;
+use super::level::NO_MODEL;
+use super::meant::is_compressed;
+use super::print;
+use super::typed::Typed;
+
+/// The environment variable in which a script says which shell asks.
+const VARIABLE: &str = "LLMZIP_COMPLETE";
+
+/// Prints the script for a shell.
+pub(super) fn print_script(shell: Shell) -> Result<(), Failure> {
+    let name = shell.to_string();
+    let shells = Shells::builtins();
+    let completer = shells.completer(&name);
+    let completer = completer.ok_or_else(|| Failure::message("no completions for this shell"))?;
+    let mut script = Vec::new();
+    completer
+        .write_registration(VARIABLE, "llmzip", "llmzip", "llmzip", &mut script)
+        .map_err(Failure::from_write)?;
+    print::result(&String::from_utf8_lossy(&script))
+}
+
+/// Answers a script, if one asks. Returns whether one did.
+pub(super) fn answer() -> Result<bool, Failure> {
+    // Without it nobody asks, and building the command would cost time.
+    if env::var_os(VARIABLE).is_none() {
+        return Ok(false);
+    }
+    let complete = CompleteEnv::with_factory(command).var(VARIABLE);
+    let answered = complete.try_complete(env::args_os(), env::current_dir().ok().as_deref());
+    answered.map_err(|error| Failure::from_write(io::Error::other(error.to_string())))
+}
+
+/// The command line with what can stand for models and files.
+fn command() -> Command {
+    let shown = |command: Command| command.mut_subcommands(with_candidates);
+    with_candidates(shown(Typed::command()))
+}
+
+fn with_candidates(mut command: Command) -> Command {
+    if command.get_name() == "model" {
+        command = command.mut_subcommands(with_candidates);
+    }
+    let reads = ["decompress", "cat", "test", "info"].contains(&command.get_name());
+    let uses_models = ["verify", "remove"].contains(&command.get_name());
+    command.mut_args(|arg| match arg.get_id().as_str() {
+        "model" | "models" => arg.add(ArgValueCandidates::new(models)),
+        "names" if uses_models => arg.add(ArgValueCandidates::new(models)),
+        "files" if reads => {
+            let compressed =
+                PathCompleter::file().filter(|path| path.is_dir() || is_compressed(path));
+            arg.add(ArgValueCompleter::new(compressed))
+        }
+        _ => arg,
+    })
+}
+
+/// The names that can stand behind `-m`.
+fn models() -> Vec<CompletionCandidate> {
+    let names = llmzip::Models::installed().names().unwrap_or_default();
+    let names = names.into_iter().chain([NO_MODEL.to_owned()]);
+    names.map(CompletionCandidate::new).collect()
+}
