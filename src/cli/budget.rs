@@ -1,26 +1,33 @@
 //! Chooses the level that compresses files in a given time.
 
-use std::path::Path;
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use llmzip::EncoderOptions;
 
 use super::estimate;
 use super::failure::Failure;
+use super::folders;
 use super::level::{LEVELS, Level};
+use super::meant::{FilesJob, Input, is_compressed};
 use super::print;
 use super::text;
 
-/// The highest level that compresses files of `len` bytes together, like the one at `sample`, in
-/// the time `budget`. `options` makes the options of a level, or `None` if it cannot be used.
+/// The options of the highest level that compresses the files of a job in the time `budget`.
+/// `options` makes the options of a level, or `None` if it cannot be used.
 ///
-/// Levels are tried from the fastest on, so that no trial takes much longer than what it is for.
+/// Levels are tried on the longest file, from the fastest level on, so that no trial takes much
+/// longer than what it is for.
 pub(super) fn choose(
     budget: Duration,
-    sample: &Path,
-    len: u64,
+    job: &FilesJob,
     options: &dyn Fn(&'static Level) -> Option<EncoderOptions>,
 ) -> Result<EncoderOptions, Failure> {
+    let files = files(job)?;
+    let len = files.iter().map(|(_, len)| len).sum();
+    let longest = files.iter().max_by_key(|(_, len)| len);
+    let (sample, _) = longest.ok_or_else(|| Failure::message("--budget: there are no files"))?;
     let mut chosen: Option<(&Level, EncoderOptions, Duration)> = None;
     for level in LEVELS {
         let Some(options) = options(level) else {
@@ -42,4 +49,23 @@ pub(super) fn choose(
         false => print::note_unless_quiet(&format!("level {about}")),
     }
     Ok(options)
+}
+
+/// The files of a job and their lengths in bytes.
+fn files(job: &FilesJob) -> Result<Vec<(PathBuf, u64)>, Failure> {
+    let inputs = match job.recursive {
+        true => folders::files_of(&job.inputs, &|path| !is_compressed(path)).0,
+        false => job.inputs.clone(),
+    };
+    let length = |input| match input {
+        Input::Stdin => Err(Failure::usage(
+            "--budget needs files, whose lengths are known",
+        )),
+        Input::File(path) => {
+            let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
+            let len = metadata.map_or(0, |metadata| metadata.len());
+            Ok((path, len))
+        }
+    };
+    inputs.into_iter().map(length).collect()
 }

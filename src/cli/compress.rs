@@ -54,11 +54,7 @@ fn within(
     models: &Models,
     rest: &EncoderOptions,
 ) -> Result<EncoderOptions, Failure> {
-    let lengths = files::lengths(files, &|path| !is_compressed(path))?;
-    let len = lengths.iter().map(|(_, len)| len).sum();
-    let longest = lengths.iter().max_by_key(|(_, len)| len);
-    let (sample, _) = longest.ok_or_else(|| Failure::message("there are no files"))?;
-    budget::choose(budget, sample, len, &|level| {
+    budget::choose(budget, files, &|level| {
         let choice = match level.model {
             NO_MODEL => ModelChoice::None,
             name => ModelChoice::Named(name.to_owned()),

@@ -3,7 +3,6 @@
 //! A [`FileCoder`] does the coding: `compress` has one, and the commands that decompress have
 //! another.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -88,29 +87,6 @@ pub(super) fn run<C: FileCoder>(
         print::note(&totals.line(C::WRITES, start.elapsed()));
     }
     Ok(all_well)
-}
-
-/// The regular files of a job and their lengths in bytes. `takes` says which files of a folder are
-/// taken.
-pub(super) fn lengths(
-    job: &FilesJob,
-    takes: &dyn Fn(&Path) -> bool,
-) -> Result<Vec<(PathBuf, u64)>, Failure> {
-    let inputs = match job.recursive {
-        true => folders::files_of(&job.inputs, takes).0,
-        false => job.inputs.clone(),
-    };
-    let length = |input: Input| match input {
-        Input::Stdin => Err(Failure::usage(
-            "--budget needs files, whose lengths are known",
-        )),
-        Input::File(path) => {
-            let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
-            let len = metadata.map_or(0, |metadata| metadata.len());
-            Ok((path, len))
-        }
-    };
-    inputs.into_iter().map(length).collect()
 }
 
 /// What was done with several files.

@@ -9,8 +9,8 @@ use super::print;
 use super::text;
 
 /// The inputs, with each folder replaced by the files in it and in the folders in it that are
-/// `wanted`, in the order of their names. Links are not followed. The result is `None` if a folder
-/// could not be read, which has been reported.
+/// `wanted`, in the order of their names; and whether all folders could be read. Those that could
+/// not have been reported. Links in folders are not followed.
 pub(super) fn files_of(inputs: &[Input], wanted: &dyn Fn(&Path) -> bool) -> (Vec<Input>, bool) {
     let mut files = Vec::new();
     let mut all_well = true;
