@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llmzip::frame::{OnProgress, compress_with};
-use llmzip::{DecoderOptions, EncoderOptions, Summary};
+use llmzip::{DecoderOptions, EncoderOptions, Model, Summary};
 
 use super::budget;
 use super::estimate;
@@ -17,13 +17,13 @@ use super::level::NO_MODEL;
 use super::meant::{CompressJob, FilesJob, ModelChoice, SUFFIX, is_compressed};
 use super::memory::Use;
 use super::models::Models;
-use super::needed::Needed;
 use super::output::Content;
+use super::prime::PrimeFiles;
 
 pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
     let models = Models::new(job.resources);
-    let mut needed = Needed::default();
-    let prime = job.prime.as_deref().map(|path| needed.primes.open(path));
+    let mut primes = PrimeFiles::default();
+    let prime = job.prime.as_deref().map(|path| primes.open(path));
     let rest = EncoderOptions::new()
         .experts(job.experts)
         .checksum(job.checksum)
@@ -36,7 +36,6 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         None => rest.model(models.choose(&job.model)?).preset(job.preset),
         Some(budget) => within(budget, &job.files, &models, &rest)?,
     };
-    needed.model.clone_from(&options.model);
     let verify_with = job.verify.then(|| reverse(&options));
     models.check_memory(&Use::compressing(&options))?;
     let mut compressor = Compressor {
@@ -44,7 +43,7 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         options,
         verify_with,
     };
-    files::run(&job.files, &needed, &mut compressor)
+    files::run(&job.files, &primes, &mut compressor)
 }
 
 /// The options `rest` with the highest level that compresses the files in this time.
@@ -99,6 +98,10 @@ impl FileCoder for Compressor {
 
     fn takes(&self, path: &Path) -> bool {
         !is_compressed(path)
+    }
+
+    fn models(&self) -> Vec<Arc<Model>> {
+        self.options.model.iter().cloned().collect()
     }
 
     fn verify_with(&self) -> Option<&DecoderOptions> {

@@ -4,12 +4,13 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use llmzip::container::MAX_STREAMS;
 use llmzip::frame::{
     OnProgress, Part, decompress_part_with, decompress_seekable_part_with, decompress_with,
 };
-use llmzip::{DecoderOptions, Summary};
+use llmzip::{DecoderOptions, Model, Summary};
 
 use super::contents::Contents;
 use super::estimate;
@@ -18,18 +19,18 @@ use super::files::{self, FileCoder, Forecast};
 use super::input::OpenInput;
 use super::meant::{DecompressJob, SUFFIX, is_compressed};
 use super::models::Models;
-use super::needed::Needed;
 use super::output::Content;
+use super::prime::PrimeFiles;
 
 pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
     let mut models = Models::new(job.resources);
-    let mut needed = Needed::default();
     if let Some(name) = &job.model {
-        needed.model = Some(models.prefer(name)?);
+        models.prefer(name)?;
     }
     let mut options = DecoderOptions::default().limit(job.max_output);
+    let mut primes = PrimeFiles::default();
     for path in &job.primes {
-        options.primes.push(needed.primes.open(path)?);
+        options.primes.push(primes.open(path)?);
     }
     models.expect_primes(options.primes.iter().map(|prime| prime.size() as u64).sum());
     let mut decompressor = Decompressor {
@@ -39,7 +40,7 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
         part: job.part,
         seekable: None,
     };
-    files::run(&job.files, &needed, &mut decompressor)
+    files::run(&job.files, &primes, &mut decompressor)
 }
 
 struct Decompressor {
@@ -72,6 +73,10 @@ impl FileCoder for Decompressor {
 
     fn takes(&self, path: &Path) -> bool {
         is_compressed(path)
+    }
+
+    fn models(&self) -> Vec<Arc<Model>> {
+        self.models.used().to_vec()
     }
 
     /// What is decompressed has checksums.

@@ -6,11 +6,12 @@
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use llmzip::frame::{OnProgress, Progress};
 use llmzip::machine::pages;
-use llmzip::{DecoderOptions, Summary, Times};
+use llmzip::{DecoderOptions, Model, Summary, Times};
 
 use super::failure::Failure;
 use super::folders;
@@ -18,6 +19,7 @@ use super::input::{self, InputFile, OpenInput};
 use super::meant::{Destination, FilesJob, Input};
 use super::needed::Needed;
 use super::output::{Content, Output, Stored};
+use super::prime::PrimeFiles;
 use super::print;
 use super::progress::ProgressLine;
 use super::remove::remove_input;
@@ -34,6 +36,9 @@ pub(super) trait FileCoder {
 
     /// Whether it takes such a file of a folder.
     fn takes(&self, path: &Path) -> bool;
+
+    /// The models that are known to be needed.
+    fn models(&self) -> Vec<Arc<Model>>;
 
     /// How each output is decompressed to be compared with the input, if that is wanted.
     fn verify_with(&self) -> Option<&DecoderOptions>;
@@ -62,7 +67,7 @@ pub(super) struct Forecast {
 /// Codes all files. Returns whether all went well; failures of single files have been reported.
 pub(super) fn run<C: FileCoder>(
     job: &FilesJob,
-    needed: &Needed,
+    primes: &PrimeFiles,
     coder: &mut C,
 ) -> Result<bool, Failure> {
     let (inputs, mut all_well) = match job.recursive {
@@ -74,7 +79,7 @@ pub(super) fn run<C: FileCoder>(
     let start = Instant::now();
     let mut totals = Totals::default();
     for input in &inputs {
-        match code_file(job, needed, input, coder, &mut totals) {
+        match code_file(job, primes, input, coder, &mut totals) {
             Ok(()) => {}
             Err(Failure::BrokenPipe) => return Err(Failure::BrokenPipe),
             Err(failure) => {
@@ -121,7 +126,7 @@ impl Totals {
 
 fn code_file<C: FileCoder>(
     job: &FilesJob,
-    needed: &Needed,
+    primes: &PrimeFiles,
     input: &Input,
     coder: &mut C,
     totals: &mut Totals,
@@ -131,7 +136,7 @@ fn code_file<C: FileCoder>(
     }
     let name = input::name(input);
     let mut opened = input::open(input, job.accept)?;
-    let mut output = open_output(job, needed, &opened, coder)?;
+    let mut output = open_output(job, primes, &opened, coder)?;
     // An input whose output is no file is not deleted, so nothing depends on that output.
     if coder.verify_with().is_some() && output.written().is_none() && !job.remove_inputs {
         return Err(Failure::message("only a regular file can be verified"));
@@ -158,6 +163,14 @@ fn code_file<C: FileCoder>(
     if let (Some(options), Some(file)) = (coder.verify_with(), output.written()) {
         verify::verify(file, read, options, &mut show)?;
     }
+    let needed = Needed {
+        primes,
+        models: coder.models(),
+    };
+    // Only now it is known which models a compressed file needs.
+    output
+        .replaces()
+        .map_or(Ok(()), |path| needed.refuse_output(path))?;
     let stored = output.commit(&opened)?;
     let elapsed = start.elapsed();
     drop(line);
@@ -176,7 +189,7 @@ fn code_file<C: FileCoder>(
         print_details(summary, elapsed);
     }
     match job.remove_inputs {
-        true => remove_input(&opened, needed, &stored, read),
+        true => remove_input(&opened, &needed, &stored, read),
         false => {
             warn(&opened, &stored);
             Ok(())
@@ -199,7 +212,7 @@ fn warn(input: &OpenInput, stored: &Stored) {
 
 fn open_output<C: FileCoder>(
     job: &FilesJob,
-    needed: &Needed,
+    primes: &PrimeFiles,
     input: &OpenInput,
     coder: &C,
 ) -> Result<Output, Failure> {
@@ -211,7 +224,8 @@ fn open_output<C: FileCoder>(
         (Destination::File(path), _) => path.clone(),
         (Destination::Beside, Some(path)) => coder.output_path(path, job.force)?,
     };
-    needed.refuse_output(&path)?;
+    let models = coder.models();
+    Needed { primes, models }.refuse_output(&path)?;
     Output::file(&path, input, job.force)
 }
 

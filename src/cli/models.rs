@@ -15,6 +15,7 @@ use super::memory::{MemoryLimit, Use};
 pub(super) struct Models {
     installed: llmzip::Models,
     memory: MemoryLimit,
+    used: Vec<Arc<Model>>,
     /// Why the model that a file needs cannot be used, where the library has no error for it.
     refusal: Option<String>,
     /// Most streams in a block of the file that is read.
@@ -28,6 +29,7 @@ impl Models {
         Models {
             installed: llmzip::Models::installed().threads(resources.threads),
             memory: MemoryLimit(resources.memory),
+            used: Vec::new(),
             refusal: None,
             streams: MAX_STREAMS,
             primes: 0,
@@ -151,21 +153,31 @@ impl Models {
     }
 
     /// Uses the model called `name` for the files that were written with it.
-    pub(super) fn prefer(&mut self, name: &str) -> Result<Arc<Model>, Failure> {
+    pub(super) fn prefer(&mut self, name: &str) -> Result<(), Failure> {
         let model = self.installed.get(name)?;
-        self.installed = self.installed.clone().with(Arc::clone(&model));
-        Ok(model)
+        self.used.push(Arc::clone(&model));
+        self.installed = self.installed.clone().with(model);
+        Ok(())
+    }
+
+    /// The models that files were found to need so far.
+    pub(super) fn used(&self) -> &[Arc<Model>] {
+        &self.used
     }
 
     /// The model that a frame was written with.
     pub(super) fn resolve(&mut self, wanted: &ModelRef) -> Result<Arc<Model>, Error> {
-        self.usable(wanted).map_err(|failure| {
+        let model = self.usable(wanted).map_err(|failure| {
             self.refusal = Some(failure.to_string());
             Error::MissingModel {
                 identity: wanted.identity,
                 name: wanted.name.clone(),
             }
-        })
+        })?;
+        if !self.used.iter().any(|used| Arc::ptr_eq(used, &model)) {
+            self.used.push(Arc::clone(&model));
+        }
+        Ok(model)
     }
 
     /// The model that a frame was written with, if there is memory for it.

@@ -112,6 +112,14 @@ impl Output {
         }
     }
 
+    /// The path of the file that it will replace.
+    pub(super) fn replaces(&self) -> Option<&Path> {
+        match self {
+            Output::Regular(regular) if regular.replace => Some(&regular.path),
+            _ => None,
+        }
+    }
+
     /// Makes the output permanent, with the attributes of the input if that is a file.
     pub(super) fn commit(self, input: &OpenInput) -> Result<Stored, Failure> {
         match self {

@@ -17,7 +17,7 @@ use super::text;
 /// made after it.
 pub(super) fn remove_input(
     input: &OpenInput,
-    needed: &Needed,
+    needed: &Needed<'_>,
     stored: &Stored,
     read: blake3::Hash,
 ) -> Result<(), Failure> {
@@ -90,6 +90,7 @@ mod tests {
     use std::fs::File;
 
     use super::*;
+    use crate::cli::prime::PrimeFiles;
 
     fn input(folder: &Path) -> (PathBuf, OpenInput) {
         let path = folder.join("a");
@@ -109,7 +110,11 @@ mod tests {
 
     fn remove(input: &OpenInput, read: &[u8]) -> Result<(), String> {
         let read = blake3::hash(read);
-        let removed = remove_input(input, &Needed::default(), &Stored::Safely, read);
+        let needed = Needed {
+            primes: &PrimeFiles::default(),
+            models: Vec::new(),
+        };
+        let removed = remove_input(input, &needed, &Stored::Safely, read);
         removed.map_err(|failure| failure.to_string())
     }
 

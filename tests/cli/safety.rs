@@ -464,6 +464,22 @@ fn a_model_that_an_output_needs_is_neither_deleted_nor_changed() {
     }
     assert_eq!(dir.list(), ["a", "a.llmz", "m", "m.llmz"]);
     assert_eq!(dir.read("m"), pack);
+    // What a file needs is known once it is read.
+    dir.llmzip("model add m --name kept").succeeds();
+    let stored = fs::read_dir(dir.path("no-home/models")).unwrap().next();
+    let stored = stored.unwrap().unwrap().path();
+    dir.write("b.llmz", dir.read("a.llmz"));
+    let decompress = dir.llmzip("decompress -q -f a.llmz b.llmz");
+    decompress.succeeds();
+    let error = dir
+        .llmzip("decompress -q -f a.llmz -o")
+        .arg(&stored)
+        .fails(1);
+    assert!(
+        error.ends_with("output and model are the same file"),
+        "{error}"
+    );
+    assert_eq!(fs::read(stored).unwrap(), pack);
 }
 
 #[test]
