@@ -506,3 +506,100 @@ fn a_budget_of_time_chooses_a_level() {
     world.fails(2, "llmzip --budget soon a");
     world.fails(2, "llmzip --budget 10s -3 a");
 }
+
+#[test]
+fn an_option_before_a_command_is_told() {
+    let world = World::new();
+    world.write("a", TEXT);
+    world.sh("llmzip -1q a");
+    for line in [
+        "llmzip -f decompress a.llmz",
+        "llmzip -q cat a.llmz",
+        "llmzip -T1 info a.llmz",
+    ] {
+        let error = world.fails(2, line);
+        assert!(error.contains("the command comes first"), "{error}");
+    }
+    assert_eq!(world.list(), ["a", "a.llmz"]);
+    let error = world.fails(2, "LLMZIP_LEVEL=1 llmzip --experts off -f a");
+    assert!(error.contains("LLMZIP_LEVEL"), "{error}");
+    let error = world.fails(1, "LLMZIP_COMPLETE=sh llmzip a");
+    assert!(
+        error.contains("LLMZIP_COMPLETE") && error.contains("sh"),
+        "{error}"
+    );
+    assert!(world.sh("unllmzip --help").starts_with("Decompress files"));
+}
+
+#[test]
+fn a_stream_of_the_wrong_direction_loses_nothing() {
+    let world = World::new();
+    world.write("a", TEXT);
+    world.sh("llmzip -1q a; : > w");
+    for line in [
+        "llmzip -1 < a 1< a",
+        "llmzip -d < a.llmz 1< a",
+        "llmzip cat a.llmz 1< a",
+        "llmzip -1c a 1< a",
+        "llmzip -l a.llmz 1< a",
+        "llmzip --help 1< a",
+        "llmzip model list 1< a",
+        "llmzip man x/y 1< a 0> w; exit 1",
+    ] {
+        world.fails(1, line);
+    }
+    world.fails(1, "llmzip -1 0> w > out");
+    assert_eq!(world.read("a"), TEXT.as_bytes());
+}
+
+#[test]
+fn an_open_file_is_not_written_from_its_beginning() {
+    let world = World::new();
+    world.write("a", TEXT);
+    world.write("e", "precious");
+    for line in [
+        "llmzip -1 -o /dev/fd/3 a 3< a",
+        "llmzip -1 -f -o /dev/fd/3 a 3<> a",
+        "llmzip -1 -o /dev/fd/3 a 3< e",
+        "llmzip -1c a >> a",
+        "llmzip -1 -f -o /dev/stdout a 1<> a",
+    ] {
+        world.fails(1, line);
+    }
+    assert_eq!(world.read("a"), TEXT.as_bytes());
+    assert_eq!(world.read("e"), b"precious");
+    world.sh("llmzip -1 -o /dev/stdout a >> e; tail -c +9 e | llmzip -d | cmp - a");
+    world.sh("llmzip -1 -o >(cat > b) a; sleep 0.2; llmzip -dc b | cmp - a");
+    if Path::new("/dev/shm").is_dir() {
+        let shared = format!("/dev/shm/llmzip-test-{}", std::process::id());
+        world.sh(&format!(
+            "cp a {shared}; llmzip -1qf --rm {shared}; mv {shared}.llmz c"
+        ));
+        assert!(!Path::new(&shared).exists());
+        world.sh("llmzip -dc c | cmp - a");
+    }
+}
+
+#[test]
+fn a_link_to_an_open_file_is_not_deleted() {
+    let world = World::new();
+    world.write("a", TEXT);
+    symlink("/proc/self/fd/0", world.file("stdin")).unwrap();
+    world.fails(1, "llmzip -1 -f -o x --rm stdin < a");
+    assert!(world.file("stdin").is_symlink() && world.file("a").exists());
+}
+
+#[test]
+fn what_cannot_be_read_in_a_folder_is_told() {
+    let world = World::new();
+    world.write("f/a", TEXT);
+    // As deep as no path reaches.
+    let name = "n".repeat(200);
+    world.sh(&format!(
+        "(cd f; for i in $(seq 25); do mkdir {name}; cd {name}; done; echo deep > b)"
+    ));
+    let error = world.fails(1, "llmzip -1qr f");
+    assert!(error.contains("File name too long"), "{error}");
+    assert!(world.file("f/a.llmz").exists());
+    world.sh("rm -r f");
+}

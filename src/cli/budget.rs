@@ -8,7 +8,7 @@ use llmzip::EncoderOptions;
 
 use super::estimate;
 use super::failure::Failure;
-use super::folders;
+use super::folders::{self, Found};
 use super::level::{LEVELS, Level};
 use super::meant::{FilesJob, Input, is_compressed};
 use super::print;
@@ -55,9 +55,9 @@ pub(super) fn choose(
 fn files(job: &FilesJob) -> Result<Vec<(PathBuf, u64)>, Failure> {
     let inputs = match job.recursive {
         true => folders::files_of(&job.inputs, &|path| !is_compressed(path)).0,
-        false => job.inputs.clone(),
+        false => Found::named(&job.inputs),
     };
-    let length = |input| match input {
+    let length = |found: Found| match found.input {
         Input::Stdin => Err(Failure::usage(
             "--budget needs files, whose lengths are known",
         )),

@@ -1,7 +1,6 @@
 //! Completions for shells: a script asks this program what could come next.
 
 use std::env;
-use std::io;
 
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
@@ -40,7 +39,11 @@ pub(super) fn answer() -> Result<bool, Failure> {
     }
     let complete = CompleteEnv::with_factory(command).var(VARIABLE);
     let answered = complete.try_complete(env::args_os(), env::current_dir().ok().as_deref());
-    answered.map_err(|error| Failure::from_write(io::Error::other(error.to_string())))
+    answered.map_err(|error| {
+        let reason = error.to_string();
+        let reason = reason.trim_start_matches("error: ").lines().next();
+        Failure::Message(format!("{VARIABLE}: {}", reason.unwrap_or_default()))
+    })
 }
 
 /// The command line with what can stand for models and files.

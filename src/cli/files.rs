@@ -14,9 +14,9 @@ use llmzip::machine::pages;
 use llmzip::{DecoderOptions, Model, Summary, Times};
 
 use super::failure::Failure;
-use super::folders;
+use super::folders::{self, Found};
 use super::input::{self, InputFile, OpenInput};
-use super::meant::{Destination, FilesJob, Input};
+use super::meant::{Destination, FilesJob};
 use super::needed::Needed;
 use super::output::{Content, Output, Stored};
 use super::prime::PrimeFiles;
@@ -72,14 +72,21 @@ pub(super) fn run<C: FileCoder>(
 ) -> Result<bool, Failure> {
     let (inputs, mut all_well) = match job.recursive {
         true => folders::files_of(&job.inputs, &|path| coder.takes(path)),
-        false => (job.inputs.clone(), true),
+        false => (Found::named(&job.inputs), true),
     };
     // Many small files use the same tables.
     let _tables = pages::keep();
     let start = Instant::now();
     let mut totals = Totals::default();
-    for input in &inputs {
-        match code_file(job, primes, input, coder, &mut totals) {
+    for found in &inputs {
+        let input = &found.input;
+        let coded = match found.is_where_it_was() {
+            true => code_file(job, primes, found, coder, &mut totals),
+            false => Err(Failure::message(
+                "another folder took the place of its own, skipped",
+            )),
+        };
+        match coded {
             Ok(()) => {}
             Err(Failure::BrokenPipe) => return Err(Failure::BrokenPipe),
             Err(failure) => {
@@ -127,10 +134,11 @@ impl Totals {
 fn code_file<C: FileCoder>(
     job: &FilesJob,
     primes: &PrimeFiles,
-    input: &Input,
+    found: &Found,
     coder: &mut C,
     totals: &mut Totals,
 ) -> Result<(), Failure> {
+    let input = &found.input;
     if C::WRITES == Content::Original {
         input::refuse_terminal(input)?;
     }
@@ -189,6 +197,9 @@ fn code_file<C: FileCoder>(
         print_details(summary, elapsed);
     }
     match job.remove_inputs {
+        true if !found.is_where_it_was() => Err(Failure::message(
+            "done, but the input is not deleted: another folder took the place of its own",
+        )),
         true => remove_input(&opened, &needed, &stored, read),
         false => {
             warn(&opened, &stored);
@@ -219,7 +230,7 @@ fn open_output<C: FileCoder>(
     let path = match (&job.destination, input.path()) {
         (Destination::Nowhere, _) => return Ok(Output::Nowhere),
         (Destination::Stdout, _) | (Destination::Beside, None) => {
-            return Output::stdout(C::WRITES, job.force);
+            return Output::stdout(C::WRITES, input, job.force);
         }
         (Destination::File(path), _) => path.clone(),
         (Destination::Beside, Some(path)) => coder.output_path(path, job.force)?,

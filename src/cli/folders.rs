@@ -1,58 +1,95 @@
 //! Finds the files of folders.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::input;
 use super::meant::Input;
 use super::print;
 use super::text;
 
+/// An input, and the folder in which it was found.
+pub(super) struct Found {
+    pub(super) input: Input,
+    /// `None` for what was named.
+    folder: Option<(PathBuf, Metadata)>,
+}
+
+impl Found {
+    /// What was named, not found.
+    pub(super) fn named(inputs: &[Input]) -> Vec<Found> {
+        let named = |input: &Input| Found {
+            input: input.clone(),
+            folder: None,
+        };
+        inputs.iter().map(named).collect()
+    }
+
+    /// Whether its folder is still the one in which it was found. Where a link took its place, the
+    /// path leads elsewhere.
+    pub(super) fn is_where_it_was(&self) -> bool {
+        self.folder.as_ref().is_none_or(|(path, then)| {
+            fs::symlink_metadata(path)
+                .is_ok_and(|now| now.is_dir() && input::is_same_file(&now, then))
+        })
+    }
+}
+
 /// The inputs, with each folder replaced by the files in it and in the folders in it that are
-/// `wanted`, in the order of their names; and whether all folders could be read. Those that could
-/// not have been reported. Links in folders are not followed.
-pub(super) fn files_of(inputs: &[Input], wanted: &dyn Fn(&Path) -> bool) -> (Vec<Input>, bool) {
+/// `wanted`, in the order of their names; and whether all could be read. What could not has been
+/// reported. Links in folders are not followed.
+pub(super) fn files_of(inputs: &[Input], wanted: &dyn Fn(&Path) -> bool) -> (Vec<Found>, bool) {
     let mut files = Vec::new();
     let mut all_well = true;
     for input in inputs {
         match input {
             Input::File(path) if path.is_dir() => {
-                all_well &= walk(path, &mut |path| {
-                    if wanted(&path) {
-                        files.push(Input::File(path));
-                    }
-                });
+                all_well &= walk(path, wanted, &mut files);
             }
-            other => files.push(other.clone()),
+            other => files.extend(Found::named(std::slice::from_ref(other))),
         }
     }
     (files, all_well)
 }
 
-/// Calls `found` with each regular file below a folder. Returns whether all could be read; what
-/// could not has been reported.
-fn walk(folder: &Path, found: &mut dyn FnMut(PathBuf)) -> bool {
-    let entries = fs::read_dir(folder).and_then(|entries| {
-        let paths = entries.map(|entry| Ok(entry?.path()));
-        let mut paths: Vec<PathBuf> = paths.collect::<io::Result<_>>()?;
-        paths.sort();
-        Ok(paths)
-    });
-    let paths = match entries {
-        Ok(paths) => paths,
-        Err(error) => {
-            print::error(&format!("{}: cannot read: {error}", text::path(folder)));
-            return false;
-        }
+/// Adds the regular files below a folder that are `wanted`. Returns whether all could be read.
+fn walk(folder: &Path, wanted: &dyn Fn(&Path) -> bool, files: &mut Vec<Found>) -> bool {
+    let cannot = |path: &Path, error: &io::Error| {
+        print::error(&format!("{}: cannot read: {error}", text::path(path)));
+        false
+    };
+    let read = fs::metadata(folder).and_then(|metadata| Ok((metadata, entries(folder)?)));
+    let (metadata, paths) = match read {
+        Ok(read) => read,
+        Err(error) => return cannot(folder, &error),
     };
     let mut all_well = true;
     for path in paths {
-        match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => all_well &= walk(&path, found),
-            Ok(metadata) if metadata.is_file() => found(path),
-            // Links, pipes and devices are not what a folder holds.
-            _ => {}
-        }
+        all_well &= match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => walk(&path, wanted, files),
+            Ok(found) => {
+                // Links, pipes and devices are not what a folder holds.
+                if found.is_file() && wanted(&path) {
+                    files.push(Found {
+                        input: Input::File(path),
+                        folder: Some((folder.to_owned(), metadata.clone())),
+                    });
+                }
+                true
+            }
+            Err(error) => cannot(&path, &error),
+        };
     }
     all_well
+}
+
+/// What is in a folder, in the order of the names.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?;
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>()?;
+    paths.sort();
+    Ok(paths)
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::contents::{Contents, FrameContents, ModeTotals, named};
 use super::failure::Failure;
-use super::folders;
+use super::folders::{self, Found};
 use super::input;
 use super::level::NO_MODEL;
 use super::list;
@@ -17,13 +17,13 @@ use super::text::{self, Ratio};
 pub(super) fn run(job: InfoJob) -> Result<bool, Failure> {
     let (inputs, mut all_well) = match job.recursive {
         true => folders::files_of(&job.inputs, &is_compressed),
-        false => (job.inputs.clone(), true),
+        false => (Found::named(&job.inputs), true),
     };
     if job.style == InfoStyle::Row {
         print::result(list::HEADING)?;
     }
     let mut all = Totals::default();
-    for input in &inputs {
+    for Found { input, .. } in &inputs {
         let name = input::name(input);
         match contents(input) {
             Ok(contents) => {

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use llmzip::machine::inherited::{self, Stream};
+use llmzip::machine::new_file;
 
 use super::failure::Failure;
 use super::meant::{Accept, Input};
@@ -120,6 +121,26 @@ pub(super) fn raw_name(input: &Input) -> String {
         Input::Stdin => name(input),
         Input::File(path) => path.to_string_lossy().into_owned(),
     }
+}
+
+/// Whether a path is, or leads through links to, a name of an open file, such as `/dev/stdin`.
+/// Whoever deletes that takes a part of the system away, and whoever opens it to write begins at the
+/// start of the file.
+pub(super) fn leads_to_open_file(path: &Path) -> bool {
+    /// As many links as Linux follows.
+    const MOST: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST {
+        let folder = fs::canonicalize(new_file::folder(&path)).unwrap_or_default();
+        if folder == Path::new("/dev") || folder.starts_with("/proc") {
+            return true;
+        }
+        let Ok(target) = fs::read_link(&path) else {
+            return false;
+        };
+        path = folder.join(target);
+    }
+    true
 }
 
 /// Opens `input` if it is of a kind that is accepted.

@@ -58,10 +58,18 @@ pub(super) enum Stored {
 }
 
 impl Output {
-    /// Standard output. Refuses compressed data on a terminal, unless `force` is set.
-    pub(super) fn stdout(content: Content, force: bool) -> Result<Output, Failure> {
+    /// Standard output, which must not be the input. Refuses compressed data on a terminal, unless
+    /// `force` is set.
+    pub(super) fn stdout(
+        content: Content,
+        input: &OpenInput,
+        force: bool,
+    ) -> Result<Output, Failure> {
         if inherited::was_closed(Stream::Output) {
             return Err(Failure::message("standard output is closed"));
+        }
+        if stdout_file().is_some_and(|stdout| is_input(Path::new(""), &stdout, input)) {
+            return Err(Failure::message(SAME_FILE));
         }
         let guard = !force && io::stdout().is_terminal();
         if guard && content == Content::Compressed {
@@ -82,14 +90,20 @@ impl Output {
                 let path = text::path(path);
                 return Err(Failure::Message(format!("{path} is a directory")));
             }
-            if !existing.is_file() || is_descriptor(path) {
+            if is_input(path, existing, input) {
+                return Err(Failure::message(SAME_FILE));
+            }
+            if existing.is_file() && input::leads_to_open_file(path) {
+                // Opened by this name, it would be written from its beginning.
+                let path = text::path(path);
+                let reason = "is a file that is open already; redirect standard output to it";
+                return Err(Failure::Message(format!("{path} {reason}")));
+            }
+            if !existing.is_file() {
                 let file = OpenOptions::new().write(true).open(path);
                 return Ok(Output::Direct(
                     file.map_err(|error| cannot_create(path, &error))?,
                 ));
-            }
-            if is_input(path, existing, input) {
-                return Err(Failure::message("input and output are the same file"));
             }
         }
         if is_there && !force && !confirm(path, input) {
@@ -179,6 +193,22 @@ impl Write for Output {
     }
 }
 
+const SAME_FILE: &str = "input and output are the same file";
+
+/// The regular file that is standard output, if it is one.
+#[cfg(unix)]
+fn stdout_file() -> Option<Metadata> {
+    use std::os::fd::AsFd;
+    let descriptor = io::stdout().as_fd().try_clone_to_owned().ok()?;
+    let metadata = File::from(descriptor).metadata().ok()?;
+    metadata.is_file().then_some(metadata)
+}
+
+#[cfg(not(unix))]
+fn stdout_file() -> Option<Metadata> {
+    None
+}
+
 /// The failure to create a file.
 fn cannot_create(path: &Path, error: &io::Error) -> Failure {
     let cause = match error.kind() {
@@ -205,13 +235,6 @@ fn confirm(path: &Path, input: &OpenInput) -> bool {
     let _ = write!(io::stderr(), "llmzip: {path} exists; overwrite? [y/N] ");
     stdin.lock().read_line(&mut line).is_ok()
         && matches!(line.trim(), "y" | "Y" | "yes" | "Yes" | "YES")
-}
-
-/// Whether `path` names something that is open already, such as `/dev/stdout`, and not a file that
-/// can be replaced.
-fn is_descriptor(path: &Path) -> bool {
-    let folder = fs::canonicalize(new_file::folder(path)).unwrap_or_default();
-    folder.starts_with("/dev") || folder.starts_with("/proc")
 }
 
 fn is_input(path: &Path, output: &Metadata, input: &OpenInput) -> bool {

@@ -30,6 +30,9 @@ pub(super) fn remove_input(
         (Stored::Unsafely(error), _) => {
             Err(format!("the disk may not hold its output yet: {error}"))
         }
+        (Stored::Safely, _) if input::leads_to_open_file(&file.path) => {
+            Err("it stands for an open file".to_owned())
+        }
         (Stored::Safely, _) if !file.is_at_its_path() => {
             Err("another file took its place".to_owned())
         }

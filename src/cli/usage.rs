@@ -87,6 +87,11 @@ pub(super) fn refuse_misspelt_command(args: &PlainArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let typed = Typed::command();
+    if word.len() > 1 && typed.find_subcommand(word).is_some() {
+        return Err(Failure::usage(format!(
+            "there is no file {word}, and the command comes first: llmzip {word} ..."
+        )));
+    }
     let commands = typed.get_subcommands().filter(|one| !one.is_hide_set());
     match text::similar(word, commands.map(clap::Command::get_name)) {
         Some(similar) => Err(Failure::usage(format!(

@@ -20,7 +20,8 @@ pub enum Stream {
     Output = 1,
 }
 
-/// Whether this process was started without the stream, as `>&-` does in a shell.
+/// Whether this process was started without the stream, as `>&-` does in a shell, or with one of
+/// the wrong direction.
 pub fn was_closed(stream: Stream) -> bool {
     CLOSED.load(Ordering::Relaxed) & 1 << stream as u8 != 0
 }
@@ -43,15 +44,34 @@ pub extern "C" fn record() {
     let mut bits = 0;
     for stream in 0..3 {
         // SAFETY: the call reads the flags of a descriptor, or fails if that is not open.
-        if unsafe { libc::fcntl(stream, libc::F_GETFD) } == -1 {
-            bits |= 1 << stream;
-            occupy();
+        match unsafe { libc::fcntl(stream, libc::F_GETFL) } {
+            -1 => {
+                bits |= 1 << stream;
+                occupy();
+            }
+            flags if !can_be_used(stream, flags) => bits |= 1 << stream,
+            _ => {}
         }
     }
     if is_ignored(libc::SIGPIPE) {
         bits |= PIPE_IGNORED;
     }
     CLOSED.store(bits, Ordering::Relaxed);
+}
+
+/// Whether a standard stream that was opened with these flags can be read or written, as it should
+/// be. Rust takes a stream that cannot for one at its end.
+#[cfg(unix)]
+fn can_be_used(stream: i32, flags: i32) -> bool {
+    #[cfg(target_os = "linux")]
+    if flags & libc::O_PATH != 0 {
+        return false;
+    }
+    let refused = match stream {
+        0 => libc::O_WRONLY,
+        _ => libc::O_RDONLY,
+    };
+    flags & libc::O_ACCMODE != refused
 }
 
 /// Opens what can neither be read nor written, in place of the lowest stream that is closed, so

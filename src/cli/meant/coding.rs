@@ -126,6 +126,10 @@ pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failur
         None if args.model.is_none() && args.budget.is_none() => level_in_environment()?,
         None => None,
     };
+    if args.experts == Switch::Off && level.is_some_and(|level| level.preset == Preset::Light) {
+        let message = "--experts off leaves nothing of the level that LLMZIP_LEVEL names";
+        return Err(Failure::usage(message));
+    }
     let model = args.model.as_deref().or(level.map(|level| level.model));
     let files = files(args.files, args.output, args.verbosity)?;
     if args.verify && files.destination == Destination::Stdout {
@@ -293,7 +297,7 @@ fn files(
     let recursive = files.recursive;
     let inputs = inputs(files.files);
     let destination = match output.output {
-        Some(file) if file.as_os_str() == DASH => Destination::Stdout,
+        Some(file) if is_stdout(&file) => Destination::Stdout,
         Some(file) => Destination::File(file),
         None if output.stdout || inputs == [Input::Stdin] => Destination::Stdout,
         None => Destination::Beside,
@@ -317,6 +321,12 @@ fn files(
         force: output.force,
         verbosity,
     })
+}
+
+/// Whether a path stands for standard output.
+fn is_stdout(path: &Path) -> bool {
+    let names = [DASH, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    names.iter().any(|name| path == Path::new(name))
 }
 
 /// Whoever lets outputs go beside the inputs may have named all there is, and means the files.

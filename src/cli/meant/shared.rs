@@ -88,7 +88,7 @@ pub(super) fn number_in(variable: &str) -> Result<Option<usize>, Failure> {
     let value = std::env::var_os(variable).filter(|value| !value.is_empty());
     let number = value.map(|value| {
         let value = value.to_string_lossy();
-        let wrong = || Failure::Usage(format!("{variable}={value} is not a number"));
+        let wrong = || Failure::Usage(format!("{variable}={value} is not a number in range"));
         value.parse().map_err(|_| wrong())
     });
     number.transpose()

@@ -48,10 +48,12 @@ pub(super) struct Typed {
     pub(super) plain: PlainArgs,
 }
 
-/// A command line of a program that is called by a name without commands.
+/// Decompress files that llmzip has written.
+///
+/// Options and FILEs are those of `llmzip -d`; llmzcat writes to standard output.
 #[derive(Debug, Parser)]
 #[command(
-    name = "llmzip",
+    name = "unllmzip",
     version,
     max_term_width = 100,
     args_override_self = true
