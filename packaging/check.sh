@@ -209,6 +209,24 @@ if has "release, Debian package, installation, formula" dpkg-deb; then
         [ -z "$(find "$prefix" ! -type d)" ] || fail "left: $(find "$prefix" ! -type d)"
         refuses "has no llmzip" "${sh[@]}" "$dist/install.sh" --prefix "$prefix" --uninstall
     done
+    # A run that is killed at its third file can be repeated, or undone.
+    mkdir "$work/killer"
+    cat >"$work/killer/mv" <<'END'
+#!/bin/sh
+echo >>"$0.calls"
+if [ "$(wc -l <"$0.calls")" = 3 ]; then kill -KILL $PPID; fi
+exec /bin/mv "$@"
+END
+    chmod +x "$work/killer/mv"
+    prefix=$work/killed
+    for action in "" --uninstall; do
+        rm -f "$work/killer/mv.calls"
+        # The shell between says so.
+        refuses Killed env PATH="$work/killer:$PATH" \
+            bash -c '"$@"; exit $?' - sh "$dist/install.sh" --prefix "$prefix"
+        sh "$dist/install.sh" --prefix "$prefix" $action >"$work/said"
+    done
+    [ -z "$(find "$prefix" ! -type d)" ] || fail "left: $(find "$prefix" ! -type d)"
     # What must be refused leaves nothing.
     prefix=$work/none
     mkdir -p "$prefix/bin" "$work/bad"

@@ -112,7 +112,7 @@ is_ours() {
 
 # Deletes place $1 and the folders that it leaves empty, up to the prefix.
 remove() {
-    rm -f "$prefix/$1"
+    rm -f "$prefix/$1" "$prefix/$1.new"
     parent=${1%/*}
     while [ "$parent" != "${parent%/*}" ] && rmdir "$prefix/$parent" 2>/dev/null; do
         parent=${parent%/*}
