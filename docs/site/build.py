@@ -119,14 +119,16 @@ class Site:
 
     def explain(self, source):
         page = self.folder / "explain" / f"{Path(source).name}.html"
-        command = [self.program, "explain", "-q", "-f", "--json", "-o", page, page.stem]
         # The page shows the name that it is given.
-        report = json.loads(self.run(command, cwd=(ROOT / source).parent))
-        if report["schema"] != "llmzip.explain":
-            raise Failure(f"explain --json printed {report['schema']}")
-        self.explained[Path(source).name] = report
-        # The page is complete in itself, and so does not lead back here.
+        command = [self.program, "explain", "-q", "-f", "-o", page, page.stem]
+        self.run(command, cwd=(ROOT / source).parent)
         text = page.read_text()
+        data = re.search(r'(?s)<script type="application/json"[^>]*>(.*?)</script>', text)
+        report = json.loads(data[1]) if data else {}
+        if report.get("schema") != "llmzip.explain":
+            raise Failure(f"{page} does not contain the report that docs/REPORTS.md describes")
+        self.explained[page.stem] = report
+        # The page is complete in itself, and so does not lead back here.
         back = '<p><a href="../texts.html" style="color:inherit">llmzip: three texts</a></p>'
         text, count = re.subn(r"<body[^>]*>", lambda body: body[0] + back, text, count=1)
         if count != 1:
