@@ -424,6 +424,8 @@ fn shells_complete_commands_options_files_and_models() {
     for name in ["notes.llmz", "notes.txt"] {
         world.write(name, TEXT);
     }
+    world.write("a", TEXT);
+    world.sh("mkdir evil two; llmzip -1q a -o 'evil/$(touch pwned).llmz'; llmzip -1q a -o 'two/a b.llmz'");
     let shells = [
         (
             "bash",
@@ -451,6 +453,15 @@ fn shells_complete_commands_options_files_and_models() {
         shell.types("llmzip cat no\t", "notes.llmz");
         shell.types("llmzip compress -m nan\t", "nano");
         shell.types("llmzip compress --independent\t", "--independent-blocks");
+        // A name that the shell would run, were it not quoted, and one of two words.
+        shell.types(
+            "llmzip test -q evil/\t\n\u{15}llmzip test -q two/\t\necho do''ne\n",
+            "done",
+        );
+        assert!(!world.file("pwned").exists(), "{name}");
+        assert!(world.file("evil/$(touch pwned).llmz").exists());
+        let shown = shell.shown.lock().unwrap().clone();
+        assert!(!shown.contains("No such file"), "{name}: {shown}");
     }
 }
 
@@ -470,6 +481,16 @@ fn manual_pages_can_be_shown() {
             "{page}: {pages:?}"
         );
     }
+    // Pages take the places of links and pipes, and nothing is written through them.
+    world.write("precious", TEXT);
+    world.sh(
+        "cd pages; rm llmzip.1 llmz.1; ln -s ../precious llmzip.1; mkfifo llmz.1; \
+              timeout 10 llmzip man . && cmp llmz.1 llmzcat.1",
+    );
+    assert_eq!(world.read("precious"), TEXT.as_bytes());
+    world.sh("cd pages; mv llmzip-cat.1 x; mkdir llmzip-cat.1");
+    let error = world.fails(1, "llmzip man pages");
+    assert!(error.contains("pages/llmzip-cat.1"), "{error}");
     if !have("man") || !have("groff") {
         return;
     }
@@ -502,6 +523,10 @@ fn a_budget_of_time_chooses_a_level() {
         "{slow}"
     );
     assert_eq!(world.sh("llmzcat a.llmz"), TEXT.repeat(20));
+    let error = world.fails(1, "llmzip --budget 10s absent");
+    assert!(error.contains("absent: cannot open"), "{error}");
+    let error = world.fails(1, "llmzip -f --budget 10s -M 1KiB a");
+    assert!(error.contains("MiB of memory"), "{error}");
     world.fails(2, "llmzip --budget 10s < a");
     world.fails(2, "llmzip --budget soon a");
     world.fails(2, "llmzip --budget 10s -3 a");
@@ -549,6 +574,7 @@ fn a_stream_of_the_wrong_direction_loses_nothing() {
         world.fails(1, line);
     }
     world.fails(1, "llmzip -1 0> w > out");
+    world.fails(1, "LLMZIP_COMPLETE=bash llmzip >&-");
     assert_eq!(world.read("a"), TEXT.as_bytes());
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use llmzip::Error;
 #[cfg(feature = "hub")]
 use llmzip::hub::HubError;
-use llmzip::store::{SHORT_NAMES, StoreError, hex, is_name, repository_of};
+use llmzip::store::{SHORT_NAMES, StoreError, hex, is_free_name, repository_of};
 
 use super::text;
 
@@ -29,7 +29,7 @@ fn missing_model(identity: &[u8; 8], name: Option<&str>) -> String {
         Some(name) if repository_of(name).is_some() => {
             format!("needs model {name} (blake3 {digits}...); run: llmzip model pull {name}")
         }
-        Some(name) if is_name(name) => format!(
+        Some(name) if is_free_name(name) => format!(
             "needs model {name} (blake3 {digits}...); run: llmzip model add PATH --name {name}"
         ),
         Some(name) => {

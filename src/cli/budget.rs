@@ -1,6 +1,6 @@
 //! Chooses the level that compresses files in a given time.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,23 +15,34 @@ use super::print;
 use super::text;
 
 /// The options of the highest level that compresses the files of a job in the time `budget`.
-/// `options` makes the options of a level, or `None` if it cannot be used.
+/// `options` makes the options of a level, or says why it cannot be used.
 ///
 /// Levels are tried on the longest file, from the fastest level on, so that no trial takes much
 /// longer than what it is for.
 pub(super) fn choose(
     budget: Duration,
     job: &FilesJob,
-    options: &dyn Fn(&'static Level) -> Option<EncoderOptions>,
+    options: &dyn Fn(&'static Level) -> Result<EncoderOptions, Failure>,
 ) -> Result<EncoderOptions, Failure> {
     let files = files(job)?;
     let len = files.iter().map(|(_, len)| len).sum();
     let longest = files.iter().max_by_key(|(_, len)| len);
     let (sample, _) = longest.ok_or_else(|| Failure::message("--budget: there are no files"))?;
+    if let Err(error) = File::open(sample) {
+        return Err(Failure::Message(format!(
+            "{}: cannot open: {error}",
+            text::path(sample)
+        )));
+    }
     let mut chosen: Option<(&Level, EncoderOptions, Duration)> = None;
+    let mut reason = None;
     for level in LEVELS {
-        let Some(options) = options(level) else {
-            continue;
+        let options = match options(level) {
+            Ok(options) => options,
+            Err(failure) => {
+                reason.get_or_insert(failure);
+                continue;
+            }
         };
         let Some(time) = estimate::time_to_compress(sample, len, &options) else {
             break;
@@ -42,7 +53,7 @@ pub(super) fn choose(
         chosen = Some((level, options, time));
     }
     let cannot = || Failure::message("--budget: the files cannot be read for a trial");
-    let (level, options, time) = chosen.ok_or_else(cannot)?;
+    let (level, options, time) = chosen.ok_or_else(|| reason.unwrap_or_else(cannot))?;
     let about = format!("-{}, about {}", level.number, text::duration(time));
     match time > budget {
         true => print::warning(&format!("even the fastest level takes longer: {about}")),

@@ -8,6 +8,7 @@ use clap_complete::engine::{
     ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter,
 };
 use clap_complete::env::{CompleteEnv, Shells};
+use llmzip::machine::inherited::{self, Stream};
 
 use super::failure::Failure;
 use super::level::NO_MODEL;
@@ -28,7 +29,10 @@ pub(super) fn print_script(shell: Shell) -> Result<(), Failure> {
     completer
         .write_registration(VARIABLE, "llmzip", "llmzip", "llmzip", &mut script)
         .map_err(Failure::from_write)?;
-    print::result(&String::from_utf8_lossy(&script))
+    // Without `filenames`, bash takes what is completed for the words of a command: a name with a
+    // space becomes two, and `$(...)` in a name is run.
+    let script = String::from_utf8_lossy(&script);
+    print::result(&script.replace("-o bashdefault", "-o filenames -o bashdefault"))
 }
 
 /// Answers a script, if one asks. Returns whether one did.
@@ -36,6 +40,9 @@ pub(super) fn answer() -> Result<bool, Failure> {
     // Without it nobody asks, and building the command would cost time.
     if env::var_os(VARIABLE).is_none() {
         return Ok(false);
+    }
+    if inherited::was_closed(Stream::Output) {
+        return Err(Failure::message("standard output is closed"));
     }
     let complete = CompleteEnv::with_factory(command).var(VARIABLE);
     let answered = complete.try_complete(env::args_os(), env::current_dir().ok().as_deref());

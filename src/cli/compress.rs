@@ -58,10 +58,10 @@ fn within(
             NO_MODEL => ModelChoice::None,
             name => ModelChoice::Named(name.to_owned()),
         };
-        let model = models.choose(&choice).ok()?;
+        let model = models.choose(&choice)?;
         let options = rest.clone().model(model).preset(level.preset);
-        let fits = models.check_memory(&Use::compressing(&options)).is_ok();
-        fits.then_some(options)
+        models.check_memory(&Use::compressing(&options))?;
+        Ok(options)
     })
 }
 

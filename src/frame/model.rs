@@ -11,7 +11,7 @@ use crate::codec::plan::Tokenize;
 use crate::container::{FrameHeader, ModelRef};
 use crate::engine::{Engine, EngineOptions, NUMERICS_VERSION, Runtime};
 use crate::packed::PackedModel;
-use crate::store::{embedded, is_name};
+use crate::store::{embedded, is_free_name};
 #[cfg(feature = "encode")]
 use crate::tokenizer::Tokenizer;
 
@@ -30,7 +30,7 @@ pub struct Model {
 
 impl Model {
     /// Opens the packed model in the file at `path`, which should not change while it is open. The
-    /// model gets the name of the file, without its extension.
+    /// model gets the name of the file, without its extension, unless that is a built-in model's.
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ impl Model {
         let path = path.as_ref();
         let packed = Arc::new(PackedModel::open(path)?);
         let stem = path.file_stem().and_then(|stem| stem.to_str());
-        let name = stem.filter(|stem| is_name(stem)).map(str::to_owned);
+        let name = stem.filter(|stem| is_free_name(stem)).map(str::to_owned);
         Model::new(packed, EngineOptions::default(), name)
     }
 

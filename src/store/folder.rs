@@ -20,14 +20,11 @@ use std::time::Duration;
 
 use super::error::StoreError;
 use super::hex::{hex, unhex};
-use super::name::is_name;
+use super::name::{is_free_name, is_name};
 use super::{embedded, location};
 use crate::machine::new_file::{self, NewFile, Placing};
 use crate::machine::regular_file;
 use crate::packed::{Description, PackedError, PackedModel};
-
-/// What stands for no model where a model is named.
-const NO_MODEL: &str = "none";
 
 /// The extension of packed files.
 pub const EXTENSION: &str = "llmzmodel";
@@ -106,9 +103,9 @@ impl Store {
         if !is_name(name) {
             return Err(StoreError::BadName(name.to_owned()));
         }
-        match embedded::by_name(name).is_some() || name == NO_MODEL {
-            true => Err(StoreError::Reserved(name.to_owned())),
-            false => Ok(()),
+        match is_free_name(name) {
+            true => Ok(()),
+            false => Err(StoreError::Reserved(name.to_owned())),
         }
     }
 
@@ -558,7 +555,7 @@ fn open_path(path: &Path, wanted: &str) -> Result<Found, StoreError> {
     })?;
     let stem = path.file_stem().and_then(|stem| stem.to_str());
     Ok(Found {
-        name: stem.filter(|stem| is_name(stem)).map(str::to_owned),
+        name: stem.filter(|stem| is_free_name(stem)).map(str::to_owned),
         model: Arc::new(model),
     })
 }

@@ -1,5 +1,10 @@
 //! Names of models.
 
+use super::embedded;
+
+/// What stands for no model where a model is named.
+pub(super) const NO_MODEL: &str = "none";
+
 /// Models that can be fetched by a short name: the names, and the repositories on Hugging Face.
 pub const SHORT_NAMES: [(&str, &str); 3] = [
     ("smollm2-135m", "HuggingFaceTB/SmolLM2-135M"),
@@ -11,6 +16,12 @@ pub const SHORT_NAMES: [(&str, &str); 3] = [
 pub fn repository_of(name: &str) -> Option<&'static str> {
     let found = SHORT_NAMES.iter().find(|(short, _)| *short == name);
     found.map(|(_, repository)| *repository)
+}
+
+/// Whether a model that is not built in may have this name: [`is_name`] allows it, and it stands
+/// for nothing else.
+pub fn is_free_name(name: &str) -> bool {
+    is_name(name) && name != NO_MODEL && embedded::by_name(name).is_none()
 }
 
 /// Whether a model may have this name: 1 to 64 ASCII letters, digits, `.`, `_` or `-`, the first of
