@@ -11,18 +11,22 @@ use super::failure::Failure;
 use super::level::NO_MODEL;
 use super::meant::{CompareJob, CompareOneJob, Input};
 use super::models::Models;
-use super::print;
+use super::provenance::provenance;
+use super::report_file::Destination;
 use super::workload::{self, MeasureLine};
 
 pub(super) fn run(job: CompareJob) -> Result<bool, Failure> {
     let CompareJob {
         measurement,
-        render,
+        result,
     } = job;
+    let options = measurement.options;
+    let destination = Destination::open(&result, &measurement.inputs, options.force)?;
     let Some(workload) = workload::prepare(&measurement)? else {
         return Ok(false);
     };
     let candidates = &workload.candidates;
+    let made = provenance(candidates, options.resources)?;
     let compressors = compare::compressors(candidates);
     // The classical codecs come first and need no model.
     let classical = compressors.len() - candidates.len();
@@ -30,9 +34,9 @@ pub(super) fn run(job: CompareJob) -> Result<bool, Failure> {
     let comparison = Comparison::new(&workload.samples, compressors, |sample, i| {
         let model = i.checked_sub(classical).map(|i| candidates[i].name());
         let model = model.unwrap_or(NO_MODEL);
-        compare_process::measure(sample, &names[i], model, measurement.options)
+        compare_process::measure(sample, &names[i], model, options)
     })?;
-    print::result(&render(&comparison))?;
+    destination.write(&comparison, &made)?;
     Ok(workload.complete)
 }
 

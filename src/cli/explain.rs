@@ -7,8 +7,8 @@ use llmzip::report::explain;
 use super::failure::Failure;
 use super::meant::ExplainJob;
 use super::models::Models;
-use super::print;
-use super::report_file::ReportFile;
+use super::provenance::provenance;
+use super::report_file::Destination;
 use super::workload::{self, MeasureLine};
 
 pub(super) fn run(job: ExplainJob) -> Result<bool, Failure> {
@@ -16,22 +16,17 @@ pub(super) fn run(job: ExplainJob) -> Result<bool, Failure> {
         input,
         model,
         options,
-        render,
-        page,
+        result,
     } = job;
-    let page = page
-        .map(|path| ReportFile::open(&path, slice::from_ref(&input), options.force))
-        .transpose()?;
+    let destination = Destination::open(&result, slice::from_ref(&input), options.force)?;
     let sample = workload::read(&input)?;
     let candidate = Models::new(options.resources).candidate(&model)?;
+    let made = provenance(slice::from_ref(&candidate), options.resources)?;
     let mut line = MeasureLine::new(options.progress);
     let explanation = explain::measure(&sample, &candidate, &mut |progress| {
         line.update(progress);
     })?;
     drop(line);
-    if let Some(page) = page {
-        page.write(&explain::render::html(&explanation))?;
-    }
-    print::result(&render(&explanation))?;
+    destination.write(&explanation, &made)?;
     Ok(true)
 }

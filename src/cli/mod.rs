@@ -40,6 +40,7 @@ mod output;
 mod prime;
 mod print;
 mod progress;
+mod provenance;
 mod remove;
 mod report_file;
 mod scaling;

@@ -1,47 +1,58 @@
-//! Files that reports write in addition to what they print.
+//! Where a report goes: to standard output or to a file.
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use llmzip::report::Provenance;
+
 use super::failure::Failure;
 use super::input::OpenInput;
-use super::meant::{DASH, Input};
+use super::meant::{Input, ReportResult};
 use super::output::Output;
+use super::print;
 use super::text;
 
-/// A file that gets its content after a long measurement.
-pub(super) struct ReportFile {
-    /// What messages call it.
-    name: String,
-    output: Output,
+/// Where the result of a long measurement goes.
+pub(super) struct Destination<'a, T> {
+    result: &'a ReportResult<T>,
+    /// The file and what messages call it; `None` for standard output.
+    file: Option<(String, Output)>,
 }
 
-impl ReportFile {
-    /// Opens the file, so that one that cannot be written is refused before the measurement.
-    pub(super) fn open(path: &Path, inputs: &[Input], force: bool) -> Result<ReportFile, Failure> {
-        if path.as_os_str() == DASH {
-            return Err(Failure::message(
-                "the report is printed anyway; name a file instead of -",
-            ));
-        }
-        if fs::canonicalize(path).is_ok_and(|path| inputs.iter().any(|input| is_at(input, &path))) {
-            return Err(Failure::message("input and output are the same file"));
-        }
-        Ok(ReportFile {
-            name: text::path(path),
-            output: Output::file(path, &OpenInput::nothing(), force)?,
-        })
+impl<'a, T> Destination<'a, T> {
+    /// Opens the file, if there is one, so that one that cannot be written is refused before the
+    /// measurement. It must be none of `inputs`.
+    pub(super) fn open(
+        result: &'a ReportResult<T>,
+        inputs: &[Input],
+        force: bool,
+    ) -> Result<Destination<'a, T>, Failure> {
+        let open = |path| open(path, inputs, force);
+        let file = result.file.as_deref().map(open).transpose()?;
+        Ok(Destination { result, file })
     }
 
-    /// Writes `content` to the file.
-    pub(super) fn write(mut self, content: &str) -> Result<(), Failure> {
-        let written = self.output.write_all(content.as_bytes());
+    /// Writes a report.
+    pub(super) fn write(self, measured: &T, made: &Provenance) -> Result<(), Failure> {
+        let content = (self.result.render)(measured, made);
+        let Some((name, mut output)) = self.file else {
+            return print::result(&content);
+        };
+        let written = output.write_all(content.as_bytes());
         let done = written
             .map_err(Failure::from_write)
-            .and_then(|()| self.output.commit(&OpenInput::nothing()));
-        done.map(drop).map_err(|failure| failure.about(self.name))
+            .and_then(|()| output.commit(&OpenInput::nothing()));
+        done.map(drop).map_err(|failure| failure.about(name))
     }
+}
+
+fn open(path: &Path, inputs: &[Input], force: bool) -> Result<(String, Output), Failure> {
+    if fs::canonicalize(path).is_ok_and(|path| inputs.iter().any(|input| is_at(input, &path))) {
+        return Err(Failure::message("input and output are the same file"));
+    }
+    let output = Output::file(path, &OpenInput::nothing(), force)?;
+    Ok((text::path(path), output))
 }
 
 fn is_at(input: &Input, path: &Path) -> bool {

@@ -51,6 +51,11 @@ impl Candidate {
         &self.name
     }
 
+    /// The BLAKE3 hash of the packed model, if there is one.
+    pub fn identity(&self) -> Option<[u8; 32]> {
+        self.model.as_ref().map(|model| model.identity())
+    }
+
     /// Number of parameters the model was trained with, 0 without a model.
     pub fn parameters(&self) -> u64 {
         let model = self.model.as_ref();

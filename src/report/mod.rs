@@ -5,7 +5,7 @@
 //!
 //! A measurement compresses whole files in memory, exactly as `llmzip compress` does with its
 //! default options, so the sizes are those of the files that it would write. Renderers are pure
-//! functions of what was measured.
+//! functions of what was measured and of its [`Provenance`].
 //!
 //! This folder may use the whole library. It knows no command-line option and no terminal.
 
@@ -17,14 +17,18 @@ pub mod compare;
 mod error;
 #[cfg(feature = "encode")]
 pub mod explain;
+mod markup;
 pub mod numbers;
+mod page;
 mod progress;
+mod provenance;
 pub mod scaling;
 mod table;
 
 pub use candidate::Candidate;
 pub use error::ReportError;
 pub use progress::{MeasureProgress, OnMeasureProgress, Phase};
+pub use provenance::{ModelIdentity, Provenance};
 
 /// A file to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]

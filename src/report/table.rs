@@ -46,7 +46,6 @@ impl Table {
     }
 
     /// A table in the Markdown of GitHub.
-    #[cfg(feature = "compare")]
     pub(super) fn markdown(&self) -> String {
         let line = |row: &[String]| {
             let cells: Vec<String> = row
@@ -61,7 +60,6 @@ impl Table {
     }
 
     /// CSV as in RFC 4180, with line feeds.
-    #[cfg(feature = "compare")]
     pub(super) fn csv(&self) -> String {
         let mut text = String::new();
         for row in std::iter::once(&self.head).chain(&self.rows) {
@@ -83,7 +81,6 @@ impl Table {
 }
 
 /// A cell of CSV, in quotes if it needs them.
-#[cfg(feature = "compare")]
 fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
@@ -109,7 +106,6 @@ mod tests {
         assert_eq!(table().plain(), expected);
     }
 
-    #[cfg(feature = "compare")]
     #[test]
     fn cells_are_escaped() {
         let markdown = "| name | bytes |\n|---|---:|\n| a\\|b, \"c\" | 7 |\n| é | 123456 |\n";

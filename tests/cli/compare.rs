@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::harness::{Dir, TEXT, noise, text};
+use crate::provenance::says_where_it_comes_from;
 
 fn json(dir: &Dir, args: &str) -> Value {
     let shown = text(
@@ -83,6 +84,7 @@ fn the_json_is_what_its_schema_says() {
     let report = json(&dir, "a empty");
     assert_eq!(report["schema"], "llmzip.compare");
     assert_eq!(report["version"], 1);
+    says_where_it_comes_from(&report, "llmzip compare --format json a empty");
     let compressors = report["compressors"].as_array().unwrap();
     assert_eq!(compressors[0]["kind"], "classical");
     assert_eq!(compressors[0]["parameters"], Value::Null);
@@ -170,7 +172,50 @@ fn every_format_is_written() {
         csv.lines().skip(1).all(|line| line.starts_with("\"a,b\",")),
         "{csv}"
     );
-    assert!(shown("markdown").contains("| xz -9e | "));
+    let header: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    for column in [
+        "llmzip_version",
+        "command",
+        "date",
+        "cpu",
+        "cores",
+        "threads",
+        "kernels",
+    ] {
+        assert!(header.contains(&column), "{column}");
+    }
+    let markdown = shown("markdown");
+    assert!(markdown.contains("| xz -9e | "), "{markdown}");
+    assert!(markdown.contains("    llmzip compare -m none --format markdown a,b\n"));
+    let page = shown("html");
+    assert!(page.starts_with("<!doctype html>") && page.contains("<td>xz -9e</td>"));
+    assert!(page.contains("<code>llmzip compare -m none --format html a,b</code>"));
+    let refusal = dir.llmzip("compare --format svg a,b").fails(2);
+    assert!(refusal.contains("draws no picture"), "{refusal}");
+}
+
+#[test]
+fn the_name_of_the_output_says_its_format() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    for (name, start) in [
+        ("a.md", "**a: "),
+        ("a.json", "{"),
+        ("a.csv", "file,"),
+        ("a.x", "a: "),
+    ] {
+        let printed = dir
+            .llmzip(&format!("compare -m none a -o {name}"))
+            .succeeds();
+        assert_eq!(text(&printed), "");
+        assert!(text(&dir.read(name)).starts_with(start), "{name}");
+    }
+    let printed = dir.llmzip("compare -m none a -o - --format csv").succeeds();
+    assert!(text(&printed).starts_with("file,"));
+    dir.llmzip("compare -m none a -o a.md").fails(1);
+    dir.llmzip("compare -m none a -f -o a.md --format json")
+        .succeeds();
+    assert!(text(&dir.read("a.md")).starts_with('{'));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::harness::{Dir, TEXT, noise, text};
+use crate::provenance::says_where_it_comes_from;
 
 fn parsed(shown: &[u8]) -> Value {
     serde_json::from_slice(shown).expect("JSON")
@@ -34,7 +35,7 @@ fn sizes_are_those_of_compress_and_pieces_add_up() {
             dir.llmzip(&format!("compress -q -f -m {model} {file}"))
                 .succeeds();
             let report = parsed(
-                &dir.llmzip(&format!("explain --json -m {model} {file}"))
+                &dir.llmzip(&format!("explain --format json -m {model} {file}"))
                     .succeeds(),
             );
             let context = format!("{file}, {model}");
@@ -75,7 +76,7 @@ fn the_text_is_in_the_strings_and_the_most_expensive_piece_first() {
     let dir = Dir::new();
     let told = format!("{0}{0}zyxq{0}", text(TEXT));
     dir.write("a", &told);
-    let report = parsed(&dir.llmzip("explain --json a").succeeds());
+    let report = parsed(&dir.llmzip("explain --format json a").succeeds());
     let strings = report["strings"].as_array().unwrap();
     let joined: String = column(&report, "string")
         .into_iter()
@@ -104,9 +105,37 @@ fn outputs_are_overwritten_on_demand_and_inputs_never() {
     assert!(refusal.contains("same file"), "{refusal}");
     assert_eq!(dir.read("a"), TEXT);
     dir.llmzip("explain missing").fails(1);
-    let shown = text(&dir.llmzip("explain -m none a -o b -f").succeeds());
-    assert!(shown.contains("word begins"), "{shown}");
+    dir.llmzip("explain -m none a -o b -f --format html")
+        .succeeds();
     assert!(text(&dir.read("b")).starts_with("<!doctype html>"));
+}
+
+#[test]
+fn every_format_is_written() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    let shown = |format: &str| text(&dir.llmzip(&format!("explain {format} a")).succeeds());
+    let table = shown("");
+    assert!(
+        table.contains("word begins") && table.contains("model alone"),
+        "{table}"
+    );
+    assert!(table.contains("\nllmzip explain a\n"), "{table}");
+    assert!(shown("--format markdown").contains("| word begins | "));
+    let csv = shown("--format csv");
+    assert!(
+        csv.starts_with("file,model,offset,bytes,text,kind,bits,"),
+        "{csv}"
+    );
+    let report: Value = serde_json::from_str(&shown("--format json")).unwrap();
+    says_where_it_comes_from(&report, "llmzip explain --format json a");
+    let hash = report["provenance"]["models"][0]["blake3"]
+        .as_str()
+        .unwrap();
+    let pieces = report["pieces"]["bits"].as_array().unwrap().len();
+    assert_eq!(csv.matches(hash).count(), pieces, "{csv}");
+    let refusal = dir.llmzip("explain --format svg a").fails(2);
+    assert!(refusal.contains("--format html"), "{refusal}");
 }
 
 /// The page in a real browser. Without one there is nothing to test, unless `LLMZIP_CHROMIUM` says
@@ -127,10 +156,8 @@ fn the_page_shows_in_a_browser_what_the_json_says() {
         text(TEXT)
     );
     dir.write("a<b>&.txt", told);
-    let json = dir
-        .llmzip("explain --json a<b>&.txt -o page.html")
-        .succeeds();
-    let report = parsed(&json);
+    dir.llmzip("explain a<b>&.txt -o page.html").succeeds();
+    let report = parsed(&dir.llmzip("explain --format json a<b>&.txt").succeeds());
     let shown = Command::new(browser)
         .args([
             "--headless",

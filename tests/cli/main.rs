@@ -10,6 +10,7 @@ mod damage;
 mod explain;
 mod harness;
 mod info;
+mod provenance;
 mod range;
 mod roundtrip;
 mod safety;

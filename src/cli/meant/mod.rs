@@ -21,5 +21,5 @@ pub(super) use plain::{CalledAs, PlainJob, plain};
 pub(super) use reports::{CompareJob, CompareOneJob, ReportOptions, compare, compare_one};
 #[cfg(feature = "encode")]
 pub(super) use reports::{ExplainJob, explain};
-pub(super) use reports::{Measurement, ScalingJob, scaling};
-pub(super) use shared::{Accept, DASH, Input, ModelChoice, ModelList, Resources};
+pub(super) use reports::{Measurement, ReportResult, ScalingJob, scaling};
+pub(super) use shared::{Accept, Input, ModelChoice, ModelList, Resources};

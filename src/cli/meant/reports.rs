@@ -1,14 +1,15 @@
 //! What the arguments of `compare`, `scaling` and `explain` mean.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use llmzip::report::Provenance;
 #[cfg(feature = "compare")]
 use llmzip::report::compare::{self, Comparison};
 #[cfg(feature = "encode")]
 use llmzip::report::explain::{self, Explanation};
 use llmzip::report::scaling::{self, Scaling};
 
-use super::shared::{Input, ModelList, Resources, inputs, named_models, resources};
+use super::shared::{DASH, Input, ModelList, Resources, inputs, named_models, resources};
 #[cfg(feature = "encode")]
 use super::shared::{ModelChoice, input, model_choice};
 use crate::cli::failure::Failure;
@@ -16,8 +17,8 @@ use crate::cli::print;
 #[cfg(feature = "encode")]
 use crate::cli::typed::ExplainArgs;
 #[cfg(feature = "compare")]
-use crate::cli::typed::{CompareArgs, CompareFormat, CompareOneArgs};
-use crate::cli::typed::{MeasureArgs, ReportArgs, ScalingArgs, ScalingFormat, Switch};
+use crate::cli::typed::{CompareArgs, CompareOneArgs};
+use crate::cli::typed::{MeasureArgs, ReportArgs, ReportFormat, ResultArgs, ScalingArgs, Switch};
 
 /// Which files are measured with which models.
 pub(in crate::cli) struct Measurement {
@@ -36,11 +37,21 @@ pub(in crate::cli) struct ReportOptions {
     pub(in crate::cli) progress: bool,
 }
 
+/// Turns what was measured into text.
+pub(in crate::cli) type Render<T> = fn(&T, &Provenance) -> String;
+
+/// What a report on a `T` becomes.
+pub(in crate::cli) struct ReportResult<T> {
+    pub(in crate::cli) render: Render<T>,
+    /// The file that it is written to; `None` for standard output.
+    pub(in crate::cli) file: Option<PathBuf>,
+}
+
 /// What `compare` is to do.
 #[cfg(feature = "compare")]
 pub(in crate::cli) struct CompareJob {
     pub(in crate::cli) measurement: Measurement,
-    pub(in crate::cli) render: fn(&Comparison) -> String,
+    pub(in crate::cli) result: ReportResult<Comparison>,
 }
 
 /// What `compare-one` is to do.
@@ -55,18 +66,12 @@ pub(in crate::cli) struct CompareOneJob {
     pub(in crate::cli) options: ReportOptions,
 }
 
-/// Turns what `scaling` measured into text.
-pub(in crate::cli) type RenderScaling = fn(&Scaling) -> String;
-
 /// What `scaling` is to do.
 pub(in crate::cli) struct ScalingJob {
     pub(in crate::cli) measurement: Measurement,
     /// Whether experts help the models.
     pub(in crate::cli) experts: bool,
-    /// What is printed.
-    pub(in crate::cli) render: RenderScaling,
-    /// What is also written to files.
-    pub(in crate::cli) files: Vec<(PathBuf, RenderScaling)>,
+    pub(in crate::cli) result: ReportResult<Scaling>,
 }
 
 /// What `explain` is to do.
@@ -75,22 +80,25 @@ pub(in crate::cli) struct ExplainJob {
     pub(in crate::cli) input: Input,
     pub(in crate::cli) model: ModelChoice,
     pub(in crate::cli) options: ReportOptions,
-    /// What is printed.
-    pub(in crate::cli) render: fn(&Explanation) -> String,
-    /// The file of the page, if one is wanted.
-    pub(in crate::cli) page: Option<PathBuf>,
+    pub(in crate::cli) result: ReportResult<Explanation>,
 }
 
 #[cfg(feature = "compare")]
 pub(in crate::cli) fn compare(args: CompareArgs) -> Result<CompareJob, Failure> {
     Ok(CompareJob {
         measurement: measurement(args.measure)?,
-        render: match args.format {
-            CompareFormat::Table => compare::render::table,
-            CompareFormat::Json => compare::render::json,
-            CompareFormat::Csv => compare::render::csv,
-            CompareFormat::Markdown => compare::render::markdown,
-        },
+        result: result(args.result, |format| {
+            Ok(match format {
+                ReportFormat::Table => compare::render::table,
+                ReportFormat::Json => compare::render::json,
+                ReportFormat::Csv => compare::render::csv,
+                ReportFormat::Markdown => compare::render::markdown,
+                ReportFormat::Html => compare::render::html,
+                ReportFormat::Svg => {
+                    return Err(Failure::usage("compare draws no picture; scaling does"));
+                }
+            })
+        })?,
     })
 }
 
@@ -105,25 +113,19 @@ pub(in crate::cli) fn compare_one(args: CompareOneArgs) -> Result<CompareOneJob,
 }
 
 pub(in crate::cli) fn scaling(args: ScalingArgs) -> Result<ScalingJob, Failure> {
-    let svg = args
-        .svg
-        .map(|path| (path, scaling::render::svg as RenderScaling));
-    let html = args
-        .html
-        .map(|path| (path, scaling::render::html as RenderScaling));
-    if let (Some((svg, _)), Some((html, _))) = (&svg, &html)
-        && svg == html
-    {
-        return Err(Failure::usage("--svg and --html are the same file"));
-    }
     Ok(ScalingJob {
         measurement: measurement(args.measure)?,
         experts: args.experts == Switch::On,
-        render: match args.format {
-            ScalingFormat::Table => scaling::render::table,
-            ScalingFormat::Json => scaling::render::json,
-        },
-        files: svg.into_iter().chain(html).collect(),
+        result: result(args.result, |format| {
+            Ok(match format {
+                ReportFormat::Table => scaling::render::table,
+                ReportFormat::Json => scaling::render::json,
+                ReportFormat::Csv => scaling::render::csv,
+                ReportFormat::Markdown => scaling::render::markdown,
+                ReportFormat::Html => scaling::render::html,
+                ReportFormat::Svg => scaling::render::svg,
+            })
+        })?,
     })
 }
 
@@ -133,12 +135,47 @@ pub(in crate::cli) fn explain(args: ExplainArgs) -> Result<ExplainJob, Failure> 
         input: input(args.file),
         model: model_choice(args.model.as_deref()),
         options: options(&args.report)?,
-        render: match args.json {
-            true => explain::render::json,
-            false => explain::render::table,
-        },
-        page: args.output,
+        result: result(args.result, |format| {
+            Ok(match format {
+                ReportFormat::Table => explain::render::table,
+                ReportFormat::Json => explain::render::json,
+                ReportFormat::Csv => explain::render::csv,
+                ReportFormat::Markdown => explain::render::markdown,
+                ReportFormat::Html => explain::render::html,
+                ReportFormat::Svg => {
+                    let html = "explain draws its pictures in a page; use --format html";
+                    return Err(Failure::usage(html));
+                }
+            })
+        })?,
     })
+}
+
+/// What is made of a report, and where it goes. `render` gives the function for a format, or says
+/// why there is none.
+fn result<T>(
+    args: ResultArgs,
+    render: impl FnOnce(ReportFormat) -> Result<Render<T>, Failure>,
+) -> Result<ReportResult<T>, Failure> {
+    let file = args.output.filter(|path| path.as_os_str() != DASH);
+    let by_name = || file.as_deref().and_then(format_of);
+    let format = args.format.or_else(by_name);
+    Ok(ReportResult {
+        render: render(format.unwrap_or(ReportFormat::Table))?,
+        file,
+    })
+}
+
+/// The format that the name of a file ends with, if it ends with one.
+fn format_of(path: &Path) -> Option<ReportFormat> {
+    match path.extension()?.to_str()? {
+        "json" => Some(ReportFormat::Json),
+        "csv" => Some(ReportFormat::Csv),
+        "md" => Some(ReportFormat::Markdown),
+        "html" | "htm" => Some(ReportFormat::Html),
+        "svg" => Some(ReportFormat::Svg),
+        _ => None,
+    }
 }
 
 fn measurement(args: MeasureArgs) -> Result<Measurement, Failure> {

@@ -21,8 +21,8 @@ pub(super) use plain::PlainArgs;
 #[cfg(feature = "encode")]
 pub(super) use reports::ExplainArgs;
 #[cfg(feature = "compare")]
-pub(super) use reports::{CompareArgs, CompareFormat, CompareOneArgs};
-pub(super) use reports::{MeasureArgs, ReportArgs, ScalingArgs, ScalingFormat};
+pub(super) use reports::{CompareArgs, CompareOneArgs};
+pub(super) use reports::{MeasureArgs, ReportArgs, ReportFormat, ResultArgs, ScalingArgs};
 pub(super) use shared::{FileArgs, OutputArgs, ReadingArgs, ResourceArgs, Switch, VerbosityArgs};
 
 /// Compress files with a language model.

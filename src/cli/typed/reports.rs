@@ -11,9 +11,8 @@ use super::shared::{ResourceArgs, Switch};
 pub(in crate::cli) struct CompareArgs {
     #[command(flatten)]
     pub(in crate::cli) measure: MeasureArgs,
-    /// Format of the result
-    #[arg(long, value_enum, default_value_t = CompareFormat::Table)]
-    pub(in crate::cli) format: CompareFormat,
+    #[command(flatten)]
+    pub(in crate::cli) result: ResultArgs,
 }
 
 #[cfg(feature = "compare")]
@@ -45,15 +44,8 @@ pub(in crate::cli) struct ScalingArgs {
         value_name = "on|off"
     )]
     pub(in crate::cli) experts: Switch,
-    /// Format of the result
-    #[arg(long, value_enum, default_value_t = ScalingFormat::Table)]
-    pub(in crate::cli) format: ScalingFormat,
-    /// Also write the plot as SVG
-    #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) svg: Option<PathBuf>,
-    /// Also write plot and tables as a self-contained page for a browser
-    #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) html: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) result: ResultArgs,
 }
 
 #[cfg(feature = "encode")]
@@ -65,12 +57,8 @@ pub(in crate::cli) struct ExplainArgs {
     /// The language model: a name, the path of a packed model, or "none" [default: mini]
     #[arg(short, long, value_name = "NAME|PATH")]
     pub(in crate::cli) model: Option<String>,
-    /// Also write a self-contained page for a browser
-    #[arg(short, long, value_name = "FILE.html")]
-    pub(in crate::cli) output: Option<PathBuf>,
-    /// Print one JSON object instead of tables
-    #[arg(long)]
-    pub(in crate::cli) json: bool,
+    #[command(flatten)]
+    pub(in crate::cli) result: ResultArgs,
     #[command(flatten)]
     pub(in crate::cli) report: ReportArgs,
 }
@@ -89,6 +77,17 @@ pub(in crate::cli) struct MeasureArgs {
     pub(in crate::cli) report: ReportArgs,
 }
 
+/// What the result looks like, and where it goes.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ResultArgs {
+    /// Format of the result [default: what the name of the output ends with, else table]
+    #[arg(long, value_enum)]
+    pub(in crate::cli) format: Option<ReportFormat>,
+    /// Write the result to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) output: Option<PathBuf>,
+}
+
 /// Options of all reports.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReportArgs {
@@ -105,17 +104,19 @@ pub(in crate::cli) struct ReportArgs {
     pub(in crate::cli) no_progress: bool,
 }
 
-#[cfg(feature = "compare")]
+/// A format of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum CompareFormat {
+pub(in crate::cli) enum ReportFormat {
+    /// Tables for a terminal
     Table,
+    /// One JSON object
     Json,
+    /// Comma-separated values
     Csv,
+    /// Tables for a document
     Markdown,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum ScalingFormat {
-    Table,
-    Json,
+    /// A self-contained page for a browser
+    Html,
+    /// A picture
+    Svg,
 }

@@ -3,32 +3,51 @@
 use serde_json::{Value, json};
 
 use super::{Comparison, Compressor, CompressorKind, FileOutcomes, Metric, Outcome};
+use crate::report::Provenance;
+use crate::report::markup::escaped;
 use crate::report::numbers::{self, one_line, or_dash};
+use crate::report::page;
+use crate::report::provenance;
 use crate::report::table::Table;
 
 /// Version of what [`json`] and [`csv`] write.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Tables for a terminal.
-pub fn table(comparison: &Comparison) -> String {
+pub fn table(comparison: &Comparison, made: &Provenance) -> String {
     let section =
         |file: &FileOutcomes| format!("{}\n{}\n", title(file), rows(comparison, file).plain());
     let sections: String = files_and_total(comparison).iter().map(section).collect();
-    format!("{sections}{}", notes(comparison).join("\n")) + "\n"
+    let made = made.lines().join("\n");
+    format!("{sections}{}\n{made}\n", notes(comparison).join("\n"))
 }
 
 /// The same tables in Markdown.
-pub fn markdown(comparison: &Comparison) -> String {
+pub fn markdown(comparison: &Comparison, made: &Provenance) -> String {
     let section = |file: &FileOutcomes| {
         let rows = rows(comparison, file).markdown();
         format!("**{}**\n\n{rows}\n", title(file))
     };
     let sections: String = files_and_total(comparison).iter().map(section).collect();
-    format!("{sections}{}", notes(comparison).join("\n\n")) + "\n"
+    let notes = notes(comparison).join("\n\n");
+    format!("{sections}{notes}\n\n{}", made.markdown())
+}
+
+/// One self-contained page for a browser.
+pub fn html(comparison: &Comparison, made: &Provenance) -> String {
+    let section = |file: &FileOutcomes| {
+        let rows = page::table(&rows(comparison, file));
+        format!("<h2>{}</h2>\n{rows}", escaped(&title(file)))
+    };
+    let sections: String = files_and_total(comparison).iter().map(section).collect();
+    let notes = notes(comparison);
+    let notes: Vec<String> = notes.iter().map(|note| escaped(note)).collect();
+    let body = format!("{sections}<p>{}</p>\n", notes.join("</p>\n<p>"));
+    page::page("Compressors compared", &body, made)
 }
 
 /// One JSON object.
-pub fn json(comparison: &Comparison) -> String {
+pub fn json(comparison: &Comparison, made: &Provenance) -> String {
     let compressors: Vec<Value> = comparison.compressors.iter().map(compressor).collect();
     let file = |file: &FileOutcomes| {
         json!({
@@ -42,6 +61,7 @@ pub fn json(comparison: &Comparison) -> String {
     let value = json!({
         "schema": "llmzip.compare",
         "version": SCHEMA_VERSION,
+        "provenance": made.json(),
         "compressors": compressors,
         "files": files,
         "total": {
@@ -53,8 +73,8 @@ pub fn json(comparison: &Comparison) -> String {
 }
 
 /// CSV: a line for each file and compressor, and for all files added up if there are several.
-pub fn csv(comparison: &Comparison) -> String {
-    let mut table = Table::new(&[
+pub fn csv(comparison: &Comparison, made: &Provenance) -> String {
+    let own = [
         "file",
         "compressor",
         "original_bytes",
@@ -65,12 +85,14 @@ pub fn csv(comparison: &Comparison) -> String {
         "decompress_seconds",
         "model_bytes",
         "peak_memory_bytes",
-    ]);
+    ];
+    let mut table = Table::new(&[&own[..], &provenance::COLUMNS].concat());
     for file in files_and_total(comparison) {
         for (compressor, outcome) in comparison.compressors.iter().zip(&file.outcomes) {
             let bits = numbers::bits_per_byte(file.original, outcome.compressed);
             let number = |number: Option<f64>| number.map_or(String::new(), |n| format!("{n:.6}"));
-            table.push(vec![
+            let model = compressor.name.strip_prefix("llmzip ").unwrap_or("");
+            let own = vec![
                 file.name.clone(),
                 compressor.name.clone(),
                 file.original.to_string(),
@@ -81,7 +103,8 @@ pub fn csv(comparison: &Comparison) -> String {
                 format!("{:.6}", outcome.decompress.as_secs_f64()),
                 model_bytes(compressor).to_string(),
                 (outcome.peak_memory).map_or(String::new(), |bytes| bytes.to_string()),
-            ]);
+            ];
+            table.push([own, made.cells(model)].concat());
         }
     }
     table.csv()

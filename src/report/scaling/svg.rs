@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::axes::Axes;
 use super::{Curve, FileClass, Point};
-use crate::report::numbers::{self, one_line};
+use crate::report::markup::escaped;
+use crate::report::{Provenance, numbers};
 
 /// The plotting area within the picture: left, top, width, height.
 const AREA: (f64, f64, f64, f64) = (56.0, 34.0, 560.0, 290.0);
@@ -23,7 +24,7 @@ const COLOURS: [[&str; 2]; 5] = [
 ];
 
 /// A self-contained picture of `curves`.
-pub(super) fn svg(curves: &[Curve]) -> String {
+pub(super) fn svg(curves: &[Curve], made: &Provenance) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n\
          <title>Bits per byte against parameters</title>\n<style>\n{}</style>\n\
@@ -38,6 +39,13 @@ pub(super) fn svg(curves: &[Curve]) -> String {
         }
         out += &legend(curves);
     }
+    let [command, rest] = made.lines();
+    let _ = writeln!(
+        out,
+        "<desc>{}\n{}</desc>",
+        escaped(&command),
+        escaped(&rest)
+    );
     out + "</svg>\n"
 }
 
@@ -64,15 +72,6 @@ fn colours(scheme: usize) -> String {
         );
     }
     out
-}
-
-/// `text` with the characters of markup escaped.
-pub(super) fn escaped(text: &str) -> String {
-    one_line(text)
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 fn x(across: f64) -> f64 {
@@ -166,20 +165,20 @@ fn legend(curves: &[Curve]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::provenance::tests::provenance;
     use crate::report::scaling::curve::tests::scaling;
 
     #[test]
     fn the_picture_has_a_law_and_a_circle_for_each_point() {
-        let drawn = svg(&scaling().curves);
+        let drawn = svg(&scaling().curves, &provenance());
         assert_eq!(drawn.matches("<circle").count(), 4);
         assert_eq!(drawn.matches("<path").count(), 1);
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
-        assert_eq!(drawn, svg(&scaling().curves));
+        assert_eq!(drawn, svg(&scaling().curves, &provenance()));
     }
 
     #[test]
     fn without_points_it_is_empty() {
-        assert!(!svg(&[]).contains("<circle"));
-        assert_eq!(escaped("<a>&\n\""), "&lt;a&gt;&amp; &quot;");
+        assert!(!svg(&[], &provenance()).contains("<circle"));
     }
 }

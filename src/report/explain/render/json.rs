@@ -7,23 +7,24 @@ use serde_json::{Value, json as object};
 use crate::report::explain::{
     Advantage, Explanation, KindTotals, ModelAlone, Piece, PieceKind, WindowCost,
 };
-use crate::report::numbers;
+use crate::report::{Provenance, numbers};
 
 /// Version of what [`json`] writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One JSON object, the same that the page holds.
-pub fn json(explanation: &Explanation) -> String {
-    format!("{}\n", value(explanation))
+pub fn json(explanation: &Explanation, made: &Provenance) -> String {
+    format!("{}\n", value(explanation, made))
 }
 
 /// What was measured as JSON. Costs are rounded to a hundredth of a bit.
-pub(super) fn value(explanation: &Explanation) -> Value {
+pub(super) fn value(explanation: &Explanation, made: &Provenance) -> Value {
     let mut strings = Strings::default();
     let pieces = columns(&explanation.pieces, &mut strings);
     object!({
         "schema": "llmzip.explain",
         "version": SCHEMA_VERSION,
+        "provenance": made.json(),
         "file": explanation.name,
         "model": explanation.model,
         "parameters": explanation.parameters,
@@ -141,7 +142,7 @@ impl Strings {
 }
 
 /// Text as it is, other bytes as `\xE4`.
-fn readable(bytes: &[u8]) -> String {
+pub(super) fn readable(bytes: &[u8]) -> String {
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {
         for char in chunk.valid().chars() {

@@ -1,9 +1,11 @@
-//! An [`Explanation`](super::Explanation) as text: tables, JSON and a page for a browser.
+//! An [`Explanation`](super::Explanation) as text: tables, JSON, CSV and a page for a browser.
 
+mod csv;
 mod json;
 mod page;
 mod table;
 
+pub use csv::csv;
 pub use json::{SCHEMA_VERSION, json};
 pub use page::html;
-pub use table::table;
+pub use table::{markdown, table};

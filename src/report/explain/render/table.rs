@@ -1,5 +1,6 @@
-//! An [`Explanation`] as tables for a terminal.
+//! An [`Explanation`] as tables, for a terminal and for a document.
 
+use crate::report::Provenance;
 use crate::report::explain::{Cost, Explanation, ModelVersusExperts, WindowCost};
 use crate::report::numbers::{self, one_line, or_dash};
 use crate::report::table::Table;
@@ -10,19 +11,48 @@ const PEAKS: usize = 10;
 const AROUND: usize = 24;
 
 /// Tables for a terminal.
-pub fn table(explanation: &Explanation) -> String {
-    let headline = headline(explanation);
-    let mut out = format!("{headline}\n\n{}", kinds(explanation).plain());
+pub fn table(explanation: &Explanation, made: &Provenance) -> String {
+    let parts = parts(explanation);
+    let plain = |part: &Part| match part {
+        Part::Words(words) => format!("{words}\n\n"),
+        Part::Rows(rows) => format!("{}\n", rows.plain()),
+    };
+    let parts: String = parts.iter().map(plain).collect();
+    format!("{parts}{}\n", made.lines().join("\n"))
+}
+
+/// The same tables in Markdown.
+pub fn markdown(explanation: &Explanation, made: &Provenance) -> String {
+    let parts = parts(explanation);
+    let marked = |part: &Part| match part {
+        Part::Words(words) => format!("{words}\n\n"),
+        Part::Rows(rows) => format!("{}\n", rows.markdown()),
+    };
+    let parts: String = parts.iter().map(marked).collect();
+    format!("{parts}{}", made.markdown())
+}
+
+/// A part of the report.
+enum Part {
+    Words(String),
+    Rows(Table),
+}
+
+fn parts(explanation: &Explanation) -> Vec<Part> {
+    let mut parts = vec![
+        Part::Words(headline(explanation)),
+        Part::Rows(kinds(explanation)),
+    ];
     if let Some(sums) = &explanation.model_versus_experts {
-        out += &format!("\n{}", model_versus_experts(explanation, sums));
+        parts.push(Part::Words(model_versus_experts(explanation, sums)));
     }
     if !explanation.windows.is_empty() {
-        out += &format!("\n{}", windows(explanation).plain());
+        parts.push(Part::Rows(windows(explanation)));
     }
     if !explanation.peaks.is_empty() {
-        out += &format!("\n{}", peaks(explanation).plain());
+        parts.push(Part::Rows(peaks(explanation)));
     }
-    out
+    parts
 }
 
 fn headline(explanation: &Explanation) -> String {
@@ -52,9 +82,9 @@ fn model_versus_experts(explanation: &Explanation, sums: &ModelVersusExperts) ->
     let bytes: usize = predicted.map(|piece| piece.bytes.len()).sum();
     let per_byte = |bits: f64| or_dash((bytes > 0).then(|| bits / bytes as f64), 3);
     format!(
-        "  model alone {} bits per byte of its tokens, experts alone {}, both {}\n  \
-         the model alone is better for {} pieces, by {:.0} bits in total; \
-         the experts alone for {}, by {:.0}\n",
+        "model alone {} bits per byte of its tokens, experts alone {}, both {}; \
+         the model alone is better for {} pieces, by {:.0} bits in total, \
+         the experts alone for {}, by {:.0}",
         per_byte(sums.model_bits),
         per_byte(sums.experts_bits),
         per_byte(sums.bits),

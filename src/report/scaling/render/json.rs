@@ -2,19 +2,20 @@
 
 use serde_json::{Value, json as object};
 
-use crate::report::numbers;
 use crate::report::scaling::{Curve, Fit, MeasuredFile, NoFit, Point, Scaling};
+use crate::report::{Provenance, numbers};
 
 /// Version of what [`json`] writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One JSON object.
-pub fn json(scaling: &Scaling) -> String {
+pub fn json(scaling: &Scaling, made: &Provenance) -> String {
     let files: Vec<Value> = scaling.files.iter().map(file).collect();
     let curves: Vec<Value> = scaling.curves.iter().map(curve).collect();
     let value = object!({
         "schema": "llmzip.scaling",
         "version": SCHEMA_VERSION,
+        "provenance": made.json(),
         "files": files,
         "curves": curves,
     });

@@ -1,5 +1,6 @@
-//! A [`Scaling`] as tables and a plot for a terminal.
+//! A [`Scaling`] as tables: for a terminal, with a plot, and for a document.
 
+use crate::report::Provenance;
 use crate::report::numbers::{self, one_line, or_dash};
 use crate::report::scaling::plot::plot;
 use crate::report::scaling::{Curve, Fit, Scaling};
@@ -13,7 +14,7 @@ pub(super) const NOTES: [&str; 3] = [
 ];
 
 /// Tables and a plot for a terminal.
-pub fn table(scaling: &Scaling) -> String {
+pub fn table(scaling: &Scaling, made: &Provenance) -> String {
     let section = |curve: &Curve| {
         let rows = rows(curve).plain();
         format!("{}\n{rows}  {}\n\n", title(curve), law(curve))
@@ -21,7 +22,18 @@ pub fn table(scaling: &Scaling) -> String {
     let sections: String = scaling.curves.iter().map(section).collect();
     let plot = plot(&scaling.curves);
     let gap = if plot.is_empty() { "" } else { "\n" };
-    format!("{sections}{plot}{gap}{}\n", NOTES.join("\n"))
+    let made = made.lines().join("\n");
+    format!("{sections}{plot}{gap}{}\n{made}\n", NOTES.join("\n"))
+}
+
+/// The tables in Markdown.
+pub fn markdown(scaling: &Scaling, made: &Provenance) -> String {
+    let section = |curve: &Curve| {
+        let rows = rows(curve).markdown();
+        format!("**{}**\n\n{rows}\n{}\n\n", title(curve), law(curve))
+    };
+    let sections: String = scaling.curves.iter().map(section).collect();
+    format!("{sections}{}\n\n{}", NOTES.join("\n\n"), made.markdown())
 }
 
 pub(super) fn title(curve: &Curve) -> String {
@@ -102,20 +114,21 @@ fn size(bytes: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::provenance::tests::provenance;
     use crate::report::scaling::NoFit;
     use crate::report::scaling::curve::tests::scaling;
 
     #[test]
     fn a_law_is_told_with_its_error_or_why_there_is_none() {
         let mut scaling = scaling();
-        let shown = table(&scaling);
+        let shown = table(&scaling, &provenance());
         assert!(shown.contains("bpb(N) = 1.6000 + "), "{shown}");
         assert!(
             shown.contains("three points always fit; residuals +0.0000 +0.0000 +0.0000"),
             "{shown}"
         );
         scaling.curves[0].fit = Err(NoFit::TooShort(1));
-        let shown = table(&scaling);
+        let shown = table(&scaling, &provenance());
         assert!(shown.contains("needed, found 1"), "{shown}");
         assert!(!shown.contains("bpb(N)"), "{shown}");
     }
