@@ -1,67 +1,128 @@
-//! The process in which `compare` measures one compressor: this program, run as `compare-one`.
-//!
-//! It reads the file from standard input and prints one line of JSON, an [`Answer`].
+//! The processes in which `compare` runs compressors: this program, run as `compare-one`. Each has
+//! one compressor and one file. It reads the file from standard input and then, for each line that
+//! it reads, compresses and decompresses once and prints one line of JSON, an [`Answer`].
 
 use std::env;
 use std::fmt;
 use std::fs;
-use std::io::{self, Read, Write};
-use std::process::{Command, ExitStatus, Stdio};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use llmzip::report::Sample;
-use llmzip::report::compare::Outcome;
+use llmzip::report::compare::Run;
 
 use super::failure::Failure;
 use super::interrupt;
 use super::meant::ReportOptions;
 use super::print;
 
-/// What the process prints: the outcome, or a sentence that says why there is none.
-type Answer = Result<Outcome, String>;
+/// What the process prints: the run, or a sentence that says why there is none.
+type Answer = Result<Run, String>;
 
-/// Prints the answer of this process.
-pub(super) fn print_outcome(outcome: Result<Outcome, Failure>) -> Result<(), Failure> {
-    let answer: Answer = outcome.map_err(|failure| failure.to_string());
+/// Prints an answer of this process.
+pub(super) fn print_answer(run: Result<Run, Failure>) -> Result<(), Failure> {
+    let answer: Answer = run.map_err(|failure| failure.to_string());
     let json = serde_json::to_string(&answer).expect("numbers and a sentence are JSON");
     print::result(&format!("{json}\n"))
 }
 
-/// Starts a process that measures `sample` under `compressor`, which uses `model`, and waits for
-/// its answer.
-pub(super) fn measure(
-    sample: &Sample,
-    compressor: &str,
-    model: &str,
-    options: ReportOptions,
-) -> Result<Outcome, Failure> {
-    let failed = |error: &dyn fmt::Display| {
-        Failure::Message(format!("{}: {compressor}: {error}", sample.name))
-    };
-    let (printed, status) = command(sample, compressor, model, options)
-        .and_then(|command| run(command, &sample.bytes))
-        .map_err(|error| failed(&error))?;
-    match serde_json::from_slice::<Answer>(&printed) {
-        Ok(answer) => answer.map_err(Failure::Message),
-        Err(_) => Err(failed(&format_args!("its process ended with {status}"))),
+/// The file with `len` bytes that standard input begins with.
+pub(super) fn read_file(len: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().take(len).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::Message(format!("cannot read: {error}")))?;
+    Ok(bytes)
+}
+
+/// Waits until another run is wanted; `false` if no more are.
+pub(super) fn is_wanted() -> bool {
+    let read = io::stdin().lock().read_line(&mut String::new());
+    read.is_ok_and(|len| len > 0)
+}
+
+/// A process that runs one compressor on one file. It waits until a run is wanted, and ends when
+/// this value is dropped.
+pub(super) struct OneCompressor {
+    /// The file and the compressor, for messages.
+    name: String,
+    process: Option<Child>,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl OneCompressor {
+    /// Starts a process for `sample` and `compressor`, which uses `model`.
+    pub(super) fn start(
+        sample: &Sample,
+        compressor: &str,
+        model: &str,
+        options: ReportOptions,
+    ) -> Result<OneCompressor, Failure> {
+        let name = format!("{}: {compressor}", sample.name);
+        command(sample, compressor, model, options)
+            .and_then(|command| spawn(command, name.clone(), &sample.bytes))
+            .map_err(|error| failed(&name, &error))
+    }
+
+    /// Has it run once. An interrupt of this process ends it too.
+    pub(super) fn run(&mut self) -> Result<Run, Failure> {
+        *interrupt::child() = self.process.take();
+        let mut answer = String::new();
+        // A process that has ended said why before.
+        let _ = self.stdin.as_mut().map(|stdin| stdin.write_all(b"run\n"));
+        let read = self.stdout.read_line(&mut answer);
+        self.process = interrupt::child().take();
+        read.map_err(|error| failed(&self.name, &error))?;
+        match serde_json::from_str::<Answer>(&answer) {
+            Ok(answer) => answer.map_err(Failure::Message),
+            Err(_) => {
+                let status = self
+                    .end()
+                    .map_or_else(String::new, |status| format!("{status}"));
+                Err(failed(
+                    &self.name,
+                    &format_args!("its process ended with {status}"),
+                ))
+            }
+        }
+    }
+
+    /// Ends the process.
+    fn end(&mut self) -> Option<std::process::ExitStatus> {
+        drop(self.stdin.take());
+        let mut process = self.process.take()?;
+        process.wait().ok()
     }
 }
 
-/// Runs a command on `input`; returns what it prints and how it ends. An interrupt ends it too.
-fn run(mut command: Command, input: &[u8]) -> io::Result<(Vec<u8>, ExitStatus)> {
+impl Drop for OneCompressor {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Starts a process that reads `input` first.
+fn spawn(mut command: Command, name: String, input: &[u8]) -> io::Result<OneCompressor> {
     let mut process = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
-    let (stdin, stdout) = (process.stdin.take(), process.stdout.take());
-    *interrupt::child() = Some(process);
+    let pipes = (process.stdin.take(), process.stdout.take());
+    let (Some(mut stdin), Some(stdout)) = pipes else {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    };
     // A process that ends before it has read everything says itself why.
-    let _ = stdin.map(|mut stdin| stdin.write_all(input));
-    let mut printed = Vec::new();
-    let read = stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut printed));
-    let process = interrupt::child().take();
-    let status = process.map(|mut process| process.wait());
-    read?;
-    Ok((printed, status.transpose()?.unwrap_or_default()))
+    let _ = stdin.write_all(input);
+    Ok(OneCompressor {
+        name,
+        process: Some(process),
+        stdin: Some(stdin),
+        stdout: BufReader::new(stdout),
+    })
+}
+
+fn failed(name: &str, error: &dyn fmt::Display) -> Failure {
+    Failure::Message(format!("{name}: {error}"))
 }
 
 fn command(
@@ -74,6 +135,7 @@ fn command(
     command.arg("compare-one");
     command.arg(format!("--compressor={compressor}"));
     command.arg(format!("--called={}", sample.name));
+    command.arg(format!("--bytes={}", sample.bytes.len()));
     command.arg(format!("--model={model}"));
     command.arg(format!("--threads={}", options.resources.threads));
     if let Some(limit) = options.resources.memory {

@@ -77,6 +77,12 @@ impl MeasureLine {
         }
     }
 
+    /// Takes the line away until something is measured again.
+    #[cfg(feature = "compare")]
+    pub(super) fn clear(&mut self) {
+        self.current = None;
+    }
+
     pub(super) fn update(&mut self, progress: MeasureProgress<'_>) {
         if !self.show {
             return;

@@ -28,6 +28,19 @@ pub(super) fn per_second(rate: f64) -> String {
     }
 }
 
+/// Formats a rate and the range that holds it as `49 [47-51] KB/s`.
+#[cfg(feature = "compare")]
+pub(super) fn per_second_within(rate: f64, [low, high]: [f64; 2]) -> String {
+    let (size, decimals, unit) = match rate {
+        ..1e3 => (1.0, 0, "B/s"),
+        ..1e6 => (1e3, 0, "KB/s"),
+        ..1e9 => (1e6, 1, "MB/s"),
+        _ => (1e9, 1, "GB/s"),
+    };
+    let shown = |rate: f64| format!("{:.decimals$}", rate / size);
+    format!("{} [{}-{}] {unit}", shown(rate), shown(low), shown(high))
+}
+
 /// Formats bytes of memory as `12 MiB`.
 pub fn memory(bytes: u64) -> String {
     let kib = bytes as f64 / 1024.0;
@@ -82,6 +95,8 @@ mod tests {
         assert_eq!(memory(300 << 20), "300 MiB");
         assert_eq!(parameters(0), "0");
         assert_eq!(parameters(134_515_008), "134.5 M");
+        #[cfg(feature = "compare")]
+        assert_eq!(per_second_within(2e6, [9e5, 2.25e6]), "2.0 [0.9-2.2] MB/s");
         assert_eq!(one_line("a\nb\u{1b}c"), "a b c");
     }
 }

@@ -83,7 +83,7 @@ fn the_json_is_what_its_schema_says() {
     dir.write("empty", "");
     let report = json(&dir, "a empty");
     assert_eq!(report["schema"], "llmzip.compare");
-    assert_eq!(report["version"], 1);
+    assert_eq!(report["version"], 2);
     says_where_it_comes_from(&report, "llmzip compare --format json a empty");
     let compressors = report["compressors"].as_array().unwrap();
     assert_eq!(compressors[0]["kind"], "classical");
@@ -98,7 +98,18 @@ fn the_json_is_what_its_schema_says() {
         for (compressor, result) in compressors.iter().zip(results) {
             assert_eq!(compressor["name"], result["compressor"]);
             assert_eq!(result["verified"], true);
-            assert!(result["compress_seconds"].is_f64() && result["decompress_seconds"].is_f64());
+            let runs = result["runs"].as_u64().unwrap() as usize;
+            assert!((3..=10).contains(&runs), "{result}");
+            for way in ["compress", "decompress"] {
+                let of_runs = result[format!("{way}_seconds_of_runs")].as_array().unwrap();
+                assert_eq!(of_runs.len(), runs, "{result}");
+                let mut seconds: Vec<f64> =
+                    of_runs.iter().map(|one| one.as_f64().unwrap()).collect();
+                seconds.sort_by(f64::total_cmp);
+                let middle = (seconds[(runs - 1) / 2] + seconds[runs / 2]) / 2.0;
+                let median = result[format!("{way}_seconds")].as_f64().unwrap();
+                assert!((median - middle).abs() < 2e-9, "{result}");
+            }
             if cfg!(target_os = "linux") {
                 let mib = result["peak_memory_bytes"].as_u64().unwrap() >> 20;
                 assert!((1..1000).contains(&mib), "{result}");
@@ -116,6 +127,20 @@ fn the_json_is_what_its_schema_says() {
     let smallest = results.iter().map(size).min().unwrap();
     for one in results {
         assert_eq!(one["best"]["size"], size(one) == smallest, "{one}");
+    }
+    for way in ["compress", "decompress"] {
+        let times = |one: &Value| -> Vec<f64> {
+            let runs = one[format!("{way}_seconds_of_runs")].as_array().unwrap();
+            runs.iter().map(|time| time.as_f64().unwrap()).collect()
+        };
+        let shortest = |one| times(one).into_iter().fold(f64::MAX, f64::min);
+        let longest = |one| times(one).into_iter().fold(0.0, f64::max);
+        for one in results {
+            let is_other = |other: &&Value| other["compressor"] != one["compressor"];
+            let mut others = results.iter().filter(is_other);
+            let is_apart = others.all(|other| longest(one) < shortest(other));
+            assert_eq!(one["best"][way], is_apart, "{way} {one}");
+        }
     }
 }
 
@@ -143,7 +168,7 @@ fn each_compressor_is_charged_with_its_own_memory() {
 #[test]
 fn a_compressor_that_is_not_there_is_said_to_be_so() {
     let dir = Dir::new();
-    let one = dir.llmzip("compare-one --compressor rar --called a --model none");
+    let one = dir.llmzip("compare-one --compressor rar --called a --bytes 0 --model none");
     assert_eq!(text(&one.succeeds()), "{\"Err\":\"no compressor rar\"}\n");
     for shown in ["--help", "completions bash"] {
         assert!(!text(&dir.llmzip(shown).succeeds()).contains("compare-one"));

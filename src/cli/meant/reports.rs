@@ -61,6 +61,8 @@ pub(in crate::cli) struct CompareOneJob {
     pub(in crate::cli) compressor: String,
     /// Name of the file.
     pub(in crate::cli) file: String,
+    /// Length of the file, which standard input begins with.
+    pub(in crate::cli) bytes: u64,
     /// The model that the compressor needs, or none.
     pub(in crate::cli) models: ModelList,
     pub(in crate::cli) options: ReportOptions,
@@ -107,6 +109,7 @@ pub(in crate::cli) fn compare_one(args: CompareOneArgs) -> Result<CompareOneJob,
     Ok(CompareOneJob {
         compressor: args.compressor,
         file: args.called,
+        bytes: args.bytes,
         models: named_models(vec![args.model]),
         options: options(&args.report)?,
     })

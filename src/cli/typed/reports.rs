@@ -24,6 +24,9 @@ pub(in crate::cli) struct CompareOneArgs {
     /// Name of the file
     #[arg(long)]
     pub(in crate::cli) called: String,
+    /// Length of the file, which standard input begins with
+    #[arg(long)]
+    pub(in crate::cli) bytes: u64,
     /// The language model: a name, the path of a packed model, or "none"
     #[arg(long)]
     pub(in crate::cli) model: String,

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::comparison::{Compressor, CompressorKind, Outcome};
+use super::comparison::{Compressor, CompressorKind};
+use super::outcome::Run;
 use crate::report::classical::{self, Classical};
 use crate::report::{Candidate, MeasureProgress, OnMeasureProgress, Phase, ReportError, Sample};
 
@@ -29,7 +30,7 @@ pub fn measure(
     candidates: &[Candidate],
     i: usize,
     on_progress: OnMeasureProgress<'_>,
-) -> Result<Outcome, ReportError> {
+) -> Result<Run, ReportError> {
     match classical::ALL.get(i) {
         Some(codec) => with_codec(sample, codec, on_progress),
         None => with_candidate(sample, &candidates[i - classical::ALL.len()], on_progress),
@@ -54,7 +55,7 @@ fn with_codec(
     sample: &Sample,
     codec: &'static Classical,
     on_progress: OnMeasureProgress<'_>,
-) -> Result<Outcome, ReportError> {
+) -> Result<Run, ReportError> {
     let mut begin = |phase| {
         on_progress(MeasureProgress {
             file: &sample.name,
@@ -75,7 +76,7 @@ fn with_codec(
     begin(Phase::Decompress);
     let (restored, decompress) = timed(|| (codec.decompress)(&compressed));
     verify(sample, codec.name, &restored.map_err(failed)?)?;
-    Ok(Outcome {
+    Ok(Run {
         compressed: compressed.len() as u64,
         compress,
         decompress,
@@ -87,13 +88,13 @@ fn with_candidate(
     sample: &Sample,
     candidate: &Candidate,
     on_progress: OnMeasureProgress<'_>,
-) -> Result<Outcome, ReportError> {
+) -> Result<Run, ReportError> {
     let options = candidate.options();
     let (compressed, compress) = timed(|| candidate.compress(&options, sample, on_progress));
     let (compressed, _) = compressed?;
     let (restored, decompress) = timed(|| candidate.decompress(sample, &compressed, on_progress));
     verify(sample, candidate.name(), &restored?)?;
-    Ok(Outcome {
+    Ok(Run {
         compressed: compressed.len() as u64,
         compress,
         decompress,
@@ -129,12 +130,18 @@ mod tests {
             bytes: Vec::new(),
         };
         let candidates = [Candidate::experts_alone()];
-        let comparison = Comparison::new(&[sample], compressors(&candidates), |sample, i| {
-            measure(sample, &candidates, i, &mut |_| {})
+        let samples = [sample];
+        let comparison = Comparison::new(&samples, compressors(&candidates), |sample| {
+            |i| measure(sample, &candidates, i, &mut |_| {})
         })
         .unwrap();
         let file = &comparison.files[0];
         assert!((0..8).all(|i| !file.is_best(Metric::Size, i)));
+        assert!(
+            file.outcomes
+                .iter()
+                .all(|one| one.compress.runs().len() >= 3)
+        );
         assert_eq!(file.ratio(&file.outcomes[0]), None);
     }
 }

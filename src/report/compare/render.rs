@@ -1,8 +1,13 @@
 //! A [`Comparison`] as text. JSON and CSV are specified in `docs/REPORTS.md`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::{Comparison, Compressor, CompressorKind, FileOutcomes, Metric, Outcome};
+use super::{
+    BUDGET, Comparison, Compressor, CompressorKind, FileOutcomes, LONG, MAX_RUNS, MEMORY_NOISE,
+    MIN_RUNS, Metric, Outcome, Times,
+};
 use crate::report::Provenance;
 use crate::report::markup::escaped;
 use crate::report::numbers::{self, one_line, or_dash};
@@ -11,7 +16,7 @@ use crate::report::provenance;
 use crate::report::table::Table;
 
 /// Version of what [`json`] and [`csv`] write.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Tables for a terminal.
 pub fn table(comparison: &Comparison, made: &Provenance) -> String {
@@ -81,8 +86,13 @@ pub fn csv(comparison: &Comparison, made: &Provenance) -> String {
         "compressed_bytes",
         "ratio",
         "bits_per_byte",
+        "runs",
         "compress_seconds",
+        "compress_seconds_min",
+        "compress_seconds_max",
         "decompress_seconds",
+        "decompress_seconds_min",
+        "decompress_seconds_max",
         "model_bytes",
         "peak_memory_bytes",
     ];
@@ -92,22 +102,32 @@ pub fn csv(comparison: &Comparison, made: &Provenance) -> String {
             let bits = numbers::bits_per_byte(file.original, outcome.compressed);
             let number = |number: Option<f64>| number.map_or(String::new(), |n| format!("{n:.6}"));
             let model = compressor.name.strip_prefix("llmzip ").unwrap_or("");
-            let own = vec![
+            let start = vec![
                 file.name.clone(),
                 compressor.name.clone(),
                 file.original.to_string(),
                 outcome.compressed.to_string(),
                 number(file.ratio(outcome)),
                 number(bits),
-                format!("{:.6}", outcome.compress.as_secs_f64()),
-                format!("{:.6}", outcome.decompress.as_secs_f64()),
+                outcome.compress.runs().len().to_string(),
+            ];
+            let end = vec![
                 model_bytes(compressor).to_string(),
                 (outcome.peak_memory).map_or(String::new(), |bytes| bytes.to_string()),
             ];
+            let times = [seconds(&outcome.compress), seconds(&outcome.decompress)].concat();
+            let own = [start, times, end].concat();
             table.push([own, made.cells(model)].concat());
         }
     }
     table.csv()
+}
+
+/// Median, shortest and longest in seconds.
+fn seconds(times: &Times) -> Vec<String> {
+    [times.median(), times.shortest(), times.longest()]
+        .map(|time| format!("{:.6}", time.as_secs_f64()))
+        .to_vec()
 }
 
 /// The files, and all of them added up if there are several.
@@ -132,6 +152,7 @@ fn rows(comparison: &Comparison, file: &FileOutcomes) -> Table {
         "bits/byte ",
         "compress ",
         "decompress ",
+        "runs",
         "memory ",
     ]);
     let memory = |outcome: &Outcome| {
@@ -145,21 +166,32 @@ fn rows(comparison: &Comparison, file: &FileOutcomes) -> Table {
             let mark = if file.is_best(metric, i) { '*' } else { ' ' };
             format!("{text}{mark}")
         };
-        let rate = |duration| {
-            let speed = numbers::speed(file.original, duration);
-            speed.map_or_else(|| "-".to_owned(), numbers::per_second)
-        };
         table.push(vec![
             compressor.name.clone(),
             cell(outcome.compressed.to_string(), Metric::Size),
             cell(or_dash(file.ratio(outcome), 2), Metric::Size),
             cell(or_dash(bits, 3), Metric::Size),
-            cell(rate(outcome.compress), Metric::Compress),
-            cell(rate(outcome.decompress), Metric::Decompress),
+            cell(rate(file.original, &outcome.compress), Metric::Compress),
+            cell(rate(file.original, &outcome.decompress), Metric::Decompress),
+            outcome.compress.runs().len().to_string(),
             cell(memory(outcome), Metric::Memory),
         ]);
     }
     table
+}
+
+/// The speed of the median, between those of the longest and the shortest time.
+fn rate(bytes: u64, times: &Times) -> String {
+    let speed = |time| numbers::speed(bytes, time);
+    let median = speed(times.median());
+    let range = speed(times.longest()).zip(speed(times.shortest()));
+    match (median, range) {
+        (Some(rate), Some((low, high))) if times.runs().len() > 1 => {
+            numbers::per_second_within(rate, [low, high])
+        }
+        (Some(rate), _) => numbers::per_second(rate),
+        _ => "-".to_owned(),
+    }
 }
 
 /// The lines below the tables.
@@ -171,9 +203,19 @@ fn notes(comparison: &Comparison) -> Vec<String> {
         .map(|compressor| format!("{} {}", compressor.name, model_bytes(compressor)))
         .collect();
     let mut notes = vec![
-        "* best of its column. Each result was decompressed and verified; \
-         memory is the peak of both ways, the file included."
-            .into(),
+        format!(
+            "Speeds: the median of the runs and [slowest-fastest run]. Compressors took turns after \
+             a run each to warm up. Each ran {MIN_RUNS} to {MAX_RUNS} times, as often as its share \
+             of {} s for each file allowed; one whose first run took {} s ran once, not warm.",
+            BUDGET.as_secs(),
+            LONG.as_secs()
+        ),
+        format!(
+            "* best of its column: a speed only if its runs overlap with those of no other, memory \
+             only if it is {:.0} % less. Sizes are exact. Each result was decompressed and \
+             verified; memory is the peak of both ways, the file included, measured once.",
+            100.0 * MEMORY_NOISE
+        ),
     ];
     if !models.is_empty() {
         notes.push(format!(
@@ -219,10 +261,13 @@ fn result(file: &FileOutcomes, i: usize, name: &str, outcome: &Outcome) -> Value
         "compressed_bytes": outcome.compressed,
         "ratio": file.ratio(outcome),
         "bits_per_byte": numbers::bits_per_byte(file.original, outcome.compressed),
-        "compress_seconds": outcome.compress.as_secs_f64(),
-        "decompress_seconds": outcome.decompress.as_secs_f64(),
-        "compress_bytes_per_second": numbers::speed(file.original, outcome.compress),
-        "decompress_bytes_per_second": numbers::speed(file.original, outcome.decompress),
+        "runs": outcome.compress.runs().len(),
+        "compress_seconds": outcome.compress.median().as_secs_f64(),
+        "compress_seconds_of_runs": of_runs(&outcome.compress),
+        "decompress_seconds": outcome.decompress.median().as_secs_f64(),
+        "decompress_seconds_of_runs": of_runs(&outcome.decompress),
+        "compress_bytes_per_second": numbers::speed(file.original, outcome.compress.median()),
+        "decompress_bytes_per_second": numbers::speed(file.original, outcome.decompress.median()),
         "peak_memory_bytes": outcome.peak_memory,
         "verified": true,
         "best": {
@@ -232,4 +277,8 @@ fn result(file: &FileOutcomes, i: usize, name: &str, outcome: &Outcome) -> Value
             "memory": file.is_best(Metric::Memory, i),
         },
     })
+}
+
+fn of_runs(times: &Times) -> Vec<f64> {
+    times.runs().iter().map(Duration::as_secs_f64).collect()
 }
