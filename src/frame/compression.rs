@@ -36,7 +36,7 @@ pub(super) struct Compression<W> {
     /// Compressed bytes of the frames that have ended.
     ended_len: u64,
     summary: Summary,
-    /// The blocks so far, if they are traced.
+    /// The blocks that nobody has taken yet, if blocks are traced.
     trace: Option<Vec<TracedBlock>>,
     /// Whether an earlier call failed halfway through a window.
     broken: bool,
@@ -368,9 +368,9 @@ impl<W> Compression<W> {
         self.summary
     }
 
-    /// The blocks so far; empty unless they are traced.
-    pub(super) fn into_trace(self) -> Vec<TracedBlock> {
-        self.trace.unwrap_or_default()
+    /// The blocks since the last call; empty unless they are traced.
+    pub(super) fn take_trace(&mut self) -> Vec<TracedBlock> {
+        self.trace.as_mut().map(mem::take).unwrap_or_default()
     }
 
     pub(super) fn writer(&self) -> &W {

@@ -39,29 +39,31 @@ pub fn compress_with(
     options: &EncoderOptions,
     progress: OnProgress<'_>,
 ) -> Result<Summary, Error> {
-    push_all(input, &mut Compression::new(output, options)?, progress)
+    let mut compression = Compression::new(output, options)?;
+    push_all(input, &mut compression, &mut |_| {}, progress)
 }
 
-/// Compresses as [`compress`] does, without writing anything. Returns what each symbol of the input
-/// costs, block by block, and the summary with its cross-entropy. This takes some 60 bytes of
-/// memory for each token.
+/// Compresses as [`compress_with`] does, and tells `on_block` what each symbol of each block costs.
+/// The summary has the cross-entropy. This takes some 60 bytes of memory for each token of a block.
 ///
 /// # Errors
 ///
 /// As [`compress_with`].
 pub fn trace(
     input: impl Read,
+    output: impl Write,
     options: &EncoderOptions,
+    on_block: &mut dyn FnMut(TracedBlock),
     progress: OnProgress<'_>,
-) -> Result<(Summary, Vec<TracedBlock>), Error> {
-    let mut compression = Compression::traced(io::sink(), options)?;
-    let summary = push_all(input, &mut compression, progress)?;
-    Ok((summary, compression.into_trace()))
+) -> Result<Summary, Error> {
+    let mut compression = Compression::traced(output, options)?;
+    push_all(input, &mut compression, on_block, progress)
 }
 
 fn push_all(
     mut input: impl Read,
     compression: &mut Compression<impl Write>,
+    on_block: &mut dyn FnMut(TracedBlock),
     progress: OnProgress<'_>,
 ) -> Result<Summary, Error> {
     let mut buffer = vec![0; STEP];
@@ -72,11 +74,17 @@ fn push_all(
             Err(error) => return Err(Error::Read(error)),
         };
         if len == 0 {
-            return compression.finish(progress);
+            let summary = compression.finish(progress)?;
+            compression.take_trace().into_iter().for_each(on_block);
+            return Ok(summary);
         }
         let mut bytes = &buffer[..len];
         while !bytes.is_empty() {
             bytes = &bytes[compression.push(bytes, progress)?..];
+            compression
+                .take_trace()
+                .into_iter()
+                .for_each(&mut *on_block);
         }
     }
 }

@@ -1,13 +1,15 @@
 //! A candidate that reports measure: llmzip with one model, or without a model.
 
+#[cfg(feature = "compare")]
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{MeasureProgress, OnMeasureProgress, Phase, ReportError, Sample};
-use crate::frame::compress_with;
 #[cfg(feature = "compare")]
-use crate::frame::{DecoderOptions, Models, decompress_with};
-use crate::{EncoderOptions, Error, Model, Summary};
+use super::OnMeasureProgress;
+use super::{MeasureProgress, Phase, ReportError, Sample};
+#[cfg(feature = "compare")]
+use crate::frame::{DecoderOptions, Models, compress_with, decompress_with};
+use crate::{EncoderOptions, Error, Model};
 
 /// llmzip with one language model, or with its adaptive experts alone.
 #[derive(Clone, Debug)]
@@ -56,6 +58,20 @@ impl Candidate {
         self.model.as_ref().map(|model| model.identity())
     }
 
+    /// What the models of one family have in common: a hash of the vocabulary. `None` without a
+    /// model.
+    pub(super) fn vocabulary(&self) -> Option<[u8; 32]> {
+        let model = self.model.as_ref()?;
+        let tokens = model.runtime().model().tokens();
+        let mut hasher = blake3::Hasher::new();
+        for row in 0..tokens.len() as u32 {
+            let bytes = tokens.bytes(row);
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        }
+        Some(*hasher.finalize().as_bytes())
+    }
+
     /// Number of parameters the model was trained with, 0 without a model.
     pub fn parameters(&self) -> u64 {
         let model = self.model.as_ref();
@@ -81,25 +97,25 @@ impl Candidate {
             .experts(self.experts)
     }
 
-    /// Compresses `sample` with `options`.
+    /// Compresses `sample` with the default options.
+    #[cfg(feature = "compare")]
     pub(super) fn compress(
         &self,
-        options: &EncoderOptions,
         sample: &Sample,
         on_progress: OnMeasureProgress<'_>,
-    ) -> Result<(Vec<u8>, Summary), ReportError> {
+    ) -> Result<Vec<u8>, ReportError> {
         let mut compressed = Vec::new();
-        let summary = compress_with(
+        compress_with(
             sample.bytes.as_slice(),
             &mut compressed,
-            options,
+            &self.options(),
             &mut |progress| {
                 on_progress(self.progress(sample, Phase::Compress, progress.original));
                 ControlFlow::Continue(())
             },
         )
         .map_err(|error| self.failed(sample, error))?;
-        Ok((compressed, summary))
+        Ok(compressed)
     }
 
     /// Decompresses what [`Candidate::compress`] made of `sample`.

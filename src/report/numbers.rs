@@ -64,6 +64,28 @@ pub fn parameters(count: u64) -> String {
     }
 }
 
+/// Formats a round number of parameters as `100 k`.
+pub(super) fn round_parameters(count: u64) -> String {
+    match count {
+        0..1_000 => count.to_string(),
+        1_000..1_000_000 => format!("{} k", count / 1_000),
+        1_000_000..1_000_000_000 => format!("{} M", count / 1_000_000),
+        1_000_000_000..1_000_000_000_000 => format!("{} G", count / 1_000_000_000),
+        _ => format!("{} T", count / 1_000_000_000_000),
+    }
+}
+
+/// Formats a length in bytes as `12.3 MB`, in powers of 1000.
+pub(super) fn length(bytes: f64) -> String {
+    match bytes {
+        ..1e4 => format!("{bytes:.0} bytes"),
+        ..1e6 => format!("{:.0} kB", bytes / 1e3),
+        ..1e9 => format!("{:.0} MB", bytes / 1e6),
+        ..1e12 => format!("{:.0} GB", bytes / 1e9),
+        _ => format!("{:.0} TB", bytes / 1e12),
+    }
+}
+
 /// Formats a number with `decimals` decimals, and `None` as `-`.
 pub(super) fn or_dash(number: Option<f64>, decimals: usize) -> String {
     number.map_or_else(|| "-".to_owned(), |number| format!("{number:.decimals$}"))
@@ -95,8 +117,13 @@ mod tests {
         assert_eq!(memory(300 << 20), "300 MiB");
         assert_eq!(parameters(0), "0");
         assert_eq!(parameters(134_515_008), "134.5 M");
+        assert_eq!(round_parameters(100_000), "100 k");
         #[cfg(feature = "compare")]
         assert_eq!(per_second_within(2e6, [9e5, 2.25e6]), "2.0 [0.9-2.2] MB/s");
+        assert_eq!(round_parameters(10_000_000_000), "10 G");
+        assert_eq!(length(999.0), "999 bytes");
+        assert_eq!(length(18.7e6), "19 MB");
+        assert_eq!(length(2e12), "2 TB");
         assert_eq!(one_line("a\nb\u{1b}c"), "a b c");
     }
 }

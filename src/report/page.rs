@@ -14,7 +14,7 @@ body{background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif
 margin:auto;padding:1rem}
 h1{font-size:1.3rem;overflow-wrap:anywhere}h2{font-size:1.05rem;margin:1.8rem 0 .4rem;\
 overflow-wrap:anywhere}
-p{max-width:46rem}code{overflow-wrap:anywhere}figure{margin:0}svg{width:100%;height:auto}
+p{max-width:46rem}code{overflow-wrap:anywhere}figure{margin:0;max-width:40rem}svg{width:100%;height:auto}
 .wide{overflow-x:auto}.soft,#provenance,caption{color:var(--soft)}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;white-space:nowrap}
 td,th{padding:.2rem .7rem .2rem 0;text-align:right;font-weight:normal}th{color:var(--soft)}

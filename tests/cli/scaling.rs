@@ -65,7 +65,7 @@ fn the_json_is_what_its_schema_says() {
     dir.write("c", noise(3000));
     let report = json(&dir, "-m mini a b c");
     assert_eq!(report["schema"], "llmzip.scaling");
-    assert_eq!(report["version"], 1);
+    assert_eq!(report["version"], 2);
     says_where_it_comes_from(&report, "llmzip scaling --format json -m mini a b c");
     assert_eq!(report["files"][0]["class"], "prose");
     let curves = report["curves"].as_array().unwrap();
@@ -76,12 +76,13 @@ fn the_json_is_what_its_schema_says() {
     assert_eq!(classes, ["prose", "binary"]);
     let prose = &curves[0];
     assert_eq!(prose["files"], serde_json::json!(["a", "b"]));
-    assert_eq!(prose["fit"], Value::Null);
+    let family = &prose["families"][0];
+    assert_eq!(family["models"], serde_json::json!(["mini"]));
+    assert_eq!(family["fit"], Value::Null);
+    let reason = family["no_fit"].as_str().unwrap();
     assert!(
-        prose["no_fit"]
-            .as_str()
-            .unwrap()
-            .contains("three sizes of model are needed")
+        reason.contains("four sizes of model") && reason.contains("found 1"),
+        "{reason}"
     );
     let number = |point: &Value, key: &str| point[key].as_f64().unwrap_or_else(|| panic!("{key}"));
     for point in prose["points"].as_array().unwrap() {
@@ -98,8 +99,52 @@ fn the_json_is_what_its_schema_says() {
             "{point}"
         );
     }
-    assert_eq!(prose["points"][0]["break_even_bytes"], Value::Null);
-    assert!(number(&prose["points"][1], "break_even_bytes") > 1e6);
+    assert_eq!(prose["points"][0]["pays_from"], Value::Null);
+    assert_eq!(prose["points"][1]["law"], Value::Null);
+    let pays_from = &prose["points"][1]["pays_from"];
+    assert!(number(pays_from, "low_bytes") > 1e6, "{pays_from}");
+    assert_eq!(pays_from["extrapolated"], true);
+    for point in report["files"][2]["points"].as_array().unwrap() {
+        let along = point["along"].as_array().unwrap();
+        let sum = |key: &str| along.iter().map(|one| number(one, key)).sum::<f64>();
+        assert_eq!(sum("bytes"), number(point, "original_bytes"));
+        assert!((sum("bits") - number(point, "cross_entropy_bits")).abs() < 1.0);
+    }
+}
+
+#[test]
+fn a_law_has_intervals_and_models_of_another_vocabulary_are_not_in_it() {
+    let dir = Dir::new();
+    dir.write("a", TEXT.repeat(4));
+    dir.llmzip(&format!("model add {FIXTURE} --name tiny"))
+        .succeeds();
+    let curve = &json(&dir, "a")["curves"][0];
+    let families = curve["families"].as_array().unwrap();
+    assert_eq!(families.len(), 2, "{families:?}");
+    assert_eq!(families[0]["models"], serde_json::json!(["tiny"]));
+    let of_four = &families[1];
+    let four = serde_json::json!(["nano", "micro", "mini", "small"]);
+    assert_eq!(of_four["models"], four);
+    let fit = &of_four["fit"];
+    assert_eq!(fit["few_points"], true, "{of_four}");
+    for parameter in ["c", "a", "b"] {
+        let ends = fit[format!("{parameter}_interval")].as_array().unwrap();
+        let ends: Vec<f64> = ends.iter().map(|end| end.as_f64().unwrap()).collect();
+        let value = fit[parameter].as_f64().unwrap();
+        assert!(ends[0] <= value && value <= ends[1], "{parameter} {fit}");
+    }
+    let points = curve["points"].as_array().unwrap();
+    assert_eq!(points.len(), 6);
+    for point in points {
+        let is_in = point["family"] == 1;
+        assert_eq!(point["law"].is_object(), is_in, "{point}");
+        if is_in {
+            let law = point["law"]["bits_per_byte"].as_f64().unwrap();
+            let residual = point["law"]["residual"].as_f64().unwrap();
+            let measured = point["bits_per_byte"].as_f64().unwrap();
+            assert!((law + residual - measured).abs() < 1e-9, "{point}");
+        }
+    }
 }
 
 #[test]
@@ -109,13 +154,13 @@ fn every_format_is_written() {
     let shown = |args: &str| text(&dir.llmzip(&format!("scaling -f a {args}")).succeeds());
     let table = shown("");
     assert!(
-        table.contains("bits/byte") && table.contains("└──"),
+        table.contains("bits/byte") && table.contains("──//──"),
         "{table}"
     );
     assert_eq!(shown("-o a.svg"), "");
     let svg = text(&dir.read("a.svg"));
     assert!(
-        svg.starts_with("<svg ") && svg.matches("<circle").count() == 5,
+        svg.starts_with("<svg ") && svg.matches("class=\"mark\"").count() == 6,
         "{svg}"
     );
     assert!(svg.contains("llmzip scaling -f a -o a.svg"), "{svg}");

@@ -89,9 +89,8 @@ fn with_candidate(
     candidate: &Candidate,
     on_progress: OnMeasureProgress<'_>,
 ) -> Result<Run, ReportError> {
-    let options = candidate.options();
-    let (compressed, compress) = timed(|| candidate.compress(&options, sample, on_progress));
-    let (compressed, _) = compressed?;
+    let (compressed, compress) = timed(|| candidate.compress(sample, on_progress));
+    let compressed = compressed?;
     let (restored, decompress) = timed(|| candidate.decompress(sample, &compressed, on_progress));
     verify(sample, candidate.name(), &restored?)?;
     Ok(Run {

@@ -1,5 +1,6 @@
 //! Measures an [`Explanation`].
 
+use std::io;
 use std::ops::ControlFlow;
 
 use super::cut;
@@ -55,12 +56,19 @@ fn costs(
     candidate: &Candidate,
     on_progress: OnMeasureProgress<'_>,
 ) -> Result<(Summary, Vec<TracedBlock>), ReportError> {
-    let options = candidate.options();
-    trace(sample.bytes.as_slice(), &options, &mut |progress| {
-        on_progress(candidate.progress(sample, Phase::Compress, progress.original));
-        ControlFlow::Continue(())
-    })
-    .map_err(|error| candidate.failed(sample, error))
+    let mut blocks = Vec::new();
+    let summary = trace(
+        sample.bytes.as_slice(),
+        io::sink(),
+        &candidate.options(),
+        &mut |block| blocks.push(block),
+        &mut |progress| {
+            on_progress(candidate.progress(sample, Phase::Compress, progress.original));
+            ControlFlow::Continue(())
+        },
+    )
+    .map_err(|error| candidate.failed(sample, error))?;
+    Ok((summary, blocks))
 }
 
 /// What contexts of several lengths are worth on `sample`; empty without a model.

@@ -1,74 +1,94 @@
 //! The axes of a plot of bits per byte against parameters. The terminal and SVG share them.
 //!
-//! Both coordinates run from 0 to 1. The horizontal one is 0 without a model; the sizes of models
-//! follow on a logarithmic scale. The vertical one shows bits per byte on a linear scale between
-//! round numbers.
+//! Both coordinates run from 0 to 1. The horizontal axis is broken: it shows 0 parameters, the
+//! experts alone, at its left end. The sizes of models follow on a logarithmic scale between powers
+//! of ten. The vertical axis shows bits per byte on a linear scale between round numbers.
 
-use super::Curve;
+use super::Fit;
+use super::series::Series;
 use crate::report::numbers;
 
-/// Horizontal coordinate of the smallest model.
-const FIRST_MODEL: f64 = 0.2;
-/// Horizontal coordinate of the largest model.
-const LAST_MODEL: f64 = 0.96;
-/// Smallest distance of two labels on the horizontal axis.
-const APART: f64 = 0.11;
-/// Number of points that a law is drawn through.
-const LAW_POINTS: usize = 160;
+/// Horizontal coordinate of the lowest power of ten, where 0 is shown too.
+const FIRST_DECADE: f64 = 0.14;
+/// Horizontal coordinate of the break between 0 and the lowest power of ten.
+pub(super) const BREAK: f64 = 0.07;
+/// Steps in which a law is drawn.
+const LAW_STEPS: usize = 160;
 
 /// The scales of a plot.
 pub(super) struct Axes {
-    /// Parameters of the smallest and the largest model; equal if there is only one.
-    models: Option<(f64, f64)>,
+    /// Powers of ten at the ends of the logarithmic scale; `None` without models.
+    decades: Option<(i32, i32)>,
+    /// Whether 0 parameters are shown.
+    has_zero: bool,
     /// Bits per byte at the lower and the upper edge.
     bits: (f64, f64),
     /// Bits per byte between two ticks.
     step: f64,
-    sizes: Vec<u64>,
 }
 
-/// A coordinate on an axis, from 0 to 1, and its label.
+/// A coordinate on an axis, from 0 to 1, and its label. Small ticks have none.
 pub(super) struct Tick {
     pub(super) at: f64,
     pub(super) label: String,
 }
 
+/// A point on a law, and its interval.
+pub(super) struct LawPoint {
+    pub(super) across: f64,
+    pub(super) up: f64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
 impl Axes {
-    /// Axes for all points of `curves`; `None` if there is no point.
-    pub(super) fn new(curves: &[Curve]) -> Option<Axes> {
-        let points = || curves.iter().flat_map(|curve| &curve.points);
-        let bits: Vec<f64> = points()
-            .filter_map(super::curve::Point::bits_per_byte)
-            .collect();
+    /// Axes for all points of `series`; `None` if there is no point.
+    pub(super) fn new(series: &[Series<'_>]) -> Option<Axes> {
+        let points = || series.iter().flat_map(|series| &series.points);
+        let bits: Vec<f64> = points().filter_map(|point| point.bits_per_byte()).collect();
         let lowest = bits.iter().copied().reduce(f64::min)?;
         let highest = bits.iter().copied().reduce(f64::max)?;
-        let mut sizes: Vec<u64> = points().map(|point| point.parameters).collect();
-        sizes.sort_unstable();
-        sizes.dedup();
-        let mut models = sizes.iter().filter(|&&size| size > 0).map(|&n| n as f64);
-        let smallest = models.next();
+        let sizes = || {
+            points()
+                .map(|point| point.parameters)
+                .filter(|&size| size > 0)
+        };
+        let smallest = sizes().min().map(|size| size.ilog10() as i32);
+        let largest = sizes()
+            .max()
+            .map(|size| (size as f64).log10().ceil() as i32);
         let step = round_step((highest - lowest).max(0.06) / 6.0);
         Some(Axes {
-            models: smallest.map(|smallest| (smallest, models.next_back().unwrap_or(smallest))),
+            decades: smallest
+                .zip(largest)
+                .map(|(low, high)| (low, high.max(low + 1))),
+            has_zero: points().any(|point| point.parameters == 0),
             bits: (
                 ((lowest / step).floor() * step).max(0.0),
                 ((highest / step).floor() + 1.0) * step,
             ),
             step,
-            sizes,
         })
+    }
+
+    /// Whether the horizontal axis is broken between 0 and the first power of ten.
+    pub(super) fn is_broken(&self) -> bool {
+        self.has_zero && self.decades.is_some()
+    }
+
+    /// Whether 0 parameters are shown.
+    pub(super) fn has_zero(&self) -> bool {
+        self.has_zero
     }
 
     /// Horizontal coordinate of a model with this many parameters.
     pub(super) fn across(&self, parameters: f64) -> f64 {
-        match self.models {
-            Some((smallest, largest)) if parameters > 0.0 && largest > smallest => {
-                let part = (parameters / smallest).ln() / (largest / smallest).ln();
-                FIRST_MODEL + (LAST_MODEL - FIRST_MODEL) * part
-            }
-            Some(_) if parameters > 0.0 => (FIRST_MODEL + LAST_MODEL) / 2.0,
-            _ => 0.0,
-        }
+        let Some((low, high)) = self.decades.filter(|_| parameters > 0.0) else {
+            return 0.02;
+        };
+        let first = if self.has_zero { FIRST_DECADE } else { 0.0 };
+        let part = (parameters.log10() - f64::from(low)) / f64::from(high - low);
+        first + (1.0 - first) * part
     }
 
     /// Vertical coordinate of this many bits per byte.
@@ -76,26 +96,43 @@ impl Axes {
         (bits - self.bits.0) / (self.bits.1 - self.bits.0)
     }
 
-    /// Horizontal and vertical coordinates of points on the law of `curve`; empty without a law.
-    pub(super) fn law(&self, curve: &Curve) -> Vec<(f64, f64)> {
-        let (Ok(fit), Some((smallest, largest))) = (&curve.fit, self.models) else {
-            return Vec::new();
-        };
-        (0..=LAW_POINTS)
-            .map(|i| smallest * (largest / smallest).powf(i as f64 / LAW_POINTS as f64))
-            .map(|n| (self.across(n), self.up(fit.at(n))))
-            .filter(|(_, up)| (0.0..=1.0).contains(up))
+    /// Points on a law between the smallest and the largest model that it was fitted to. They may
+    /// lie above or below the plot.
+    pub(super) fn law(&self, fit: &Fit) -> Vec<LawPoint> {
+        fit.curve(LAW_STEPS)
+            .map(|(parameters, bits, interval)| LawPoint {
+                across: self.across(parameters),
+                up: self.up(bits),
+                low: self.up(interval.low),
+                high: self.up(interval.high),
+            })
             .collect()
     }
 
-    /// Labels of the horizontal axis: sizes of models, without those too close to the one before.
+    /// Ticks of the horizontal axis: 0, the powers of ten, and their multiples without labels.
     pub(super) fn ticks_across(&self) -> Vec<Tick> {
-        let mut ticks: Vec<Tick> = Vec::new();
-        for &size in &self.sizes {
-            let at = self.across(size as f64);
-            if ticks.last().is_none_or(|last| at - last.at >= APART) {
-                let label = numbers::parameters(size);
-                ticks.push(Tick { at, label });
+        let zero = Tick {
+            at: self.across(0.0),
+            label: "0".to_owned(),
+        };
+        let mut ticks: Vec<Tick> = self.has_zero.then_some(zero).into_iter().collect();
+        let Some((low, high)) = self.decades else {
+            return ticks;
+        };
+        for decade in low..=high {
+            for multiple in 1..=9 {
+                let parameters = f64::from(multiple) * 10f64.powi(decade);
+                if decade == high && multiple > 1 {
+                    break;
+                }
+                let label = match multiple {
+                    1 => numbers::round_parameters(parameters as u64),
+                    _ => String::new(),
+                };
+                ticks.push(Tick {
+                    at: self.across(parameters),
+                    label,
+                });
             }
         }
         ticks
@@ -128,20 +165,37 @@ fn round_step(least: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::report::scaling::curve::tests::scaling;
+    use crate::report::scaling::series;
 
     #[test]
-    fn everything_lies_inside() {
+    fn everything_lies_inside_and_powers_of_ten_have_labels() {
         let scaling = scaling();
-        let axes = Axes::new(&scaling.curves).unwrap();
-        let ats = |ticks: Vec<Tick>| ticks.into_iter().map(|tick| tick.at);
-        assert!(ats(axes.ticks_up()).all(|at| (-1e-9..=1.0 + 1e-9).contains(&at)));
-        assert!(ats(axes.ticks_across()).all(|at| (0.0..=1.0).contains(&at)));
-        for point in &scaling.curves[0].points {
-            assert!((0.0..=1.0).contains(&axes.up(point.bits_per_byte().unwrap())));
+        let series = series::all(&scaling);
+        let axes = Axes::new(&series).unwrap();
+        let is_inside = |at: f64| (-1e-9..=1.0 + 1e-9).contains(&at);
+        assert!(axes.ticks_up().iter().all(|tick| is_inside(tick.at)));
+        assert!(axes.ticks_across().iter().all(|tick| is_inside(tick.at)));
+        for point in &series[0].points {
+            assert!(is_inside(axes.across(point.parameters as f64)));
+            assert!(is_inside(axes.up(point.bits_per_byte().unwrap())));
         }
-        assert!(axes.law(&scaling.curves[0]).len() > 100);
-        assert_eq!(axes.across(0.0), 0.0);
-        assert_eq!(axes.across(1e8), LAST_MODEL);
+        let ticks = axes.ticks_across();
+        let labels: Vec<&str> = ticks.iter().map(|tick| tick.label.as_str()).collect();
+        let labelled: Vec<&str> = labels
+            .iter()
+            .copied()
+            .filter(|one| !one.is_empty())
+            .collect();
+        assert_eq!(labelled, ["0", "1 M", "10 M", "100 M", "1 G"]);
+        assert_eq!(labels.len(), 1 + 1 + 3 * 9);
+        assert!(axes.is_broken());
+        assert_eq!(axes.across(1e9), 1.0);
+        let law = axes.law(series[0].fit.unwrap());
+        assert!(law.len() > 100);
+        assert!(
+            law.iter()
+                .all(|one| one.low <= one.up && one.up <= one.high)
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The results: the points of each file, and the curve of each class, which adds up the files of
 //! the class.
 
+use super::along::Along;
+use super::break_even::BreakEven;
 use super::class::FileClass;
 use super::fit::{Fit, NoFit};
 use crate::report::numbers;
@@ -8,6 +10,9 @@ use crate::report::numbers;
 /// Files under every candidate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaling {
+    /// The families of models, each with the names of its models, the smallest first. Models of one
+    /// family have the same vocabulary.
+    pub families: Vec<Vec<String>>,
     /// The files, in the order given.
     pub files: Vec<MeasuredFile>,
     /// One curve for each class that occurs.
@@ -34,8 +39,8 @@ pub struct Curve {
     pub files: Vec<String>,
     /// One point for each candidate, from the smallest model to the largest.
     pub points: Vec<Point>,
-    /// The law fitted to the points that have a model.
-    pub fit: Result<Fit, NoFit>,
+    /// For each family, the law fitted to the points of its models.
+    pub fits: Vec<Result<Fit, NoFit>>,
 }
 
 /// What one candidate made of one file, or of several added up.
@@ -43,6 +48,8 @@ pub struct Curve {
 pub struct Point {
     /// The model's name, `none` for the experts alone.
     pub model: String,
+    /// Index of the model's family, `None` without a model.
+    pub family: Option<usize>,
     /// Parameters of its model, 0 without one.
     pub parameters: u64,
     /// Bytes of its packed model, 0 without one.
@@ -55,6 +62,8 @@ pub struct Point {
     pub payload: u64,
     /// Ideal code length in bits.
     pub cross_entropy: f64,
+    /// The same along the file.
+    pub along: Along,
 }
 
 impl Point {
@@ -83,11 +92,10 @@ impl Point {
         self.compressed + self.model_bytes
     }
 
-    /// Length in bytes of a file of this kind at which the model has saved as many bytes as it has
-    /// itself, compared with `baseline`, which has no model. `None` if it saves nothing.
-    pub fn break_even(&self, baseline: &Point) -> Option<f64> {
-        let saved = baseline.bits_per_byte()? - self.bits_per_byte()?;
-        (saved > 0.0 && self.model_bytes > 0).then(|| 8.0 * self.model_bytes as f64 / saved)
+    /// Where the model has saved as many bytes as it has itself, compared with `baseline`, which
+    /// has no model. `None` if it saves nothing.
+    pub fn break_even(&self, baseline: &Point) -> Option<BreakEven> {
+        BreakEven::new(&baseline.along, &self.along, self.model_bytes)
     }
 
     fn add(&mut self, other: &Point) {
@@ -95,6 +103,7 @@ impl Point {
         self.compressed += other.compressed;
         self.payload += other.payload;
         self.cross_entropy += other.cross_entropy;
+        self.along.add(&other.along);
     }
 }
 
@@ -104,8 +113,25 @@ impl Curve {
         self.points.iter().find(|point| point.model_bytes == 0)
     }
 
-    /// Adds up `files`, all of which have this class; `None` if there are none.
-    pub(super) fn new(class: FileClass, files: &[&MeasuredFile]) -> Option<Curve> {
+    /// The law of the point's family, and the index of the point in [`Fit::residuals`].
+    pub fn fit_of(&self, point: &Point) -> Option<(&Fit, usize)> {
+        let family = point.family?;
+        let fit = self.fits.get(family)?.as_ref().ok()?;
+        let index = self
+            .of_family(family)
+            .position(|other| other.model == point.model);
+        Some((fit, index?))
+    }
+
+    /// The points of one family that have bits per byte.
+    pub(super) fn of_family(&self, family: usize) -> impl Iterator<Item = &Point> {
+        let is_in = move |point: &&Point| point.family == Some(family) && point.original > 0;
+        self.points.iter().filter(is_in)
+    }
+
+    /// Adds up `files`, all of which have this class, under models of `families` families; `None`
+    /// if there are none.
+    pub(super) fn new(class: FileClass, files: &[&MeasuredFile], families: usize) -> Option<Curve> {
         let (first, others) = files.split_first()?;
         let mut points = first.points.clone();
         for file in others {
@@ -113,17 +139,22 @@ impl Curve {
                 sum.add(point);
             }
         }
-        let with_model: Vec<(f64, f64)> = points
-            .iter()
-            .filter(|point| point.parameters > 0)
-            .filter_map(|point| Some((point.parameters as f64, point.bits_per_byte()?)))
-            .collect();
-        Some(Curve {
+        let mut curve = Curve {
             class,
             files: files.iter().map(|file| file.name.clone()).collect(),
             points,
-            fit: Fit::new(&with_model),
-        })
+            fits: Vec::new(),
+        };
+        curve.fits = (0..families).map(|family| curve.fit(family)).collect();
+        Some(curve)
+    }
+
+    fn fit(&self, family: usize) -> Result<Fit, NoFit> {
+        let points: Vec<(f64, f64)> = self
+            .of_family(family)
+            .filter_map(|point| Some((point.parameters as f64, point.bits_per_byte()?)))
+            .collect();
+        Fit::new(&points)
     }
 }
 
@@ -135,12 +166,14 @@ pub(super) mod tests {
     fn point(parameters: u64, compressed: u64) -> Point {
         Point {
             model: format!("m{parameters}"),
+            family: (parameters > 0).then_some(0),
             parameters,
             model_bytes: parameters,
             original: 1000,
             compressed,
             payload: compressed - 20,
             cross_entropy: 8.0 * (compressed - 21) as f64,
+            along: Along::default(),
         }
     }
 
@@ -151,6 +184,7 @@ pub(super) mod tests {
             (1_000_000, 300),
             (10_000_000, 250),
             (100_000_000, 225),
+            (1_000_000_000, 212),
         ];
         let file = |name: &str| MeasuredFile {
             name: name.to_owned(),
@@ -158,8 +192,10 @@ pub(super) mod tests {
             points: sizes.iter().map(|&(n, bytes)| point(n, bytes)).collect(),
         };
         let files = vec![file("a"), file("<b>&")];
-        let curves = Curve::new(FileClass::Prose, &files.iter().collect::<Vec<_>>());
+        let curves = Curve::new(FileClass::Prose, &files.iter().collect::<Vec<_>>(), 1);
+        let models = sizes[1..].iter().map(|(n, _)| format!("m{n}"));
         Scaling {
+            families: vec![models.collect()],
             curves: curves.into_iter().collect(),
             files,
         }
@@ -174,23 +210,29 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_model_has_paid_for_itself_where_its_savings_are_its_bytes() {
-        let baseline = point(0, 400);
-        // A tenth of a byte is saved with every byte.
-        let break_even = point(5000, 300).break_even(&baseline).unwrap();
-        assert!((break_even - 50_000.0).abs() < 1e-6, "{break_even}");
-        assert_eq!(point(5000, 400).break_even(&baseline), None);
-        assert_eq!(baseline.break_even(&baseline), None);
-    }
-
-    #[test]
     fn files_of_a_class_are_added_up() {
         let scaling = scaling();
         let curve = &scaling.curves[0];
         assert_eq!(curve.files, ["a", "<b>&"]);
         assert_eq!(curve.points[1].compressed, 600);
         assert_eq!(curve.points[1].bits_per_byte(), Some(2.4));
-        let fit = curve.fit.as_ref().unwrap();
-        assert!((fit.c - 1.6).abs() < 1e-3 && (fit.b - 2f64.log10()).abs() < 1e-3);
+        let fit = curve.fits[0].as_ref().unwrap();
+        assert!(
+            (fit.c - 1.6).abs() < 0.02 && (fit.b - 2f64.log10()).abs() < 0.02,
+            "{fit:?}"
+        );
+        assert_eq!(curve.fit_of(&curve.points[0]), None);
+        assert_eq!(curve.fit_of(&curve.points[2]), Some((fit, 1)));
+    }
+
+    #[test]
+    fn families_are_never_joined_in_one_law() {
+        let mut file = scaling().files.remove(0);
+        file.points[3].family = Some(1);
+        file.points[4].family = Some(1);
+        let curve = Curve::new(FileClass::Prose, &[&file], 2).unwrap();
+        assert_eq!(curve.fits[0], Err(NoFit::TooShort(2)));
+        assert_eq!(curve.fits[1], Err(NoFit::TooShort(2)));
+        assert_eq!(curve.fit_of(&curve.points[3]), None);
     }
 }

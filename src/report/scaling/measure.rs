@@ -1,9 +1,16 @@
 //! Measures a [`Scaling`].
 
+use std::ops::ControlFlow;
+
+use super::along::Along;
 use super::class::FileClass;
 use super::curve::{Curve, MeasuredFile, Point, Scaling};
 use crate::container::{ContainerError, FramePart, FrameReader};
-use crate::report::{Candidate, OnMeasureProgress, ReportError, Sample};
+use crate::frame::{TracedBlock, trace};
+use crate::report::{Candidate, OnMeasureProgress, Phase, ReportError, Sample};
+
+/// Cost of a stored byte in bits.
+const STORED: f64 = 8.0;
 
 /// Compresses every sample with every candidate.
 ///
@@ -15,11 +22,18 @@ pub fn measure(
     candidates: &[Candidate],
     on_progress: OnMeasureProgress<'_>,
 ) -> Result<Scaling, ReportError> {
+    let families = Families::new(candidates);
     let mut files = Vec::new();
     for sample in samples {
         let points: Result<Vec<Point>, ReportError> = candidates
             .iter()
-            .map(|candidate| point(sample, candidate, on_progress))
+            .map(|candidate| {
+                let point = point(sample, candidate, on_progress)?;
+                Ok(Point {
+                    family: families.index(candidate),
+                    ..point
+                })
+            })
             .collect();
         files.push(MeasuredFile {
             name: sample.name.clone(),
@@ -27,12 +41,49 @@ pub fn measure(
             points: points?,
         });
     }
+    let families = families.names;
     let curve = |class: FileClass| {
         let of_class = files.iter().filter(|file| file.class == class);
-        Curve::new(class, &of_class.collect::<Vec<_>>())
+        Curve::new(class, &of_class.collect::<Vec<_>>(), families.len())
     };
     let curves = FileClass::ALL.into_iter().filter_map(curve).collect();
-    Ok(Scaling { files, curves })
+    Ok(Scaling {
+        families,
+        files,
+        curves,
+    })
+}
+
+/// The families of the candidates.
+struct Families {
+    vocabularies: Vec<[u8; 32]>,
+    names: Vec<Vec<String>>,
+}
+
+impl Families {
+    fn new(candidates: &[Candidate]) -> Families {
+        let mut families = Families {
+            vocabularies: Vec::new(),
+            names: Vec::new(),
+        };
+        for candidate in candidates {
+            let Some(vocabulary) = candidate.vocabulary() else {
+                continue;
+            };
+            let index = families.index(candidate).unwrap_or_else(|| {
+                families.vocabularies.push(vocabulary);
+                families.names.push(Vec::new());
+                families.names.len() - 1
+            });
+            families.names[index].push(candidate.name().to_owned());
+        }
+        families
+    }
+
+    fn index(&self, candidate: &Candidate) -> Option<usize> {
+        let vocabulary = candidate.vocabulary()?;
+        self.vocabularies.iter().position(|one| *one == vocabulary)
+    }
 }
 
 /// Compresses in one stream, however slow that is to decompress: files are smallest so.
@@ -41,19 +92,48 @@ fn point(
     candidate: &Candidate,
     on_progress: OnMeasureProgress<'_>,
 ) -> Result<Point, ReportError> {
-    let options = candidate.options().streams(1).count_cross_entropy(true);
-    let (compressed, summary) = candidate.compress(&options, sample, on_progress)?;
+    let (mut compressed, mut along) = (Vec::new(), Along::default());
+    let mut before = 0;
+    let summary = trace(
+        sample.bytes.as_slice(),
+        &mut compressed,
+        &candidate.options().streams(1),
+        &mut |block| push(&mut along, &mut before, &block),
+        &mut |progress| {
+            on_progress(candidate.progress(sample, Phase::Compress, progress.original));
+            ControlFlow::Continue(())
+        },
+    )
+    .map_err(|error| candidate.failed(sample, error))?;
     let payload =
         payload_len(&compressed).map_err(|error| candidate.failed(sample, error.into()))?;
     Ok(Point {
         model: candidate.name().to_owned(),
+        family: None,
         parameters: candidate.parameters(),
         model_bytes: candidate.model_bytes(),
         original: summary.original_len,
         compressed: compressed.len() as u64,
         payload,
         cross_entropy: summary.cross_entropy.unwrap_or(0.0),
+        along,
     })
+}
+
+/// Adds what a block costs. `before` bytes come before it.
+fn push(along: &mut Along, before: &mut u64, block: &TracedBlock) {
+    if block.symbols.is_empty() {
+        along.push(
+            *before,
+            block.original_len,
+            STORED * block.original_len as f64,
+        );
+        *before += block.original_len;
+    }
+    for symbol in &block.symbols {
+        along.push(*before, symbol.len.into(), symbol.bits.into());
+        *before += u64::from(symbol.len);
+    }
 }
 
 /// Bytes of the block payloads of a compressed file.
@@ -89,6 +169,14 @@ mod tests {
             assert!(
                 (-1e-6..=64.0 + 8.0).contains(&overhead),
                 "{overhead} of {point:?}"
+            );
+            let along = &point.along;
+            let bits: f64 = along.segments.iter().map(|one| one.bits).sum();
+            let bytes: u64 = along.segments.iter().map(|one| one.bytes).sum();
+            assert_eq!((bytes, along.longest), (point.original, point.original));
+            assert!(
+                (bits - point.cross_entropy).abs() < 1.0,
+                "{bits} of {point:?}"
             );
         }
     }

@@ -5,16 +5,24 @@
 //! container add to it, and the size including the weights of the model. The last is called
 //! adjusted, as in Delétang et al., "Language Modeling Is Compression" (2024).
 
+mod along;
 mod axes;
+mod break_even;
 mod class;
 mod curve;
 mod fit;
+mod line;
 mod measure;
 mod plot;
+mod region;
 pub mod render;
+mod series;
 mod svg;
 
+pub use along::{Along, Segment};
+pub use break_even::BreakEven;
 pub use class::FileClass;
 pub use curve::{Curve, MeasuredFile, Point, Scaling};
-pub use fit::{EXPONENTS, Fit, NoFit};
+pub use fit::{EXPONENTS, FEW_POINTS, Fit, MIN_SIZES, NoFit};
 pub use measure::measure;
+pub use region::Interval;

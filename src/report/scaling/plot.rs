@@ -1,8 +1,8 @@
-//! The plot for a terminal: a law is drawn in dots of braille characters, and a point as the first
-//! letter of its class.
+//! The plot for a terminal: a law is drawn in dots of braille characters, and a point as the letter
+//! of its series.
 
-use super::Curve;
-use super::axes::{Axes, Tick};
+use super::axes::{Axes, BREAK, Tick};
+use super::series::Series;
 
 /// Width and height of the plot in characters.
 const WIDTH: usize = 64;
@@ -22,47 +22,37 @@ struct Canvas {
     letters: [[Option<char>; WIDTH]; HEIGHT],
 }
 
-/// The plot of `curves` with its axes; empty if there are no points.
-pub(super) fn plot(curves: &[Curve]) -> String {
-    let Some(axes) = Axes::new(curves) else {
+/// The plot of `series` with its axes; empty if there are no points.
+pub(super) fn plot(series: &[Series<'_>]) -> String {
+    let Some(axes) = Axes::new(series) else {
         return String::new();
     };
     let mut canvas = Canvas {
         dots: [[0; WIDTH]; HEIGHT],
         letters: [[None; WIDTH]; HEIGHT],
     };
-    for curve in curves {
-        for (across, up) in axes.law(curve) {
-            canvas.dot(across, up);
-        }
-    }
-    for curve in curves {
-        for point in &curve.points {
-            if let Some(bits) = point.bits_per_byte() {
-                canvas.letter(
-                    axes.across(point.parameters as f64),
-                    axes.up(bits),
-                    mark(curve),
-                );
+    for one in series {
+        for point in one.fit.iter().flat_map(|fit| axes.law(fit)) {
+            if (0.0..=1.0).contains(&point.up) {
+                canvas.dot(point.across, point.up);
             }
         }
     }
-    let legend: Vec<String> = curves
-        .iter()
-        .map(|curve| format!("{} {}", mark(curve), curve.class))
-        .collect();
+    let mut legend = String::new();
+    for (one, mark) in series.iter().zip(('A'..='Z').cycle()) {
+        for point in &one.points {
+            if let Some(bits) = point.bits_per_byte() {
+                let across = axes.across(point.parameters as f64);
+                canvas.letter(across, axes.up(bits), mark);
+            }
+        }
+        legend += &format!("  {mark} {}: {}\n", one.name, one.law);
+    }
     format!(
-        "  bits/byte\n{}{}  parameters ({}; dots: fitted law)\n",
-        rows(&canvas, &axes.ticks_up()),
+        "  bits/byte\n{}{}  parameters, log scale (0: experts alone); dots: fitted laws\n{legend}",
+        rows(&canvas, &axes),
         labels_across(&axes.ticks_across()),
-        legend.join(", ")
     )
-}
-
-/// The letter of a curve. No two classes begin with the same one.
-fn mark(curve: &Curve) -> char {
-    let letter = curve.class.key().chars().next();
-    letter.map_or('?', |letter| letter.to_ascii_uppercase())
 }
 
 /// The index of the cell, of `cells` in a row, that holds a coordinate from 0 to 1.
@@ -93,8 +83,9 @@ impl Canvas {
 }
 
 /// The vertical axis, the picture, and the horizontal axis below.
-fn rows(canvas: &Canvas, ticks: &[Tick]) -> String {
+fn rows(canvas: &Canvas, axes: &Axes) -> String {
     let mut text = String::new();
+    let ticks = axes.ticks_up();
     for row in 0..HEIGHT {
         let tick = ticks
             .iter()
@@ -105,13 +96,25 @@ fn rows(canvas: &Canvas, ticks: &[Tick]) -> String {
         text += format!("{label:>MARGIN$} {axis}{line}").trim_end();
         text.push('\n');
     }
-    text + &format!("{:>MARGIN$} └{}\n", "", "─".repeat(WIDTH))
+    let mut line = vec!['─'; WIDTH];
+    for tick in axes
+        .ticks_across()
+        .iter()
+        .filter(|tick| !tick.label.is_empty())
+    {
+        line[cell(tick.at, WIDTH)] = '┬';
+    }
+    if axes.is_broken() {
+        line[cell(BREAK, WIDTH)] = '/';
+        line[cell(BREAK, WIDTH) + 1] = '/';
+    }
+    text + &format!("{:>MARGIN$} └{}\n", "", line.iter().collect::<String>())
 }
 
-/// The labels of the horizontal axis, each below its point.
+/// The labels of the horizontal axis, each below its tick.
 fn labels_across(ticks: &[Tick]) -> String {
     let mut line = " ".repeat(MARGIN + 2);
-    for tick in ticks {
+    for tick in ticks.iter().filter(|tick| !tick.label.is_empty()) {
         let centre = MARGIN + 2 + cell(tick.at, WIDTH);
         let start = centre.saturating_sub(tick.label.len() / 2);
         let len = line.chars().count();
@@ -125,10 +128,12 @@ fn labels_across(ticks: &[Tick]) -> String {
 mod tests {
     use super::*;
     use crate::report::scaling::curve::tests::scaling;
+    use crate::report::scaling::{NoFit, series};
 
     #[test]
     fn points_are_letters_and_the_law_is_dots() {
-        let shown = plot(&scaling().curves);
+        let scaling = scaling();
+        let shown = plot(&series::all(&scaling));
         let rows = shown.lines().filter(|line| line.contains(['│', '┤']));
         let rows: Vec<&str> = rows.collect();
         assert_eq!(rows.len(), HEIGHT);
@@ -137,19 +142,25 @@ mod tests {
                 .map(|row| row.chars().filter(|&c| fits(c)).count())
                 .sum()
         };
-        assert_eq!(count(&|c| c == 'P'), 4, "{shown}");
+        assert_eq!(count(&|c| c == 'A'), 5, "{shown}");
         assert!(
             count(&|c| ('\u{2801}'..='\u{28ff}').contains(&c)) > 20,
             "{shown}"
         );
-        assert!(shown.contains("100.0 M"), "{shown}");
+        for part in ["//", "100 M", "log scale", "A a, <b>& (prose): "] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
     }
 
     #[test]
     fn without_a_law_there_are_no_dots() {
         let mut scaling = scaling();
-        scaling.curves[0].fit = Err(super::super::NoFit::Flat);
-        assert!(!plot(&scaling.curves).contains('⠁'));
+        scaling.curves[0].fits[0] = Err(NoFit::Flat);
+        let shown = plot(&series::all(&scaling));
+        assert!(
+            !shown.contains(|c: char| ('\u{2801}'..='\u{28ff}').contains(&c)),
+            "{shown}"
+        );
         assert_eq!(plot(&[]), "");
     }
 }

@@ -15,5 +15,5 @@ pub use table::{markdown, table};
 
 /// The plot alone, as SVG.
 pub fn svg(scaling: &Scaling, made: &Provenance) -> String {
-    super::svg::svg(&scaling.curves, made)
+    super::svg::svg(scaling, made)
 }

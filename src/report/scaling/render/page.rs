@@ -1,6 +1,6 @@
 //! A [`Scaling`] as a page for a browser.
 
-use super::table::{NOTES, law, rows, title};
+use super::table::{NOTES, laws, pays, rows, title};
 use crate::report::markup::escaped;
 use crate::report::scaling::svg::svg;
 use crate::report::scaling::{Curve, Scaling};
@@ -8,22 +8,26 @@ use crate::report::{Provenance, page};
 
 /// One self-contained page with the plot and the tables.
 pub fn html(scaling: &Scaling, made: &Provenance) -> String {
-    let sections: String = scaling.curves.iter().map(section).collect();
+    let curves = scaling.curves.iter();
+    let sections: String = curves.map(|curve| section(scaling, curve)).collect();
     let body = format!(
         "<figure>\n{}</figure>\n{sections}<p>{}</p>\n",
-        svg(&scaling.curves, made),
-        NOTES.map(escaped).join("<br>\n"),
+        svg(scaling, made),
+        NOTES.map(escaped).join("</p>\n<p>"),
     );
     page::page("Bits per byte against parameters", &body, made)
 }
 
-/// The table of one curve.
-fn section(curve: &Curve) -> String {
+/// The tables of one curve.
+fn section(scaling: &Scaling, curve: &Curve) -> String {
+    let laws = laws(scaling, curve);
+    let laws = laws.iter().map(|law| format!("<p>{}</p>\n", escaped(law)));
     format!(
-        "<h2>{}</h2>\n{}<p>{}</p>\n",
+        "<h2>{}</h2>\n{}{}{}",
         escaped(&title(curve)),
         page::table(&rows(curve)),
-        escaped(&law(curve)),
+        laws.collect::<String>(),
+        pays(curve).map_or_else(String::new, |rows| page::table(&rows)),
     )
 }
 
