@@ -16,4 +16,4 @@ mod window;
 pub use explanation::{Advantage, Explanation, KindTotals, ModelAlone, ModelVersusExperts, Piece};
 pub use kind::PieceKind;
 pub use measure::measure;
-pub use window::{Cost, WindowCost};
+pub use window::{Cost, Sampling, WindowCost};

@@ -24,6 +24,21 @@ pub struct WindowCost {
     pub all: Cost,
     /// By the number of tokens before the predicted one: 0, 1, 2 to 3, 4 to 7 and so on.
     pub by_position: Vec<Cost>,
+    /// Which part of the file was measured.
+    pub sample: Sampling,
+    /// Standard error of the bits per byte of `all` as those of the whole file. It is that of a
+    /// ratio of sums over a random sample without replacement: W. G. Cochran, "Sampling Techniques"
+    /// (1977), section 6.4. 0 if all stretches were measured, `None` if only one of several was.
+    pub standard_error: Option<f64>,
+}
+
+/// How many stretches of a file were measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampling {
+    /// Stretches measured.
+    pub measured: usize,
+    /// Stretches in the file.
+    pub all: usize,
 }
 
 /// A number of bytes and what they cost together.
@@ -66,7 +81,7 @@ pub(super) fn measure(
     on_window: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<WindowCost>, Error> {
     let packed = model.runtime().model();
-    let stretches = stretches(model, bytes);
+    let (stretches, all) = stretches(model, bytes);
     if stretches.is_empty() {
         return Ok(Vec::new());
     }
@@ -78,7 +93,7 @@ pub(super) fn measure(
     for (done, &tokens) in windows.iter().enumerate() {
         on_window(done, windows.len());
         let cut = Engine::new(Arc::clone(packed), model.engine_options())?.with_window(tokens);
-        measured.push(with_window(Arc::new(cut), tokens, &stretches)?);
+        measured.push(with_window(Arc::new(cut), tokens, &stretches, all)?);
     }
     Ok(measured)
 }
@@ -87,14 +102,22 @@ fn with_window(
     runtime: Arc<dyn Runtime>,
     tokens: usize,
     stretches: &[Vec<u32>],
+    all: usize,
 ) -> Result<WindowCost, Error> {
+    let mut of_stretches = Vec::new();
     let table = runtime.model().tokens();
     let mut window = WindowCost {
         tokens,
         all: Cost::default(),
         by_position: Vec::new(),
+        sample: Sampling {
+            measured: stretches.len(),
+            all,
+        },
+        standard_error: None,
     };
     for rows in stretches {
+        let before = window.all;
         for (position, (bits, &row)) in costs(&runtime, rows)?.into_iter().zip(rows).enumerate() {
             let bytes = table.bytes(row).len() as u64;
             let class = position.checked_ilog2().map_or(0, |log| log as usize + 1);
@@ -104,20 +127,42 @@ fn with_window(
             window.by_position[class].add(bytes, bits);
             window.all.add(bytes, bits);
         }
+        of_stretches.push(Cost {
+            bytes: window.all.bytes - before.bytes,
+            bits: window.all.bits - before.bits,
+        });
     }
+    window.standard_error = standard_error(&of_stretches, all);
     Ok(window)
 }
 
-/// Stretches of tokens, spread evenly over the file. Bytes for which the vocabulary has no token
-/// are left out: the model never sees them.
-fn stretches(model: &Model, bytes: &[u8]) -> Vec<Vec<u32>> {
+/// The standard error of the bits per byte of a file with `all` stretches of which `measured` were
+/// drawn.
+fn standard_error(measured: &[Cost], all: usize) -> Option<f64> {
+    let count = measured.len();
+    if count == all {
+        return Some(0.0);
+    }
+    let bytes = measured.iter().map(|one| one.bytes).sum::<u64>() as f64;
+    let bits: f64 = measured.iter().map(|one| one.bits).sum();
+    let ratio = bits / bytes;
+    let squares = measured
+        .iter()
+        .map(|one| (one.bits - ratio * one.bytes as f64).powi(2));
+    let variance = squares.sum::<f64>() * count as f64 / (count - 1) as f64;
+    let left_out = 1.0 - count as f64 / all as f64;
+    (count > 1).then(|| (variance * left_out).sqrt() / bytes)
+}
+
+/// Stretches of tokens, spread evenly over the file, and how many there are in it. Bytes for which
+/// the vocabulary has no token are left out: the model never sees them.
+fn stretches(model: &Model, bytes: &[u8]) -> (Vec<Vec<u32>>, usize) {
     let symbols = model.tokenizer().encode(bytes);
     let rows: Vec<u32> = symbols.iter().filter_map(Symbol::token).collect();
     let whole: Vec<&[u32]> = rows.chunks(STRETCH).collect();
     let count = whole.len().min(STRETCHES);
-    (0..count)
-        .map(|i| whole[i * whole.len() / count].to_vec())
-        .collect()
+    let drawn = (0..count).map(|i| whole[i * whole.len() / count].to_vec());
+    (drawn.collect(), whole.len())
 }
 
 #[cfg(test)]
@@ -130,5 +175,17 @@ mod tests {
             [0, 1, 2, 3, 11].map(WindowCost::first_position),
             [0, 1, 2, 4, 1024]
         );
+    }
+
+    #[test]
+    fn a_sample_has_an_error_and_a_whole_file_none() {
+        let cost = |bits| Cost { bytes: 100, bits };
+        let costs = [cost(190.0), cost(200.0), cost(210.0)];
+        assert_eq!(standard_error(&costs, 3), Some(0.0));
+        // Of six stretches: the variance of a mean, 100 / 3, half of which remains.
+        let expected = (100.0f64 / 3.0 / 2.0).sqrt() / 100.0;
+        let found = standard_error(&costs, 6).unwrap();
+        assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        assert_eq!(standard_error(&costs[..1], 6), None);
     }
 }

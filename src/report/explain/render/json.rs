@@ -72,6 +72,9 @@ fn window(window: &WindowCost) -> Value {
         "tokens": window.tokens,
         "bytes": window.all.bytes,
         "bits": window.all.bits,
+        "stretches": window.sample.measured,
+        "stretches_in_file": window.sample.all,
+        "standard_error": window.standard_error,
         "by_position": by_position.collect::<Vec<_>>(),
     })
 }

@@ -10,6 +10,10 @@ const PEAKS: usize = 10;
 /// Bytes of text shown before and after a peak.
 const AROUND: usize = 24;
 
+/// Why most figures have no error.
+const EXACT: &str = "All costs are exact: the file is compressed once with the model and once \
+    without, and that gives the same bytes each time.";
+
 /// Tables for a terminal.
 pub fn table(explanation: &Explanation, made: &Provenance) -> String {
     let parts = parts(explanation);
@@ -48,11 +52,24 @@ fn parts(explanation: &Explanation) -> Vec<Part> {
     }
     if !explanation.windows.is_empty() {
         parts.push(Part::Rows(windows(explanation)));
+        parts.push(Part::Words(sampling(explanation)));
     }
     if !explanation.peaks.is_empty() {
         parts.push(Part::Rows(peaks(explanation)));
     }
+    parts.push(Part::Words(EXACT.to_owned()));
     parts
+}
+
+/// What the windows were measured on.
+fn sampling(explanation: &Explanation) -> String {
+    let sample = explanation.windows.first().map(|window| window.sample);
+    let (measured, all) = sample.map_or((0, 0), |sample| (sample.measured, sample.all));
+    format!(
+        "Windows: {measured} of {all} stretches of 1,024 tokens, each from an empty context. The \
+         error is the standard error for the whole file, from the spread of the stretches, taken \
+         for a random sample."
+    )
 }
 
 fn headline(explanation: &Explanation) -> String {
@@ -134,7 +151,8 @@ fn windows(explanation: &Explanation) -> Table {
     let shown: Vec<usize> = (0..classes)
         .filter(|&class| class % 4 == 1 || class + 1 == classes)
         .collect();
-    let mut head = vec!["model alone, window".to_owned(), "bits/byte".to_owned()];
+    let head = ["model alone, window", "bits/byte", "error"];
+    let mut head: Vec<String> = head.map(str::to_owned).to_vec();
     head.extend(
         shown
             .iter()
@@ -145,6 +163,7 @@ fn windows(explanation: &Explanation) -> Table {
         let mut row = vec![
             window.tokens.to_string(),
             or_dash(window.all.bits_per_byte(), 3),
+            or_dash(window.standard_error, 3),
         ];
         row.extend(shown.iter().map(|&class| {
             let cost = window.by_position.get(class);
