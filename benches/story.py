@@ -3,7 +3,7 @@
 
     benches/story.py [--models nano,micro,mini,small] [--larger smollm2] [--checkpoints FOLDER] CORPUS [EXPERIMENT...]
 
-CORPUS is a folder with the files named below. Each experiment replaces one marked table in docs/SCALING.md and draws
+CORPUS is a folder with the files named below. Each experiment replaces one marked table in docs/SCALING.md, and most draw
 docs/scaling/EXPERIMENT.svg; the sentences around them are written by hand and are to be read again after a run. What llmzip
 reported is kept under --work, and measured anew only when a command or the binary has changed.
 """
@@ -17,7 +17,7 @@ import pathlib
 import subprocess
 import sys
 
-from chart import bars, lines
+from chart import bars, lines, panels
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LLMZIP = os.environ.get("LLMZIP", str(ROOT / "target/release/llmzip"))
@@ -39,13 +39,15 @@ OTHERS = [
     "structured/iso_3166-2.json",
 ]
 
+ONE_OF_EACH = ["canterbury/alice29.txt", "canterbury/lcet10.txt", "fresh2026/peps.rst", "code/tensor.rs", "languages/deu.txt"]
+
 
 class Bench:
     """Runs llmzip, and remembers what it said."""
 
     def __init__(self, corpus, models, larger, checkpoints, work):
         self.corpus, self.models, self.larger, self.checkpoints = corpus, models, larger, checkpoints
-        self.work = work
+        self.work, self.made = work, None
         work.mkdir(parents=True, exist_ok=True)
         self.binary = hashlib.sha256(pathlib.Path(LLMZIP).read_bytes()).digest()
 
@@ -62,7 +64,14 @@ class Bench:
         """The curve of one file: its points and its law."""
         names = ",".join(models or self.models)
         report = self.report("scaling", "-q", "--format", "json", "-m", names, *options, file)
+        self.made = report["provenance"]
         return report["curves"][0]
+
+    def caption(self, experiment, text):
+        """What a picture shows, and how it was made."""
+        machine = self.made["machine"]
+        made = f"benches/story.py CORPUS {experiment}: llmzip {self.made['llmzip_version']}, {self.made['date'][:10]}, {machine['system']}"
+        return [text, made]
 
     def head(self, name, length):
         """The first `length` bytes of a file of the corpus, as a file."""
@@ -73,10 +82,6 @@ class Bench:
 
 def with_model(curve):
     return [point for point in curve["points"] if point["parameters"] > 0]
-
-
-def at(fit, parameters):
-    return fit["c"] + fit["a"] * parameters ** -fit["b"]
 
 
 def table(head, rows):
@@ -91,38 +96,80 @@ def short(name):
 def law(bench):
     """Bits per byte against parameters, models by themselves, and what a fit to the smaller ones says of the largest."""
     rows, series = [], []
-    enough = len(bench.models) > 3  # a law has three numbers
     for name in PROSE + OTHERS:
         curve = bench.scaling(bench.corpus / name, "--experts", "off")
-        points = with_model(curve)
-        row = [short(name)] + [f"{point['bits_per_byte']:.3f}" for point in points]
-        fit = curve["fit"]
+        fit = curve["families"][0]["fit"]
+        row = [short(name)] + [f"{point['bits_per_byte']:.3f}" for point in with_model(curve)]
         if fit:
-            error = fit["standard_error"]
-            row += [f"{fit['c']:.2f} + {fit['a']:.3g} N^-{fit['b']:.3f}", "" if error is None else f"{error:.4f}"]
+            held_out = fit["held_out"]
+            row += [f"{fit['c']:.2f} + {fit['a']:.3g} N^-{fit['b']:.3f}", interval(fit["c_interval"]), interval(fit["b_interval"])]
+            row += [f"{fit['standard_error']:.4f}", "" if held_out is None else f"{100 * held_out:+.1f} %"]
         else:
-            row += [curve["no_fit"], ""]
-        if enough:
-            smaller = bench.scaling(bench.corpus / name, "--experts", "off", models=bench.models[:-1])["fit"]
-            measured = points[-1]["bits_per_byte"]
-            foretold = smaller and at(smaller, points[-1]["parameters"]) / measured - 1
-            row.append("" if foretold is None else f"{100 * foretold:+.1f} %")
+            row += [curve["families"][0]["no_fit"], "", "", "", ""]
         rows.append(row)
-        series.append((short(name), [(point["parameters"], point["bits_per_byte"]) for point in points]))
-    picture = lines(series, "parameters", "bits per byte, model alone", log_x=True)
-    head = ["file", *bench.models, "law", "standard error"] + ["law of the smaller models on the largest"] * enough
+        series.append(panel(name, curve))
+    text = LAW_CAPTION + " Models alone, without experts."
+    picture = panels(series, "Bits per byte against parameters, models alone", "parameters", "bits per byte", bench.caption("law", text))
+    head = ["file", *bench.models, "law", "c, 95 %", "b, 95 %", "standard error", "law of the smaller models on the largest"]
     return table(head, rows), picture
+
+
+LAW_CAPTION = (
+    "Marks: compressed files, whose sizes are exact. Curves: c + a N^-b by least squares through four models. Bands: 95 % "
+    "confidence for the law, where distances from it count as independent normal errors: wide, because four points leave "
+    "one degree of freedom."
+)
+
+
+def interval(ends):
+    return f"{ends[0]:.2f} to {ends[1]:.2f}"
+
+
+def panel(name, curve):
+    """A file as `panels` takes it."""
+    points = [(point["parameters"], point["bits_per_byte"]) for point in with_model(curve)]
+    fit = curve["families"][0]["fit"]
+    drawn = [(one["parameters"], one["bits_per_byte"], one["interval"]) for one in fit["curve"]] if fit else []
+    return f"{short(name)} ({curve['class'].replace('_', ' ')})", points, drawn
 
 
 def both(bench):
     """The same with experts."""
     rows, series = [], []
     for name in PROSE + OTHERS:
-        points = bench.scaling(bench.corpus / name)["points"]
-        rows.append([short(name)] + [f"{point['bits_per_byte']:.3f}" for point in points])
-        series.append((short(name), [(point["parameters"], point["bits_per_byte"]) for point in with_model({"points": points})]))
-    picture = lines(series, "parameters", "bits per byte, model and experts", log_x=True)
+        curve = bench.scaling(bench.corpus / name)
+        rows.append([short(name)] + [f"{point['bits_per_byte']:.3f}" for point in curve["points"]])
+        series.append(panel(name, curve))
+    text = LAW_CAPTION + " Models and experts."
+    picture = panels(series, "Bits per byte, models and experts", "parameters", "bits per byte", bench.caption("both", text))
     return table(["file", "none", *bench.models], rows), picture
+
+
+def pays(bench):
+    """From which length on `mini` pays, foretold from the beginning of each file and from all of it."""
+    head_len = 20_000
+
+    def told(file):
+        found = with_model(bench.scaling(file, models=["mini"]))[0]["pays_from"]
+        ends = [found["low_bytes"], found["high_bytes"]] if found else [None, None]
+        return [length(found and found["bytes"]), " to ".join(map(length, ends))]
+
+    rows = []
+    for name in ONE_OF_EACH:
+        size = (bench.corpus / name).stat().st_size
+        rows.append([short(name), *told(bench.head(name, head_len)), size, *told(bench.corpus / name)])
+    head = ["file", f"from {head_len:,} bytes", "interval", "length", "from the whole file", "interval"]
+    return table(head, rows), None
+
+
+def length(count):
+    """A number of bytes in a few characters."""
+    if count is None:
+        return "never"
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.0f} {unit}"
+    return f"{count / 1e3:.0f} kB"
 
 
 def memory(bench):
@@ -133,17 +180,17 @@ def memory(bench):
         "peps.rst, 11,000 bytes": bench.head("fresh2026/peps.rst", 11_000),
         "til.md, 11,000 bytes": bench.head("fresh2026/til.md", 11_000),
     }
-    return by_model(bench, files, "bits per byte, model alone")
+    return by_model(bench, files, "Bits per byte of known and of new text, model alone", "memory")
 
 
-def by_model(bench, files, label):
+def by_model(bench, files, label, experiment):
     rows, groups = [], []
     for title, file in files.items():
         points = with_model(bench.scaling(file, "--experts", "off", models=bench.models + bench.larger))
         rows.append([title] + [f"{point['bits_per_byte']:.3f}" for point in points])
         groups.append((title, [point["bits_per_byte"] for point in points]))
     names = bench.models + bench.larger
-    return table(["text", *names], rows), bars(groups, names, label)
+    return table(["text", *names], rows), bars(groups, names, label, bench.caption(experiment, ""))
 
 
 def digits_of_pi(count):
@@ -175,7 +222,7 @@ def pi(bench):
         rows.append([point["model"], point["compressed_bytes"], f"{bits[-1]:.4f}"])
     rows.append(["entropy of a fair digit", math.ceil(20_001 * math.log2(10) / 8), f"{math.log2(10):.4f}"])
     groups = [(name, [value]) for name, value in zip(names, bits)]
-    return table(["model and experts", "bytes", "bits a digit"], rows), bars(groups, [""], "bits a digit of pi")
+    return table(["model and experts", "bytes", "bits a digit"], rows), bars(groups, [""], "Bits a digit of pi", bench.caption("pi", ""))
 
 
 def languages(bench):
@@ -189,7 +236,7 @@ def languages(bench):
         by_character = [8 * point["compressed_bytes"] / characters for point in points]
         rows.append([title] + [f"{p['bits_per_byte']:.2f} / {c:.2f}" for p, c in zip(points, by_character)])
         groups.append((title, by_character))
-    return table(["first 30,000 bytes of", *names], rows), bars(groups, names, "bits a character, model alone")
+    return table(["first 30,000 bytes of", *names], rows), bars(groups, names, "Bits a character, model alone", bench.caption("languages", ""))
 
 
 def tokens(bench):
@@ -202,7 +249,9 @@ def tokens(bench):
         bits = [with_model(curve)[0]["bits_per_byte"] for curve in curves]
         rows.append([short(name)] + [f"{value:.3f}" for value in bits])
         series.append((short(name), list(zip(seen, bits))))
-    picture = lines(series, "training tokens", "bits per byte, one size of model alone", log_x=True)
+    text = "Lines join the points of a file. Each size of file is exact; each training ran once."
+    title = "Bits per byte against training tokens, one size of model alone"
+    picture = lines(series, title, "training tokens", "bits per byte", bench.caption("tokens", text))
     return table(["file", *(f"{count / 1e6:.2f} M tokens" for count in seen)], rows), picture
 
 
@@ -211,10 +260,10 @@ def noise(bench):
     points = bench.scaling(bench.corpus / "binary/random64k.bin")["points"]
     rows = [[p["model"], p["original_bytes"], p["compressed_bytes"], f"{p['bits_per_byte']:.4f}"] for p in points]
     groups = [(point["model"], [point["bits_per_byte"]]) for point in points]
-    return table(["model", "bytes", "compressed", "bits per byte"], rows), bars(groups, [""], "bits per byte of random bytes")
+    return table(["model", "bytes", "compressed", "bits per byte"], rows), bars(groups, [""], "Bits per byte of random bytes", bench.caption("noise", ""))
 
 
-EXPERIMENTS = {run.__name__: run for run in (law, both, tokens, memory, pi, languages, noise)}
+EXPERIMENTS = {run.__name__: run for run in (law, both, pays, tokens, memory, pi, languages, noise)}
 
 
 def replace(document, name, text):
@@ -238,7 +287,8 @@ def main():
     possible = [name for name in EXPERIMENTS if args.checkpoints or name != "tokens"]
     for name in args.experiments or possible:
         text, picture = EXPERIMENTS[name](bench)
-        (ROOT / "docs/scaling" / f"{name}.svg").write_text(picture)
+        if picture:
+            (ROOT / "docs/scaling" / f"{name}.svg").write_text(picture)
         page.write_text(replace(page.read_text(), name, text))
         print(name, flush=True)
 
