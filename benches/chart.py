@@ -53,7 +53,7 @@ def page(height, title, parts, caption):
     """The whole picture: `parts` below the title, and the lines of `caption` below them."""
     text, y = [], height
     for paragraph in caption:
-        for line in textwrap.wrap(paragraph, 76):
+        for line in textwrap.wrap(paragraph, 72):
             y += 16
             text.append(f'<text x="8" y="{y}">{escape(line)}</text>')
         y += 4
@@ -126,16 +126,16 @@ class Plot:
                 parts.append(f'<text x="{self.x(10**decade):.1f}" y="{self.bottom + 19}" text-anchor="{anchor}">{si(10**decade)}</text>')
         return [*parts, f'<path class="axis" d="{path}"/>']
 
-    def series(self, i, points, curve=()):
-        """Marks and, through them, a line: `curve`, triples of x, y and (low, high), with its band, or straight lines."""
+    def series(self, i, points, curve):
+        """Marks and, unless `curve` is empty, a line: triples of x, y and (low, high), of which a band is drawn too, or None."""
         parts = [f'<g class="s{i % len(COLOURS)}">']
-        if curve:
+        if curve and curve[0][2]:
             upper = [(x, high) for x, _, (_, high) in curve]
             lower = [(x, low) for x, _, (low, _) in reversed(curve)]
             parts.append(f'<path class="band" d="M{self.path(upper + lower)}Z"/>')
-        line = [(x, y) for x, y, _ in curve] or points
-        dashes = DASHES[i % len(DASHES)]
-        parts.append(f'<path class="line" stroke-dasharray="{dashes}" d="M{self.path(line)}"/>')
+        if curve:
+            line = self.path([(x, y) for x, y, _ in curve])
+            parts.append(f'<path class="line" stroke-dasharray="{DASHES[i % len(DASHES)]}" d="M{line}"/>')
         return [*parts, *(mark(i, self.x(x), self.y(y)) for x, y in points), "</g>"]
 
     def path(self, points):
@@ -150,7 +150,7 @@ def lines(series, title, label_x, label_y, caption):
     parts = [f'<text x="8" y="42">{escape(label_y)}</text>', *plot.axes(True, True)]
     parts.append(f'<text x="{plot.right}" y="{plot.bottom + 38}" text-anchor="end">{escape(label_x)} (log scale)</text>')
     for i, (_, points) in enumerate(series):
-        parts += plot.series(i, points)
+        parts += plot.series(i, points, [(x, y, None) for x, y in points])
     y = plot.bottom + 46
     for i, (name, _) in enumerate(series):
         y += 19

@@ -115,9 +115,9 @@ def law(bench):
 
 
 LAW_CAPTION = (
-    "Marks: compressed files, whose sizes are exact. Curves: c + a N^-b by least squares through four models. Bands: 95 % "
-    "confidence for the law, where distances from it count as independent normal errors: wide, because four points leave "
-    "one degree of freedom."
+    "Marks: compressed files, whose sizes are exact. Curves: c + a N^-b by least squares through four models; none where the "
+    "sizes determine no law. Bands: 95 % confidence for the law, where distances from it count as independent normal "
+    "errors: wide, because four points leave one degree of freedom."
 )
 
 
