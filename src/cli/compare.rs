@@ -26,6 +26,7 @@ pub(super) fn run(job: CompareJob) -> Result<bool, Failure> {
         return Ok(false);
     };
     let candidates = &workload.candidates;
+    destination.spare_models(candidates)?;
     let made = provenance(candidates, options.resources)?;
     let compressors = compare::compressors(candidates);
     // The classical codecs come first and need no model.

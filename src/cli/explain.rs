@@ -21,6 +21,7 @@ pub(super) fn run(job: ExplainJob) -> Result<bool, Failure> {
     let destination = Destination::open(&result, slice::from_ref(&input), options.force)?;
     let sample = workload::read(&input)?;
     let candidate = Models::new(options.resources).candidate(&model)?;
+    destination.spare_models(slice::from_ref(&candidate))?;
     let made = provenance(slice::from_ref(&candidate), options.resources)?;
     let mut line = MeasureLine::new(options.progress);
     let explanation = explain::measure(&sample, &candidate, &mut |progress| {

@@ -124,8 +124,8 @@ pub(super) fn raw_name(input: &Input) -> String {
 }
 
 /// Whether a path is, or leads through links to, a name of an open file, such as `/dev/stdin`.
-/// Whoever deletes that takes a part of the system away, and whoever opens it to write begins at the
-/// start of the file.
+/// Whoever deletes that takes a part of the system away, and whoever opens it to write begins at
+/// the start of the file.
 pub(super) fn leads_to_open_file(path: &Path) -> bool {
     /// As many links as Linux follows.
     const MOST: usize = 40;

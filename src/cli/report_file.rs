@@ -3,12 +3,15 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
-use llmzip::report::Provenance;
+use llmzip::Model;
+use llmzip::report::{Candidate, Provenance};
 
 use super::failure::Failure;
 use super::input::OpenInput;
 use super::meant::{Input, ReportResult};
+use super::needed;
 use super::output::Output;
 use super::print;
 use super::text;
@@ -31,6 +34,14 @@ impl<'a, T> Destination<'a, T> {
         let open = |path| open(path, inputs, force);
         let file = result.file.as_deref().map(open).transpose()?;
         Ok(Destination { result, file })
+    }
+
+    /// Refuses to overwrite a model that is measured.
+    pub(super) fn spare_models(&self, candidates: &[Candidate]) -> Result<(), Failure> {
+        let models = candidates.iter().filter_map(Candidate::model);
+        let models: Vec<Arc<Model>> = models.cloned().collect();
+        let path = self.result.file.as_deref();
+        path.map_or(Ok(()), |path| needed::refuse_models(path, &models))
     }
 
     /// Writes a report.

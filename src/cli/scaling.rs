@@ -24,6 +24,7 @@ pub(super) fn run(job: ScalingJob) -> Result<bool, Failure> {
         let alone = candidates.into_iter().map(Candidate::without_experts);
         candidates = alone.collect();
     }
+    destination.spare_models(&candidates)?;
     let made = provenance(&candidates, options.resources)?;
     let mut line = MeasureLine::new(options.progress);
     let scaling = scaling::measure(&workload.samples, &candidates, &mut |progress| {

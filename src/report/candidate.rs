@@ -53,6 +53,11 @@ impl Candidate {
         &self.name
     }
 
+    /// The model, if there is one.
+    pub fn model(&self) -> Option<&Arc<Model>> {
+        self.model.as_ref()
+    }
+
     /// The BLAKE3 hash of the packed model, if there is one.
     pub fn identity(&self) -> Option<[u8; 32]> {
         self.model.as_ref().map(|model| model.identity())
@@ -82,12 +87,6 @@ impl Candidate {
     pub fn model_bytes(&self) -> u64 {
         let model = self.model.as_ref();
         model.map_or(0, |model| model.runtime().model().size() as u64)
-    }
-
-    /// The model, if there is one.
-    #[cfg(feature = "encode")]
-    pub(super) fn model(&self) -> Option<&Arc<Model>> {
-        self.model.as_ref()
     }
 
     /// The default options of `llmzip compress` with this model.

@@ -76,13 +76,16 @@ fn bunzip2(bytes: &[u8]) -> io::Result<Vec<u8>> {
 
 fn xz(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let level = 9 | liblzma::stream::PRESET_EXTREME;
-    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), level);
+    // `XzEncoder::new` and `XzDecoder::new` panic where there is too little memory.
+    let stream = liblzma::stream::Stream::new_easy_encoder(level, liblzma::stream::Check::Crc64)?;
+    let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
     encoder.write_all(bytes)?;
     encoder.finish()
 }
 
 fn unxz(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    read_all(liblzma::read::XzDecoder::new(bytes))
+    let stream = liblzma::stream::Stream::new_stream_decoder(u64::MAX, 0)?;
+    read_all(liblzma::read::XzDecoder::new_stream(bytes, stream))
 }
 
 fn unzstd(bytes: &[u8]) -> io::Result<Vec<u8>> {
