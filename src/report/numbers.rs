@@ -54,7 +54,7 @@ pub fn memory(bytes: u64) -> String {
     }
 }
 
-/// Formats a number of parameters as `134.5 M` or `94.9 k`.
+/// Formats a large number, such as that of parameters, as `134.5 M` or `94.9 k`.
 pub fn parameters(count: u64) -> String {
     match count {
         0..1_000 => count.to_string(),

@@ -148,7 +148,7 @@ fn the_json_is_what_its_schema_says() {
 fn each_compressor_is_charged_with_its_own_memory() {
     let dir = Dir::new();
     dir.write("a", TEXT);
-    dir.write("b", noise(1 << 20));
+    dir.write("b", noise(1 << 18));
     let report = json(&dir, "-m nano,small a b");
     let peak = |file: usize, compressor: &str| {
         result(&report["files"][file], compressor)["peak_memory_bytes"].as_u64()

@@ -184,7 +184,7 @@ fn pays_cells(point: &Point, baseline: &Point, longest: u64) -> Vec<String> {
 fn times(found: &BreakEven, longest: u64) -> String {
     match found.bytes {
         _ if !found.is_extrapolated => "measured".to_owned(),
-        Some(bytes) => format!("{:.0}", bytes / longest as f64),
+        Some(bytes) => numbers::parameters((bytes / longest as f64) as u64),
         None => "-".to_owned(),
     }
 }
