@@ -9,6 +9,7 @@ use clap_complete::engine::{
 };
 use clap_complete::env::{CompleteEnv, Shells};
 use llmzip::machine::inherited::{self, Stream};
+use llmzip::store::{Store, embedded};
 
 use super::failure::Failure;
 use super::level::NO_MODEL;
@@ -37,8 +38,8 @@ pub(super) fn print_script(shell: Shell) -> Result<(), Failure> {
 
 /// Answers a script, if one asks. Returns whether one did.
 pub(super) fn answer() -> Result<bool, Failure> {
-    // Without it nobody asks, and building the command would cost time.
-    if env::var_os(VARIABLE).is_none() {
+    // A script puts two dashes before what was typed. Without them, the variable is merely set.
+    if env::var_os(VARIABLE).is_none() || env::args_os().nth(1).is_none_or(|word| word != "--") {
         return Ok(false);
     }
     if inherited::was_closed(Stream::Output) {
@@ -64,10 +65,12 @@ fn with_candidates(mut command: Command) -> Command {
         command = command.mut_subcommands(with_candidates);
     }
     let reads = ["decompress", "cat", "test", "info"].contains(&command.get_name());
-    let uses_models = ["verify", "remove"].contains(&command.get_name());
+    let removes = command.get_name() == "remove";
+    let verifies = command.get_name() == "verify";
     command.mut_args(|arg| match arg.get_id().as_str() {
         "model" | "models" => arg.add(ArgValueCandidates::new(models)),
-        "names" if uses_models => arg.add(ArgValueCandidates::new(models)),
+        "names" if removes => arg.add(ArgValueCandidates::new(stored_models)),
+        "names" if verifies => arg.add(ArgValueCandidates::new(installed_models)),
         "files" if reads => {
             let compressed =
                 PathCompleter::file().filter(|path| path.is_dir() || is_compressed(path));
@@ -79,7 +82,18 @@ fn with_candidates(mut command: Command) -> Command {
 
 /// The names that can stand behind `-m`.
 fn models() -> Vec<CompletionCandidate> {
-    let names = llmzip::Models::installed().names().unwrap_or_default();
-    let names = names.into_iter().chain([NO_MODEL.to_owned()]);
-    names.map(CompletionCandidate::new).collect()
+    let none = CompletionCandidate::new(NO_MODEL);
+    installed_models().into_iter().chain([none]).collect()
+}
+
+fn installed_models() -> Vec<CompletionCandidate> {
+    let names = Store::of_user().names().unwrap_or_default();
+    names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// The models that can be removed.
+fn stored_models() -> Vec<CompletionCandidate> {
+    let mut names = Store::of_user().names().unwrap_or_default();
+    names.retain(|name| embedded::by_name(name).is_none());
+    names.into_iter().map(CompletionCandidate::new).collect()
 }

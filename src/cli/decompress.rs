@@ -65,6 +65,9 @@ impl FileCoder for Decompressor {
                 "has no name before {SUFFIX}; name the output with -o"
             ))),
             (_, Some(extension)) if extension == &SUFFIX[1..] => Ok(input.with_extension("")),
+            _ if input.file_name().is_some_and(|name| name == SUFFIX) => Err(Failure::message(
+                format!("has no name before {SUFFIX}; name the output with -o"),
+            )),
             _ => Err(Failure::Message(format!(
                 "has no {SUFFIX} at the end of its name; name the output with -o"
             ))),

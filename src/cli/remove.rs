@@ -63,9 +63,12 @@ fn delete(file: &InputFile) -> Result<(), String> {
     let aside = move_aside(&file.path).map_err(|error| error.to_string())?;
     let is_the_file =
         fs::metadata(&aside).is_ok_and(|now| input::is_same_file(&now, &file.metadata));
-    let deleted = match is_the_file {
-        true => fs::remove_file(&aside).map_err(|error| error.to_string()),
-        false => Err("another file took its place".to_owned()),
+    let deleted = if !is_the_file {
+        Err("another file took its place".to_owned())
+    } else if file.has_new_contents() {
+        Err("it changed while it was read".to_owned())
+    } else {
+        fs::remove_file(&aside).map_err(|error| error.to_string())
     };
     let result = deleted.map_err(|reason| match new_file::rename_new(&aside, &file.path) {
         Ok(()) => reason,

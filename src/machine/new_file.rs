@@ -393,11 +393,23 @@ impl Unfinished {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let path = entry.path();
-            if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && !self.paths.contains(&path) {
+            if is_temporary(&name) && !self.paths.contains(&path) {
                 let _ = delete_if_dead(&path);
             }
         }
     }
+}
+
+/// Whether a name is one of those that [`builder`] makes.
+fn is_temporary(name: &str) -> bool {
+    /// As many as tempfile takes.
+    const RANDOM_LETTERS: usize = 6;
+    let middle = name
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.strip_suffix(SUFFIX));
+    middle.is_some_and(|letters| {
+        letters.len() == RANDOM_LETTERS && letters.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
 }
 
 fn delete_if_dead(path: &Path) -> io::Result<()> {
@@ -494,7 +506,7 @@ mod tests {
     #[test]
     fn a_file_that_replaces_another_sweeps_what_dead_processes_left() {
         let folder = tempfile::tempdir().unwrap();
-        let [dead, path] = [".llmzip-dead.tmp", "a"].map(|name| folder.path().join(name));
+        let [dead, path] = [".llmzip-deaD01.tmp", "a"].map(|name| folder.path().join(name));
         for path in [&dead, &path] {
             let file = File::create(path).unwrap();
             let old = SystemTime::now() - 2 * AGE_WHEN_LOCKED;
@@ -530,18 +542,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let old = SystemTime::now() - 2 * AGE_WHEN_LOCKED;
         for (name, modified) in [
-            (".llmzip-dead.tmp", old),
-            (".llmzip-alive.tmp", old),
-            (".llmzip-young.tmp", SystemTime::now()),
+            (".llmzip-deaD01.tmp", old),
+            (".llmzip-aliVe1.tmp", old),
+            (".llmzip-younG1.tmp", SystemTime::now()),
             ("other.tmp", old),
+            (".llmzip-notes-of-mine.tmp", old),
         ] {
             let file = File::create(folder.path().join(name)).unwrap();
             file.set_modified(modified).unwrap();
         }
-        let alive = File::open(folder.path().join(".llmzip-alive.tmp")).unwrap();
+        let alive = File::open(folder.path().join(".llmzip-aliVe1.tmp")).unwrap();
         alive.lock().unwrap();
         unfinished().sweep(folder.path());
-        let left = [".llmzip-alive.tmp", ".llmzip-young.tmp", "other.tmp"];
+        let left = [
+            ".llmzip-aliVe1.tmp",
+            ".llmzip-notes-of-mine.tmp",
+            ".llmzip-younG1.tmp",
+            "other.tmp",
+        ];
         assert_eq!(list(folder.path()), left);
     }
 }

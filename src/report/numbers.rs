@@ -45,7 +45,8 @@ pub(super) fn per_second_within(rate: f64, [low, high]: [f64; 2]) -> String {
 pub fn memory(bytes: u64) -> String {
     let kib = bytes as f64 / 1024.0;
     match bytes.checked_ilog2().unwrap_or(0) / 10 {
-        0 | 1 => format!("{kib:.0} KiB"),
+        0 => format!("{bytes} bytes"),
+        1 => format!("{kib:.0} KiB"),
         2 => format!("{:.0} MiB", kib / 1024.0),
         3 => format!("{:.1} GiB", kib / 1024_f64.powi(2)),
         4 => format!("{:.1} TiB", kib / 1024_f64.powi(3)),

@@ -11,8 +11,8 @@ pub(in crate::cli) struct FileArgs {
     pub(in crate::cli) files: Vec<PathBuf>,
     /// Take the files of folders
     ///
-    /// And those of the folders in them. Links are not followed. What is compressed is not
-    /// compressed again, and what has no .llmz at the end of its name is not decompressed.
+    /// And those of the folders in them. Links are not followed. Files with .llmz at the end of
+    /// their names are not compressed, and others are not decompressed.
     #[arg(short, long)]
     pub(in crate::cli) recursive: bool,
 }
