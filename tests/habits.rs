@@ -526,7 +526,7 @@ fn a_budget_of_time_chooses_a_level() {
     let error = world.fails(1, "llmzip --budget 10s absent");
     assert!(error.contains("absent: cannot open"), "{error}");
     let error = world.fails(1, "llmzip -f --budget 10s -M 1KiB a");
-    assert!(error.contains("MiB of memory"), "{error}");
+    assert!(error.contains("MB of memory"), "{error}");
     world.fails(2, "llmzip --budget 10s < a");
     world.fails(2, "llmzip --budget soon a");
     world.fails(2, "llmzip --budget 10s -3 a");
@@ -548,7 +548,7 @@ fn an_option_before_a_command_is_told() {
     assert_eq!(world.list(), ["a", "a.llmz"]);
     let error = world.fails(2, "LLMZIP_LEVEL=1 llmzip --experts off -f a");
     assert!(error.contains("LLMZIP_LEVEL"), "{error}");
-    let error = world.fails(1, "LLMZIP_COMPLETE=sh llmzip a");
+    let error = world.fails(1, "LLMZIP_COMPLETE=sh llmzip -- llmzip a");
     assert!(
         error.contains("LLMZIP_COMPLETE") && error.contains("sh"),
         "{error}"

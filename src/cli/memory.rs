@@ -61,9 +61,9 @@ impl MemoryLimit {
             ""
         };
         Err(Failure::Message(format!(
-            "needs {least}{} MiB of memory, and -M allows {}{hint}",
+            "needs {least}{} MB of memory, and -M allows {}{hint}",
             // Whoever allows as much as is shown here allows enough.
-            needed.div_ceil(MIB),
+            needed.div_ceil(1_000_000),
             numbers::memory(limit),
         )))
     }

@@ -29,7 +29,9 @@ impl ProgressLine {
             bar.set_style(
                 style
                     .with_key("rate", write_rate)
-                    .with_key("left", write_left),
+                    .with_key("left", write_left)
+                    .with_key("done", write_done)
+                    .with_key("all", write_all),
             );
         }
         bar.set_message(text::printable(name));
@@ -64,9 +66,9 @@ impl Drop for ProgressLine {
 /// What the line shows, in the notation of `indicatif`.
 fn template(total_known: bool) -> &'static str {
     if total_known {
-        "{msg}: {decimal_bytes} of {decimal_total_bytes} ({percent} %), {rate}, {left}{prefix}"
+        "{msg}: {done} of {all} ({percent} %), {rate}, {left}{prefix}"
     } else {
-        "{msg}: {decimal_bytes}, {rate}{prefix}"
+        "{msg}: {done}, {rate}{prefix}"
     }
 }
 
@@ -79,6 +81,14 @@ fn write_left(state: &ProgressState, out: &mut dyn fmt::Write) {
         false => "?".to_owned(),
     };
     let _ = write!(out, "ETA {left}");
+}
+
+fn write_done(state: &ProgressState, out: &mut dyn fmt::Write) {
+    let _ = out.write_str(&text::size(state.pos()));
+}
+
+fn write_all(state: &ProgressState, out: &mut dyn fmt::Write) {
+    let _ = out.write_str(&text::size(state.len().unwrap_or(0)));
 }
 
 fn write_rate(state: &ProgressState, out: &mut dyn fmt::Write) {

@@ -41,17 +41,15 @@ pub(super) fn per_second_within(rate: f64, [low, high]: [f64; 2]) -> String {
     format!("{} [{}-{}] {unit}", shown(rate), shown(low), shown(high))
 }
 
-/// Formats bytes of memory as `12 MiB`.
+/// Formats bytes as `12 MB`, in powers of 1000.
 pub fn memory(bytes: u64) -> String {
-    let kib = bytes as f64 / 1024.0;
-    match bytes.checked_ilog2().unwrap_or(0) / 10 {
-        0 => format!("{bytes} bytes"),
-        1 => format!("{kib:.0} KiB"),
-        2 => format!("{:.0} MiB", kib / 1024.0),
-        3 => format!("{:.1} GiB", kib / 1024_f64.powi(2)),
-        4 => format!("{:.1} TiB", kib / 1024_f64.powi(3)),
-        5 => format!("{:.1} PiB", kib / 1024_f64.powi(4)),
-        _ => format!("{:.1} EiB", kib / 1024_f64.powi(5)),
+    let size = bytes as f64;
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{:.0} KB", size / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.0} MB", size / 1e6),
+        1_000_000_000..1_000_000_000_000 => format!("{:.1} GB", size / 1e9),
+        _ => format!("{:.1} TB", size / 1e12),
     }
 }
 
@@ -115,7 +113,7 @@ mod tests {
     #[test]
     fn large_numbers_are_short() {
         assert_eq!(rate(152_089, Duration::from_millis(3100)), "49 KB/s");
-        assert_eq!(memory(300 << 20), "300 MiB");
+        assert_eq!(memory(300_000_000), "300 MB");
         assert_eq!(parameters(0), "0");
         assert_eq!(parameters(134_515_008), "134.5 M");
         assert_eq!(round_parameters(100_000), "100 k");

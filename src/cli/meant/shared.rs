@@ -97,7 +97,7 @@ pub(super) fn number_in(variable: &str) -> Result<Option<usize>, Failure> {
 /// The size that was typed behind `option`, in bytes.
 pub(super) fn size(option: &str, typed: &str) -> Result<u64, Failure> {
     text::parse_size(typed)
-        .ok_or_else(|| Failure::Usage(format!("{option} {typed} is not a size such as 500MiB")))
+        .ok_or_else(|| Failure::Usage(format!("{option} {typed} is not a size such as 500MB")))
 }
 
 pub(super) fn model_choice(model: Option<&str>) -> ModelChoice {

@@ -29,7 +29,7 @@ pub(in crate::cli) struct PlainArgs {
     /// List what each FILE consists of; -v lists more
     #[arg(short, long, overrides_with_all = ["compress", "decompress", "test"])]
     pub(in crate::cli) list: bool,
-    /// Refuse a FILE that decompresses to more bytes than this, e.g. 2GiB
+    /// Refuse a FILE that decompresses to more bytes than this, e.g. 2GB
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(in crate::cli) max_output: Option<String>,
     /// Options that only compression knows are ignored otherwise: `tar -I 'llmzip -5'` decompresses

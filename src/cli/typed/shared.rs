@@ -50,7 +50,7 @@ pub(in crate::cli) struct ResourceArgs {
     /// `LLMZIP_THREADS` names another default.
     #[arg(short = 'T', long, value_name = "N")]
     pub(in crate::cli) threads: Option<usize>,
-    /// Refuse what needs more memory than this, e.g. 500MiB
+    /// Refuse what needs more memory than this, e.g. 500MB
     #[arg(short = 'M', long, value_name = "LIMIT")]
     pub(in crate::cli) memory: Option<String>,
 }
@@ -63,7 +63,7 @@ pub(in crate::cli) struct ReadingArgs {
     /// A file or folder that files were compressed with; may be given several times
     #[arg(short = 'D', long, value_name = "FILE")]
     pub(in crate::cli) prime: Vec<PathBuf>,
-    /// Refuse a FILE that decompresses to more bytes than this, e.g. 2GiB
+    /// Refuse a FILE that decompresses to more bytes than this, e.g. 2GB
     #[arg(long, value_name = "SIZE")]
     pub(in crate::cli) max_output: Option<String>,
     /// Accepted and ignored: every checksum in a file is always checked
