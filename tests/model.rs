@@ -33,8 +33,11 @@ fn restore(compressed: &[u8], model: &Arc<Model>) -> Result<Vec<u8>, Error> {
     decompress_all(compressed, Models::none().with(Arc::clone(model)))
 }
 
+/// With the model wherever it helps at all: the fixture model is small.
 fn with(model: &Arc<Model>) -> EncoderOptions {
-    EncoderOptions::new().model(Arc::clone(model))
+    EncoderOptions::new()
+        .model(Arc::clone(model))
+        .wanted_gain(0)
 }
 
 /// Prose from files that hardly ever change, more than a segment of the planner: the fixture model

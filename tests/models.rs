@@ -99,3 +99,52 @@ fn built_in_models_need_no_folder_and_no_name_in_the_frame() {
         "{message}"
     );
 }
+
+/// A log of 300 lines, three of which are no routine.
+#[cfg(all(feature = "builtin", feature = "encode"))]
+fn log() -> String {
+    const REMARKS: [&str; 3] = [
+        "the connection to the server was lost",
+        "a request took longer than expected",
+        "no space is left on the device",
+    ];
+    let mut state = 1u32;
+    let mut random = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) % below
+    };
+    let mut seconds = 0;
+    let line = |number: usize| {
+        seconds += random(5);
+        let (minute, second) = (seconds / 60, seconds % 60);
+        let remark = match number % 100 {
+            50 => REMARKS[number / 100],
+            _ => "request served",
+        };
+        let (worker, time) = (random(8), random(900));
+        format!("10:{minute:02}:{second:02} worker {worker}: {remark} in {time} ms\n")
+    };
+    (0..300).map(line).collect()
+}
+
+#[cfg(all(feature = "builtin", feature = "encode"))]
+#[test]
+fn a_log_that_the_model_makes_a_little_shorter_goes_to_the_experts_by_default() {
+    let log = log();
+    let options = EncoderOptions::new().model(Models::builtin().get("nano").unwrap());
+    let compressed = |options: &EncoderOptions| compress_all(log.as_bytes(), options).unwrap();
+    let by_default = compressed(&options);
+    assert!(by_default == compressed(&EncoderOptions::new()));
+    // The model gains less than 3 %, but it gains.
+    let smallest = compressed(&options.wanted_gain(0));
+    assert!(smallest.len() < by_default.len() && smallest.len() * 100 > by_default.len() * 97);
+    assert!(decompress_all(&smallest, Models::none()).is_err());
+    assert!(decompress_all(&by_default, Models::none()).unwrap() == log.as_bytes());
+}
+
+#[test]
+fn a_wanted_gain_has_at_most_1000_thousandths() {
+    let compressed = |gain| compress_all(b"text", &EncoderOptions::new().wanted_gain(gain));
+    assert!(compressed(1000).is_ok());
+    assert!(matches!(compressed(1001), Err(Error::Unsupported(_))));
+}

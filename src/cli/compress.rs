@@ -33,7 +33,10 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         .frame_len(job.frame_len)
         .streams(job.streams);
     let options = match job.budget {
-        None => rest.model(models.choose(&job.model)?).preset(job.preset),
+        None => rest
+            .model(models.choose(&job.model)?)
+            .preset(job.preset)
+            .wanted_gain(job.wanted_gain),
         Some(budget) => within(budget, &job.files, &models, &rest)?,
     };
     let verify_with = job.verify.then(|| reverse(&options));
@@ -59,7 +62,11 @@ fn within(
             name => ModelChoice::Named(name.to_owned()),
         };
         let model = models.choose(&choice)?;
-        let options = rest.clone().model(model).preset(level.preset);
+        let options = rest
+            .clone()
+            .model(model)
+            .preset(level.preset)
+            .wanted_gain(level.wanted_gain);
         models.check_memory(&Use::compressing(&options))?;
         Ok(options)
     })

@@ -74,6 +74,7 @@ pub(super) fn decompression(contents: &Contents, models: &mut Models) -> Option<
     let model = models.resolve(frame.header.model.as_ref()?).ok()?;
     let options = EncoderOptions::new()
         .model(Arc::clone(&model))
+        .wanted_gain(0)
         .streams(contents.most_streams);
     // Any text serves as a sample.
     let sample = include_bytes!("estimate.rs");

@@ -1,5 +1,5 @@
 //! Levels 1 to 9, which work as those of zstd do: a higher level makes files smaller and is slower.
-//! A level means the same model and the same experts on every machine.
+//! A level means the same model, the same experts and the same wanted gain on every machine.
 
 use std::ffi::OsString;
 
@@ -8,7 +8,10 @@ use llmzip::predict::Preset;
 /// What `-m` takes instead of a model's name to use no model.
 pub(super) const NO_MODEL: &str = "none";
 
-/// A choice of model and experts.
+/// How much the model must gain over the experts, in thousandths, where no level says it.
+pub(super) const WANTED_GAIN: u16 = 30;
+
+/// A choice of model and experts, and of when the model is worth its time.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Level {
     /// What clap calls the option.
@@ -18,78 +21,98 @@ pub(super) struct Level {
     /// The model's name, or [`NO_MODEL`].
     pub(super) model: &'static str,
     pub(super) preset: Preset,
+    /// How much the model must gain over the experts, in thousandths: the faster the level, the
+    /// more.
+    pub(super) wanted_gain: u16,
     /// The line about it in `--help`.
     pub(super) help: &'static str,
 }
 
-const fn level(
+const fn without_model(id: &'static str, number: u8, preset: Preset, help: &'static str) -> Level {
+    Level {
+        id,
+        number,
+        model: NO_MODEL,
+        preset,
+        wanted_gain: 0,
+        help,
+    }
+}
+
+const fn with_model(
     id: &'static str,
     number: u8,
     model: &'static str,
-    preset: Preset,
+    wanted_gain: u16,
     help: &'static str,
 ) -> Level {
     Level {
         id,
         number,
         model,
-        preset,
+        preset: Preset::Normal,
+        wanted_gain,
         help,
     }
 }
 
 /// All levels, the fastest first.
 pub(super) static LEVELS: &[Level] = &[
-    level(
+    without_model(
         "level-1",
         1,
-        NO_MODEL,
         Preset::Light,
         "A few adaptive experts, no model: fastest",
     ),
-    level(
+    without_model(
         "level-2",
         2,
-        NO_MODEL,
         Preset::Normal,
         "All experts, no model: the same as -m none",
     ),
-    level(
+    with_model(
         "level-3",
         3,
         "nano",
-        Preset::Normal,
-        "-m nano: the smallest built-in model",
+        50,
+        "Model nano, the smallest built-in one, for blocks that it makes at least 5 % smaller than \
+         -2 does; the experts alone code the others, much faster",
     ),
-    level("level-4", 4, "micro", Preset::Normal, "-m micro"),
-    level("level-5", 5, "mini", Preset::Normal, "-m mini: the default"),
-    level(
+    with_model("level-4", 4, "micro", 40, "Model micro, if it gains 4 %"),
+    with_model(
+        "level-5",
+        5,
+        "mini",
+        WANTED_GAIN,
+        "Model mini, if it gains 3 %: the default",
+    ),
+    with_model(
         "level-6",
         6,
         "small",
-        Preset::Normal,
-        "-m small: the largest built-in model",
+        20,
+        "Model small, the largest built-in one, if it gains 2 %",
     ),
-    level(
+    with_model(
         "level-7",
         7,
         "smollm2-135m",
-        Preset::Normal,
-        "-m smollm2-135m: fetch it first with llmzip model pull",
+        10,
+        "Model smollm2-135m, if it gains 1 %: fetch it first with llmzip model pull",
     ),
-    level(
+    with_model(
         "level-8",
         8,
         "smollm2-360m",
-        Preset::Normal,
-        "-m smollm2-360m",
+        10,
+        "Model smollm2-360m, if it gains 1 %",
     ),
-    level(
+    with_model(
         "level-9",
         9,
         "smollm2-1.7b",
-        Preset::Normal,
-        "-m smollm2-1.7b: smallest files",
+        0,
+        "Model smollm2-1.7b, if it gains anything: smallest files",
     ),
 ];
 
@@ -113,7 +136,29 @@ pub(super) fn too_high(words: impl Iterator<Item = OsString>) -> Option<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use llmzip::EncoderOptions;
     use llmzip::store::embedded;
+
+    #[test]
+    fn a_higher_level_asks_for_no_more_gain_and_the_highest_for_none() {
+        assert!(LEVELS[2..].is_sorted_by(|lower, higher| lower.wanted_gain >= higher.wanted_gain));
+        assert_eq!(LEVELS.last().unwrap().wanted_gain, 0);
+        let default = LEVELS
+            .iter()
+            .find(|level| level.model == embedded::default().name);
+        assert_eq!(default.unwrap().wanted_gain, WANTED_GAIN);
+        assert_eq!(EncoderOptions::default().wanted_gain, WANTED_GAIN);
+    }
+
+    #[test]
+    fn help_says_the_model_and_the_wanted_gain() {
+        for level in &LEVELS[2..] {
+            assert!(level.help.contains(level.model), "{}", level.help);
+            let percent = format!("{} %", level.wanted_gain / 10);
+            assert_eq!(level.help.contains(&percent), level.wanted_gain > 0);
+            assert_eq!(level.wanted_gain % 10, 0);
+        }
+    }
 
     #[test]
     fn levels_ascend_and_every_model_is_built_in_or_can_be_fetched() {

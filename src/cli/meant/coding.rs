@@ -11,7 +11,7 @@ use super::shared::{
     Accept, DASH, Input, ModelChoice, Resources, inputs, model_choice, number_in, resources, size,
 };
 use crate::cli::failure::Failure;
-use crate::cli::level::{LEVELS, Level, NO_MODEL};
+use crate::cli::level::{self, LEVELS, Level, NO_MODEL};
 use crate::cli::typed::{
     CatArgs, CompressArgs, DecompressArgs, FileArgs, InfoArgs, OutputArgs, ReadingArgs, Switch,
     TestArgs, VerbosityArgs,
@@ -74,6 +74,8 @@ pub(in crate::cli) struct CompressJob {
     pub(in crate::cli) files: FilesJob,
     pub(in crate::cli) resources: Resources,
     pub(in crate::cli) model: ModelChoice,
+    /// How much the model must gain over the experts, in thousandths.
+    pub(in crate::cli) wanted_gain: u16,
     pub(in crate::cli) experts: bool,
     pub(in crate::cli) preset: Preset,
     /// Time in which the files should be compressed, which then decides model and experts.
@@ -140,6 +142,7 @@ pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failur
         verify: args.verify || files.remove_inputs && !args.no_verify,
         files,
         resources: resources(&args.resources)?,
+        wanted_gain: level.map_or(level::WANTED_GAIN, |level| level.wanted_gain),
         experts: args.experts == Switch::On,
         preset: level.map_or(Preset::Normal, |level| level.preset),
         budget: args.budget.as_deref().map(duration).transpose()?,

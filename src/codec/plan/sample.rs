@@ -1,7 +1,9 @@
-//! Estimates from a sample of a text whether the language model makes the text shorter.
+//! Estimates from a sample of a text whether the language model makes the text short enough.
+
+use super::gain::WantedGain;
 
 /// Bytes of a sample.
-const SAMPLE: usize = 8 << 10;
+pub(super) const SAMPLE: usize = 8 << 10;
 /// A sample is taken from this many places.
 const SAMPLE_PLACES: usize = 4;
 
@@ -31,13 +33,14 @@ pub enum Verdict {
 /// Compares the bytes that a sample takes with the experts alone and with the model.
 ///
 /// The experts learn as they go: over a long text they make up for part of what they lack in a
-/// sample of 8 KiB. So the model must win by a wide margin to be chosen at once.
-pub fn verdict(experts: usize, model: usize) -> Verdict {
+/// sample of 8 KiB. So a model that does not gain enough in the sample is not tried any further,
+/// and a model must win by a wide margin to be chosen at once.
+pub fn verdict(wanted: WantedGain, experts: usize, model: usize) -> Verdict {
     // On the development split, a model that needed less than 0.7 of the experts' bytes in the
     // sample never lost over the whole text; above 0.73 it sometimes did.
-    if model >= experts {
+    if !wanted.is_reached(experts, model) {
         Verdict::Experts
-    } else if model * 10 < experts * 7 {
+    } else if model as u64 * 10_000 < wanted.share(experts) * 7 {
         Verdict::Model
     } else {
         Verdict::Open
@@ -59,9 +62,15 @@ mod tests {
 
     #[test]
     fn a_sample_decides_only_what_is_clear() {
-        assert_eq!(verdict(1000, 1000), Verdict::Experts);
-        assert_eq!(verdict(1000, 999), Verdict::Open);
-        assert_eq!(verdict(1000, 700), Verdict::Open);
-        assert_eq!(verdict(1000, 699), Verdict::Model);
+        let smaller = |model| verdict(WantedGain::new(0), 1000, model);
+        assert_eq!(smaller(1000), Verdict::Experts);
+        assert_eq!(smaller(999), Verdict::Open);
+        assert_eq!(smaller(700), Verdict::Open);
+        assert_eq!(smaller(699), Verdict::Model);
+        let by_a_tenth = |model| verdict(WantedGain::new(100), 1000, model);
+        assert_eq!(by_a_tenth(901), Verdict::Experts);
+        assert_eq!(by_a_tenth(900), Verdict::Open);
+        assert_eq!(by_a_tenth(630), Verdict::Open);
+        assert_eq!(by_a_tenth(629), Verdict::Model);
     }
 }

@@ -1,14 +1,18 @@
 //! Which mode a block gets, found by coding it.
 //!
-//! A trial codes a run with an encoder of its own. The shortest result becomes the block, and its
-//! encoder, which has learned from the run, codes the next one; the others are dropped. A trial
-//! makes its own [`Block`], so a block is always labelled with the mode that coded it.
+//! A trial codes a run with an encoder of its own. The best result becomes the block, and its
+//! encoder, which has learned from the run, codes the next one; the others are dropped. The best
+//! one is the model's if that reaches the wanted gain, otherwise the experts', or the run itself if
+//! that is shorter. A trial makes its own [`Block`], so a block is always labelled with the mode
+//! that coded it.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::classify::is_nearly_random;
-use super::{Class, Verdict, cut, sample, streams, verdict};
+use super::gain::{Course, WantedGain, Watch};
+use super::{Class, SAMPLE, Verdict, cut, sample, streams, verdict};
 use crate::codec::cost::CostRecorder;
 use crate::codec::encode::{BlockEncoder, OnProgress, Stream};
 use crate::codec::{CodecError, Prime, Symbol, Times};
@@ -46,6 +50,8 @@ pub struct TrialOptions {
     pub settings: Settings,
     /// The language model; without one, the experts code everything.
     pub model: Option<TrialModel>,
+    /// How much the model must gain to code a block.
+    pub wanted_gain: WantedGain,
     /// Streams in a block that the model codes; `None` leaves the number to [`streams()`].
     pub streams: Option<usize>,
     /// Whether each block starts afresh.
@@ -67,7 +73,7 @@ pub struct CodedRun {
     pub costs: Option<CostRecorder>,
 }
 
-/// Codes the runs of a frame in order, each in the mode that makes it shortest.
+/// Codes the runs of a frame in order, each in the mode that is best for it.
 pub struct Trials {
     options: TrialOptions,
     /// The encoder that coded the blocks so far; `None` before the first.
@@ -133,12 +139,8 @@ impl Trials {
         let trial = match model {
             None => Trial::experts(self.new_encoder()?, bytes, progress)?,
             Some(model) => {
-                let experts =
-                    Trial::experts(self.new_encoder()?, bytes, &mut |_, _| progress(0, 0))?;
-                let streams = self.streams(model, experts.len() as u64);
-                let encoder = self.new_encoder()?;
-                let with_model = Trial::model(encoder, model, streams, bytes, progress)?;
-                self.shorter(experts, with_model)
+                let encoders = (self.new_encoder()?, self.new_encoder()?);
+                self.try_both(encoders, model, None, bytes, progress)?
             }
         };
         match trial.len() < bytes.len() {
@@ -169,9 +171,8 @@ impl Trials {
                 Trial::model(encoder, model, streams, bytes, progress)?
             }
             Some((model, (Verdict::Open, streams))) => {
-                let experts = Trial::experts(encoder.fork()?, bytes, &mut |_, _| progress(0, 0))?;
-                let with_model = Trial::model(encoder, model, streams, bytes, progress)?;
-                self.shorter(experts, with_model)
+                let encoders = (encoder.fork()?, encoder);
+                self.try_both(encoders, model, Some(streams), bytes, progress)?
             }
         };
         match before {
@@ -183,8 +184,9 @@ impl Trials {
         }
     }
 
-    /// Codes a sample of `text` with and without the model, by new encoders. Returns what the
-    /// sample recommends, and the number of streams for all of `text` if the model codes it.
+    /// Codes a sample of `text` with and without the model, by encoders that have seen what came
+    /// before. Returns what the sample recommends, and the number of streams for all of `text` if
+    /// the model codes it.
     fn judge(
         &self,
         model: &TrialModel,
@@ -194,16 +196,28 @@ impl Trials {
         // A sample is no progress, but it can be cancelled.
         let mut unheard = |_, _| progress(0, 0);
         let sample = sample(text);
-        let experts = Trial::experts(self.new_encoder()?, &sample, &mut unheard)?.len();
-        let text_len = experts as u64 * text.len() as u64 / sample.len() as u64;
-        let verdict = match self.options.settings.experts {
-            false => Verdict::Model,
-            true => {
-                let trial = Trial::model(self.new_encoder()?, model, 1, &sample, &mut unheard)?;
-                verdict(experts, trial.len())
+        // The rule on streams is about experts that have seen nothing.
+        let new = Trial::experts(self.new_encoder()?, &sample, &mut unheard)?.len();
+        let text_len = new as u64 * text.len() as u64 / sample.len() as u64;
+        let streams = self.streams(model, text_len);
+        if !self.options.settings.experts {
+            return Ok((Verdict::Model, streams));
+        }
+        if text.len() <= SAMPLE {
+            return Ok((Verdict::Open, streams));
+        }
+        let (experts, for_model) = match &self.encoder {
+            None => (new, self.new_encoder()?),
+            Some(encoder) => {
+                let experts = Trial::experts(encoder.fork()?, &sample, &mut unheard)?;
+                (experts.len(), encoder.fork()?)
             }
         };
-        Ok((verdict, self.streams(model, text_len)))
+        let with_model = Trial::model(for_model, model, 1, &sample, &mut unheard)?.len();
+        Ok((
+            verdict(self.options.wanted_gain, experts, with_model),
+            streams,
+        ))
     }
 
     /// Streams for a run that the experts alone code in `experts_len` bytes.
@@ -213,12 +227,37 @@ impl Trials {
         asked.unwrap_or_else(|| streams(model_bytes, experts_len))
     }
 
-    /// The shorter trial. An encoder whose experts are switched off keeps to the model.
-    fn shorter(&self, experts: Trial, model: Trial) -> Trial {
-        if model.len() < experts.len() || !self.options.settings.experts {
-            model
-        } else {
-            experts
+    /// Codes a run with the experts alone and then with the model, by two encoders that have seen
+    /// the same. Keeps the model if it reaches the wanted gain, or if the experts are switched off.
+    /// Without `streams`, the number follows from what the experts need.
+    fn try_both(
+        &self,
+        (for_experts, for_model): (BlockEncoder, BlockEncoder),
+        model: &TrialModel,
+        streams: Option<usize>,
+        bytes: &[u8],
+        progress: OnProgress<'_>,
+    ) -> Result<Trial, CodecError> {
+        let mut course = Course::default();
+        let experts = Trial::experts(for_experts, bytes, &mut |original, coded| {
+            course.note(original, coded);
+            progress(0, 0)
+        })?;
+        let streams = streams.unwrap_or_else(|| self.streams(model, experts.len() as u64));
+        if !self.options.settings.experts {
+            return Trial::model(for_model, model, streams, bytes, progress);
+        }
+        let wanted = self.options.wanted_gain;
+        let mut watch = Watch::new(wanted, bytes.len(), experts.len(), course, streams);
+        let watched = &mut |original, coded| match watch.ends(original, coded) {
+            true => ControlFlow::Break(()),
+            false => progress(original, coded),
+        };
+        match Trial::model(for_model, model, streams, bytes, watched) {
+            Ok(trial) if wanted.is_reached(experts.len(), trial.len()) => Ok(trial),
+            Ok(_) => Ok(experts),
+            Err(CodecError::Cancelled) if watch.has_ended() => Ok(experts),
+            Err(error) => Err(error),
         }
     }
 
@@ -301,8 +340,6 @@ impl Trial {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::ControlFlow;
-
     use super::*;
     use crate::engine::{Engine, EngineOptions};
     use crate::packed::PackedModel;
@@ -361,16 +398,97 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_shortest_mode_is_kept_and_what_grows_is_stored() {
-        let mut trials = Trials::new(TrialOptions {
-            settings: settings(false),
-            model: None,
+    fn trials(model: Option<TrialModel>, wanted_gain: u16) -> Trials {
+        Trials::new(TrialOptions {
+            settings: settings(model.is_some()),
+            model,
+            wanted_gain: WantedGain::new(wanted_gain),
             streams: None,
             independent_blocks: false,
             prime: None,
             costs: None,
-        });
+        })
+    }
+
+    /// Coded bytes of `text` with the experts alone and with the model, by copies of `encoder`.
+    fn lens(encoder: &BlockEncoder, model: &TrialModel, text: &[u8]) -> (usize, usize) {
+        let fork = || encoder.fork().unwrap();
+        let experts = Trial::experts(fork(), text, &mut unheard).unwrap();
+        let with_model = Trial::model(fork(), model, 1, text, &mut unheard).unwrap();
+        (experts.len(), with_model.len())
+    }
+
+    /// Whole thousandths that the model gains, if it gains any.
+    fn gain((experts, with_model): (usize, usize)) -> u16 {
+        ((experts - with_model) * 1000 / experts) as u16
+    }
+
+    /// Two texts that the fixture model makes shorter.
+    const FIRST: &[u8] = include_bytes!("../../../tests/golden/text.txt");
+    const SECOND: &[u8] = include_bytes!("../../../LICENSE-MIT");
+
+    #[test]
+    fn a_block_goes_to_the_experts_where_the_model_gains_less_than_is_wanted() {
+        let model = model();
+        let new = BlockEncoder::new(settings(true), Some(&model.runtime), None).unwrap();
+        let (experts, with_model) = lens(&new, &model, FIRST);
+        let gain = gain((experts, with_model));
+        assert!(gain > 0, "{experts} {with_model}");
+        for (wanted, mode, len) in [
+            (0, Mode::Model, with_model),
+            (gain, Mode::Model, with_model),
+            (gain + 1, Mode::Experts, experts),
+            (1000, Mode::Experts, experts),
+        ] {
+            let mut trials = trials(Some(model.clone()), wanted);
+            let block = trials.code(FIRST, Class::Text, &mut unheard).unwrap().block;
+            assert_eq!((block.mode, block.payload.len()), (mode, len), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_later_block_is_judged_by_what_the_encoder_has_learned() {
+        let model = model();
+        let new = BlockEncoder::new(settings(true), Some(&model.runtime), None).unwrap();
+        let (experts, with_model) = lens(&new, &model, SECOND);
+        assert!(with_model < experts, "{experts} {with_model}");
+        for (first, second) in [(FIRST, SECOND), (SECOND, FIRST)] {
+            let learned = Trial::model(new.fork().unwrap(), &model, 1, first, &mut unheard);
+            let (experts, with_model) = lens(&learned.unwrap().encoder, &model, second);
+            // After the first text, the experts alone need less for the second one.
+            assert!(
+                second == FIRST || experts < with_model,
+                "{experts} {with_model}"
+            );
+            let (mode, len) = match with_model < experts {
+                true => (Mode::Model, with_model),
+                false => (Mode::Experts, experts),
+            };
+            let mut trials = trials(Some(model.clone()), 0);
+            let block = trials.code(first, Class::Text, &mut unheard).unwrap().block;
+            assert_eq!(block.mode, Mode::Model);
+            let block = trials
+                .code(second, Class::Text, &mut unheard)
+                .unwrap()
+                .block;
+            assert_eq!((block.mode, block.payload.len()), (mode, len));
+        }
+    }
+
+    #[test]
+    fn an_encoder_without_experts_keeps_to_the_model() {
+        let mut options = trials(Some(model()), 1000).options;
+        options.settings.experts = false;
+        let mut trials = Trials::new(options);
+        for text in [FIRST, SECOND] {
+            let block = trials.code(text, Class::Text, &mut unheard).unwrap().block;
+            assert_eq!(block.mode, Mode::Model);
+        }
+    }
+
+    #[test]
+    fn the_shortest_mode_is_kept_and_what_grows_is_stored() {
+        let mut trials = trials(None, 0);
         let mut mode = |bytes: &[u8]| {
             let run = trials.code(bytes, Class::Binary, &mut unheard).unwrap();
             (run.block.mode, run.block.payload.len())

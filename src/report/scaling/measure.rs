@@ -86,7 +86,8 @@ impl Families {
     }
 }
 
-/// Compresses in one stream, however slow that is to decompress: files are smallest so.
+/// Compresses in one stream and with the model wherever it helps, however slow that is: files are
+/// smallest so.
 fn point(
     sample: &Sample,
     candidate: &Candidate,
@@ -97,7 +98,7 @@ fn point(
     let summary = trace(
         sample.bytes.as_slice(),
         &mut compressed,
-        &candidate.options().streams(1),
+        &candidate.options().streams(1).wanted_gain(0),
         &mut |block| push(&mut along, &mut before, &block),
         &mut |progress| {
             on_progress(candidate.progress(sample, Phase::Compress, progress.original));
