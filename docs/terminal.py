@@ -9,11 +9,11 @@ file's beginning. Speeds are those of the machine: let it do nothing else meanwh
 
 import html
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 # What is typed. Each command is run by bash in a folder that holds the file.
 COMMANDS = [
@@ -24,6 +24,7 @@ COMMANDS = [
 ]
 # In pixels: the width of a character and the height of a line, at a font size of 14.
 CHAR, LINE, MARGIN = 8.43, 19, 16
+COLUMNS = 118
 
 
 def run(command, folder, program):
@@ -32,7 +33,7 @@ def run(command, folder, program):
     done = subprocess.run(
         ["bash", "-c", f"({command}) 2>&1"],
         cwd=folder,
-        env={"PATH": path, "HOME": str(folder), "COLUMNS": "100"},
+        env={"PATH": path, "HOME": str(folder), "COLUMNS": str(COLUMNS)},
         capture_output=True,
         text=True,
         check=True,
@@ -76,7 +77,10 @@ def main():
             command = command.format(file=file.name)
             lines.append(("typed", f"$ {command}"))
             shown = run(command, folder, program)
-            lines += [("shown", re.sub(r"\t", "        ", line)) for line in shown]
+            for line in shown:
+                # As a terminal of this width breaks a line.
+                parts = textwrap.wrap(line, COLUMNS) if len(line) > COLUMNS else [line]
+                lines += [("shown", part) for part in parts]
             lines.append(("shown", ""))
     print("\n".join(draw(lines[:-1])))
 
