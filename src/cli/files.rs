@@ -26,6 +26,9 @@ use super::remove::remove_input;
 use super::text::{self, Ratio};
 use super::verify::{self, HashingReader};
 
+/// A file of a folder whose folder is not there any more.
+const MOVED: &str = "another folder took the place of its own, skipped";
+
 /// What is done with the contents of files.
 pub(super) trait FileCoder {
     /// What it writes.
@@ -82,9 +85,7 @@ pub(super) fn run<C: FileCoder>(
         let input = &found.input;
         let coded = match found.is_where_it_was() {
             true => code_file(job, primes, found, coder, &mut totals),
-            false => Err(Failure::message(
-                "another folder took the place of its own, skipped",
-            )),
+            false => Err(Failure::message(MOVED)),
         };
         match coded {
             Ok(()) => {}
@@ -149,48 +150,18 @@ fn code_file<C: FileCoder>(
     if coder.verify_with().is_some() && output.written().is_none() && !job.remove_inputs {
         return Err(Failure::message("only a regular file can be verified"));
     }
-    let forecast = coder.forecast(&opened)?;
-    let line = ProgressLine::new(
-        &name,
-        forecast.original_len,
-        C::WRITES == Content::Compressed,
-        job.verbosity.progress,
-    );
-    if let Some(time) = forecast.time {
-        line.announce(&format!("{name}: about {}", text::duration(time)));
-    }
     let start = Instant::now();
-    let mut show = |progress: Progress| {
-        line.update(progress.original, progress.compressed);
-        ControlFlow::Continue(())
-    };
-    let mut reader = HashingReader::new(&mut *opened.reader);
-    let summary = coder.code(&mut reader, &mut output, &mut show)?;
-    let read = reader.hash();
-    // An output that is no regular file is not read again.
-    if let (Some(options), Some(file)) = (coder.verify_with(), output.written()) {
-        verify::verify(file, read, options, &mut show)?;
-    }
+    let (summary, read) = code_and_verify(job, &name, &mut opened, &mut output, coder)?;
     let needed = Needed {
         primes,
         models: coder.models(),
     };
-    // Only now it is known which models a compressed file needs.
-    output
-        .replaces()
-        .map_or(Ok(()), |path| needed.refuse_output(path))?;
-    let stored = output.commit(&opened)?;
+    let stored = place(found, &opened, output, &needed)?;
     let elapsed = start.elapsed();
-    drop(line);
     if job.verbosity.summary {
         let (original, compressed) = (summary.original_len, summary.compressed_len);
-        print::note(&summary_line(
-            &name,
-            C::WRITES,
-            original,
-            compressed,
-            elapsed,
-        ));
+        let line = summary_line(&name, C::WRITES, original, compressed, elapsed);
+        print::note(&line);
     }
     totals.add(summary);
     if job.verbosity.details {
@@ -206,6 +177,55 @@ fn code_file<C: FileCoder>(
             Ok(())
         }
     }
+}
+
+/// Codes an open input into an open output, and decompresses that again if it is to be verified.
+/// An output that is no regular file is not read again. Also returns the hash of what was read.
+fn code_and_verify<C: FileCoder>(
+    job: &FilesJob,
+    name: &str,
+    input: &mut OpenInput,
+    output: &mut Output,
+    coder: &mut C,
+) -> Result<(Summary, blake3::Hash), Failure> {
+    let forecast = coder.forecast(input)?;
+    let line = ProgressLine::new(
+        name,
+        forecast.original_len,
+        C::WRITES == Content::Compressed,
+        job.verbosity.progress,
+    );
+    if let Some(time) = forecast.time {
+        line.announce(&format!("{name}: about {}", text::duration(time)));
+    }
+    let mut show = |progress: Progress| {
+        line.update(progress.original, progress.compressed);
+        ControlFlow::Continue(())
+    };
+    let mut reader = HashingReader::new(&mut *input.reader);
+    let summary = coder.code(&mut reader, output, &mut show)?;
+    let read = reader.hash();
+    if let (Some(options), Some(file)) = (coder.verify_with(), output.written()) {
+        verify::verify(file, read, options, &mut show)?;
+    }
+    Ok((summary, read))
+}
+
+/// Puts an output in place, unless that has become a wrong place meanwhile.
+fn place(
+    found: &Found,
+    input: &OpenInput,
+    output: Output,
+    needed: &Needed<'_>,
+) -> Result<Stored, Failure> {
+    if !found.is_where_it_was() {
+        return Err(Failure::message(MOVED));
+    }
+    // Only now it is known which models a compressed file needs.
+    if let Some(path) = output.replaces() {
+        needed.refuse_output(path)?;
+    }
+    output.commit(input)
 }
 
 /// Says what is not as it should be of an input that stays.

@@ -93,3 +93,26 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     paths.sort();
     Ok(paths)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_became_a_link_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["tree/z", "elsewhere"] {
+            fs::create_dir_all(path(name)).unwrap();
+            fs::write(path(name).join("a"), name).unwrap();
+        }
+        std::os::unix::fs::symlink("a", path("tree/link")).unwrap();
+        let inputs = [Input::File(path("tree"))];
+        let (found, all_well) = files_of(&inputs, &|_| true);
+        assert!(all_well && found.len() == 1 && found[0].is_where_it_was());
+        fs::rename(path("tree/z"), path("tree/zz")).unwrap();
+        assert!(!found[0].is_where_it_was());
+        std::os::unix::fs::symlink("../elsewhere", path("tree/z")).unwrap();
+        assert!(!found[0].is_where_it_was());
+    }
+}
