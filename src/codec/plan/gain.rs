@@ -6,6 +6,11 @@ const STEP: usize = 8 << 10;
 /// coded bytes say too little.
 const ENOUGH: usize = 512;
 
+/// How much better the model may do in the rest of a run than lately, in thousandths of what the
+/// experts take. On the development split it did better by up to 45, apart from a few tails of
+/// runs.
+const ALLOWANCE: u64 = 50;
+
 /// How much shorter than the experts alone the language model must make a run to code it, in
 /// thousandths of the bytes that the experts take. The model takes many times as long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +107,9 @@ impl Watch {
     pub(super) fn ends(&mut self, original: usize, coded: usize) -> bool {
         self.model.note(original, coded);
         self.has_ended = !self.wanted.is_reached(self.experts_len, coded);
-        if !self.has_ended && original >= self.next {
+        // Later, the end would save little time.
+        let may_end = original >= self.next && original <= self.len / 2;
+        if !self.has_ended && may_end {
             self.next = original + STEP * self.streams;
             self.has_ended = !self.is_promising(original, coded);
         }
@@ -114,9 +121,9 @@ impl Watch {
         self.has_ended
     }
 
-    /// Whether the model reaches the wanted gain if it goes on as in the second half so far. Hardly
-    /// ever does it do better: the experts learn, and the model has learned. If no gain is wanted,
-    /// nothing but the end of the run decides.
+    /// Whether the model may reach the wanted gain, judged by the second half so far: it hardly ever
+    /// does much better later, because the experts learn and the model has learned. If no gain is
+    /// wanted, nothing but the end of the run decides.
     fn is_promising(&self, original: usize, coded: usize) -> bool {
         let experts = self.experts_at(original);
         let experts_lately = experts.saturating_sub(self.experts_at(original / 2));
@@ -125,8 +132,10 @@ impl Watch {
         }
         let lately = coded.saturating_sub(self.model.at(original / 2));
         let left = self.experts_len.saturating_sub(experts) as u64;
-        let expected = coded as u64 + left * lately as u64 / experts_lately as u64;
-        self.wanted.is_reached(self.experts_len, expected as usize)
+        let as_lately = left * lately as u64 / experts_lately as u64;
+        let at_best = as_lately.saturating_sub(left * ALLOWANCE / 1000);
+        self.wanted
+            .is_reached(self.experts_len, coded + at_best as usize)
     }
 
     /// Coded bytes by the experts alone of what the streams, parts of the same length, have coded
@@ -198,19 +207,22 @@ mod tests {
     #[test]
     fn a_trial_ends_where_the_model_gains_too_little() {
         for streams in [1, 3] {
-            assert_eq!(
-                end(30, 10, streams, |_| 980),
-                Some(streams * 8192 / 200 * 200 + 200)
-            );
+            let first_look = (STEP * streams).next_multiple_of(200);
+            assert_eq!(end(30, 10, streams, |_| 1030), Some(first_look));
             assert_eq!(end(30, 10, streams, |_| 960), None);
-            assert_eq!(end(10, 10, streams, |_| 980), None);
         }
+        // Little is missing, and it may come later.
+        assert_eq!(end(30, 10, 1, |_| 980), None);
         // The gain of the beginning does not last, but it is enough.
         let early = |original: usize| if original <= LEN / 2 { 900 } else { 1000 };
         assert_eq!(end(30, 10, 1, early), None);
         // It is not enough.
-        let brief = |original: usize| if original <= LEN / 10 { 900 } else { 1000 };
-        assert!(end(30, 10, 1, brief).is_some_and(|end| end < LEN / 3));
+        let brief = |original: usize| if original <= LEN / 10 { 900 } else { 1020 };
+        let ends = end(30, 10, 1, brief);
+        assert!(ends.is_some_and(|end| end < LEN / 2), "{ends:?}");
+        // Half of the time is spent.
+        let tail = |original: usize| if original <= LEN / 2 { 900 } else { 1080 };
+        assert_eq!(end(30, 10, 1, tail), None);
     }
 
     #[test]
@@ -228,7 +240,7 @@ mod tests {
     fn a_few_coded_bytes_say_nothing() {
         let late = |original: usize| if original <= LEN / 2 { 1500 } else { 100 };
         assert_eq!(end(30, 10, 1, late), Some(8200));
-        // Here the experts need 50 times less than the original has.
-        assert!(end(30, 1, 1, late).unwrap() >= 2 * ENOUGH * 50);
+        // In half of the run, the experts need fewer bytes than that.
+        assert_eq!(end(30, 1, 1, late), None);
     }
 }
