@@ -380,7 +380,38 @@ impl Store {
                 Err(error) => unreadable = Some(error),
             }
         }
-        unreadable.map_or(Ok(None), Err)
+        match (self.find_nameless(&matches)?, unreadable) {
+            (None, Some(error)) => Err(error),
+            (found, _) => Ok(found),
+        }
+    }
+
+    /// Opens a packed model that has lost its name, by the identity in the name of its file.
+    fn find_nameless(
+        &self,
+        matches: &dyn Fn(&[u8; 32]) -> bool,
+    ) -> Result<Option<Found>, StoreError> {
+        for home in &self.homes {
+            let entries = fs::read_dir(models(home)).into_iter().flatten().flatten();
+            let mut identities = entries.filter_map(|entry| {
+                let path = PathBuf::from(entry.file_name());
+                let is_packed = path.extension().is_some_and(|e| e == EXTENSION);
+                unhex(path.file_stem()?.to_str()?).filter(|_| is_packed)
+            });
+            let Some(identity) = identities.find(|identity| matches(identity)) else {
+                continue;
+            };
+            let installed = Installed {
+                name: hex(&identity[..8]),
+                identity,
+                built_in: false,
+            };
+            return Ok(Some(Found {
+                name: None,
+                model: self.open(&installed)?,
+            }));
+        }
+        Ok(None)
     }
 
     /// Reads a model and checks its identity and every weight.
@@ -693,6 +724,13 @@ mod tests {
             store.remove("junk").unwrap();
             assert_eq!(own(&store), ["tiny"]);
         }
+        // What needs a model finds it without its name.
+        fs::write(names(store.home().unwrap()).join("tiny"), "junk").unwrap();
+        assert!(store.find("tiny").is_err());
+        let found = store.find_identity(&start).unwrap().unwrap();
+        assert_eq!((found.name, found.model.identity()), (None, added.identity));
+        store.remove("tiny").unwrap();
+        assert!(store.find_identity(&start).unwrap().is_some());
     }
 
     #[test]
