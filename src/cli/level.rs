@@ -3,13 +3,9 @@
 
 use std::ffi::OsString;
 
+pub(super) use llmzip::frame::WANTED_GAIN;
 use llmzip::predict::Preset;
-
-/// What `-m` takes instead of a model's name to use no model.
-pub(super) const NO_MODEL: &str = "none";
-
-/// How much the model must gain over the experts, in thousandths, where no level says it.
-pub(super) const WANTED_GAIN: u16 = 30;
+pub(super) use llmzip::store::NO_MODEL;
 
 /// A choice of model and experts, and of when the model is worth its time.
 #[derive(Debug, PartialEq, Eq)]

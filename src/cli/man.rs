@@ -44,23 +44,10 @@ fn write_pages(command: &Command, folder: &Path) -> Result<(), Failure> {
 fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let written = NewFile::create(path).and_then(|mut file| {
         file.write_all(content)?;
-        make_readable(&file)?;
+        file.let_everybody_read();
         file.put_in_place(path, true)
     });
     written.map_err(|error| cannot_write(path, &error))
-}
-
-/// Lets everybody read a page, as far as the file system has modes.
-fn make_readable(file: &NewFile) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let readable = fs::Permissions::from_mode(0o644);
-        file.file().set_permissions(readable)?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {

@@ -33,7 +33,7 @@ pub use decompression::Resolve;
 pub use encoder::{AutoFinishEncoder, Encoder};
 pub use model::Model;
 pub use models::Models;
-pub use options::{DecoderOptions, EncoderOptions, MAX_FRAME_LEN};
+pub use options::{DecoderOptions, EncoderOptions, MAX_FRAME_LEN, WANTED_GAIN};
 pub use part::{Part, decompress_part_with, decompress_seekable_part_with};
 pub use seekable::SeekableDecoder;
 pub use summary::{ModeLengths, OnProgress, Progress, Summary, keep_going};

@@ -14,7 +14,7 @@ pub const MAX_FRAME_LEN: u64 = 1 << 30;
 
 /// The default of [`EncoderOptions::wanted_gain`]. Decompressing with the built-in model `mini`
 /// takes about 15 times as long as without a model.
-const WANTED_GAIN: u16 = 30;
+pub const WANTED_GAIN: u16 = 30;
 
 /// How to compress.
 ///

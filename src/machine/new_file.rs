@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-/// The parts of a temporary name before and after the random letters.
+/// The parts of a temporary name: before the random letters, how many these are, and after them.
 const PREFIX: &str = ".llmzip-";
+const RANDOM_LETTERS: usize = 6;
 const SUFFIX: &str = ".tmp";
 
 /// A process locks its new file within this time.
@@ -83,6 +84,17 @@ impl NewFile {
                 .as_ref()
                 .expect("only `Placing::put` takes it")
                 .as_file(),
+        }
+    }
+
+    /// Lets everybody read the file, as far as the file system has modes.
+    pub fn let_everybody_read(&self) {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let _ = self
+                .file()
+                .set_permissions(fs::Permissions::from_mode(0o644));
         }
     }
 
@@ -378,7 +390,10 @@ fn create_private(path: &Path) -> io::Result<File> {
 
 fn builder() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX).suffix(SUFFIX);
+    builder
+        .prefix(PREFIX)
+        .suffix(SUFFIX)
+        .rand_bytes(RANDOM_LETTERS);
     builder
 }
 
@@ -402,8 +417,6 @@ impl Unfinished {
 
 /// Whether a name is one of those that [`builder`] makes.
 fn is_temporary(name: &str) -> bool {
-    /// As many as tempfile takes.
-    const RANDOM_LETTERS: usize = 6;
     let middle = name
         .strip_prefix(PREFIX)
         .and_then(|rest| rest.strip_suffix(SUFFIX));

@@ -608,13 +608,7 @@ fn new_name(path: &Path, identity: &[u8; 32]) -> io::Result<NewFile> {
 
 /// Syncs a new file. Unlike other new files, those in the store are readable by everybody.
 fn finish(file: &NewFile) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = fs::Permissions::from_mode(0o644);
-        // Some file systems have no modes.
-        let _ = file.file().set_permissions(mode);
-    }
+    file.let_everybody_read();
     new_file::sync_if_possible(file.file())
 }
 

@@ -17,4 +17,4 @@ mod name;
 pub use error::StoreError;
 pub use folder::{EXTENSION, Found, Installed, Store};
 pub use hex::hex;
-pub use name::{SHORT_NAMES, is_free_name, is_name, repository_of};
+pub use name::{NO_MODEL, SHORT_NAMES, is_free_name, is_name, repository_of};

@@ -3,7 +3,7 @@
 use super::embedded;
 
 /// What stands for no model where a model is named.
-pub(super) const NO_MODEL: &str = "none";
+pub const NO_MODEL: &str = "none";
 
 /// Models that can be fetched by a short name: the names, and the repositories on Hugging Face.
 pub const SHORT_NAMES: [(&str, &str); 3] = [
