@@ -64,7 +64,7 @@ impl MemoryLimit {
             "needs {least}{} MB of memory, and -M allows {}{hint}",
             // Whoever allows as much as is shown here allows enough.
             needed.div_ceil(1_000_000),
-            numbers::memory(limit),
+            numbers::size(limit),
         )))
     }
 }

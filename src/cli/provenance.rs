@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fs;
-use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use llmzip::machine::instructions::InstructionSet;
@@ -28,7 +27,7 @@ pub(super) fn provenance(
         command: command(),
         date: date(seconds()),
         cpu: cpu(),
-        cores: thread::available_parallelism().map_or(1, usize::from),
+        cores: pool::usable_threads(0),
         system: format!("{} {}", env::consts::OS, env::consts::ARCH),
         threads: pool::usable_threads(resources.threads),
         kernels: kernels.name().to_owned(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-pub(super) use llmzip::report::numbers::{memory as size, rate};
+pub(super) use llmzip::report::numbers::{rate, size};
 
 /// A path as it is shown: what a terminal would obey, and what is no UTF-8, is escaped.
 pub(super) fn path(path: &Path) -> String {

@@ -20,29 +20,30 @@ pub fn rate(bytes: u64, duration: Duration) -> String {
 
 /// Formats `rate` bytes per second like [`rate`].
 pub(super) fn per_second(rate: f64) -> String {
+    let (size, decimals, unit) = unit(rate);
+    format!("{:.decimals$} {unit}", rate / size)
+}
+
+/// The unit in which a rate is shown: its bytes per second, its decimals, and its name.
+fn unit(rate: f64) -> (f64, usize, &'static str) {
     match rate {
-        ..1e3 => format!("{rate:.0} B/s"),
-        ..1e6 => format!("{:.0} KB/s", rate / 1e3),
-        ..1e9 => format!("{:.1} MB/s", rate / 1e6),
-        _ => format!("{:.1} GB/s", rate / 1e9),
+        ..1e3 => (1.0, 0, "B/s"),
+        ..1e6 => (1e3, 0, "KB/s"),
+        ..1e9 => (1e6, 1, "MB/s"),
+        _ => (1e9, 1, "GB/s"),
     }
 }
 
 /// Formats a rate and the range that holds it as `49 [47-51] KB/s`.
 #[cfg(feature = "compare")]
 pub(super) fn per_second_within(rate: f64, [low, high]: [f64; 2]) -> String {
-    let (size, decimals, unit) = match rate {
-        ..1e3 => (1.0, 0, "B/s"),
-        ..1e6 => (1e3, 0, "KB/s"),
-        ..1e9 => (1e6, 1, "MB/s"),
-        _ => (1e9, 1, "GB/s"),
-    };
+    let (size, decimals, unit) = unit(rate);
     let shown = |rate: f64| format!("{:.decimals$}", rate / size);
     format!("{} [{}-{}] {unit}", shown(rate), shown(low), shown(high))
 }
 
 /// Formats bytes as `12 MB`, in powers of 1000.
-pub fn memory(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let size = bytes as f64;
     match bytes {
         0..1_000 => format!("{bytes} bytes"),
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn large_numbers_are_short() {
         assert_eq!(rate(152_089, Duration::from_millis(3100)), "49 KB/s");
-        assert_eq!(memory(300_000_000), "300 MB");
+        assert_eq!(size(300_000_000), "300 MB");
         assert_eq!(parameters(0), "0");
         assert_eq!(parameters(134_515_008), "134.5 M");
         assert_eq!(round_parameters(100_000), "100 k");

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Candidate;
 use super::markup::escaped;
 use super::numbers::one_line;
+use crate::store::hex;
 
 /// By what, where and when a report was made. The caller fills it in: a report knows neither
 /// command line nor clock.
@@ -62,7 +63,7 @@ impl ModelIdentity {
             let hash = candidate.identity()?;
             Some(ModelIdentity {
                 name: candidate.name().to_owned(),
-                blake3: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+                blake3: hex(&hash),
                 parameters: candidate.parameters(),
                 bytes: candidate.model_bytes(),
             })

@@ -157,7 +157,7 @@ fn rows(comparison: &Comparison, file: &FileOutcomes) -> Table {
     ]);
     let memory = |outcome: &Outcome| {
         let peak = outcome.peak_memory;
-        peak.map_or_else(|| "-".to_owned(), numbers::memory)
+        peak.map_or_else(|| "-".to_owned(), numbers::size)
     };
     for (i, compressor) in comparison.compressors.iter().enumerate() {
         let outcome = &file.outcomes[i];

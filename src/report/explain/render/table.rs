@@ -16,24 +16,23 @@ const EXACT: &str = "All costs are exact: the file is compressed once with the m
 
 /// Tables for a terminal.
 pub fn table(explanation: &Explanation, made: &Provenance) -> String {
-    let parts = parts(explanation);
-    let plain = |part: &Part| match part {
-        Part::Words(words) => format!("{words}\n\n"),
-        Part::Rows(rows) => format!("{}\n", rows.plain()),
-    };
-    let parts: String = parts.iter().map(plain).collect();
+    let parts = joined(explanation, Table::plain);
     format!("{parts}{}\n", made.lines().join("\n"))
 }
 
 /// The same tables in Markdown.
 pub fn markdown(explanation: &Explanation, made: &Provenance) -> String {
-    let parts = parts(explanation);
-    let marked = |part: &Part| match part {
-        Part::Words(words) => format!("{words}\n\n"),
-        Part::Rows(rows) => format!("{}\n", rows.markdown()),
-    };
-    let parts: String = parts.iter().map(marked).collect();
+    let parts = joined(explanation, Table::markdown);
     format!("{parts}{}", made.markdown())
+}
+
+/// The parts of the report one below the other, with tables as `render` makes them.
+fn joined(explanation: &Explanation, render: fn(&Table) -> String) -> String {
+    let shown = |part: &Part| match part {
+        Part::Words(words) => format!("{words}\n\n"),
+        Part::Rows(rows) => format!("{}\n", render(rows)),
+    };
+    parts(explanation).iter().map(shown).collect()
 }
 
 /// A part of the report.
