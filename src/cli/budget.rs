@@ -1,30 +1,30 @@
 //! Chooses the level that compresses files in a given time.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use llmzip::EncoderOptions;
 
 use super::estimate;
 use super::failure::Failure;
-use super::folders::{self, Found};
+use super::folders::Found;
 use super::level::{LEVELS, Level};
-use super::meant::{FilesJob, Input, is_compressed};
+use super::meant::Input;
 use super::print;
 use super::text;
 
-/// The options of the highest level that compresses the files of a job in the time `budget`.
+/// The options of the highest level that compresses these files in the time `budget`.
 /// `options` makes the options of a level, or says why it cannot be used.
 ///
 /// Levels are tried on the longest file, from the fastest level on, so that no trial takes much
 /// longer than what it is for.
 pub(super) fn choose(
     budget: Duration,
-    job: &FilesJob,
+    files: &[Found],
     options: &dyn Fn(&'static Level) -> Result<EncoderOptions, Failure>,
 ) -> Result<EncoderOptions, Failure> {
-    let files = files(job)?;
+    let files = files.iter().map(length).collect::<Result<Vec<_>, _>>()?;
     let len = files.iter().map(|(_, len)| len).sum();
     let longest = files.iter().max_by_key(|(_, len)| len);
     let (sample, _) = longest.ok_or_else(|| Failure::message("--budget: there are no files"))?;
@@ -62,21 +62,13 @@ pub(super) fn choose(
     Ok(options)
 }
 
-/// The files of a job and their lengths in bytes.
-fn files(job: &FilesJob) -> Result<Vec<(PathBuf, u64)>, Failure> {
-    let inputs = match job.recursive {
-        true => folders::files_of(&job.inputs, &|path| !is_compressed(path)).0,
-        false => Found::named(&job.inputs),
-    };
-    let length = |found: Found| match found.input {
-        Input::Stdin => Err(Failure::usage(
+/// The path of a file and its length in bytes.
+fn length(found: &Found) -> Result<(&Path, u64), Failure> {
+    let Input::File(path) = &found.input else {
+        return Err(Failure::usage(
             "--budget needs files, whose lengths are known",
-        )),
-        Input::File(path) => {
-            let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
-            let len = metadata.map_or(0, |metadata| metadata.len());
-            Ok((path, len))
-        }
+        ));
     };
-    inputs.into_iter().map(length).collect()
+    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file);
+    Ok((path, metadata.map_or(0, |metadata| metadata.len())))
 }

@@ -56,14 +56,12 @@ pub(super) fn answer() -> Result<bool, Failure> {
 
 /// The command line with what can stand for models and files.
 fn command() -> Command {
-    let shown = |command: Command| command.mut_subcommands(with_candidates);
-    with_candidates(shown(Typed::command()))
+    with_candidates(Typed::command())
 }
 
-fn with_candidates(mut command: Command) -> Command {
-    if command.get_name() == "model" {
-        command = command.mut_subcommands(with_candidates);
-    }
+/// A command, and those in it.
+fn with_candidates(command: Command) -> Command {
+    let command = command.mut_subcommands(with_candidates);
     let reads = ["decompress", "cat", "test", "info"].contains(&command.get_name());
     let removes = command.get_name() == "remove";
     let verifies = command.get_name() == "verify";

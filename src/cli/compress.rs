@@ -12,9 +12,9 @@ use super::budget;
 use super::estimate;
 use super::failure::Failure;
 use super::files::{self, FileCoder, Forecast};
+use super::folders::{self, Found};
 use super::input::OpenInput;
-use super::level::NO_MODEL;
-use super::meant::{CompressJob, FilesJob, ModelChoice, SUFFIX, is_compressed};
+use super::meant::{CompressJob, FilesJob, SUFFIX, is_compressed, model_choice};
 use super::memory::Use;
 use super::models::Models;
 use super::output::Content;
@@ -22,6 +22,10 @@ use super::prime::PrimeFiles;
 
 pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
     let models = Models::new(job.resources);
+    let FilesJob {
+        inputs, recursive, ..
+    } = &job.files;
+    let (found, all_found) = folders::find(inputs, *recursive, &|path| !is_compressed(path));
     let mut primes = PrimeFiles::default();
     let prime = job.prime.as_deref().map(|path| primes.open(path));
     let rest = EncoderOptions::new()
@@ -37,7 +41,7 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
             .model(models.choose(&job.model)?)
             .preset(job.preset)
             .wanted_gain(job.wanted_gain),
-        Some(budget) => within(budget, &job.files, &models, &rest)?,
+        Some(budget) => within(budget, &found, &models, &rest)?,
     };
     let verify_with = job.verify.then(|| reverse(&options));
     models.check_memory(&Use::compressing(&options))?;
@@ -46,22 +50,18 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         options,
         verify_with,
     };
-    files::run(&job.files, &primes, &mut compressor)
+    Ok(files::run(&found, &job.files, &primes, &mut compressor)? && all_found)
 }
 
 /// The options `rest` with the highest level that compresses the files in this time.
 fn within(
     budget: Duration,
-    files: &FilesJob,
+    files: &[Found],
     models: &Models,
     rest: &EncoderOptions,
 ) -> Result<EncoderOptions, Failure> {
     budget::choose(budget, files, &|level| {
-        let choice = match level.model {
-            NO_MODEL => ModelChoice::None,
-            name => ModelChoice::Named(name.to_owned()),
-        };
-        let model = models.choose(&choice)?;
+        let model = models.choose(&model_choice(Some(level.model)))?;
         let options = rest
             .clone()
             .model(model)
@@ -101,10 +101,6 @@ impl FileCoder for Compressor {
         let mut name = input.as_os_str().to_owned();
         name.push(SUFFIX);
         Ok(PathBuf::from(name))
-    }
-
-    fn takes(&self, path: &Path) -> bool {
-        !is_compressed(path)
     }
 
     fn models(&self) -> Vec<Arc<Model>> {

@@ -1,6 +1,7 @@
 //! `decompress`, `cat` and `test`: decode frames and write the original to files, to standard
 //! output or nowhere.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -16,8 +17,9 @@ use super::contents::Contents;
 use super::estimate;
 use super::failure::Failure;
 use super::files::{self, FileCoder, Forecast};
+use super::folders;
 use super::input::OpenInput;
-use super::meant::{DecompressJob, SUFFIX, is_compressed};
+use super::meant::{DecompressJob, FilesJob, SUFFIX, is_compressed};
 use super::models::Models;
 use super::output::Content;
 use super::prime::PrimeFiles;
@@ -40,7 +42,11 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
         part: job.part,
         seekable: None,
     };
-    files::run(&job.files, &primes, &mut decompressor)
+    let FilesJob {
+        inputs, recursive, ..
+    } = &job.files;
+    let (found, all_found) = folders::find(inputs, *recursive, &is_compressed);
+    Ok(files::run(&found, &job.files, &primes, &mut decompressor)? && all_found)
 }
 
 struct Decompressor {
@@ -59,23 +65,18 @@ impl FileCoder for Decompressor {
 
     fn output_path(&self, input: &Path, _: bool) -> Result<PathBuf, Failure> {
         // Names need not be UTF-8. A name that begins with its only dot has no extension.
-        match (input.file_stem(), input.extension()) {
-            // ..llmz and ...llmz
-            (Some(stem), Some(_)) if stem == "." || stem == ".." => Err(Failure::message(format!(
-                "has no name before {SUFFIX}; name the output with -o"
-            ))),
-            (_, Some(extension)) if extension == &SUFFIX[1..] => Ok(input.with_extension("")),
-            _ if input.file_name().is_some_and(|name| name == SUFFIX) => Err(Failure::message(
-                format!("has no name before {SUFFIX}; name the output with -o"),
-            )),
-            _ => Err(Failure::Message(format!(
-                "has no {SUFFIX} at the end of its name; name the output with -o"
-            ))),
-        }
-    }
-
-    fn takes(&self, path: &Path) -> bool {
-        is_compressed(path)
+        let is_dots = |stem: &OsStr| stem == "." || stem == "..";
+        // .llmz, ..llmz and ...llmz
+        let lacks_name =
+            input.file_name() == Some(OsStr::new(SUFFIX)) || input.file_stem().is_some_and(is_dots);
+        let lacks = match (lacks_name, is_compressed(input)) {
+            (false, true) => return Ok(input.with_extension("")),
+            (true, _) => format!("has no name before {SUFFIX}"),
+            (false, false) => format!("has no {SUFFIX} at the end of its name"),
+        };
+        Err(Failure::Message(format!(
+            "{lacks}; name the output with -o"
+        )))
     }
 
     fn models(&self) -> Vec<Arc<Model>> {

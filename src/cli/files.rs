@@ -14,7 +14,7 @@ use llmzip::machine::pages;
 use llmzip::{DecoderOptions, Model, Summary, Times};
 
 use super::failure::Failure;
-use super::folders::{self, Found};
+use super::folders::Found;
 use super::input::{self, InputFile, OpenInput};
 use super::meant::{Destination, FilesJob};
 use super::needed::Needed;
@@ -36,9 +36,6 @@ pub(super) trait FileCoder {
 
     /// The path of the output that goes beside the input at this path.
     fn output_path(&self, input: &Path, force: bool) -> Result<PathBuf, Failure>;
-
-    /// Whether it takes such a file of a folder.
-    fn takes(&self, path: &Path) -> bool;
 
     /// The models that are known to be needed.
     fn models(&self) -> Vec<Arc<Model>>;
@@ -69,20 +66,17 @@ pub(super) struct Forecast {
 
 /// Codes all files. Returns whether all went well; failures of single files have been reported.
 pub(super) fn run<C: FileCoder>(
+    files: &[Found],
     job: &FilesJob,
     primes: &PrimeFiles,
     coder: &mut C,
 ) -> Result<bool, Failure> {
-    let (inputs, mut all_well) = match job.recursive {
-        true => folders::files_of(&job.inputs, &|path| coder.takes(path)),
-        false => (Found::named(&job.inputs), true),
-    };
+    let mut all_well = true;
     // Many small files use the same tables.
     let _tables = pages::keep();
     let start = Instant::now();
     let mut totals = Totals::default();
-    for found in &inputs {
-        let input = &found.input;
+    for found in files {
         let coded = match found.is_where_it_was() {
             true => code_file(job, primes, found, coder, &mut totals),
             false => Err(Failure::message(MOVED)),
@@ -91,12 +85,12 @@ pub(super) fn run<C: FileCoder>(
             Ok(()) => {}
             Err(Failure::BrokenPipe) => return Err(Failure::BrokenPipe),
             Err(failure) => {
-                print::error(&failure.about(input::name(input)).to_string());
+                print::error(&failure.about(input::name(&found.input)).to_string());
                 all_well = false;
             }
         }
     }
-    if job.verbosity.summary && inputs.len() > 1 && totals.files > 0 {
+    if job.verbosity.summary && files.len() > 1 && totals.files > 0 {
         print::note(&totals.line(C::WRITES, start.elapsed()));
     }
     Ok(all_well)
@@ -167,12 +161,12 @@ fn code_file<C: FileCoder>(
     if job.verbosity.details {
         print_details(summary, elapsed);
     }
-    match job.remove_inputs {
-        true if !found.is_where_it_was() => Err(Failure::message(
+    match read {
+        Some(_) if job.remove_inputs && !found.is_where_it_was() => Err(Failure::message(
             "done, but the input is not deleted: another folder took the place of its own",
         )),
-        true => remove_input(&opened, &needed, &stored, read),
-        false => {
+        Some(read) if job.remove_inputs => remove_input(&opened, &needed, &stored, read),
+        _ => {
             warn(&opened, &stored);
             Ok(())
         }
@@ -180,14 +174,15 @@ fn code_file<C: FileCoder>(
 }
 
 /// Codes an open input into an open output, and decompresses that again if it is to be verified.
-/// An output that is no regular file is not read again. Also returns the hash of what was read.
+/// An output that is no regular file is not read again. Also returns the hash of what was read, if
+/// it is compared with anything.
 fn code_and_verify<C: FileCoder>(
     job: &FilesJob,
     name: &str,
     input: &mut OpenInput,
     output: &mut Output,
     coder: &mut C,
-) -> Result<(Summary, blake3::Hash), Failure> {
+) -> Result<(Summary, Option<blake3::Hash>), Failure> {
     let forecast = coder.forecast(input)?;
     let line = ProgressLine::new(
         name,
@@ -202,13 +197,16 @@ fn code_and_verify<C: FileCoder>(
         line.update(progress.original, progress.compressed);
         ControlFlow::Continue(())
     };
+    if coder.verify_with().is_none() && !job.remove_inputs {
+        return Ok((coder.code(&mut *input.reader, output, &mut show)?, None));
+    }
     let mut reader = HashingReader::new(&mut *input.reader);
     let summary = coder.code(&mut reader, output, &mut show)?;
     let read = reader.hash();
     if let (Some(options), Some(file)) = (coder.verify_with(), output.written()) {
         verify::verify(file, read, options, &mut show)?;
     }
-    Ok((summary, read))
+    Ok((summary, Some(read)))
 }
 
 /// Puts an output in place, unless that has become a wrong place meanwhile.

@@ -17,15 +17,6 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// What was named, not found.
-    pub(super) fn named(inputs: &[Input]) -> Vec<Found> {
-        let named = |input: &Input| Found {
-            input: input.clone(),
-            folder: None,
-        };
-        inputs.iter().map(named).collect()
-    }
-
     /// Whether its folder is still the one in which it was found. Where a link took its place, the
     /// path leads elsewhere.
     pub(super) fn is_where_it_was(&self) -> bool {
@@ -36,21 +27,28 @@ impl Found {
     }
 }
 
-/// The inputs, with each folder replaced by the files in it and in the folders in it that are
-/// `wanted`, in the order of their names; and whether all could be read. What could not has been
-/// reported. Links in folders are not followed.
-pub(super) fn files_of(inputs: &[Input], wanted: &dyn Fn(&Path) -> bool) -> (Vec<Found>, bool) {
-    let mut files = Vec::new();
+/// The inputs. If `recursive` is set, each folder among them is replaced by the files in it and in
+/// the folders in it that are `wanted`, in the order of their names. Links in folders are not
+/// followed. Also whether all folders could be read; what could not has been reported.
+pub(super) fn find(
+    inputs: &[Input],
+    recursive: bool,
+    wanted: &dyn Fn(&Path) -> bool,
+) -> (Vec<Found>, bool) {
+    let mut found = Vec::new();
     let mut all_well = true;
     for input in inputs {
         match input {
-            Input::File(path) if path.is_dir() => {
-                all_well &= walk(path, wanted, &mut files);
+            Input::File(path) if recursive && path.is_dir() => {
+                all_well &= walk(path, wanted, &mut found);
             }
-            other => files.extend(Found::named(std::slice::from_ref(other))),
+            _ => found.push(Found {
+                input: input.clone(),
+                folder: None,
+            }),
         }
     }
-    (files, all_well)
+    (found, all_well)
 }
 
 /// Adds the regular files below a folder that are `wanted`. Returns whether all could be read.
@@ -108,7 +106,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("a", path("tree/link")).unwrap();
         let inputs = [Input::File(path("tree"))];
-        let (found, all_well) = files_of(&inputs, &|_| true);
+        let (found, all_well) = find(&inputs, true, &|_| true);
         assert!(all_well && found.len() == 1 && found[0].is_where_it_was());
         fs::rename(path("tree/z"), path("tree/zz")).unwrap();
         assert!(!found[0].is_where_it_was());

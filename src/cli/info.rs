@@ -15,10 +15,7 @@ use super::print;
 use super::text::{self, Ratio};
 
 pub(super) fn run(job: InfoJob) -> Result<bool, Failure> {
-    let (inputs, mut all_well) = match job.recursive {
-        true => folders::files_of(&job.inputs, &is_compressed),
-        false => (Found::named(&job.inputs), true),
-    };
+    let (inputs, mut all_well) = folders::find(&job.inputs, job.recursive, &is_compressed);
     if job.style == InfoStyle::Row {
         print::result(list::HEADING)?;
     }

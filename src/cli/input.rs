@@ -69,9 +69,7 @@ impl InputFile {
     pub(super) fn hash(&self) -> io::Result<blake3::Hash> {
         let mut file = &self.file;
         file.rewind()?;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(file)?;
-        Ok(hasher.finalize())
+        hash(file)
     }
 
     /// Whether its path still leads to it, and not to another file that took its place.
@@ -106,6 +104,13 @@ fn changed_at(metadata: &Metadata) -> (i64, i64) {
 
 #[cfg(not(unix))]
 fn changed_at(_: &Metadata) {}
+
+/// The hash of what is left to read of a file.
+pub(super) fn hash(file: &File) -> io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file)?;
+    Ok(hasher.finalize())
+}
 
 /// The name of an input in messages, without anything that a terminal would obey.
 pub(super) fn name(input: &Input) -> String {

@@ -1,7 +1,6 @@
 //! What outputs need to be decompressed again, or inputs to be decompressed at all: the files of
 //! primes, and models. Whoever deletes or overwrites one loses what needs it.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use llmzip::Model;
 use llmzip::machine::regular_file;
 
 use super::failure::Failure;
-use super::input::InputFile;
+use super::input::{self, InputFile};
 use super::prime::PrimeFiles;
 
 /// What is known to be needed so far.
@@ -39,7 +38,7 @@ impl Needed<'_> {
 pub(super) fn refuse_models(path: &Path, models: &[Arc<Model>]) -> Result<(), Failure> {
     let is_model = regular_file::open(path).is_ok_and(|file| {
         let metadata = file.metadata();
-        metadata.is_ok_and(|metadata| is_one_of(models, metadata.len(), || hash(&file)))
+        metadata.is_ok_and(|metadata| is_one_of(models, metadata.len(), || input::hash(&file).ok()))
     });
     match is_model {
         true => Err(Failure::message("output and model are the same file")),
@@ -55,10 +54,4 @@ fn is_one_of(models: &[Arc<Model>], len: u64, hash: impl FnOnce() -> Option<blak
         .peekable();
     // Most files are not hashed, because no model has their length.
     alike.peek().is_some() && hash().is_some_and(|hash| alike.any(|model| hash == model.identity()))
-}
-
-fn hash(file: &File) -> Option<blake3::Hash> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file).ok()?;
-    Some(hasher.finalize())
 }

@@ -75,7 +75,13 @@ fn decompress_args(args: PlainArgs) -> DecompressArgs {
         files,
         output,
         resources,
-        reading: reading_args(model, prime, args.max_output),
+        reading: ReadingArgs {
+            model,
+            prime: prime.into_iter().collect(),
+            max_output: args.max_output,
+            check: false,
+            no_check: false,
+        },
         verbosity,
     }
 }
@@ -89,19 +95,5 @@ fn test_args(args: PlainArgs) -> TestArgs {
         resources: args.resources,
         reading: args.reading,
         verbosity: args.verbosity,
-    }
-}
-
-fn reading_args(
-    model: Option<String>,
-    prime: Option<std::path::PathBuf>,
-    max_output: Option<String>,
-) -> ReadingArgs {
-    ReadingArgs {
-        model,
-        prime: prime.into_iter().collect(),
-        max_output,
-        check: false,
-        no_check: false,
     }
 }

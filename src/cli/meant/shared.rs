@@ -100,7 +100,8 @@ pub(super) fn size(option: &str, typed: &str) -> Result<u64, Failure> {
         .ok_or_else(|| Failure::Usage(format!("{option} {typed} is not a size such as 500MB")))
 }
 
-pub(super) fn model_choice(model: Option<&str>) -> ModelChoice {
+/// The model that was named, if one was.
+pub(in crate::cli) fn model_choice(model: Option<&str>) -> ModelChoice {
     match model {
         None => ModelChoice::Default,
         Some(NO_MODEL) => ModelChoice::None,
