@@ -14,6 +14,12 @@ use llmzip::{
     decompress, decompress_all,
 };
 
+#[cfg(feature = "hub")]
+#[path = "git_hash.rs"]
+mod git_hash;
+#[cfg(feature = "hub")]
+use git_hash::git_hash;
+
 /// A small model that never changes.
 static FIXTURE: &[u8] = include_bytes!("../fixtures/fixture.llmzmodel");
 /// Original bytes that a decoder is asked for at most: enough for everything to happen.
@@ -372,20 +378,6 @@ fn answer(mut stream: std::net::TcpStream, answers: &mut &[u8]) -> io::Result<()
         len.saturating_sub(1)
     )?;
     stream.write_all(body)
-}
-
-/// The hash that git gives a content.
-#[cfg(feature = "hub")]
-fn git_hash(body: &[u8]) -> String {
-    use sha1::Digest;
-
-    let mut hash = sha1::Sha1::new();
-    hash.update(format!("blob {}\0", body.len()));
-    hash.update(body);
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// Each content in a hub's cache must have the hash that is its name.

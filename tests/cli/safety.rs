@@ -455,16 +455,6 @@ fn a_model_that_an_output_needs_is_neither_deleted_nor_changed() {
         "compress -q -f --rm -m ./m -o m a",
         "decompress -q -f -m ./m -o m a.llmz",
         "decompress -q -f --rm -m ./m -o ./m a.llmz",
-    ] {
-        let error = dir.llmzip(args).fails(1);
-        assert!(
-            error.ends_with("output and model are the same file"),
-            "{error}"
-        );
-    }
-    assert_eq!(dir.list(), ["a", "a.llmz", "m", "m.llmz"]);
-    assert_eq!(dir.read("m"), pack);
-    for args in [
         "explain -f -m ./m --format html -o m a",
         "scaling -f -m ./m --format svg -o m a",
         "compare -f -m ./m --format csv -o m a",
@@ -475,6 +465,7 @@ fn a_model_that_an_output_needs_is_neither_deleted_nor_changed() {
             "{error}"
         );
     }
+    assert_eq!(dir.list(), ["a", "a.llmz", "m", "m.llmz"]);
     assert_eq!(dir.read("m"), pack);
     // What a file needs is known once it is read.
     dir.llmzip("model add m --name kept").succeeds();

@@ -7,8 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use sha1::{Digest, Sha1};
-
+use crate::git_hash::git_hash;
 use crate::program::run;
 use crate::trials::Trials;
 use crate::world::{Allowed, Work, World};
@@ -111,17 +110,6 @@ fn file(name: &str, range: Option<String>) -> (String, Vec<u8>) {
         "Content-Range: bytes {first}-{last}/{len}\r\nETag: \"{hash}\"\r\nX-Repo-Commit: {COMMIT}\r\n"
     );
     (head, body[first..=last].to_vec())
-}
-
-/// The hash that git gives a content.
-pub(crate) fn git_hash(body: &[u8]) -> String {
-    let mut hash = Sha1::new();
-    hash.update(format!("blob {}\0", body.len()));
-    hash.update(body);
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 pub(crate) fn leaves(trials: &mut Trials) {

@@ -18,6 +18,8 @@
 
 mod calls;
 mod disk;
+#[path = "../../fuzz/git_hash.rs"]
+mod git_hash;
 mod hub;
 mod inputs;
 mod kills;

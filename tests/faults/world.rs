@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 use llmzip::store::{Installed, Store};
 use llmzip::{EncoderOptions, Models, compress_all, decompress_all};
 
-use crate::hub::{Hub, REPOSITORY, git_hash};
+use crate::git_hash::git_hash;
+use crate::hub::{Hub, REPOSITORY};
 use crate::program::{Ran, run};
 use crate::trials::{Random, Trials};
 
