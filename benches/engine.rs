@@ -10,9 +10,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
+use llmzip::arch::Block;
 use llmzip::arch::SourceTensor;
 use llmzip::arch::config::{Config, GROUP};
-use llmzip::arch::rope::{Rope, RopeScaling};
+use llmzip::arch::rope::{Rope, RopeScaling, RotarySteps};
 use llmzip::engine::cpu::kernels::{Kernels, Product, QuantizedRows};
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::machine::instructions::InstructionSet;
@@ -163,7 +164,7 @@ fn products_roofline(kernels: Kernels, threads: usize) -> f64 {
     let weights = vec![130u8; tiles * 16 * columns];
     let scales = vec![1.0; tiles * 16];
     let mut rows = QuantizedRows::default();
-    rows.resize(count, columns, GROUP);
+    rows.resize(count, columns, GROUP, false);
     let x: Vec<f32> = (0..columns).map(|i| (i % 17) as f32 - 8.0).collect();
     (0..count).for_each(|row| rows.set(kernels, row, &x));
     let repeats = 256;
@@ -254,6 +255,7 @@ fn random_model() -> PackedModel {
         sinks: 4,
         parameters: 134_515_008,
         pre_tokenizer: serde_json::Value::Null,
+        block: Block::default(),
     };
     let tokens: Vec<Vec<u8>> = (0..config.vocab as u32)
         .map(|row| row.to_be_bytes()[1..].to_vec())
@@ -263,9 +265,13 @@ fn random_model() -> PackedModel {
         theta: 100_000.0,
         scaling: RopeScaling::None,
     };
+    let steps = RotarySteps {
+        all: rope.steps(config.head_dim),
+        local: Vec::new(),
+    };
     let input = PackInput {
         config: &config,
-        rope,
+        steps: &steps,
         tokens: &tokens,
         rows: &rows,
         merges: &[],

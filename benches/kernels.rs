@@ -6,6 +6,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use llmzip::arch::block::Activation;
 use llmzip::arch::config::GROUP;
 use llmzip::engine::cpu::kernels::{Kernels, Product, QuantizedRows, Values};
 use llmzip::machine::instructions::InstructionSet;
@@ -50,12 +51,12 @@ fn main() {
     });
     line("gate of 1,536, values/ns", &sets, 1536, |set| {
         let (x, mut out) = (floats(1536), vec![0.0; 1536]);
-        best(|| set.gated(&x, &x, black_box(&mut out)))
+        best(|| set.activate(Activation::Silu, &x, &x, black_box(&mut out)))
     });
     line("quantisation of 1,536, values/ns", &sets, 1536, |set| {
         let x = floats(1536);
         let mut rows = QuantizedRows::default();
-        rows.resize(1, 1536, GROUP);
+        rows.resize(1, 1536, GROUP, false);
         best(|| black_box(&mut rows).set(set, 0, &x))
     });
 }
@@ -98,7 +99,7 @@ fn product(set: Kernels, count: usize, columns: usize, outputs: usize) -> f64 {
         .collect();
     let scales = vec![0.01; outputs];
     let mut rows = QuantizedRows::default();
-    rows.resize(count, columns, GROUP);
+    rows.resize(count, columns, GROUP, false);
     (0..count).for_each(|row| rows.set(set, row, &floats(columns)));
     let mut out = vec![0.0; count * outputs];
     best(|| {

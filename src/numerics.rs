@@ -41,6 +41,25 @@ const COS: [f32; 4] = [
 /// One turn in radians over 2^32.
 const RADIANS: f32 = f32::from_bits(0x30c9_0fdb);
 
+/// Half the logarithm of e to base 2.
+const HALF_LOG2_E: f32 = f32::from_bits(0x3f38_aa3b);
+
+/// Half of the coefficients a1 to a5 in formula 7.1.26 of Abramowitz and Stegun.
+const TAIL: [f32; 5] = [
+    f32::from_bits(0x3e02_7907),
+    f32::from_bits(0xbe11_a98e),
+    f32::from_bits(0x3f35_f0e3),
+    f32::from_bits(0xbf3a_00e3),
+    f32::from_bits(0x3f07_dc22),
+];
+/// The coefficient p of that formula over the root of 2.
+const TAIL_SLOPE: f32 = f32::from_bits(0x3e6d_3388);
+
+/// Twice the root of 2 / pi.
+const GELU_LINEAR: f32 = f32::from_bits(0x3fcc_422a);
+/// The same times 0.044715.
+const GELU_CUBIC: f32 = f32::from_bits(0x3d92_2279);
+
 /// The larger of two numbers that are not NaN.
 #[inline(always)]
 pub fn max(a: f32, b: f32) -> f32 {
@@ -92,6 +111,33 @@ pub fn exp2_or_zero(x: f32) -> f32 {
 pub fn sigmoid(x: f32) -> f32 {
     let exponent = min(max(x * -LOG2_E, -125.0), 125.0);
     1.0 / (1.0 + exp2(exponent))
+}
+
+/// `cap * tanh(x / cap)`, for a cap that is not 0.
+#[inline(always)]
+pub fn soft_cap(x: f32, cap: f32) -> f32 {
+    cap * (2.0 * sigmoid(2.0 * (x / cap)) - 1.0)
+}
+
+/// `x * Phi(x)`, with the distribution function of the normal distribution. The tail of `Phi` is
+/// formula 7.1.26 of Abramowitz and Stegun, whose absolute error is below 1e-7.
+#[inline(always)]
+pub fn gelu(x: f32) -> f32 {
+    let t = 1.0 / (1.0 + x.abs() * TAIL_SLOPE);
+    let mut tail = TAIL[4];
+    tail = tail * t + TAIL[3];
+    tail = tail * t + TAIL[2];
+    tail = tail * t + TAIL[1];
+    tail = tail * t + TAIL[0];
+    tail = tail * t * exp2_or_zero((x * x) * -HALF_LOG2_E);
+    x * if x < 0.0 { tail } else { 1.0 - tail }
+}
+
+/// The approximation of [`gelu`] that models trained with tanh use:
+/// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))`.
+#[inline(always)]
+pub fn gelu_tanh(x: f32) -> f32 {
+    x * sigmoid(x * (GELU_LINEAR + GELU_CUBIC * (x * x)))
 }
 
 /// Cosine and sine of `phase` / 2^64 turns.
@@ -160,6 +206,43 @@ mod tests {
         assert_eq!(sigmoid(1e30), 1.0);
         assert!(sigmoid(-1e30) > 0.0 && sigmoid(-1e30) < 1e-37);
         assert!((f64::from(sigmoid(-3.0)) - 1.0 / (1.0 + 3f64.exp())).abs() < 1e-8);
+    }
+
+    /// Values of x and `x * Phi(x)`, from 30-digit arithmetic.
+    #[test]
+    fn gelu_is_accurate_on_both_sides() {
+        for (x, want) in [
+            (0.0, 0.0),
+            (0.5, 0.345_731_23),
+            (1.0, 0.841_344_8),
+            (-1.0, -0.158_655_26),
+            (-3.0, -0.004_049_694),
+            (2.5, 2.484_475_8),
+            (-9.0, 0.0),
+            (1e30, 1e30),
+            (-1e30, 0.0),
+        ] {
+            assert!((gelu(x) - want).abs() <= 3e-7 * want.abs().max(1.0), "{x}");
+            // The approximation with tanh is within 5e-4 of it.
+            assert!(
+                (gelu_tanh(x) - want).abs() <= 5e-4 * want.abs().max(1.0),
+                "{x}"
+            );
+        }
+        assert!((gelu_tanh(1.0) - 0.841_192).abs() < 1e-6);
+        assert!((gelu_tanh(-0.7) + 0.169_429_87).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_capped_number_stays_below_its_cap() {
+        for (x, want) in [
+            (0.0, 0.0),
+            (1.0, 0.999_866_7),
+            (-100.0, -48.201_38),
+            (1e30, 50.0),
+        ] {
+            assert!((soft_cap(x, 50.0) - want).abs() < 1e-4, "{x}");
+        }
     }
 
     #[test]

@@ -57,7 +57,14 @@ const IDENTITY: &str = "9b477d67e4d52001f663dd0f55b4093a8212d348721cf0d37475ed3c
 #[test]
 fn a_folder_is_added_listed_verified_and_removed() {
     let home = Home::new();
-    let added = home.says(&["add", "@fixture-hf", "--name", "tiny"]);
+    let added = home.says(&[
+        "add",
+        "@fixture-hf",
+        "--activation-bits",
+        "8",
+        "--name",
+        "tiny",
+    ]);
     assert_eq!(
         added,
         format!("tiny: 94.9 k parameters, 325 tokens, 107100 bytes packed, blake3 {IDENTITY}\n")
@@ -84,7 +91,13 @@ fn a_folder_is_added_listed_verified_and_removed() {
 #[test]
 fn packing_to_a_file_and_adding_a_packed_file() {
     let home = Home::new();
-    home.says(&["add", "@fixture-hf", "--output", "out.llmzmodel"]);
+    home.says(&[
+        "add",
+        "@fixture-hf",
+        "--activation-bits=8",
+        "--output",
+        "out.llmzmodel",
+    ]);
     let out = std::fs::read(home.0.path().join("out.llmzmodel")).unwrap();
     assert!(out == std::fs::read(fixture("fixture.llmzmodel")).unwrap());
     let added = home.says(&["add", "out.llmzmodel"]);

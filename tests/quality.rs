@@ -50,6 +50,7 @@ fn float_bits(float: &FloatModel, inputs: &[u32], tokens: &[u32]) -> f64 {
 fn exactness_costs_little_on_the_fixture_model() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut source = import::open(&root.join("fixtures/fixture-hf")).unwrap();
+    source.set_wide(false);
     let model = Arc::new(PackedModel::from_bytes(&source.pack().unwrap()).unwrap());
     let text = std::fs::read(root.join("LICENSE-APACHE")).unwrap();
     let pieces = Tokenizer::new(&model).unwrap().encode(&text);

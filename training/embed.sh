@@ -11,7 +11,8 @@ name=$2
 cd "$(dirname "$0")/.."
 list=src/store/embedded.rs
 grep -q "^ *\"$name\",$" $list || { echo "$list has no model $name" >&2; exit 1; }
-line=$(${LLMZIP:-cargo run --release --quiet --} model add "$folder" --output "src/store/embedded/$name.llmzmodel")
+line=$(${LLMZIP:-cargo run --release --quiet --} model add "$folder" --activation-bits 8 \
+    --output "src/store/embedded/$name.llmzmodel")
 identity=${line##* }
 sed -i "/^ *\"$name\",$/{n;s/b\"[0-9a-f]*\"/b\"$identity\"/}" $list
 echo "$line"

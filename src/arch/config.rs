@@ -6,6 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::block::Block;
+use super::error::{ConfigError, expect};
+
 /// Activations and stored weights are cut into groups of this many values along the inner
 /// dimension.
 pub const GROUP: usize = 64;
@@ -55,39 +58,9 @@ pub struct Config {
     pub parameters: u64,
     /// The `pre_tokenizer` fragment of `tokenizer.json`, or null.
     pub pre_tokenizer: serde_json::Value,
-}
-
-/// A configuration that the engine cannot run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A field is outside what the engine supports.
-    #[error("model configuration: {field} is {got}, expected {want}")]
-    Field {
-        /// Name of the field.
-        field: &'static str,
-        /// The value found.
-        got: String,
-        /// The values allowed.
-        want: String,
-    },
-}
-
-fn expect(
-    ok: bool,
-    field: &'static str,
-    got: impl ToString,
-    want: impl ToString,
-) -> Result<(), ConfigError> {
-    if ok {
-        Ok(())
-    } else {
-        Err(ConfigError::Field {
-            field,
-            got: got.to_string(),
-            want: want.to_string(),
-        })
-    }
+    /// What the layers compute.
+    #[serde(default, skip_serializing_if = "Block::is_plain")]
+    pub block: Block,
 }
 
 impl Config {
@@ -137,7 +110,8 @@ impl Config {
         )?;
         expect(self.group == GROUP, "group", self.group, GROUP)?;
         within("window", self.window, 16, 1 << 14)?;
-        within("sinks", self.sinks, 0, TILE.min(self.window))
+        within("sinks", self.sinks, 0, TILE.min(self.window))?;
+        self.block.validate(self.layers, self.window)
     }
 
     /// Query heads that share one key/value head, in a validated configuration.
@@ -148,6 +122,30 @@ impl Config {
     /// Rows of the fused query, key and value projection.
     pub fn qkv_rows(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.head_dim
+    }
+
+    /// Rows of the fused gate and up projection, or of the up projection alone.
+    pub fn gate_up_rows(&self) -> usize {
+        match self.block.ungated {
+            true => self.intermediate,
+            false => 2 * self.intermediate,
+        }
+    }
+
+    /// Positions that a query of this layer sees: its own and those before it.
+    pub fn window_of(&self, layer: usize) -> usize {
+        match &self.block.local {
+            Some(local) if self.block.is_local(layer) => local.window,
+            _ => self.window,
+        }
+    }
+
+    /// First positions that stay visible in this layer after they have left the window.
+    pub fn sinks_of(&self, layer: usize) -> usize {
+        match self.block.is_local(layer) {
+            true => 0,
+            false => self.sinks,
+        }
     }
 }
 
@@ -176,6 +174,7 @@ pub(crate) mod tests {
             sinks: 4,
             parameters: 0,
             pre_tokenizer: serde_json::Value::Null,
+            block: Block::default(),
         }
     }
 

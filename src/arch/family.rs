@@ -1,14 +1,10 @@
-//! The types of the table that describes a family of models.
+//! The types of the table that describes a family of models as others publish them.
 
 use super::config::Config;
+use super::parts::{Size, TensorSpec};
+use super::settings::{Setting, SettingError, Settings};
 
-/// A number that follows from the configuration: rows, columns or heads.
-pub type Size = fn(&Config) -> usize;
-
-/// A property of a configuration, such as having a certain tensor.
-pub type Condition = fn(&Config) -> bool;
-
-/// A family: models that one forward pass computes and that differ in sizes and options.
+/// A family: models whose tensors and settings have the same names.
 #[derive(Debug)]
 pub struct Family {
     /// `arch` in the configuration of a packed model.
@@ -17,21 +13,18 @@ pub struct Family {
     pub members: &'static [Member],
     /// The options that decide which tensors a model has.
     pub choices: &'static [Choice],
-    /// Keys of `config.json`.
-    pub hugging_face_keys: Keys,
-    /// Keys of GGUF metadata, without the name of the member and the dot before them.
-    pub gguf_keys: Keys,
-    /// The prefix of the layer number in Hugging Face's names of tensors.
+    /// How Hugging Face folders describe a model.
+    pub hugging_face: Format,
+    /// How GGUF files describe a model; keys are without the name of the member and the dot before
+    /// them.
+    pub gguf: Format,
+    /// What stands before the number of a layer in Hugging Face's names of tensors.
     pub hugging_face_layers: &'static str,
-    /// A row for each token that can be fed.
-    pub embedding: TensorSpec,
-    /// The layers' common description.
-    pub layer: Layer,
-    /// Weight of the norm after the last layer.
-    pub final_norm: TensorSpec,
-    /// A row for each token that can be predicted; absent if the rows of the embedding are used
-    /// instead.
-    pub head: TensorSpec,
+    /// Beginnings of Hugging Face's names of tensors, and what some folders have instead.
+    pub hugging_face_variants: &'static [(&'static str, &'static str)],
+    /// For each tensor of a packed model, the tensors of a source whose rows are stacked into it,
+    /// in order.
+    pub sources: &'static [(&'static TensorSpec, &'static [SourceSpec])],
 }
 
 /// An architecture of a family, as publishers name it.
@@ -45,7 +38,7 @@ pub struct Member {
     /// head is row `i` of half `s`.
     pub gguf_interleaves: bool,
     /// Sets the options that every model of this architecture has.
-    pub implies: fn(&mut Config),
+    pub implies: fn(&mut Draft),
 }
 
 /// An option of a family that decides whether a source has a certain tensor.
@@ -56,6 +49,19 @@ pub struct Choice {
     pub tensor: &'static str,
     /// Sets the option in a configuration.
     pub set: fn(&mut Config, bool),
+}
+
+/// How a format describes the models of a family.
+#[derive(Debug)]
+pub struct Format {
+    /// The keys of numbers that every model has.
+    pub keys: Keys,
+    /// Keys, and the names that these settings have where the keys are missing.
+    pub older: &'static [(&'static str, &'static str)],
+    /// Settings that may have one value only.
+    pub fixed: &'static [Fixed],
+    /// Reads the settings of this family alone.
+    pub options: fn(&Settings<'_>, &mut Draft) -> Result<(), SettingError>,
 }
 
 /// The keys of a source's configuration.
@@ -72,7 +78,8 @@ pub struct Keys {
     /// Width of a head; if the key is missing, the width of the residual stream divided by the
     /// number of query heads.
     pub head_dim: &'static str,
-    /// Width of the feed-forward block.
+    /// Width of the feed-forward block; four times that of the residual stream if the key is
+    /// missing.
     pub intermediate: &'static str,
     /// Added to the mean square in every norm.
     pub norm_eps: &'static str,
@@ -80,13 +87,12 @@ pub struct Keys {
     pub context: &'static str,
     /// Base of the rotary wavelengths; 10,000 if the key is missing.
     pub rope_theta: &'static str,
-    /// Number of values of each head that are rotated. It must be all of them, which is also the
-    /// default.
+    /// Number of values of each head that are rotated; all of them if the key is missing.
     pub rotary_dim: Option<&'static str>,
+    /// The same as a fraction of the head.
+    pub rotary_fraction: Option<&'static str>,
     /// Whether the head is the embedding, even if the file holds both.
     pub tied: Option<&'static str>,
-    /// Settings that may have one value only.
-    pub fixed: &'static [Fixed],
 }
 
 /// A setting that, if a source has it, must have the one value that the family computes.
@@ -100,137 +106,130 @@ pub struct Fixed {
     pub otherwise: &'static str,
 }
 
-/// The value of a setting.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Setting<'a> {
-    /// A number, whole or not.
-    Number(f64),
-    /// A word.
-    Text(&'a str),
-    /// Yes or no.
-    Flag(bool),
-    /// Anything else, such as a list.
-    Other,
+/// What is known of a model while its source is read.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The configuration of the packed model.
+    pub config: Config,
+    /// Factors that go into the weights.
+    pub folds: Folds,
+    /// Base of the rotary wavelengths of local layers, if they have one of their own.
+    pub local_theta: Option<f64>,
 }
 
-impl std::fmt::Display for Setting<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Setting::Number(number) => number.fmt(f),
-            Setting::Text(text) => text.fmt(f),
-            Setting::Flag(flag) => flag.fmt(f),
-            Setting::Other => "a list or an object".fmt(f),
+/// Factors that an architecture applies to activations. Packing multiplies weights by them instead,
+/// so that no runtime needs them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Folds {
+    /// Embeddings are multiplied by this.
+    pub embedding: f64,
+    /// Scores of attention are multiplied by this, instead of `1 / sqrt(head_dim)`.
+    pub scores: Option<f64>,
+    /// Scores in layers that do not have rotary steps of their own are multiplied by this, too.
+    pub rotation: f64,
+    /// What a block adds to the residual stream is multiplied by this.
+    pub residual: f64,
+    /// Logits are multiplied by this.
+    pub logits: f64,
+    /// Added to the weights of all root-mean-square norms.
+    pub norm_offset: f64,
+}
+
+impl Default for Folds {
+    fn default() -> Folds {
+        Folds {
+            embedding: 1.0,
+            scores: None,
+            rotation: 1.0,
+            residual: 1.0,
+            logits: 1.0,
+            norm_offset: 0.0,
         }
     }
 }
 
-/// What every layer is made of. The blocks follow one another; each takes a norm of the residual
-/// stream, and its result is added to the stream.
-#[derive(Debug)]
-pub struct Layer {
-    /// The block that looks at the positions so far.
-    pub attention: Attention,
-    /// The block that looks at one position.
-    pub feed_forward: GatedFeedForward,
-}
-
-/// `out * attention(qkv * norm(x))`, with rotary positions.
-#[derive(Debug)]
-pub struct Attention {
-    /// Weight of the root-mean-square norm before the block.
-    pub norm: TensorSpec,
-    /// The rows of all queries, then of all keys, then of all values.
-    pub qkv: TensorSpec,
-    /// Weight of the norm of each query head.
-    pub q_norm: TensorSpec,
-    /// Weight of the norm of each key head; present if the norm of the query heads is.
-    pub k_norm: TensorSpec,
-    /// Projection back to the residual stream.
-    pub out: TensorSpec,
-}
-
-/// `down * (silu(gate * norm(x)) . (up * norm(x)))`.
-#[derive(Debug)]
-pub struct GatedFeedForward {
-    /// Weight of the root-mean-square norm before the block.
-    pub norm: TensorSpec,
-    /// The rows of the gate projection, then those of the up projection.
-    pub gate_up: TensorSpec,
-    /// Projection back to the residual stream.
-    pub down: TensorSpec,
-}
-
-/// A tensor of the packed model, whatever the configuration.
-#[derive(Debug)]
-pub struct TensorSpec {
-    /// Name in the packed model, without the layer prefix and without the suffix.
-    pub name: &'static str,
-    /// What it holds.
-    pub kind: TensorKind,
-    /// Whether a model of this configuration has the tensor.
-    pub present: Condition,
-    /// The tensors of a source whose rows are stacked into it, in order.
-    pub sources: &'static [SourceSpec],
-}
-
-/// What a tensor of the packed model holds.
-#[derive(Debug)]
-pub enum TensorKind {
-    /// Floats: as many as its one source has rows.
-    Vector,
-    /// A quantised matrix.
-    Matrix {
-        /// Inner dimension.
-        columns: Size,
-        /// Whether each row has a bias.
-        bias: Condition,
-    },
-    /// A quantised matrix with a row for each token. Sources order those rows by token id, packed
-    /// models by the tokens' bytes.
-    TokenMatrix {
-        /// Inner dimension.
-        columns: Size,
-    },
-}
-
-/// A tensor as sources hold it.
+/// A tensor as sources hold it: all or some of the rows of a packed tensor.
 #[derive(Debug)]
 pub struct SourceSpec {
-    /// Hugging Face's name, without the layer prefix and without the suffix.
-    pub hugging_face: &'static str,
-    /// GGUF's name, likewise.
-    pub gguf: &'static str,
+    /// Where Hugging Face folders hold it; the name is without the layer prefix and without the
+    /// suffix.
+    pub hugging_face: PlaceSpec,
+    /// Where GGUF files hold it, likewise.
+    pub gguf: PlaceSpec,
     /// Rows that the packed tensor takes.
     pub rows: Size,
     /// The heads that its rows belong to, if those heads are rotated.
     pub rotary_heads: Option<Size>,
 }
 
-impl Layer {
-    /// Every tensor of a layer.
-    pub fn tensors(&self) -> [&TensorSpec; 8] {
-        let Attention {
-            norm: attn_norm,
-            qkv,
-            q_norm,
-            k_norm,
-            out,
-        } = &self.attention;
-        let GatedFeedForward {
-            norm: ffn_norm,
-            gate_up,
-            down,
-        } = &self.feed_forward;
-        [attn_norm, qkv, q_norm, k_norm, out, ffn_norm, gate_up, down]
+/// Where a format holds the rows of a [`SourceSpec`].
+#[derive(Clone, Copy, Debug)]
+pub struct PlaceSpec {
+    /// Name of the tensor.
+    pub name: &'static str,
+    /// How the rows lie in it.
+    pub cut: Cut,
+}
+
+/// How the rows of a source lie in a tensor of a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cut {
+    /// The tensor holds these rows and no others.
+    Whole,
+    /// The tensor holds the rows of all sources of the packed tensor, in order.
+    Stacked,
+    /// The tensor holds the rows of all sources of the packed tensor: of each head in turn, the
+    /// query, the key and the value.
+    HeadByHead,
+    /// As `Whole`, but the matrix is transposed.
+    Transposed,
+    /// As `Stacked`, but the matrix is transposed.
+    StackedTransposed,
+}
+
+impl Cut {
+    /// Whether the tensor holds the rows of all sources of the packed tensor.
+    pub fn is_shared(self) -> bool {
+        !matches!(self, Cut::Whole | Cut::Transposed)
+    }
+
+    /// Whether matrices are transposed.
+    pub fn is_transposed(self) -> bool {
+        matches!(self, Cut::Transposed | Cut::StackedTransposed)
     }
 }
 
-impl TensorSpec {
-    /// Name in a packed model; `layer` is the number of the layer that it belongs to, if any.
-    pub fn name(&self, layer: Option<usize>) -> String {
-        match layer {
-            Some(layer) => format!("layer.{layer}.{}", self.name),
-            None => self.name.into(),
-        }
+/// A tensor of the source that holds these rows and no others, and whose rows are no rotated heads.
+pub(super) const fn source(
+    hugging_face: &'static str,
+    gguf: &'static str,
+    rows: Size,
+) -> SourceSpec {
+    SourceSpec {
+        hugging_face: PlaceSpec {
+            name: hugging_face,
+            cut: Cut::Whole,
+        },
+        gguf: PlaceSpec {
+            name: gguf,
+            cut: Cut::Whole,
+        },
+        rows,
+        rotary_heads: None,
+    }
+}
+
+impl SourceSpec {
+    /// The same rows, cut from a tensor in these ways.
+    pub(super) const fn cut(mut self, hugging_face: Cut, gguf: Cut) -> SourceSpec {
+        self.hugging_face.cut = hugging_face;
+        self.gguf.cut = gguf;
+        self
+    }
+
+    /// The same rows, those of as many rotated heads.
+    pub(super) const fn rotated(mut self, heads: Size) -> SourceSpec {
+        self.rotary_heads = Some(heads);
+        self
     }
 }

@@ -1,10 +1,13 @@
 //! The Llama family: Llama, `SmolLM2` and Mistral, Qwen2 with biases, Qwen3 with norms of heads.
 
 use super::config::Config;
-use super::family::{
-    Attention, Choice, Family, Fixed, GatedFeedForward, Keys, Layer, Member, Setting, SourceSpec,
-    TensorKind, TensorSpec,
+use super::family::{Choice, Draft, Family, Fixed, Format, Keys, Member, SourceSpec, source};
+use super::options::{activation, none, sliding_window};
+use super::parts::{
+    ATTN_NORM, DOWN, EMBEDDING, FFN_NORM, FINAL_NORM, GATE_UP, HEAD, K_NORM, OUT, Q_NORM, QKV,
+    TensorSpec, head_dim, heads, hidden, intermediate, kv_heads, kv_rows, q_rows,
 };
+use super::settings::{Setting, SettingError, Settings};
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
@@ -26,13 +29,13 @@ pub(super) static FAMILY: Family = Family {
             hugging_face: "Qwen2ForCausalLM",
             gguf: "qwen2",
             gguf_interleaves: false,
-            implies: |config| config.attention_bias = true,
+            implies: |draft| draft.config.attention_bias = true,
         },
         Member {
             hugging_face: "Qwen3ForCausalLM",
             gguf: "qwen3",
             gguf_interleaves: false,
-            implies: |config| config.qk_norm = true,
+            implies: |draft| draft.config.qk_norm = true,
         },
     ],
     choices: &[
@@ -40,221 +43,165 @@ pub(super) static FAMILY: Family = Family {
             tensor: "layer.0.q_norm.weight",
             set: |config, made| config.qk_norm = made,
         },
-        Choice {
-            tensor: "layer.0.qkv.bias",
-            set: |config, made| config.attention_bias = made,
-        },
-        Choice {
-            tensor: "head.weight",
-            set: |config, made| config.tied = !made,
-        },
+        QKV_BIAS,
+        OUT_BIAS,
+        FEED_FORWARD_BIAS,
+        UNTIED,
     ],
-    hugging_face_keys: Keys {
-        hidden: "hidden_size",
-        layers: "num_hidden_layers",
-        heads: "num_attention_heads",
-        kv_heads: "num_key_value_heads",
-        head_dim: "head_dim",
-        intermediate: "intermediate_size",
-        norm_eps: "rms_norm_eps",
-        context: "max_position_embeddings",
-        rope_theta: "rope_theta",
-        rotary_dim: None,
-        tied: Some("tie_word_embeddings"),
-        fixed: &[
-            Fixed {
-                key: "hidden_act",
-                value: Setting::Text("silu"),
-                otherwise: "another activation",
-            },
-            Fixed {
-                key: "partial_rotary_factor",
-                value: Setting::Number(1.0),
-                otherwise: "partial rotary embedding",
-            },
-            Fixed {
-                key: "use_sliding_window",
-                value: Setting::Flag(false),
-                otherwise: "sliding windows in some layers",
-            },
-        ],
+    hugging_face: Format {
+        // These models rotate whole heads, whatever `partial_rotary_factor` says.
+        keys: Keys {
+            rotary_fraction: None,
+            ..HUGGING_FACE_KEYS
+        },
+        older: &[],
+        fixed: &[],
+        options: hugging_face_options,
     },
-    gguf_keys: Keys {
-        hidden: "embedding_length",
-        layers: "block_count",
-        heads: "attention.head_count",
-        kv_heads: "attention.head_count_kv",
-        head_dim: "attention.key_length",
-        intermediate: "feed_forward_length",
-        norm_eps: "attention.layer_norm_rms_epsilon",
-        context: "context_length",
-        rope_theta: "rope.freq_base",
-        rotary_dim: Some("rope.dimension_count"),
-        tied: None,
-        fixed: &[Fixed {
-            key: "expert_count",
-            value: Setting::Number(0.0),
-            otherwise: "mixtures of experts",
-        }],
+    gguf: Format {
+        keys: GGUF_KEYS,
+        older: &[],
+        fixed: &[NO_EXPERTS],
+        options: none,
     },
     hugging_face_layers: "model.layers",
-    embedding: TensorSpec {
-        name: "embed",
-        kind: TensorKind::TokenMatrix { columns: hidden },
-        present: always,
-        sources: &[source("model.embed_tokens", "token_embd", |c| c.inputs)],
-    },
-    layer: Layer {
-        attention: ATTENTION,
-        feed_forward: FEED_FORWARD,
-    },
-    final_norm: vector(
-        "final_norm",
-        always,
-        &[source("model.norm", "output_norm", hidden)],
-    ),
-    head: TensorSpec {
-        name: "head",
-        kind: TensorKind::TokenMatrix { columns: hidden },
-        present: |c| !c.tied,
-        sources: &[source("lm_head", "output", |c| c.vocab)],
-    },
+    hugging_face_variants: VARIANTS,
+    sources: &[
+        EMBEDDING_SOURCES,
+        HEAD_SOURCES,
+        FINAL_NORM_SOURCES,
+        (
+            &ATTN_NORM,
+            &[source("input_layernorm", "attn_norm", hidden)],
+        ),
+        QKV_SOURCES,
+        (
+            &Q_NORM,
+            &[source("self_attn.q_norm", "attn_q_norm", head_dim)],
+        ),
+        (
+            &K_NORM,
+            &[source("self_attn.k_norm", "attn_k_norm", head_dim)],
+        ),
+        OUT_SOURCES,
+        (
+            &FFN_NORM,
+            &[source("post_attention_layernorm", "ffn_norm", hidden)],
+        ),
+        GATE_UP_SOURCES,
+        DOWN_SOURCES,
+    ],
 };
 
-const ATTENTION: Attention = Attention {
-    norm: vector(
-        "attn_norm",
-        always,
-        &[source("input_layernorm", "attn_norm", hidden)],
-    ),
-    qkv: TensorSpec {
-        name: "qkv",
-        kind: TensorKind::Matrix {
-            columns: hidden,
-            bias: |c| c.attention_bias,
-        },
-        present: always,
-        sources: &[
-            SourceSpec {
-                rotary_heads: Some(|c| c.heads),
-                ..source("self_attn.q_proj", "attn_q", q_rows)
-            },
-            SourceSpec {
-                rotary_heads: Some(|c| c.kv_heads),
-                ..source("self_attn.k_proj", "attn_k", kv_rows)
-            },
-            source("self_attn.v_proj", "attn_v", kv_rows),
-        ],
-    },
-    q_norm: vector(
-        "q_norm",
-        head_norms,
-        &[source("self_attn.q_norm", "attn_q_norm", head_dim)],
-    ),
-    k_norm: vector(
-        "k_norm",
-        head_norms,
-        &[source("self_attn.k_norm", "attn_k_norm", head_dim)],
-    ),
-    out: matrix(
-        "out",
-        q_rows,
-        &[source("self_attn.o_proj", "attn_output", hidden)],
-    ),
+fn hugging_face_options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    activation(settings, "hidden_act", draft)?;
+    // Qwen has this key, and slides in its upper layers only.
+    let first = settings.size("max_window_layers")?.unwrap_or(0);
+    sliding_window(settings, draft, |layer| layer >= first)
+}
+
+/// Folders may leave out the first part of a name, and those of models that also see pictures add
+/// one.
+pub(super) const VARIANTS: &[(&str, &str)] = &[("model.", ""), ("model.", "language_model.model.")];
+
+/// Keys of `config.json` that most families share.
+pub(super) const HUGGING_FACE_KEYS: Keys = Keys {
+    hidden: "hidden_size",
+    layers: "num_hidden_layers",
+    heads: "num_attention_heads",
+    kv_heads: "num_key_value_heads",
+    head_dim: "head_dim",
+    intermediate: "intermediate_size",
+    norm_eps: "rms_norm_eps",
+    context: "max_position_embeddings",
+    rope_theta: "rope_theta",
+    rotary_dim: None,
+    rotary_fraction: Some("partial_rotary_factor"),
+    tied: Some("tie_word_embeddings"),
 };
 
-const FEED_FORWARD: GatedFeedForward = GatedFeedForward {
-    norm: vector(
-        "ffn_norm",
-        always,
-        &[source("post_attention_layernorm", "ffn_norm", hidden)],
-    ),
-    gate_up: matrix(
-        "gate_up",
-        hidden,
-        &[
-            source("mlp.gate_proj", "ffn_gate", intermediate),
-            source("mlp.up_proj", "ffn_up", intermediate),
-        ],
-    ),
-    down: matrix(
-        "down",
-        intermediate,
-        &[source("mlp.down_proj", "ffn_down", hidden)],
-    ),
+/// Keys of GGUF metadata that most families share.
+pub(super) const GGUF_KEYS: Keys = Keys {
+    hidden: "embedding_length",
+    layers: "block_count",
+    heads: "attention.head_count",
+    kv_heads: "attention.head_count_kv",
+    head_dim: "attention.key_length",
+    intermediate: "feed_forward_length",
+    norm_eps: "attention.layer_norm_rms_epsilon",
+    context: "context_length",
+    rope_theta: "rope.freq_base",
+    rotary_dim: Some("rope.dimension_count"),
+    rotary_fraction: None,
+    tied: None,
 };
 
-fn hidden(config: &Config) -> usize {
-    config.hidden
-}
+/// A GGUF file without experts.
+pub(super) const NO_EXPERTS: Fixed = Fixed {
+    key: "expert_count",
+    value: Setting::Number(0.0),
+    otherwise: "mixtures of experts",
+};
 
-fn intermediate(config: &Config) -> usize {
-    config.intermediate
-}
+/// Queries, keys and values may have biases.
+pub(super) const QKV_BIAS: Choice = Choice {
+    tensor: "layer.0.qkv.bias",
+    set: |config, made| config.attention_bias = made,
+};
 
-fn head_dim(config: &Config) -> usize {
-    config.head_dim
-}
+/// The projection of the attention's output may have a bias.
+pub(super) const OUT_BIAS: Choice = Choice {
+    tensor: "layer.0.out.bias",
+    set: |config, made| config.block.out_bias = made,
+};
 
-fn q_rows(config: &Config) -> usize {
-    config.heads * config.head_dim
-}
+/// The projections of the feed-forward block may have biases.
+pub(super) const FEED_FORWARD_BIAS: Choice = Choice {
+    tensor: "layer.0.down.bias",
+    set: |config, made| config.block.feed_forward_bias = made,
+};
 
-fn kv_rows(config: &Config) -> usize {
-    config.kv_heads * config.head_dim
-}
+/// The head may have weights of its own.
+pub(super) const UNTIED: Choice = Choice {
+    tensor: "head.weight",
+    set: |config, made| config.tied = !made,
+};
 
-fn always(_: &Config) -> bool {
-    true
-}
+type Sources = (&'static TensorSpec, &'static [SourceSpec]);
 
-fn never(_: &Config) -> bool {
-    false
-}
+pub(super) const EMBEDDING_SOURCES: Sources = (
+    &EMBEDDING,
+    &[source("model.embed_tokens", "token_embd", |c| c.inputs)],
+);
 
-fn head_norms(config: &Config) -> bool {
-    config.qk_norm
-}
+pub(super) const HEAD_SOURCES: Sources = (&HEAD, &[source("lm_head", "output", |c| c.vocab)]);
 
-/// A matrix without bias that every model has.
-const fn matrix(
-    name: &'static str,
-    columns: fn(&Config) -> usize,
-    sources: &'static [SourceSpec],
-) -> TensorSpec {
-    let bias = never as fn(&Config) -> bool;
-    TensorSpec {
-        name,
-        kind: TensorKind::Matrix { columns, bias },
-        present: always,
-        sources,
-    }
-}
+pub(super) const FINAL_NORM_SOURCES: Sources =
+    (&FINAL_NORM, &[source("model.norm", "output_norm", hidden)]);
 
-/// Floats from a single tensor of the source.
-const fn vector(
-    name: &'static str,
-    present: fn(&Config) -> bool,
-    sources: &'static [SourceSpec],
-) -> TensorSpec {
-    TensorSpec {
-        name,
-        kind: TensorKind::Vector,
-        present,
-        sources,
-    }
-}
+pub(super) const QKV_SOURCES: Sources = (
+    &QKV,
+    &[
+        source("self_attn.q_proj", "attn_q", q_rows).rotated(heads),
+        source("self_attn.k_proj", "attn_k", kv_rows).rotated(kv_heads),
+        source("self_attn.v_proj", "attn_v", kv_rows),
+    ],
+);
 
-/// A tensor of the source whose rows are no rotated heads.
-const fn source(
-    hugging_face: &'static str,
-    gguf: &'static str,
-    rows: fn(&Config) -> usize,
-) -> SourceSpec {
-    SourceSpec {
-        hugging_face,
-        gguf,
-        rows,
-        rotary_heads: None,
-    }
+pub(super) const OUT_SOURCES: Sources =
+    (&OUT, &[source("self_attn.o_proj", "attn_output", hidden)]);
+
+pub(super) const GATE_UP_SOURCES: Sources = (
+    &GATE_UP,
+    &[
+        source("mlp.gate_proj", "ffn_gate", gate_rows),
+        source("mlp.up_proj", "ffn_up", intermediate),
+    ],
+);
+
+pub(super) const DOWN_SOURCES: Sources = (&DOWN, &[source("mlp.down_proj", "ffn_down", hidden)]);
+
+/// Rows of the gate projection.
+pub(super) fn gate_rows(config: &Config) -> usize {
+    config.gate_up_rows() - config.intermediate
 }

@@ -1,21 +1,37 @@
 //! Architectures: which tensors a model has, their sizes, and their names in other formats.
 //!
-//! One file describes one [`Family`] of models, as data: `llama.rs` is the first. Packing, reading,
-//! importing, the check against f32 and the CPU engine's loading of weights all follow this table.
-//! A new family of the same blocks is a new file and a line in the list of `registry.rs`. A family
-//! with another block also adds it to `family.rs`, and its options to [`Config`]. Arithmetic is not
-//! here: it belongs to `numerics`, to the engines and to `check`.
+//! `parts.rs` lists the tensors that a packed model may have, and [`Block`] the options of what its
+//! layers compute. One file describes one [`Family`] of published models, as data: the names of its
+//! tensors and settings in each format, and what they mean. `llama.rs` is the first. Packing,
+//! reading, importing and all engines follow these tables. A new family whose blocks [`Block`] can
+//! express is a new file and a line in the list of `registry.rs`. Arithmetic is not here: it
+//! belongs to `numerics`, to the engines and to `check`.
 //!
 //! This folder knows numbers and names. It reads no file and holds no weight.
 
+pub mod block;
 pub mod config;
+mod error;
+#[cfg(test)]
+mod every_part;
 pub mod family;
+mod gemma;
+mod granite;
 mod llama;
+mod neox;
+mod olmo2;
+mod options;
+pub mod parts;
+mod phi3;
 mod registry;
 pub mod rope;
+pub mod settings;
+mod smollm3;
 pub mod tensors;
 
-pub use config::{Config, ConfigError};
+pub use block::Block;
+pub use config::Config;
+pub use error::ConfigError;
 pub use family::Family;
 pub use registry::{families, family};
 pub use tensors::{SourceTensor, Tensor};
@@ -25,16 +41,29 @@ mod tests {
     use std::collections::HashSet;
 
     use super::config::tests::tiny;
+    use super::family::{Draft, Folds, Member};
+    use super::tensors::Place;
     use super::*;
 
+    /// A configuration with what the member implies.
+    fn implied(family: &Family, member: &Member) -> Config {
+        let mut draft = Draft {
+            config: Config {
+                arch: family.name.into(),
+                ..tiny()
+            },
+            folds: Folds::default(),
+            local_theta: None,
+        };
+        (member.implies)(&mut draft);
+        draft.config
+    }
+
     /// Configurations of a family in which every choice is made both ways.
-    fn variants(family: &Family) -> Vec<Config> {
+    fn variants(family: &Family, member: &Member) -> Vec<Config> {
         (0..1 << family.choices.len())
             .map(|bits| {
-                let mut config = Config {
-                    arch: family.name.into(),
-                    ..tiny()
-                };
+                let mut config = implied(family, member);
                 for (index, choice) in family.choices.iter().enumerate() {
                     (choice.set)(&mut config, bits >> index & 1 == 1);
                 }
@@ -52,13 +81,23 @@ mod tests {
 
     #[test]
     fn every_packed_tensor_has_sources_in_both_namings_and_no_name_is_used_twice() {
-        for config in families().iter().copied().flat_map(variants) {
+        let members = || {
+            let of = |family: &&'static Family| {
+                let family = *family;
+                (family.members.iter()).map(move |member| (family, member))
+            };
+            families().iter().flat_map(of)
+        };
+        for config in members().flat_map(|(family, member)| variants(family, member)) {
             config.validate().unwrap();
             let tensors = config.family().unwrap().tensors(&config);
             let sources = || tensors.iter().flat_map(Tensor::sources);
             unique(tensors.iter().map(|tensor| &tensor.name));
-            unique(sources().map(|source| &source.hugging_face));
-            unique(sources().map(|source| &source.gguf));
+            let places: [fn(&SourceTensor) -> &Place; 2] = [|it| &it.hugging_face, |it| &it.gguf];
+            for place in places {
+                let whole = sources().map(place).filter(|place| !place.cut.is_shared());
+                unique(whole.map(|place| &place.name));
+            }
             for tensor in &tensors {
                 let rows = |sources: &[SourceTensor]| -> usize {
                     sources.iter().map(|source| source.shape[0]).sum()
@@ -75,7 +114,7 @@ mod tests {
         for family in families() {
             for choice in family.choices {
                 let holds = |made: bool| {
-                    let mut config = tiny();
+                    let mut config = implied(family, &family.members[0]);
                     (choice.set)(&mut config, made);
                     let tensors = family.tensors(&config);
                     tensors

@@ -1,14 +1,27 @@
 //! The list of families, and the checks of a configuration.
 
-use super::config::{Config, ConfigError};
+use super::config::Config;
+use super::error::ConfigError;
 use super::family::Family;
-use super::llama;
+use super::{gemma, granite, llama, neox, olmo2, phi3, smollm3};
 
-static FAMILIES: [&Family; 1] = [&llama::FAMILY];
+static FAMILIES: &[&Family] = &[
+    &llama::FAMILY,
+    &neox::FAMILY,
+    &gemma::GEMMA,
+    &gemma::GEMMA_2,
+    &gemma::GEMMA_3,
+    &phi3::FAMILY,
+    &olmo2::FAMILY,
+    &granite::FAMILY,
+    &smollm3::FAMILY,
+    #[cfg(test)]
+    &super::every_part::FAMILY,
+];
 
 /// Every family that a packed model can be of.
 pub fn families() -> &'static [&'static Family] {
-    &FAMILIES
+    FAMILIES
 }
 
 /// The family called `name` in the configuration of a packed model.

@@ -7,6 +7,15 @@
 
 use std::f64::consts::{LN_2, PI, SQRT_2};
 
+/// The rotary steps of a model: one for each pair of a head; 2^64 would be one turn a position.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RotarySteps {
+    /// Those of all layers, except where `local` are others: `[head_dim / 2]`.
+    pub all: Vec<u64>,
+    /// Those of local layers, if they have steps of their own; otherwise empty.
+    pub local: Vec<u64>,
+}
+
 /// How a model's rotary frequencies are derived.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rope {
@@ -37,6 +46,22 @@ pub enum RopeScaling {
         /// Context length that the model was first trained with.
         original_positions: f64,
     },
+    /// `YaRN`: as `Llama3`, but the blend is linear in the number of the pair, and rotated values
+    /// are multiplied by a magnitude (Peng et al. 2023, <https://arxiv.org/abs/2309.00071>).
+    Yarn {
+        /// Divisor of the longest wavelengths.
+        factor: f64,
+        /// Pairs that turn more often than this over the original context are kept.
+        fast: f64,
+        /// Pairs that turn less often than this are divided in full.
+        slow: f64,
+        /// Context length that the model was first trained with.
+        original_positions: f64,
+        /// Whether the ends of the blend are rounded outwards to whole pairs.
+        whole_pairs: bool,
+        /// What rotated queries and keys are multiplied by.
+        magnitude: f64,
+    },
 }
 
 impl Rope {
@@ -52,6 +77,17 @@ impl Rope {
                 high,
                 original_positions,
             } => positive(factor) && positive(low) && high > low && positive(original_positions),
+            RopeScaling::Yarn {
+                factor,
+                fast,
+                slow,
+                original_positions,
+                magnitude,
+                ..
+            } => {
+                let positive = [factor, slow, original_positions, magnitude].map(positive);
+                positive == [true; 4] && fast > slow && fast.is_finite() && self.theta > 1.0
+            }
         };
         scaling && (1.0..=1e12).contains(&self.theta)
     }
@@ -59,17 +95,53 @@ impl Rope {
     /// Steps for pairs `0..head_dim/2`; 2^64 would be one turn a position.
     pub fn steps(&self, head_dim: usize) -> Vec<u64> {
         let log_theta = ln(self.theta);
+        let blend = self.blend(head_dim);
         (0..head_dim / 2)
             .map(|pair| {
-                let frequency =
-                    self.scaled(exp(-(2.0 * pair as f64 / head_dim as f64) * log_theta));
+                let frequency = exp(-(2.0 * pair as f64 / head_dim as f64) * log_theta);
+                let frequency = self.scaled(frequency, blend.map(|blend| blend.kept(pair)));
                 let turns = frequency / (2.0 * PI);
                 (turns * 18_446_744_073_709_551_616.0).round_ties_even() as u64
             })
             .collect()
     }
 
-    fn scaled(&self, frequency: f64) -> f64 {
+    /// What rotated queries and keys are multiplied by.
+    pub fn magnitude(&self) -> f64 {
+        match self.scaling {
+            RopeScaling::Yarn { magnitude, .. } => magnitude,
+            _ => 1.0,
+        }
+    }
+
+    /// The pairs between which the frequencies of `YaRN` blend.
+    fn blend(&self, head_dim: usize) -> Option<Blend> {
+        let RopeScaling::Yarn {
+            fast,
+            slow,
+            original_positions,
+            whole_pairs,
+            ..
+        } = self.scaling
+        else {
+            return None;
+        };
+        // The pair, not a whole number, that turns so often over the original context.
+        let pair = |turns: f64| {
+            let log = ln(original_positions / (turns * 2.0 * PI));
+            head_dim as f64 * log / (2.0 * ln(self.theta))
+        };
+        let (mut first, mut last) = (pair(fast), pair(slow));
+        if whole_pairs {
+            (first, last) = (first.floor(), last.ceil());
+        }
+        let (first, last) = (first.max(0.0), last.min(head_dim as f64 - 1.0));
+        let last = if first == last { last + 0.001 } else { last };
+        Some(Blend { first, last })
+    }
+
+    /// `kept` is the share of the frequency that `YaRN` keeps.
+    fn scaled(&self, frequency: f64, kept: Option<f64>) -> f64 {
         match self.scaling {
             RopeScaling::None => frequency,
             RopeScaling::Linear { factor } => frequency / factor,
@@ -89,7 +161,27 @@ impl Rope {
                     (1.0 - kept) * (frequency / factor) + kept * frequency
                 }
             }
+            RopeScaling::Yarn { factor, .. } => {
+                let kept = kept.unwrap_or(1.0);
+                (1.0 - kept) * (frequency / factor) + kept * frequency
+            }
         }
+    }
+}
+
+/// The pairs between which frequencies blend: those up to `first` are kept, those from `last` on
+/// are divided.
+#[derive(Clone, Copy, Debug)]
+struct Blend {
+    first: f64,
+    last: f64,
+}
+
+impl Blend {
+    /// The share of its frequency that a pair keeps.
+    fn kept(self, pair: usize) -> f64 {
+        let divided = (pair as f64 - self.first) / (self.last - self.first);
+        1.0 - divided.clamp(0.0, 1.0)
     }
 }
 

@@ -1,12 +1,14 @@
-//! The tensors of one configuration: the family's table with full names and sizes.
+//! The tensors of one configuration: the tables of parts and sources with full names and sizes.
 
 use super::config::Config;
-use super::family::{Family, SourceSpec, TensorKind, TensorSpec};
+use super::family::{Cut, Family, PlaceSpec, SourceSpec};
+use super::parts::{AROUND, LAYER, TensorKind, TensorSpec};
 
 /// A tensor of one packed model.
 ///
 /// A vector is stored as `name.weight`. A matrix is stored as `name.weight` with its int8 levels,
-/// `name.scale` with a scale for each row and perhaps `name.bias` with a bias for each row.
+/// and `name.scale` with a scale for each row. Either may have `name.bias` with a bias for each row
+/// or value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// Name without the suffix.
@@ -26,10 +28,10 @@ pub struct Tensor {
 /// A tensor as a source holds it: all or some of the rows of a packed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceTensor {
-    /// Hugging Face's name.
-    pub hugging_face: String,
-    /// GGUF's name.
-    pub gguf: String,
+    /// Where Hugging Face folders hold it.
+    pub hugging_face: Place,
+    /// Where GGUF files hold it.
+    pub gguf: Place,
     /// `[rows, columns]` of a matrix, `[rows]` of a bias or a vector.
     pub shape: Vec<usize>,
     /// Whether the source has one row for each token id. The packed model takes `shape[0]` of these
@@ -39,8 +41,39 @@ pub struct SourceTensor {
     pub rotary_heads: Option<usize>,
     /// Name of the packed tensor that it is part of.
     pub packed: String,
+    /// The number of its layer, if it belongs to one.
+    pub layer: Option<usize>,
+    /// The last part of that name: what the tensor is for.
+    pub part: &'static str,
+    /// Whether it is a part of the bias, not of the weights.
+    pub is_bias: bool,
     /// Where its rows begin in the packed tensor.
     pub first_row: usize,
+    /// Rows of the packed tensor.
+    pub packed_rows: usize,
+}
+
+/// Where a format holds the rows of a source tensor.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Name of the tensor.
+    pub name: String,
+    /// How the rows lie in it.
+    pub cut: Cut,
+}
+
+impl SourceTensor {
+    /// The shape of the tensor that holds these rows in a format that cuts them so.
+    pub fn shape_with(&self, cut: Cut) -> Vec<usize> {
+        let mut shape = self.shape.clone();
+        if cut.is_shared() {
+            shape[0] = self.packed_rows;
+        }
+        if cut.is_transposed() {
+            shape.reverse();
+        }
+        shape
+    }
 }
 
 impl Tensor {
@@ -64,12 +97,10 @@ impl Family {
     /// Every tensor of a packed model with this configuration, except the tables of tokens and
     /// rotary steps. The configuration is a validated one.
     pub fn tensors(&self, config: &Config) -> Vec<Tensor> {
-        let around = [&self.embedding, &self.head, &self.final_norm];
-        let layers = (0..config.layers)
-            .flat_map(|layer| self.layer.tensors().map(|spec| (spec, Some(layer))));
+        let around = AROUND.iter().map(|spec| (*spec, None));
+        let layers =
+            (0..config.layers).flat_map(|layer| LAYER.iter().map(move |spec| (*spec, Some(layer))));
         around
-            .into_iter()
-            .map(|spec| (spec, None))
             .chain(layers)
             .filter(|(spec, _)| (spec.present)(config))
             .map(|(spec, layer)| self.tensor(spec, layer, config))
@@ -77,33 +108,45 @@ impl Family {
     }
 
     /// One entry of the table filled in; `layer` is the number of the layer it belongs to, if any.
-    pub fn tensor(&self, spec: &TensorSpec, layer: Option<usize>, config: &Config) -> Tensor {
-        let (columns, bias, by_token) = match spec.kind {
-            TensorKind::Vector => (None, false, false),
-            TensorKind::Matrix { columns, bias } => (Some(columns(config)), bias(config), false),
-            TensorKind::TokenMatrix { columns } => (Some(columns(config)), false, true),
+    pub fn tensor(
+        &self,
+        spec: &'static TensorSpec,
+        layer: Option<usize>,
+        config: &Config,
+    ) -> Tensor {
+        let (columns, by_token) = match spec.kind {
+            TensorKind::Vector => (None, false),
+            TensorKind::Matrix { columns } => (Some(columns(config)), false),
+            TensorKind::TokenMatrix { columns } => (Some(columns(config)), true),
         };
-        let name = spec.name(layer);
-        let mut rows = 0;
+        let (name, rows, bias) = (spec.name(layer), (spec.rows)(config), (spec.bias)(config));
+        let mut first_row = 0;
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
-        for source in spec.sources {
+        for source in self.sources_of(spec) {
+            let rows_here = (source.rows)(config);
+            if rows_here == 0 {
+                continue;
+            }
             let weight = SourceTensor {
-                hugging_face: self.hugging_face_name(source, layer, "weight"),
-                gguf: gguf_name(source, layer, "weight"),
-                shape: std::iter::once((source.rows)(config))
-                    .chain(columns)
-                    .collect(),
+                hugging_face: self.hugging_face_place(source.hugging_face, layer, "weight"),
+                gguf: gguf_place(source.gguf, layer, "weight"),
+                shape: std::iter::once(rows_here).chain(columns).collect(),
                 by_token,
                 rotary_heads: source.rotary_heads.map(|heads| heads(config)),
                 packed: name.clone(),
-                first_row: rows,
+                layer,
+                part: spec.name,
+                is_bias: false,
+                first_row,
+                packed_rows: rows,
             };
-            rows += weight.shape[0];
+            first_row += rows_here;
             if bias {
                 biases.push(SourceTensor {
-                    hugging_face: self.hugging_face_name(source, layer, "bias"),
-                    gguf: gguf_name(source, layer, "bias"),
-                    shape: vec![weight.shape[0]],
+                    hugging_face: self.hugging_face_place(source.hugging_face, layer, "bias"),
+                    gguf: gguf_place(source.gguf, layer, "bias"),
+                    shape: vec![rows_here],
+                    is_bias: true,
                     ..weight.clone()
                 });
             }
@@ -119,22 +162,34 @@ impl Family {
         }
     }
 
-    fn hugging_face_name(&self, spec: &SourceSpec, layer: Option<usize>, ending: &str) -> String {
-        match layer {
-            Some(layer) => format!(
-                "{}.{layer}.{}.{ending}",
-                self.hugging_face_layers, spec.hugging_face
-            ),
-            None => format!("{}.{ending}", spec.hugging_face),
+    /// The sources of a packed tensor; none if no model of this family has it.
+    fn sources_of(&self, spec: &TensorSpec) -> &'static [SourceSpec] {
+        let found = self.sources.iter().find(|(part, _)| part.name == spec.name);
+        found.map_or(&[], |(_, sources)| sources)
+    }
+
+    fn hugging_face_place(&self, spec: PlaceSpec, layer: Option<usize>, ending: &str) -> Place {
+        let layers = self.hugging_face_layers;
+        let name = match layer {
+            Some(layer) => format!("{layers}.{layer}.{}.{ending}", spec.name),
+            None => format!("{}.{ending}", spec.name),
+        };
+        Place {
+            name,
+            cut: spec.cut,
         }
     }
 }
 
 /// GGUF puts `blk` before the number of a layer, whatever the family.
-fn gguf_name(spec: &SourceSpec, layer: Option<usize>, ending: &str) -> String {
-    match layer {
-        Some(layer) => format!("blk.{layer}.{}.{ending}", spec.gguf),
-        None => format!("{}.{ending}", spec.gguf),
+fn gguf_place(spec: PlaceSpec, layer: Option<usize>, ending: &str) -> Place {
+    let name = match layer {
+        Some(layer) => format!("blk.{layer}.{}.{ending}", spec.name),
+        None => format!("{}.{ending}", spec.name),
+    };
+    Place {
+        name,
+        cut: spec.cut,
     }
 }
 
@@ -155,11 +210,14 @@ mod tests {
         let [_, k, _] = &qkv.weights[..] else {
             panic!("{qkv:?}")
         };
-        assert_eq!(k.hugging_face, "model.layers.1.self_attn.k_proj.weight");
-        assert_eq!(k.gguf, "blk.1.attn_k.weight");
+        assert_eq!(
+            k.hugging_face.name,
+            "model.layers.1.self_attn.k_proj.weight"
+        );
+        assert_eq!(k.gguf.name, "blk.1.attn_k.weight");
         assert_eq!((&k.shape[..], k.first_row), (&[40, 72][..], 80));
         assert_eq!(k.rotary_heads, Some(2));
-        assert_eq!(qkv.biases[2].gguf, "blk.1.attn_v.bias");
+        assert_eq!(qkv.biases[2].gguf.name, "blk.1.attn_v.bias");
         assert_eq!(qkv.stored("layer.1.qkv.bias"), qkv.biases);
         assert_eq!(qkv.stored("layer.1.qkv.scale"), []);
     }

@@ -1,8 +1,9 @@
 //! candle's own models, a second reference that shares no code with ours.
 
 use super::CheckError;
-use crate::arch::Config;
+use crate::arch::block::Wide;
 use crate::arch::rope::{Rope, RopeScaling};
+use crate::arch::{Block, Config};
 use crate::packed::{PackedError, SourceRows, TensorSource};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Activation, VarBuilder};
@@ -20,14 +21,22 @@ impl CandleModel {
     /// Loads the weights; `rows` puts embeddings into packed order.
     pub(super) fn new(
         config: &Config,
-        rope: Rope,
+        steps: &[u64],
         rows: &[u32],
         source: &mut dyn TensorSource,
     ) -> Result<CandleModel, CheckError> {
-        if rope.scaling != RopeScaling::None {
-            let reason = "this rotary scaling is not compared";
+        let block = Block {
+            wide: Wide::default(),
+            ..config.block.clone()
+        };
+        if !block.is_plain() {
+            let reason = "this architecture is not compared";
             return Err(CheckError::Candle(reason.to_owned()));
         }
+        let Some(rope) = rope_of(steps) else {
+            let reason = "this rotary scaling is not compared";
+            return Err(CheckError::Candle(reason.to_owned()));
+        };
         let tensors = tensors(config, rows, source)?;
         let candle = |error: candle_core::Error| CheckError::Candle(error.to_string());
         let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
@@ -131,8 +140,53 @@ fn tensors(
             }
             let tensor = Tensor::from_vec(values, shape, &Device::Cpu)
                 .map_err(|error| CheckError::Candle(error.to_string()))?;
-            tensors.insert(part.hugging_face.clone(), tensor);
+            tensors.insert(part.hugging_face.name.clone(), tensor);
         }
     }
     Ok(tensors)
+}
+
+/// The base of a plain geometric progression of steps, `None` if they are none.
+fn rope_of(steps: &[u64]) -> Option<Rope> {
+    let last = steps.len().checked_sub(1)?;
+    let ratio = *steps.first()? as f64 / *steps.last()? as f64;
+    // theta^(2 last / (2 (last + 1))) = first / last step.
+    let theta = match last {
+        0 => 10_000.0,
+        _ => ratio.powf((last + 1) as f64 / last as f64),
+    };
+    // The bases in use are whole numbers.
+    let rope = Rope {
+        theta: theta.round(),
+        scaling: RopeScaling::None,
+    };
+    let again = rope.steps(2 * steps.len());
+    let close = |(&a, &b): (&u64, &u64)| (a as f64 / b as f64 - 1.0).abs() < 1e-9;
+    again.iter().zip(steps).all(close).then_some(rope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_of_rotary_steps_is_found_again() {
+        for theta in [10_000.0, 100_000.0, 500_000.0, 1_000_000.0] {
+            let rope = Rope {
+                theta,
+                scaling: RopeScaling::None,
+            };
+            assert_eq!(rope_of(&rope.steps(64)), Some(rope));
+        }
+        let scaled = Rope {
+            theta: 500_000.0,
+            scaling: RopeScaling::Llama3 {
+                factor: 8.0,
+                low: 1.0,
+                high: 4.0,
+                original_positions: 8192.0,
+            },
+        };
+        assert_eq!(rope_of(&scaled.steps(64)), None);
+    }
 }

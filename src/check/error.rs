@@ -28,10 +28,4 @@ pub enum CheckError {
     /// candle's model.
     #[error("candle: {0}")]
     Candle(String),
-    /// A packed file does not say how its rotary frequencies were scaled.
-    #[error(
-        "the packed file does not tell the base of its rotary embedding; check the source instead \
-         of the name"
-    )]
-    Rope,
 }

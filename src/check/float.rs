@@ -5,7 +5,8 @@
 //! that packing takes, so that a model can be packed and checked from one source. Its last bits
 //! differ between machines, so nothing is coded with it.
 
-use crate::arch::family::{Layer as LayerSpec, TensorSpec};
+use crate::arch::block::{Activation, Norm};
+use crate::arch::parts::{self, TensorSpec};
 use crate::arch::{Config, SourceTensor};
 use crate::engine::cpu::kernels::Kernels;
 use crate::machine::instructions::InstructionSet;
@@ -21,26 +22,45 @@ pub struct FloatModel {
     config: Config,
     kernels: Kernels,
     pool: Pool,
-    rope_steps: Vec<u64>,
     /// Input rows x hidden.
     embed: Vec<f32>,
     /// Output rows x hidden; None if they are the first rows of the embedding.
     head: Option<Vec<f32>>,
-    final_norm: Vec<f32>,
+    /// As many as output rows, or none.
+    head_bias: Vec<f32>,
+    final_norm: NormWeights,
     layers: Vec<Layer>,
 }
 
 #[derive(Debug)]
 struct Layer {
-    attn_norm: Vec<f32>,
+    /// Norms that the model lacks are `None`.
+    attn_norm: Option<NormWeights>,
     /// Query, key and value rows x hidden.
-    qkv: Vec<f32>,
-    qkv_bias: Option<Vec<f32>>,
-    head_norms: Option<(Vec<f32>, Vec<f32>)>,
-    out: Vec<f32>,
-    ffn_norm: Vec<f32>,
-    gate_up: Vec<f32>,
-    down: Vec<f32>,
+    qkv: Linear,
+    qk_norms: Option<(NormWeights, NormWeights)>,
+    /// [`head_dim` / 2]
+    steps: Vec<u64>,
+    out: Linear,
+    attn_post_norm: Option<NormWeights>,
+    ffn_norm: Option<NormWeights>,
+    gate_up: Linear,
+    down: Linear,
+    ffn_post_norm: Option<NormWeights>,
+}
+
+/// A matrix, row by row, and its bias, which is empty if it has none.
+#[derive(Debug)]
+struct Linear {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// The weights of a norm; the bias is empty if it has none.
+#[derive(Debug)]
+struct NormWeights {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
 }
 
 /// Reads tensors in the order of the packed model.
@@ -50,51 +70,59 @@ struct Weights<'a> {
 }
 
 impl Weights<'_> {
-    fn layer(&mut self, spec: &LayerSpec, layer: usize) -> Result<Layer, PackedError> {
-        let (attention, feed_forward) = (&spec.attention, &spec.feed_forward);
+    fn layer(&mut self, layer: usize) -> Result<Layer, PackedError> {
         let at = Some(layer);
-        let q_norm = self.read_if_present(&attention.q_norm, at)?;
-        let k_norm = self.read_if_present(&attention.k_norm, at)?;
+        let q_norm = self.norm(&parts::Q_NORM, at)?;
+        let k_norm = self.norm(&parts::K_NORM, at)?;
         Ok(Layer {
-            attn_norm: self.read(&attention.norm, at)?,
-            qkv: self.read(&attention.qkv, at)?,
-            qkv_bias: self.bias(&attention.qkv, at)?,
-            head_norms: q_norm.zip(k_norm),
-            out: self.read(&attention.out, at)?,
-            ffn_norm: self.read(&feed_forward.norm, at)?,
-            gate_up: self.read(&feed_forward.gate_up, at)?,
-            down: self.read(&feed_forward.down, at)?,
+            attn_norm: self.norm(&parts::ATTN_NORM, at)?,
+            qkv: self.linear(&parts::QKV, at)?,
+            qk_norms: q_norm.zip(k_norm),
+            steps: self.steps(layer),
+            out: self.linear(&parts::OUT, at)?,
+            attn_post_norm: self.norm(&parts::ATTN_POST_NORM, at)?,
+            ffn_norm: self.norm(&parts::FFN_NORM, at)?,
+            gate_up: self.linear(&parts::GATE_UP, at)?,
+            down: self.linear(&parts::DOWN, at)?,
+            ffn_post_norm: self.norm(&parts::FFN_POST_NORM, at)?,
         })
     }
 
-    fn read(&mut self, spec: &TensorSpec, layer: Option<usize>) -> Result<Vec<f32>, PackedError> {
-        let config = self.input.config;
-        let tensor = config.family()?.tensor(spec, layer, config);
-        self.stack(&tensor.weights)
-    }
-
-    fn read_if_present(
-        &mut self,
-        spec: &TensorSpec,
-        layer: Option<usize>,
-    ) -> Result<Option<Vec<f32>>, PackedError> {
-        match (spec.present)(self.input.config) {
-            true => self.read(spec, layer).map(Some),
-            false => Ok(None),
+    /// The rotary steps of a layer, all 0 if it does not rotate.
+    fn steps(&self, layer: usize) -> Vec<u64> {
+        let (block, steps) = (&self.input.config.block, self.input.steps);
+        if !block.is_rotated(layer) {
+            return vec![0; steps.all.len()];
+        }
+        match block.has_own_steps() && block.is_local(layer) {
+            true => steps.local.clone(),
+            false => steps.all.clone(),
         }
     }
 
-    fn bias(
+    fn linear(
         &mut self,
-        spec: &TensorSpec,
+        spec: &'static TensorSpec,
         layer: Option<usize>,
-    ) -> Result<Option<Vec<f32>>, PackedError> {
+    ) -> Result<Linear, PackedError> {
         let config = self.input.config;
         let tensor = config.family()?.tensor(spec, layer, config);
-        match tensor.bias {
-            true => self.stack(&tensor.biases).map(Some),
-            false => Ok(None),
+        Ok(Linear {
+            weight: self.stack(&tensor.weights)?,
+            bias: self.stack(&tensor.biases)?,
+        })
+    }
+
+    fn norm(
+        &mut self,
+        spec: &'static TensorSpec,
+        layer: Option<usize>,
+    ) -> Result<Option<NormWeights>, PackedError> {
+        if !(spec.present)(self.input.config) {
+            return Ok(None);
         }
+        let Linear { weight, bias } = self.linear(spec, layer)?;
+        Ok(Some(NormWeights { weight, bias }))
     }
 
     /// The rows of every part, one part after the other.
@@ -133,17 +161,27 @@ impl FloatModel {
     ) -> Result<FloatModel, PackedError> {
         let config = input.config.clone();
         config.validate()?;
-        let family = config.family()?;
         let mut weights = Weights { input, source };
         let layers = 0..config.layers;
+        let (head, head_bias) = match (parts::HEAD.present)(&config) {
+            true => {
+                let head = weights.linear(&parts::HEAD, None)?;
+                (Some(head.weight), head.bias)
+            }
+            false => (None, Vec::new()),
+        };
+        let final_norm = weights.linear(&parts::FINAL_NORM, None)?;
         Ok(FloatModel {
-            embed: weights.read(&family.embedding, None)?,
+            embed: weights.linear(&parts::EMBEDDING, None)?.weight,
             layers: layers
-                .map(|layer| weights.layer(&family.layer, layer))
+                .map(|layer| weights.layer(layer))
                 .collect::<Result<_, PackedError>>()?,
-            final_norm: weights.read(&family.final_norm, None)?,
-            head: weights.read_if_present(&family.head, None)?,
-            rope_steps: input.rope.steps(config.head_dim),
+            final_norm: NormWeights {
+                weight: final_norm.weight,
+                bias: final_norm.bias,
+            },
+            head,
+            head_bias,
             pool: Pool::new(threads),
             kernels: Kernels::new(instructions),
             config,
@@ -192,49 +230,91 @@ impl FloatModel {
             .copied()
             .collect();
         for (index, layer) in self.layers.iter().enumerate() {
-            let mut qkv = self.linear(&norm(&x, &layer.attn_norm, eps), &layer.qkv, hidden);
-            for row in qkv.chunks_exact_mut(config.qkv_rows()) {
-                if let Some(bias) = &layer.qkv_bias {
-                    row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
-                }
-                if let Some((q_norm, k_norm)) = &layer.head_norms {
+            let before = x.clone();
+            let input = self.normed(&x, layer.attn_norm.as_ref());
+            let mut qkv = self.linear(&input, &layer.qkv, hidden);
+            if let Some((q_norm, k_norm)) = &layer.qk_norms {
+                for row in qkv.chunks_exact_mut(config.qkv_rows()) {
                     let (q, kv) = row.split_at_mut(config.heads * dim);
-                    q.copy_from_slice(&norm(q, q_norm, eps));
+                    q.copy_from_slice(&rms_norm(q, &q_norm.weight, eps));
                     let k = &mut kv[..config.kv_heads * dim];
-                    k.copy_from_slice(&norm(k, k_norm, eps));
+                    k.copy_from_slice(&rms_norm(k, &k_norm.weight, eps));
                 }
             }
             let attended = self.attend(stream, index, &qkv);
+            let attended = self.linear(&attended, &layer.out, config.heads * dim);
             add(
                 &mut x,
-                &self.linear(&attended, &layer.out, config.heads * dim),
+                &self.normed(&attended, layer.attn_post_norm.as_ref()),
             );
 
-            let wide = self.linear(&norm(&x, &layer.ffn_norm, eps), &layer.gate_up, hidden);
-            let gated: Vec<f32> = wide
-                .chunks_exact(2 * config.intermediate)
-                .flat_map(|row| {
-                    let (gate, up) = row.split_at(config.intermediate);
-                    gate.iter()
-                        .zip(up)
-                        .map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up)
-                })
-                .collect();
-            add(
-                &mut x,
-                &self.linear(&gated, &layer.down, config.intermediate),
-            );
+            let input = if config.block.parallel { &before } else { &x };
+            let input = self.normed(input, layer.ffn_norm.as_ref());
+            let wide = self.linear(&input, &layer.gate_up, hidden);
+            let fed = self.linear(&self.activated(&wide), &layer.down, config.intermediate);
+            add(&mut x, &self.normed(&fed, layer.ffn_post_norm.as_ref()));
         }
         let head = self
             .head
             .as_deref()
             .unwrap_or(&self.embed[..config.vocab * hidden]);
-        logits.extend(self.linear(&norm(&x, &self.final_norm, eps), head, hidden));
+        let x = self.norm(&x, &self.final_norm);
+        let mut y = self.product(&x, head, hidden);
+        add_to_rows(&mut y, &self.head_bias);
+        cap(&mut y, config.block.logit_cap);
+        logits.extend(y);
         stream.position += tokens.len();
     }
 
+    /// A norm of each row of the residual stream, or of what is added to it; `x` as it is if the
+    /// model lacks this norm.
+    fn normed(&self, x: &[f32], weights: Option<&NormWeights>) -> Vec<f32> {
+        match weights {
+            Some(weights) => self.norm(x, weights),
+            None => x.to_vec(),
+        }
+    }
+
+    fn norm(&self, x: &[f32], weights: &NormWeights) -> Vec<f32> {
+        let eps = self.config.norm_eps;
+        match self.config.block.norm {
+            Norm::RootMeanSquare => rms_norm(x, &weights.weight, eps),
+            Norm::Layer => {
+                let mut centred = x.to_vec();
+                for row in centred.chunks_exact_mut(weights.weight.len()) {
+                    let mean = row.iter().sum::<f32>() / row.len() as f32;
+                    row.iter_mut().for_each(|x| *x -= mean);
+                }
+                let mut normed = rms_norm(&centred, &weights.weight, eps);
+                add_to_rows(&mut normed, &weights.bias);
+                normed
+            }
+        }
+    }
+
+    /// The function of the feed-forward block, times `up` if there is a gate.
+    fn activated(&self, gate_up: &[f32]) -> Vec<f32> {
+        let (config, f) = (&self.config, activation(self.config.block.activation));
+        let mut out = Vec::with_capacity(gate_up.len());
+        for row in gate_up.chunks_exact(config.gate_up_rows()) {
+            let (gate, up) = row.split_at(config.intermediate);
+            match up {
+                [] => out.extend(gate.iter().map(|gate| f(*gate))),
+                up => out.extend(gate.iter().zip(up).map(|(gate, up)| f(*gate) * up)),
+            }
+        }
+        out
+    }
+
+    /// Rows of `width` values times the rows of a matrix, plus its bias.
+    fn linear(&self, x: &[f32], linear: &Linear, width: usize) -> Vec<f32> {
+        let mut out = self.product(x, &linear.weight, width);
+        add_to_rows(&mut out, &linear.bias);
+        out
+    }
+
     /// Rows of `width` values times the rows of `weights`.
-    fn linear(&self, x: &[f32], weights: &[f32], width: usize) -> Vec<f32> {
+    fn product(&self, x: &[f32], weights: &[f32], width: usize) -> Vec<f32> {
         let (rows, columns) = (x.len() / width, weights.len() / width);
         let mut across = vec![0.0; rows * columns];
         let mut parts: Vec<_> = weights
@@ -261,6 +341,8 @@ impl FloatModel {
         let config = &self.config;
         let (dim, stride) = (config.head_dim, config.qkv_rows());
         let (rows, shared) = (qkv.len() / stride, config.heads_per_kv());
+        let (window, sinks) = (config.window_of(layer), config.sinks_of(layer));
+        let steps = &self.layers[layer].steps;
         let slots = config.window + PASS;
         let planes = layer * config.kv_heads..(layer + 1) * config.kv_heads;
         for head in 0..config.kv_heads {
@@ -271,10 +353,10 @@ impl FloatModel {
                 let key = &qkv[row * stride + (config.heads + head) * dim..][..dim];
                 let value =
                     &qkv[row * stride + (config.heads + config.kv_heads + head) * dim..][..dim];
-                let key = self.rotate(key, position);
+                let key = rotate(key, position, steps);
                 keys[position % slots * dim..][..dim].copy_from_slice(&key);
                 values[position % slots * dim..][..dim].copy_from_slice(value);
-                if position < config.sinks {
+                if position < sinks {
                     sink_keys[position * dim..][..dim].copy_from_slice(&key);
                     sink_values[position * dim..][..dim].copy_from_slice(value);
                 }
@@ -292,16 +374,15 @@ impl FloatModel {
                 let (keys, values) = &stream.planes[planes.start + head];
                 let (sink_keys, sink_values) = &stream.sinks[planes.start + head];
                 // The visible keys: two runs of the ring, and the sinks that have left the window.
-                let first = (position + 1).saturating_sub(config.window);
+                let first = (position + 1).saturating_sub(window);
                 let (start, count) = (first % slots, position + 1 - first);
                 let before_wrap = count.min(slots - start);
                 let ring = [start..start + before_wrap, 0..count - before_wrap];
-                let passed = first.min(config.sinks);
-                let sink_position =
-                    position.min(config.window + config.sinks - usize::from(config.sinks > 0));
+                let passed = first.min(sinks);
+                let sink_position = position.min(window + sinks - usize::from(sinks > 0));
                 for (query, out) in out.chunks_exact_mut(dim).enumerate() {
                     let query = &qkv[row * stride + (head * shared + query) * dim..][..dim];
-                    let near = self.rotate(query, position);
+                    let near = rotate(query, position, steps);
                     let mut scores = vec![0.0; count + passed];
                     let mut at = 0;
                     for run in &ring {
@@ -314,7 +395,7 @@ impl FloatModel {
                         );
                         at += run.len();
                     }
-                    let far = self.rotate(query, sink_position);
+                    let far = rotate(query, sink_position, steps);
                     self.kernels.float_product(
                         &far,
                         &sink_keys[..passed * dim],
@@ -322,10 +403,12 @@ impl FloatModel {
                         &mut scores[count..],
                     );
                     let scale = 1.0 / (dim as f32).sqrt();
+                    scores.iter_mut().for_each(|score| *score *= scale);
+                    cap(&mut scores, config.block.score_cap);
                     let best = scores.iter().copied().fold(f32::MIN, f32::max);
                     scores
                         .iter_mut()
-                        .for_each(|score| *score = ((*score - best) * scale).exp());
+                        .for_each(|score| *score = (*score - best).exp());
                     let total: f32 = scores.iter().sum();
                     scores.iter_mut().for_each(|weight| *weight /= total);
                     let mut at = 0;
@@ -345,23 +428,66 @@ impl FloatModel {
         );
         out
     }
+}
 
-    fn rotate(&self, head: &[f32], position: usize) -> Vec<f32> {
-        let half = head.len() / 2;
-        let mut out = head.to_vec();
-        for (pair, step) in self.rope_steps.iter().enumerate() {
-            let turns = (position as u64).wrapping_mul(*step) as f64 / 18_446_744_073_709_551_616.0;
-            let (sin, cos) = (turns * std::f64::consts::TAU).sin_cos();
-            let (sin, cos) = (sin as f32, cos as f32);
-            out[pair] = head[pair] * cos - head[half + pair] * sin;
-            out[half + pair] = head[half + pair] * cos + head[pair] * sin;
-        }
-        out
+fn rotate(head: &[f32], position: usize, steps: &[u64]) -> Vec<f32> {
+    let half = head.len() / 2;
+    let mut out = head.to_vec();
+    for (pair, step) in steps.iter().enumerate() {
+        let turns = (position as u64).wrapping_mul(*step) as f64 / 18_446_744_073_709_551_616.0;
+        let (sin, cos) = (turns * std::f64::consts::TAU).sin_cos();
+        let (sin, cos) = (sin as f32, cos as f32);
+        out[pair] = head[pair] * cos - head[half + pair] * sin;
+        out[half + pair] = head[half + pair] * cos + head[pair] * sin;
+    }
+    out
+}
+
+/// The function of a feed-forward block.
+fn activation(kind: Activation) -> fn(f32) -> f32 {
+    match kind {
+        Activation::Silu => |x| x / (1.0 + (-x).exp()),
+        Activation::Gelu => |x| {
+            // Phi as a sum: the Taylor series of the normal density, integrated term by term.
+            let x = f64::from(x);
+            let (mut term, mut sum) = (x, x);
+            for n in 1..200 {
+                term *= x * x / f64::from(2 * n + 1);
+                sum += term;
+            }
+            let phi = match x {
+                x if x > 8.0 => 1.0,
+                x if x < -8.0 => 0.0,
+                x => 0.5 + sum * (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt(),
+            };
+            (x * phi) as f32
+        },
+        Activation::GeluTanh => |x| {
+            let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
+            x / 2.0 * (1.0 + inner.tanh())
+        },
+        Activation::Relu => |x| x.max(0.0),
+        Activation::ReluSquared => |x| x.max(0.0) * x.max(0.0),
+    }
+}
+
+/// `cap * tanh(x / cap)`; a cap of 0 leaves x as it is.
+fn cap(x: &mut [f32], cap: f32) {
+    if cap != 0.0 {
+        x.iter_mut().for_each(|x| *x = cap * (*x / cap).tanh());
+    }
+}
+
+/// Adds `bias`, if it is not empty, to every row of as many values.
+fn add_to_rows(x: &mut [f32], bias: &[f32]) {
+    if !bias.is_empty() {
+        x.chunks_exact_mut(bias.len())
+            .for_each(|row| add(row, bias));
     }
 }
 
 /// Root-mean-square norm of every row of `weight.len()` values.
-fn norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
+fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     let mut out = Vec::with_capacity(x.len());
     for row in x.chunks_exact(weight.len()) {
         let mean = row.iter().map(|x| x * x).sum::<f32>() / row.len() as f32;
@@ -412,7 +538,7 @@ mod tests {
         for config in [base, biased, sinkless] {
             let input = PackInput {
                 config: &config,
-                rope: random::ROPE,
+                steps: &random::steps(&config),
                 tokens: &random::tokens(&config),
                 rows: &random::rows(&config),
                 merges: &[],

@@ -2,9 +2,9 @@
 
 #[cfg(feature = "reference")]
 use super::candle::CandleModel;
-use super::dequantised::{Dequantised, rope_of};
+use super::dequantised::Dequantised;
 use super::{CheckError, FloatModel};
-use crate::arch::rope::Rope;
+use crate::arch::rope::RotarySteps;
 use crate::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use crate::import::Source;
 use crate::machine::MachineError;
@@ -19,7 +19,7 @@ const PASS: usize = 128;
 /// A model to be checked: packed, and the weights that the f32 passes use.
 pub struct Subject {
     packed: Arc<PackedModel>,
-    rope: Rope,
+    steps: RotarySteps,
     tokens: Vec<Vec<u8>>,
     /// The source's token id of each input row.
     rows: Vec<u32>,
@@ -30,7 +30,6 @@ impl std::fmt::Debug for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Subject")
             .field("config", self.packed.config())
-            .field("rope", &self.rope)
             .finish_non_exhaustive()
     }
 }
@@ -54,7 +53,7 @@ impl Subject {
         packed.verify()?;
         Ok(Subject {
             packed: Arc::new(packed),
-            rope: source.rope,
+            steps: source.steps,
             tokens: source.vocabulary.tokens,
             rows: source.vocabulary.rows,
             tensors: source.tensors,
@@ -62,20 +61,16 @@ impl Subject {
     }
 
     /// Takes a packed model; the f32 passes use its int8 weights, dequantised.
-    ///
-    /// # Errors
-    /// [`CheckError::Rope`] if the rotary steps are no plain progression.
-    pub fn from_packed(packed: Arc<PackedModel>) -> Result<Subject, CheckError> {
-        let rope = rope_of(&packed.rope_steps()).ok_or(CheckError::Rope)?;
+    pub fn from_packed(packed: Arc<PackedModel>) -> Subject {
         let table = packed.tokens();
         let rows = 0..table.len() as u32;
-        Ok(Subject {
+        Subject {
             tokens: rows.map(|row| table.bytes(row).to_vec()).collect(),
             rows: (0..packed.config().inputs as u32).collect(),
-            rope,
+            steps: packed.steps().clone(),
             tensors: Box::new(Dequantised(Arc::clone(&packed))),
             packed,
-        })
+        }
     }
 
     /// The packed model.
@@ -144,7 +139,7 @@ impl Subject {
         let (inputs, mut bits) = self.inputs(tokens);
         let input = PackInput {
             config: self.packed.config(),
-            rope: self.rope,
+            steps: &self.steps,
             tokens: &self.tokens,
             rows: &self.rows,
             merges: &[],
@@ -173,7 +168,7 @@ impl Subject {
         let candle = |error: candle_core::Error| CheckError::Candle(error.to_string());
         let mut model = CandleModel::new(
             self.packed.config(),
-            self.rope,
+            &self.steps.all,
             &self.rows,
             &mut *self.tensors,
         )?;
@@ -237,7 +232,7 @@ mod tests {
     #[test]
     fn dequantised_weights_give_nearly_the_same_cost() {
         let packed = Arc::new(PackedModel::from_bytes(FIXTURE).unwrap());
-        let mut packed = Subject::from_packed(packed).unwrap();
+        let mut packed = Subject::from_packed(packed);
         let mut source = Subject::from_source(fixture()).unwrap();
         let text = packed.cut(&text().as_bytes()[..1000]).unwrap();
         let of_packed = sum(&packed.float(&text.tokens).unwrap());

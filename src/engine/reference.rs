@@ -10,9 +10,13 @@
 //! a level times its *scale* is the number.
 
 use crate::arch::Config;
+use crate::arch::block::{Activation, Norm};
 use crate::arch::config::GROUP;
 use crate::machine::float_environment::FloatEnvironment;
-use crate::numerics::{LOG2_E, TINY, cos_sin, exp2_or_zero, exp2_parts, max, min, round, sigmoid};
+use crate::numerics::{
+    LOG2_E, TINY, cos_sin, exp2_or_zero, exp2_parts, gelu, gelu_tanh, max, min, round, sigmoid,
+    soft_cap,
+};
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{PackedError, PackedModel};
 
@@ -26,33 +30,46 @@ pub struct Reference {
     /// One row for each token that can be fed: [inputs, hidden].
     embedding: Matrix,
     layers: Vec<Layer>,
-    /// [hidden]
-    final_norm: Vec<f32>,
+    final_norm: NormWeights,
     /// One row for each token that can be predicted: [vocab, hidden].
     head: Matrix,
-    /// The angle by which each pair of a head turns per position, in units of 2^-64 of a full
-    /// turn: [`head_dim` / 2].
-    rotary_steps: Vec<u64>,
+}
+
+/// The weights of a norm.
+#[derive(Debug)]
+struct NormWeights {
+    /// [values]
+    weight: Vec<f32>,
+    /// [values], or empty if the norm has no bias.
+    bias: Vec<f32>,
 }
 
 /// The weights of one transformer layer.
 #[derive(Debug)]
 struct Layer {
-    /// [hidden]
-    attn_norm: Vec<f32>,
+    /// Of the residual stream before attention, if the model has this norm.
+    attn_norm: Option<NormWeights>,
     /// Query, key and value projections, stacked: [(heads + 2 `kv_heads`) * `head_dim`, hidden].
     qkv: Matrix,
-    /// Norm weights shared by all query heads and by all key heads, in models that normalise
-    /// heads: [`head_dim`] each.
-    head_norms: Option<(Vec<f32>, Vec<f32>)>,
+    /// Of the queries and of the keys, in models that normalise them: of each head, or of all
+    /// heads together.
+    qk_norms: Option<(NormWeights, NormWeights)>,
+    /// The angle by which each pair of a head turns per position, in units of 2^-64 of a full
+    /// turn: [`head_dim` / 2].
+    rotary_steps: Vec<u64>,
     /// [hidden, heads * `head_dim`]
     out: Matrix,
-    /// [hidden]
-    ffn_norm: Vec<f32>,
-    /// Gate and up projections, stacked: [2 intermediate, hidden].
+    /// Of what attention gives, if the model has this norm.
+    attn_post_norm: Option<NormWeights>,
+    /// Of the residual stream before the feed-forward block, if the model has this norm.
+    ffn_norm: Option<NormWeights>,
+    /// Gate and up projections, stacked: [2 intermediate, hidden]. Without a gate, the up
+    /// projection: [intermediate, hidden].
     gate_up: Matrix,
     /// [hidden, intermediate]
     down: Matrix,
+    /// Of what the feed-forward block gives, if the model has this norm.
+    ffn_post_norm: Option<NormWeights>,
 }
 
 /// A quantised matrix: `weight = level * scale of its row`.
@@ -102,28 +119,69 @@ impl Reference {
         // Rounding to nearest and subnormal numbers, whatever modes the caller has set.
         let _environment = FloatEnvironment::enter();
         let config = &self.config;
+        let wide = config.block.wide;
 
         // The residual stream: [hidden].
         let mut x = self.embedding.row(token as usize);
         for (index, layer) in self.layers.iter().enumerate() {
             // x += out * attention(qkv * norm(x))
-            let h = norm(&x, &layer.attn_norm, config.norm_eps);
-            let qkv = layer.qkv.times(&h);
+            let before = x.clone();
+            let h = self.normed(&x, layer.attn_norm.as_ref());
+            let qkv = layer.qkv.times(&h, wide.qkv);
             let attended = self.attention(layer, &qkv, stream, index);
-            add(&mut x, &layer.out.times(&attended));
+            let attended = layer.out.times(&attended, wide.out);
+            add(
+                &mut x,
+                &self.normed(&attended, layer.attn_post_norm.as_ref()),
+            );
 
-            // x += down * (silu(gate) . up), with (gate, up) = gate_up * norm(x)
-            let h = norm(&x, &layer.ffn_norm, config.norm_eps);
-            let gate_up = layer.gate_up.times(&h);
-            let (gate, up) = gate_up.split_at(config.intermediate);
-            add(&mut x, &layer.down.times(&gated(gate, up)));
+            // x += down * (f(gate) . up), with (gate, up) = gate_up * norm(x)
+            let input = if config.block.parallel { &before } else { &x };
+            let h = self.normed(input, layer.ffn_norm.as_ref());
+            let gate_up = layer.gate_up.times(&h, wide.gate_up);
+            let fed = layer.down.times(&self.activated(&gate_up), wide.down);
+            add(&mut x, &self.normed(&fed, layer.ffn_post_norm.as_ref()));
         }
 
-        let h = norm(&x, &self.final_norm, config.norm_eps);
+        let h = self.norm(&x, &self.final_norm, config.block.norm);
+        let mut y = self.head.times(&h, wide.head);
+        if config.block.logit_cap != 0.0 {
+            y = y
+                .iter()
+                .map(|y| soft_cap(*y, config.block.logit_cap))
+                .collect();
+        }
         Output {
-            logits: fixed_point(&self.head.times(&h)),
+            logits: fixed_point(&y),
             state: quantise(&h).levels,
         }
+    }
+
+    /// A norm of the residual stream, or of what is added to it; `x` as it is if the model lacks
+    /// this norm.
+    fn normed(&self, x: &[f32], weights: Option<&NormWeights>) -> Vec<f32> {
+        match weights {
+            Some(weights) => self.norm(x, weights, self.config.block.norm),
+            None => x.to_vec(),
+        }
+    }
+
+    fn norm(&self, x: &[f32], weights: &NormWeights, kind: Norm) -> Vec<f32> {
+        match kind {
+            Norm::RootMeanSquare => rms_norm(x, &weights.weight, self.config.norm_eps),
+            Norm::Layer => layer_norm(x, weights, self.config.norm_eps),
+        }
+    }
+
+    /// What the feed-forward block's last matrix takes: [intermediate]. `gate_up` holds gate and
+    /// up, [2 intermediate], or without a gate just up, [intermediate].
+    fn activated(&self, gate_up: &[f32]) -> Vec<f32> {
+        let (gate, up) = gate_up.split_at(self.config.intermediate);
+        let value = |(i, gate): (usize, &f32)| {
+            let value = activation(self.config.block.activation, *gate);
+            clamped(up.get(i).map_or(value, |up| value * up))
+        };
+        gate.iter().enumerate().map(value).collect()
     }
 
     /// Attention in layer `index` (section 6): stores the keys and values of the next position,
@@ -135,51 +193,72 @@ impl Reference {
             heads,
             kv_heads,
             head_dim,
-            norm_eps,
             ..
         } = self.config;
         let position = stream.keys[index].len();
-        let mut parts: Vec<Vec<f32>> = qkv.chunks(head_dim).map(<[f32]>::to_vec).collect();
-        if let Some((q_norm, k_norm)) = &layer.head_norms {
-            for (i, part) in parts[..heads + kv_heads].iter_mut().enumerate() {
-                *part = norm(part, if i < heads { q_norm } else { k_norm }, norm_eps);
+        let (queries, rest) = qkv.split_at(heads * head_dim);
+        let (keys, values) = rest.split_at(kv_heads * head_dim);
+        let (mut queries, mut keys) = (queries.to_vec(), keys.to_vec());
+        if let Some((q_norm, k_norm)) = &layer.qk_norms {
+            // One norm has as many weights as it has values: those of a head, or of all heads.
+            for (values, norm) in [(&mut queries, q_norm), (&mut keys, k_norm)] {
+                let parts = values.chunks(norm.weight.len());
+                let normed = parts.flat_map(|part| self.norm(part, norm, Norm::RootMeanSquare));
+                *values = normed.collect();
             }
         }
-        let (queries, rest) = parts.split_at(heads);
-        let (keys, values) = rest.split_at(kv_heads);
-        let rotated = keys.iter().map(|key| self.rotate(key, position));
+        let keys = keys.chunks(head_dim);
+        let values = values.chunks(head_dim);
+        let rotated = keys.map(|key| rotate(key, position, &layer.rotary_steps));
         stream.keys[index].push(rotated.map(|key| quantise(&key)).collect());
-        stream.values[index].push(values.iter().map(|value| quantise(value)).collect());
+        stream.values[index].push(values.map(quantise).collect());
 
         let mut output = Vec::new();
-        for (i, query) in queries.iter().enumerate() {
+        for (i, query) in queries.chunks(head_dim).enumerate() {
             // Grouped-query attention: heads / kv_heads query heads use one key/value head.
             let kv_head = i / (heads / kv_heads);
             let keys: Vec<_> = stream.keys[index].iter().map(|at| &at[kv_head]).collect();
             let values: Vec<_> = stream.values[index].iter().map(|at| &at[kv_head]).collect();
-            output.extend(self.attend(query, &keys, &values));
+            output.extend(self.attend(index, query, &keys, &values));
         }
         output
     }
 
-    /// The output of one query head: [`head_dim`]. `keys` and `values` hold all positions so far;
-    /// the query is at the last one.
-    fn attend(&self, query: &[f32], keys: &[&Quantised], values: &[&Quantised]) -> Vec<f32> {
-        let Config { window, sinks, .. } = self.config;
+    /// The output of one query head of layer `index`: [`head_dim`]. `keys` and `values` hold all
+    /// positions so far; the query is at the last one.
+    fn attend(
+        &self,
+        index: usize,
+        query: &[f32],
+        keys: &[&Quantised],
+        values: &[&Quantised],
+    ) -> Vec<f32> {
+        let (window, sinks) = (self.config.window_of(index), self.config.sinks_of(index));
+        let steps = &self.layers[index].rotary_steps;
         // The query sees the last `window` positions and the sinks, the first positions of the
         // stream. For sinks that have left the window its position stops at window + sinks - 1, the
         // first at which all of them have left, so that no distance grows without bound.
         let position = keys.len() - 1;
         let first = (position + 1).saturating_sub(window);
         let visible: Vec<usize> = (0..sinks.min(first)).chain(first..=position).collect();
-        let at_position = self.scaled_query(query, position);
-        let at_sinks = self.scaled_query(query, position.min((window + sinks).saturating_sub(1)));
+        let wide = self.config.block.wide.queries;
+        let at_position = scaled_query(query, position, steps, wide);
+        let furthest = position.min((window + sinks).saturating_sub(1));
+        let at_sinks = scaled_query(query, furthest, steps, wide);
 
-        // Scores: t_j = query . key_j * log2(e) / sqrt(head_dim).
+        // Scores: t_j = query . key_j * log2(e) / sqrt(head_dim), perhaps capped.
+        let cap = self.config.block.score_cap;
         let mut t = Vec::new();
         for &j in &visible {
             let query = if j < first { &at_sinks } else { &at_position };
-            t.push(dot(query, &keys[j].levels) * keys[j].scale);
+            let mut score = dot(&query[0], &keys[j].levels) * keys[j].scale;
+            for more in &query[1..] {
+                score += dot(more, &keys[j].levels) * keys[j].scale;
+            }
+            t.push(match cap == 0.0 {
+                true => score,
+                false => soft_cap(score, cap * LOG2_E),
+            });
         }
         let largest_t = t.iter().copied().fold(f32::MIN, max);
 
@@ -219,29 +298,33 @@ impl Reference {
         let bits = (1..=14).rev().find(fits).unwrap_or(1);
         ((1 << bits) - 1) as f32
     }
+}
 
-    /// Rotary embedding: turns each pair (j, j + `head_dim` / 2) of a head by `position * step_j`.
-    /// The product wraps at 2^64, which is a full turn.
-    fn rotate(&self, head: &[f32], position: usize) -> Vec<f32> {
-        let (a, b) = head.split_at(head.len() / 2);
-        let mut rotated = vec![0.0; head.len()];
-        for (j, step) in self.rotary_steps.iter().enumerate() {
-            let (cos, sin) = cos_sin((position as u64).wrapping_mul(*step));
-            rotated[j] = a[j] * cos - b[j] * sin;
-            rotated[a.len() + j] = b[j] * cos + a[j] * sin;
-        }
-        rotated
+/// Rotary embedding: turns each pair (j, j + `head_dim` / 2) of a head by `position * step_j`. The
+/// product wraps at 2^64, which is a full turn.
+fn rotate(head: &[f32], position: usize, steps: &[u64]) -> Vec<f32> {
+    let (a, b) = head.split_at(head.len() / 2);
+    let mut rotated = vec![0.0; head.len()];
+    for (j, step) in steps.iter().enumerate() {
+        let (cos, sin) = cos_sin((position as u64).wrapping_mul(*step));
+        rotated[j] = a[j] * cos - b[j] * sin;
+        rotated[a.len() + j] = b[j] * cos + a[j] * sin;
     }
+    rotated
+}
 
-    /// A query rotated to `position` and quantised in groups; its scales include the factor
-    /// log2(e) / `sqrt(head_dim)` of the scores.
-    fn scaled_query(&self, query: &[f32], position: usize) -> Vec<Quantised> {
-        let mut groups = quantise_groups(&self.rotate(query, position));
-        for group in &mut groups {
-            group.scale *= LOG2_E / (query.len() as f32).sqrt();
-        }
-        groups
+/// A query rotated to `position` and quantised in groups, a wide one to two levels; its scales
+/// include the factor log2(e) / `sqrt(head_dim)` of the scores.
+fn scaled_query(query: &[f32], position: usize, steps: &[u64], wide: bool) -> Vec<Vec<Quantised>> {
+    let rotated = rotate(query, position, steps);
+    let mut levels = vec![quantise_groups(&rotated)];
+    if wide {
+        levels.push(quantise_groups(&left_over(&rotated, &levels[0])));
     }
+    for group in levels.iter_mut().flatten() {
+        group.scale *= LOG2_E / (query.len() as f32).sqrt();
+    }
+    levels
 }
 
 impl Matrix {
@@ -254,19 +337,37 @@ impl Matrix {
             .collect()
     }
 
-    /// The product with x, [columns], after quantising x in groups (section 4): [rows].
-    fn times(&self, x: &[f32]) -> Vec<f32> {
-        let x = quantise_groups(x);
-        let mut y = Vec::new();
-        for (row, scale) in self.scales.iter().enumerate() {
-            let levels = &self.levels[row * self.columns..][..self.columns];
-            y.push(dot(&x, levels) * scale);
+    /// The product with x, [columns], after quantising x in groups (section 4): [rows]. A wide x is
+    /// quantised to two levels.
+    fn times(&self, x: &[f32], wide: bool) -> Vec<f32> {
+        let first = quantise_groups(x);
+        let mut y = self.times_levels(&first);
+        if wide {
+            add(
+                &mut y,
+                &self.times_levels(&quantise_groups(&left_over(x, &first))),
+            );
         }
         if !self.bias.is_empty() {
             add(&mut y, &self.bias);
         }
         y
     }
+
+    /// The product with x, quantised, without bias: [rows].
+    fn times_levels(&self, x: &[Quantised]) -> Vec<f32> {
+        let rows = self.levels.chunks(self.columns).zip(&self.scales);
+        rows.map(|(levels, scale)| dot(x, levels) * scale).collect()
+    }
+}
+
+/// What quantisation has lost: x minus the values of its levels.
+fn left_over(x: &[f32], quantised: &[Quantised]) -> Vec<f32> {
+    let values = quantised.iter().flat_map(|group| {
+        let value = |level: &i8| f32::from(*level) * group.scale;
+        group.levels.iter().map(value)
+    });
+    x.iter().zip(values).map(|(x, value)| x - value).collect()
 }
 
 /// The dot product of a vector in groups with levels whose scale the caller applies (section 4):
@@ -303,31 +404,57 @@ fn quantise_groups(x: &[f32]) -> Vec<Quantised> {
 }
 
 /// Root-mean-square norm (section 5): `x / sqrt(mean(x^2) + eps) * weight`.
-fn norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
-    // The order of this float sum is part of the result: element i goes to stripe i mod 16, then
-    // the upper half of the stripes is added to the lower half until one is left.
-    let mut stripes = [0.0f32; 16];
-    for (i, x) in x.iter().enumerate() {
-        stripes[i % 16] += x * x;
-    }
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            stripes[i] += stripes[i + half];
-        }
-    }
-    let inverse = 1.0 / (stripes[0] / x.len() as f32 + eps).sqrt();
+fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
+    let squares = striped_sum(x.iter().map(|x| x * x));
+    let inverse = 1.0 / (squares / x.len() as f32 + eps).sqrt();
     x.iter()
         .zip(weight)
         .map(|(x, weight)| (x * inverse) * weight)
         .collect()
 }
 
-/// `silu(gate) * up` (section 5), clamped to +-2^60 so that every later product is finite.
-fn gated(gate: &[f32], up: &[f32]) -> Vec<f32> {
+/// Layer norm (section 5): `d / sqrt(mean(d^2) + eps) * weight + bias`, with `d = x - mean(x)`.
+fn layer_norm(x: &[f32], weights: &NormWeights, eps: f32) -> Vec<f32> {
+    let mean = striped_sum(x.iter().copied()) / x.len() as f32;
+    let centred: Vec<f32> = x.iter().map(|x| x - mean).collect();
+    let mut normed = rms_norm(&centred, &weights.weight, eps);
+    add(&mut normed, &weights.bias);
+    normed
+}
+
+/// A float sum whose order is part of the result (section 1): value i goes to stripe i mod 16, then
+/// the upper half of the stripes is added to the lower half until one is left.
+fn striped_sum(values: impl Iterator<Item = f32>) -> f32 {
+    let mut stripes = [0.0f32; 16];
+    for (i, value) in values.enumerate() {
+        stripes[i % 16] += value;
+    }
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            stripes[i] += stripes[i + half];
+        }
+    }
+    stripes[0]
+}
+
+/// The function in the feed-forward block (section 5).
+fn activation(kind: Activation, x: f32) -> f32 {
+    match kind {
+        Activation::Silu => x * sigmoid(x),
+        Activation::Gelu => gelu(x),
+        Activation::GeluTanh => gelu_tanh(x),
+        Activation::Relu => max(x, 0.0),
+        Activation::ReluSquared => {
+            let positive = min(max(x, 0.0), 1_073_741_824.0);
+            positive * positive
+        }
+    }
+}
+
+/// Clamps to +-2^60, so that every later product is finite.
+fn clamped(x: f32) -> f32 {
     let limit = f32::from_bits(0x5d80_0000);
-    let value = |gate: f32, up: f32| (gate * sigmoid(gate)) * up;
-    let clamped = |(gate, up): (&f32, &f32)| min(max(value(*gate, *up), -limit), limit);
-    gate.iter().zip(up).map(clamped).collect()
+    min(max(x, -limit), limit)
 }
 
 /// x += y
@@ -388,23 +515,24 @@ impl Reference {
     pub fn new(model: &PackedModel) -> Result<Reference, PackedError> {
         let config = model.config().clone();
         let matrix = |name: &str| Matrix::unpack(model, name);
-        let vector = |name: &str| model.floats(name).map(<[f32]>::to_vec);
+        let norm = |name: &str| NormWeights::read(model, name);
         let mut layers = Vec::new();
         for layer in 0..config.layers {
             let name = |part: &str| format!("layer.{layer}.{part}");
-            let mut head_norms = None;
-            if config.qk_norm {
-                let q_norm = vector(&name("q_norm.weight"))?;
-                head_norms = Some((q_norm, vector(&name("k_norm.weight"))?));
-            }
+            let norm_if = |present: bool, part| present.then(|| norm(&name(part))).transpose();
+            let (before, after) = (config.block.norms.before(), config.block.norms.after());
             layers.push(Layer {
-                attn_norm: vector(&name("attn_norm.weight"))?,
+                attn_norm: norm_if(before, "attn_norm")?,
                 qkv: matrix(&name("qkv"))?,
-                head_norms,
+                qk_norms: norm_if(config.qk_norm, "q_norm")?
+                    .zip(norm_if(config.qk_norm, "k_norm")?),
+                rotary_steps: model.steps_of(layer),
                 out: matrix(&name("out"))?,
-                ffn_norm: vector(&name("ffn_norm.weight"))?,
+                attn_post_norm: norm_if(after, "attn_post_norm")?,
+                ffn_norm: norm_if(before, "ffn_norm")?,
                 gate_up: matrix(&name("gate_up"))?,
                 down: matrix(&name("down"))?,
+                ffn_post_norm: norm_if(after, "ffn_post_norm")?,
             });
         }
         // A tied head is the first `vocab` rows of the embedding; `times` goes by the scales.
@@ -413,9 +541,8 @@ impl Reference {
         Ok(Reference {
             embedding: matrix("embed")?,
             layers,
-            final_norm: vector("final_norm.weight")?,
+            final_norm: norm("final_norm")?,
             head,
-            rotary_steps: model.rope_steps(),
             config,
         })
     }
@@ -426,6 +553,16 @@ impl Reference {
             keys: vec![Vec::new(); self.config.layers],
             values: vec![Vec::new(); self.config.layers],
         }
+    }
+}
+
+impl NormWeights {
+    fn read(model: &PackedModel, name: &str) -> Result<NormWeights, PackedError> {
+        let bias = model.floats(&format!("{name}.bias"));
+        Ok(NormWeights {
+            weight: model.floats(&format!("{name}.weight"))?.to_vec(),
+            bias: bias.map(<[f32]>::to_vec).unwrap_or_default(),
+        })
     }
 }
 

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 
 use super::reference::{self, Output, Reference};
 use super::*;
+use crate::arch::Block;
+use crate::arch::block::{Activation, Local, Norm, Norms, Wide};
 use crate::arch::config::{Config, tests::tiny};
 use crate::machine::instructions::InstructionSet;
 use crate::packed::{PackedModel, random};
@@ -23,8 +25,10 @@ fn config() -> impl Strategy<Value = Config> {
     ];
     let window = (16usize..70, prop_oneof![Just(0usize), 1usize..=16]);
     let flags = any::<[bool; 3]>();
-    let sizes = (1usize..140, 1usize..140, 1usize..3);
-    (heads, window, flags, sizes).prop_map(|(heads, window, flags, sizes)| Config {
+    let sizes = (1usize..140, 1usize..140, 1usize..4);
+    let parts = (heads, window, flags, sizes, block());
+    parts.prop_map(|(heads, window, flags, sizes, block)| Config {
+        arch: "every part".into(),
         heads: heads.0,
         kv_heads: heads.1,
         head_dim: heads.2,
@@ -36,8 +40,84 @@ fn config() -> impl Strategy<Value = Config> {
         hidden: sizes.0,
         intermediate: sizes.1,
         layers: sizes.2,
+        block: Block {
+            // Numbers of layers that this model has.
+            unrotated: below(&block.unrotated, sizes.2),
+            local: block.local.map(|local| Local {
+                layers: below(&local.layers, sizes.2),
+                window: local.window.min(window.0),
+                ..local
+            }),
+            ..block
+        },
         ..tiny()
     })
+}
+
+fn below(numbers: &[usize], end: usize) -> Vec<usize> {
+    numbers
+        .iter()
+        .copied()
+        .filter(|number| *number < end)
+        .collect()
+}
+
+/// Half of the time the plain block, otherwise any options.
+fn block() -> impl Strategy<Value = Block> {
+    let norm = prop_oneof![Just(Norm::RootMeanSquare), Just(Norm::Layer)];
+    let norms = prop_oneof![Just(Norms::Before), Just(Norms::After), Just(Norms::Around)];
+    let activation = prop_oneof![
+        Just(Activation::Silu),
+        Just(Activation::Gelu),
+        Just(Activation::GeluTanh),
+        Just(Activation::Relu),
+        Just(Activation::ReluSquared),
+    ];
+    let cap = || prop_oneof![Just(0.0f32), Just(5.0f32)];
+    let layers = || prop::sample::subsequence(vec![0usize, 1, 2], 0..=3);
+    let local = (1usize..40, layers(), any::<bool>());
+    let local = local.prop_map(|(window, layers, own_steps)| Local {
+        window,
+        layers,
+        own_steps,
+    });
+    let local = prop::option::of(local);
+    let flags = any::<[bool; 12]>();
+    let any = (
+        norm,
+        norms,
+        activation,
+        (cap(), cap()),
+        local,
+        layers(),
+        flags,
+    );
+    let any = any.prop_map(
+        |(norm, norms, activation, caps, local, unrotated, flags)| Block {
+            norm,
+            norms,
+            activation,
+            score_cap: caps.0,
+            logit_cap: caps.1,
+            local,
+            unrotated,
+            parallel: flags[0],
+            joint_qk_norm: flags[1],
+            out_bias: flags[2],
+            feed_forward_bias: flags[3],
+            head_bias: flags[4],
+            ungated: flags[5],
+            wide: Wide {
+                qkv: flags[6],
+                queries: flags[7],
+                out: flags[8],
+                gate_up: flags[9],
+                down: flags[10],
+                head: flags[11],
+            },
+        },
+    );
+    prop_oneof![Just(Block::default()), any]
 }
 
 fn packed(config: &Config) -> Arc<PackedModel> {

@@ -12,7 +12,9 @@ use super::{Hub, HubError, Repository};
 fn a_sound_repository_is_fetched_once_and_packs_to_the_frozen_bytes() {
     let (server, room) = (Server::sound(), Room::new());
     let folder = server.fetch(&room.cache()).unwrap();
-    let packed = crate::import::open(&folder).unwrap().pack().unwrap();
+    let mut source = crate::import::open(&folder).unwrap();
+    source.set_wide(false);
+    let packed = source.pack().unwrap();
     assert!(packed == crate::store::embedded::FIXTURE);
     room.is_intact();
     // Each file has one request about it and one for its bytes; that of the large file is

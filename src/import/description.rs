@@ -1,26 +1,54 @@
-//! Reads the configuration of a published model by the table of its family.
+//! Reads the configuration of a published model by the tables of its family.
 
 use super::SourceError;
 use super::source::{SINKS, window};
 use super::vocabulary::RowPlan;
+use crate::arch::block::Wide;
 use crate::arch::config::GROUP;
-use crate::arch::family::{Family, Keys, Member, Setting};
-use crate::arch::rope::{Rope, RopeScaling};
-use crate::arch::{Config, SourceTensor, families};
+use crate::arch::family::{Draft, Family, Fixed, Folds, Format, Member};
+use crate::arch::rope::{Rope, RopeScaling, RotarySteps};
+use crate::arch::settings::{SettingError, Settings};
+use crate::arch::tensors::Place;
+use crate::arch::{Block, Config, SourceTensor, families};
 use crate::packed::shape_error;
+
+/// A model of at most this many parameters gets wide activations. Its weights stay in the caches of
+/// a processor, and quantisation costs it more than it costs a larger one: the values of a group of
+/// 64 are a large share of all.
+const WIDE_UP_TO: u64 = 16_000_000;
 
 /// A published model's settings and the shapes of its tensors, whatever the format.
 pub(super) struct Description<'a> {
     pub(super) family: &'static Family,
     pub(super) member: &'static Member,
-    /// The keys of this format.
-    pub(super) keys: &'static Keys,
-    /// The setting of a key.
-    pub(super) setting: &'a dyn Fn(&str) -> Option<Setting<'a>>,
-    /// What this format calls a tensor.
-    pub(super) name: fn(&SourceTensor) -> &str,
+    /// How this format describes the family.
+    pub(super) format: &'static Format,
+    pub(super) settings: Settings<'a>,
+    /// Change of the rotary frequencies for long contexts.
+    pub(super) scaling: RopeScaling,
+    /// Whether the two values of a pair that rotates together are neighbours.
+    pub(super) interleaved: bool,
+    /// Where this format holds a tensor.
+    pub(super) place: fn(&SourceTensor) -> &Place,
     /// The shape of the tensor with that name.
     pub(super) shape: &'a dyn Fn(&str) -> Option<Vec<usize>>,
+}
+
+/// What a description says of a model.
+pub(super) struct Described {
+    pub(super) config: Config,
+    pub(super) steps: RotarySteps,
+    pub(super) rotation: Rotation,
+    pub(super) folds: Folds,
+}
+
+/// Which values of a head rotate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rotation {
+    /// Whether the two values of a pair are neighbours; otherwise they are half of `dims` apart.
+    pub(super) interleaved: bool,
+    /// The first `dims` values rotate.
+    pub(super) dims: usize,
 }
 
 /// The first family and member whose name, as `name` gives it, is `wanted`.
@@ -46,117 +74,148 @@ pub(super) fn find_member(
 }
 
 impl Description<'_> {
-    /// The configuration of the packed model, once it is known that every weight is there with its
-    /// shape and that the engine can run it. Reads nothing large.
-    pub(super) fn config(
+    /// The configuration of the packed model and how its weights are arranged, once it is known
+    /// that every weight is there with its shape and that the engine can run it. Reads nothing
+    /// large.
+    pub(super) fn read(
         &self,
         plan: &RowPlan,
         pre_tokenizer: serde_json::Value,
         parameters: impl FnOnce(&Config) -> u64,
+    ) -> Result<Described, SourceError> {
+        for fixed in self.format.fixed {
+            self.check_fixed(fixed)?;
+        }
+        let mut draft = Draft {
+            config: self.sizes(plan, pre_tokenizer)?,
+            folds: Folds::default(),
+            local_theta: None,
+        };
+        draft.config.validate()?;
+        let rotation = self.rotation(draft.config.head_dim)?;
+        self.choose(&mut draft.config);
+        (self.member.implies)(&mut draft);
+        (self.format.options)(&self.settings, &mut draft)?;
+        let steps = self.steps(&mut draft, rotation)?;
+        draft.config.validate()?;
+        self.check_shapes(&draft.config, &plan.rows)?;
+        draft.config.parameters = parameters(&draft.config);
+        if draft.config.parameters <= WIDE_UP_TO {
+            draft.config.block.wide = Wide::ALL;
+        }
+        Ok(Described {
+            steps,
+            config: draft.config,
+            rotation,
+            folds: draft.folds,
+        })
+    }
+
+    /// The numbers that every model has.
+    fn sizes(
+        &self,
+        plan: &RowPlan,
+        pre_tokenizer: serde_json::Value,
     ) -> Result<Config, SourceError> {
-        let keys = self.keys;
-        self.check_fixed()?;
-        let (hidden, heads) = (self.size(keys.hidden)?, self.size(keys.heads)?);
-        let mut config = Config {
+        let (keys, settings) = (&self.format.keys, &self.settings);
+        let hidden = settings.required_size(keys.hidden)?;
+        let heads = settings.required_size(keys.heads)?;
+        Ok(Config {
             arch: self.family.name.to_owned(),
             hidden,
-            layers: self.size(keys.layers)?,
+            layers: settings.required_size(keys.layers)?,
             heads,
-            kv_heads: self.optional_size(keys.kv_heads)?.unwrap_or(heads),
-            head_dim: match self.optional_size(keys.head_dim)? {
+            kv_heads: settings.size(keys.kv_heads)?.unwrap_or(heads),
+            head_dim: match settings.size(keys.head_dim)? {
                 Some(size) => size,
                 None => hidden.checked_div(heads).unwrap_or(0),
             },
-            intermediate: self.size(keys.intermediate)?,
+            intermediate: settings.size(keys.intermediate)?.unwrap_or(4 * hidden),
             vocab: plan.tokens.len(),
             inputs: plan.rows.len(),
             bos: plan.bos,
-            norm_eps: self
-                .number(keys.norm_eps)?
-                .ok_or_else(|| lacks(keys.norm_eps))? as f32,
+            norm_eps: settings.required_number(keys.norm_eps)? as f32,
             group: GROUP,
             qk_norm: false,
             attention_bias: false,
             tied: false,
-            window: window(self.optional_size(keys.context).ok().flatten()),
+            window: window(settings.size(keys.context).ok().flatten()),
             sinks: SINKS,
             parameters: 0,
             pre_tokenizer,
+            block: Block::default(),
+        })
+    }
+
+    fn check_fixed(&self, fixed: &Fixed) -> Result<(), SourceError> {
+        match self.settings.get(fixed.key) {
+            Some(got) if got != fixed.value => {
+                let (key, want) = (fixed.key, &fixed.value);
+                Err(SourceError::Unsupported(format!(
+                    "{} ({key} is {got}, expected {want})",
+                    fixed.otherwise
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn rotation(&self, head_dim: usize) -> Result<Rotation, SourceError> {
+        let (keys, settings) = (&self.format.keys, &self.settings);
+        let mut dims = head_dim;
+        if let Some(fraction) = keys.rotary_fraction.map(|key| settings.number(key)) {
+            dims = (fraction?.unwrap_or(1.0) * head_dim as f64) as usize;
+        }
+        if let Some(size) = keys.rotary_dim.map(|key| settings.size(key)) {
+            dims = size?.unwrap_or(dims);
+        }
+        if dims > head_dim || !dims.is_multiple_of(2) {
+            return Err(SourceError::Invalid(format!(
+                "{dims} of {head_dim} values of each head rotate"
+            )));
+        }
+        Ok(Rotation {
+            interleaved: self.interleaved,
+            dims,
+        })
+    }
+
+    /// The rotary steps of all layers and of local ones. Local layers that differ in nothing from
+    /// the others become like them.
+    fn steps(&self, draft: &mut Draft, rotation: Rotation) -> Result<RotarySteps, SourceError> {
+        let theta = self.settings.number(self.format.keys.rope_theta)?;
+        let rope = Rope {
+            theta: theta.unwrap_or(10_000.0),
+            scaling: self.scaling,
         };
-        config.validate()?;
-        self.check_rotary(&config)?;
-        self.choose(&mut config);
-        self.check_shapes(&config, &plan.rows)?;
-        config.parameters = parameters(&config);
-        Ok(config)
-    }
-
-    /// The rotary embedding with this scaling.
-    pub(super) fn rope(&self, scaling: RopeScaling) -> Result<Rope, SourceError> {
-        let theta = self.number(self.keys.rope_theta)?.unwrap_or(10_000.0);
-        let rope = Rope { theta, scaling };
-        match rope.is_sound() {
-            true => Ok(rope),
-            false => Err(SourceError::Invalid(format!(
-                "rotary embedding of base {theta} with a scaling that has no meaning"
-            ))),
+        let magnitude = rope.magnitude();
+        if magnitude != 1.0 && rotation.dims != draft.config.head_dim {
+            let reason = "this rotary scaling of a part of each head";
+            return Err(SourceError::Unsupported(reason.into()));
         }
-    }
-
-    fn number(&self, key: &str) -> Result<Option<f64>, SourceError> {
-        match (self.setting)(key) {
-            None => Ok(None),
-            Some(Setting::Number(number)) => Ok(Some(number)),
-            Some(other) => Err(unexpected(key, other, "a number")),
-        }
-    }
-
-    fn optional_size(&self, key: &str) -> Result<Option<usize>, SourceError> {
-        let Some(number) = self.number(key)? else {
-            return Ok(None);
+        draft.folds.rotation = magnitude * magnitude;
+        let pairs = draft.config.head_dim / 2;
+        let all = steps(rope, rotation, pairs)?;
+        let local = match draft.local_theta {
+            Some(theta) => {
+                let scaling = RopeScaling::None;
+                steps(Rope { theta, scaling }, rotation, pairs)?
+            }
+            None => all.clone(),
         };
-        if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) {
-            Ok(Some(number as usize))
-        } else {
-            Err(unexpected(key, Setting::Number(number), "a whole number"))
-        }
-    }
-
-    fn size(&self, key: &str) -> Result<usize, SourceError> {
-        self.optional_size(key)?.ok_or_else(|| lacks(key))
-    }
-
-    fn check_fixed(&self) -> Result<(), SourceError> {
-        for fixed in self.keys.fixed {
-            match (self.setting)(fixed.key) {
-                Some(got) if got != fixed.value => {
-                    let (key, want) = (fixed.key, fixed.value);
-                    return Err(SourceError::Unsupported(format!(
-                        "{} ({key} is {got}, expected {want})",
-                        fixed.otherwise
-                    )));
-                }
-                _ => {}
+        let config = &mut draft.config;
+        if let Some(layers) = &mut config.block.local {
+            layers.own_steps = local != all || (draft.local_theta.is_some() && magnitude != 1.0);
+            if layers.window >= config.window && !layers.own_steps {
+                config.block.local = None;
             }
         }
-        Ok(())
+        let own = config.block.has_own_steps();
+        let local = if own { local } else { Vec::new() };
+        Ok(RotarySteps { all, local })
     }
 
-    fn check_rotary(&self, config: &Config) -> Result<(), SourceError> {
-        let rotated = match self.keys.rotary_dim {
-            Some(key) => self.optional_size(key)?,
-            None => None,
-        };
-        match rotated.filter(|&rotated| rotated != config.head_dim) {
-            None => Ok(()),
-            Some(rotated) => Err(SourceError::Unsupported(format!(
-                "partial rotary embedding ({rotated} of {})",
-                config.head_dim
-            ))),
-        }
-    }
-
-    /// Sets the options that show in the tensors, and those that the architecture implies.
+    /// Sets the options that show in the tensors.
     fn choose(&self, config: &mut Config) {
         let mut all = Config {
             layers: 1,
@@ -170,23 +229,26 @@ impl Description<'_> {
             let mut sources = tensors
                 .iter()
                 .flat_map(|tensor| tensor.stored(choice.tensor));
-            let found = sources.any(|source| (self.shape)((self.name)(source)).is_some());
+            let found = sources.any(|source| (self.shape)(&(self.place)(source).name).is_some());
             (choice.set)(config, found);
         }
-        if let Some(key) = self.keys.tied {
-            config.tied |= (self.setting)(key) == Some(Setting::Flag(true));
+        if let Some(key) = self.format.keys.tied {
+            config.tied |= self.settings.flag(key).ok().flatten() == Some(true);
         }
-        (self.member.implies)(config);
     }
 
     /// Every tensor of the table is there with its shape, and no bias that the table lacks.
     fn check_shapes(&self, config: &Config, token_ids: &[u32]) -> Result<(), SourceError> {
         for tensor in self.family.tensors(config) {
             for source in tensor.sources() {
-                let name = (self.name)(source);
+                let Place { name, cut } = (self.place)(source);
                 let got = (self.shape)(name)
                     .ok_or_else(|| SourceError::Invalid(format!("tensor {name} is missing")))?;
-                if let Some(want) = shape_error(source, &got, token_ids) {
+                let stored = SourceTensor {
+                    shape: source.shape_with(*cut),
+                    ..source.clone()
+                };
+                if let Some(want) = shape_error(&stored, &got, token_ids) {
                     let reason = format!("tensor {name} is {got:?}, expected {want}");
                     return Err(SourceError::Invalid(reason));
                 }
@@ -201,7 +263,7 @@ impl Description<'_> {
     fn check_no_bias(&self, weights: &[SourceTensor]) -> Result<(), SourceError> {
         for stem in weights
             .iter()
-            .filter_map(|w| (self.name)(w).strip_suffix(".weight"))
+            .filter_map(|w| (self.place)(w).name.strip_suffix(".weight"))
         {
             if (self.shape)(&format!("{stem}.bias")).is_some() {
                 return Err(SourceError::Unsupported(format!("a bias on {stem}")));
@@ -211,12 +273,24 @@ impl Description<'_> {
     }
 }
 
-fn lacks(key: &str) -> SourceError {
-    SourceError::Invalid(format!("the configuration lacks {key}"))
+/// The steps of `rope` for as many pairs as a head has, 0 for those that do not rotate.
+fn steps(rope: Rope, rotation: Rotation, pairs: usize) -> Result<Vec<u64>, SourceError> {
+    if !rope.is_sound() {
+        return Err(SourceError::Invalid(format!(
+            "rotary embedding of base {} with a scaling that has no meaning",
+            rope.theta
+        )));
+    }
+    let mut steps = rope.steps(rotation.dims);
+    steps.resize(pairs, 0);
+    Ok(steps)
 }
 
-fn unexpected(key: &str, got: Setting<'_>, want: &str) -> SourceError {
-    SourceError::Invalid(format!(
-        "the configuration's {key} is {got}, expected {want}"
-    ))
+impl From<SettingError> for SourceError {
+    fn from(error: SettingError) -> SourceError {
+        match error {
+            SettingError::Invalid(reason) => SourceError::Invalid(reason),
+            SettingError::Unsupported(reason) => SourceError::Unsupported(reason),
+        }
+    }
 }

@@ -2,14 +2,15 @@
 //! with an index.
 
 use super::SourceError;
+use super::arranged::{Arranged, StoredTensors};
 use super::description::{Description, find_member};
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
-use crate::arch::SourceTensor;
-use crate::arch::family::Setting;
+use crate::arch::parts;
 use crate::arch::rope::RopeScaling;
+use crate::arch::settings::{Setting, Settings};
 use crate::machine::regular_file;
-use crate::packed::{PackedError, TensorSource, read_header};
+use crate::packed::{PackedError, read_header};
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensorError};
 use serde_json::Value;
@@ -29,31 +30,47 @@ const MAX_JSON: u64 = 256 << 20;
 pub fn open(folder: &Path) -> Result<Source, SourceError> {
     let config = json(folder, "config.json")?;
     let (family, member) = find_member(class(&config)?, |member| member.hugging_face)?;
-    let weights = Weights::open(folder)?;
+    let weights = Weights::open(folder, family.hugging_face_variants)?;
     let vocabulary = vocabulary(&json(folder, "tokenizer.json")?, bos(&config))?;
     let plan = vocabulary.plan()?;
     let parameters = rope_parameters(&config)?;
+    // Newer folders keep the settings of the rotary embedding in its object.
+    let own = |key: &str| setting(&config[key]).or_else(|| setting(&parameters.all[key]));
+    let find = |key: &str| {
+        let older = family
+            .hugging_face
+            .older
+            .iter()
+            .find(|(newer, _)| *newer == key);
+        let older = || own(older?.1);
+        match key {
+            "rope_local_base_freq" => own(key).or_else(|| setting(&parameters.local["rope_theta"])),
+            key => own(key).or_else(older),
+        }
+    };
     let description = Description {
         family,
         member,
-        keys: &family.hugging_face_keys,
-        // Newer folders keep the settings of the rotary embedding in its object.
-        setting: &|key| setting(&config[key]).or_else(|| setting(&parameters[key])),
-        name: |tensor| &tensor.hugging_face,
+        format: &family.hugging_face,
+        settings: Settings::new(&find),
+        scaling: rope_scaling(parameters.all, &config)?,
+        interleaved: false,
+        place: |tensor| &tensor.hugging_face,
         shape: &|name| weights.shape(name),
     };
-    let rope = description.rope(rope_scaling(parameters)?)?;
+    let place = description.place;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
-    let config = description.config(&plan, pre_tokenizer, |config| {
+    let described = description.read(&plan, pre_tokenizer, |config| {
         // A tied model's file may hold the head nevertheless.
-        let head = family.tensor(&family.head, None, config);
-        weights.parameters(|name| config.tied && head.sources().any(|it| it.hugging_face == name))
+        let head = family.tensor(&parts::HEAD, None, config);
+        weights.parameters(|name| config.tied && head.sources().any(|it| place(it).name == name))
     })?;
+    let (config, rotation, folds) = (described.config, described.rotation, described.folds);
     Ok(Source {
+        tensors: Box::new(Arranged::new(weights, place, &config, rotation, folds)),
         config,
-        rope,
+        steps: described.steps,
         vocabulary: plan,
-        tensors: Box::new(weights),
     })
 }
 
@@ -77,7 +94,12 @@ fn setting(value: &Value) -> Option<Setting<'_>> {
         Value::Bool(flag) => Some(Setting::Flag(*flag)),
         Value::Number(number) => number.as_f64().map(Setting::Number),
         Value::String(text) => Some(Setting::Text(text)),
-        Value::Array(_) | Value::Object(_) => Some(Setting::Other),
+        Value::Array(values) => Some(Setting::List(
+            (values.iter())
+                .map(|value| setting(value).unwrap_or(Setting::Other))
+                .collect(),
+        )),
+        Value::Object(_) => Some(Setting::Other),
     }
 }
 
@@ -101,19 +123,34 @@ fn bos(config: &Value) -> Option<u32> {
     id.as_u64()?.try_into().ok()
 }
 
-/// What config.json says of the rotary embedding in an object of its own; null if nothing.
-fn rope_parameters(config: &Value) -> Result<&Value, SourceError> {
+/// What config.json says of the rotary embedding in objects of their own; null if nothing.
+struct RopeParameters<'a> {
+    all: &'a Value,
+    /// Of layers with a window, if they have parameters of their own.
+    local: &'a Value,
+}
+
+fn rope_parameters(config: &Value) -> Result<RopeParameters<'_>, SourceError> {
     let parameters = match &config["rope_parameters"] {
         Value::Null => &config["rope_scaling"],
         parameters => parameters,
     };
     match parameters {
-        Value::Null | Value::Object(_) => Ok(parameters),
+        Value::Null | Value::Object(_) => Ok(match &parameters["full_attention"] {
+            Value::Null => RopeParameters {
+                all: parameters,
+                local: &Value::Null,
+            },
+            all => RopeParameters {
+                all,
+                local: &parameters["sliding_attention"],
+            },
+        }),
         other => Err(SourceError::Invalid(format!("rope_scaling is {other}"))),
     }
 }
 
-fn rope_scaling(parameters: &Value) -> Result<RopeScaling, SourceError> {
+fn rope_scaling(parameters: &Value, config: &Value) -> Result<RopeScaling, SourceError> {
     let number = |name: &str| {
         let lacks = || SourceError::Invalid(format!("rope_scaling lacks {name}"));
         parameters[name].as_f64().ok_or_else(lacks)
@@ -130,8 +167,39 @@ fn rope_scaling(parameters: &Value) -> Result<RopeScaling, SourceError> {
             high: number("high_freq_factor")?,
             original_positions: number("original_max_position_embeddings")?,
         }),
+        // Changes nothing below the length that the model was trained with.
+        Some("dynamic") => Ok(RopeScaling::None),
+        Some("yarn") => yarn(parameters, config),
         Some(other) => Err(SourceError::Unsupported(format!("rotary scaling {other}"))),
     }
+}
+
+fn yarn(parameters: &Value, config: &Value) -> Result<RopeScaling, SourceError> {
+    let number = |name: &str| parameters[name].as_f64();
+    let lacks = |name: &str| SourceError::Invalid(format!("rope_scaling lacks {name}"));
+    let original = number("original_max_position_embeddings");
+    let factor = number("factor").ok_or_else(|| lacks("factor"))?;
+    // The magnitude for a weight of the logarithm.
+    let magnitude = |weight: f64| match factor > 1.0 {
+        true => 0.1 * weight * factor.ln() + 1.0,
+        false => 1.0,
+    };
+    let weights = number("mscale").zip(number("mscale_all_dim"));
+    let weights = weights.filter(|(one, all)| *one != 0.0 && *all != 0.0);
+    let usual = match weights {
+        Some((one, all)) => magnitude(one) / magnitude(all),
+        None => magnitude(1.0),
+    };
+    Ok(RopeScaling::Yarn {
+        factor,
+        fast: number("beta_fast").unwrap_or(32.0),
+        slow: number("beta_slow").unwrap_or(1.0),
+        original_positions: original
+            .or(config["max_position_embeddings"].as_f64())
+            .ok_or_else(|| lacks("original_max_position_embeddings"))?,
+        whole_pairs: parameters["truncate"].as_bool().unwrap_or(true),
+        magnitude: number("attention_factor").unwrap_or(usual),
+    })
 }
 
 fn vocabulary(tokenizer: &Value, bos: Option<u32>) -> Result<Vocabulary, SourceError> {
@@ -202,6 +270,8 @@ struct Weights {
     files: Vec<File>,
     /// By name.
     tensors: BTreeMap<String, StoredTensor>,
+    /// Beginnings of names, and what may stand there instead.
+    variants: &'static [(&'static str, &'static str)],
 }
 
 /// A tensor of a file.
@@ -227,7 +297,10 @@ impl StoredTensor {
 }
 
 impl Weights {
-    fn open(folder: &Path) -> Result<Weights, SourceError> {
+    fn open(
+        folder: &Path,
+        variants: &'static [(&'static str, &'static str)],
+    ) -> Result<Weights, SourceError> {
         // Of weights that are there both whole and in shards, the whole ones are taken, as
         // transformers does.
         let (whole, index) = ("model.safetensors", "model.safetensors.index.json");
@@ -238,6 +311,7 @@ impl Weights {
         let mut weights = Weights {
             files: Vec::new(),
             tensors: BTreeMap::new(),
+            variants,
         };
         for name in names {
             weights.add(folder, &name)?;
@@ -266,7 +340,17 @@ impl Weights {
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.tensors.get(name).map(|tensor| tensor.shape.clone())
+        self.find(name).map(|tensor| tensor.shape.clone())
+    }
+
+    /// The tensor called `name`, or so but for its beginning.
+    fn find(&self, name: &str) -> Option<&StoredTensor> {
+        let variant = |(beginning, other): &(&str, &str)| {
+            let rest = name.strip_prefix(beginning)?;
+            self.tensors.get(&format!("{other}{rest}"))
+        };
+        let exact = self.tensors.get(name);
+        exact.or_else(|| self.variants.iter().find_map(variant))
     }
 
     /// Numbers in all tensors, except what can be computed and what is `unused`.
@@ -313,14 +397,13 @@ pub(crate) fn shards(index: &Value) -> Result<Vec<String>, SourceError> {
     }
 }
 
-impl TensorSource for Weights {
-    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
-        let name = &tensor.hugging_face;
+impl StoredTensors for Weights {
+    fn read(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let fail = |reason: &str| PackedError::Source {
             name: name.to_owned(),
             reason: reason.to_owned(),
         };
-        let stored = self.tensors.get(name).ok_or_else(|| fail("missing"))?;
+        let stored = self.find(name).ok_or_else(|| fail("missing"))?;
         let bytes = stored.read(&self.files[stored.file]);
         let bytes = &bytes.map_err(|error| fail(&error.to_string()))?;
         let values = match stored.dtype {
@@ -413,23 +496,14 @@ mod tests {
             config("architectures", serde_json::json!(["GPT2LMHeadModel"])),
             "GPT2",
         );
-        says(config("hidden_act", "gelu".into()), "gelu");
+        says(config("hidden_act", "quick_gelu".into()), "quick_gelu");
         says(config("num_hidden_layers", 3.into()), "layers.2.");
         says(config("hidden_size", (-1).into()), "hidden_size is -1");
         says(config("hidden_size", "wide".into()), "hidden_size is wide");
         says(config("hidden_size", Value::Null), "lacks hidden_size");
-        says(config("use_sliding_window", true.into()), "sliding");
-        says(config("partial_rotary_factor", 0.5.into()), "partial");
-        says(
-            config(
-                "rope_scaling",
-                serde_json::json!({"type": "yarn", "factor": 2.0}),
-            ),
-            "yarn",
-        );
+        let unknown = serde_json::json!({"rope_type": "spiral", "factor": 2.0});
+        says(config("rope_scaling", unknown), "spiral");
         says(config("rope_theta", 0.0.into()), "rotary");
-        let partial = serde_json::json!({"rope_type": "default", "partial_rotary_factor": 0.5});
-        says(config("rope_parameters", partial), "partial");
         says(config("rope_scaling", "linear".into()), "linear");
         let qwen = serde_json::json!(["Qwen2ForCausalLM"]);
         says(config("architectures", qwen), "q_proj.bias is missing");
@@ -451,25 +525,20 @@ mod tests {
 
     #[test]
     fn the_rotary_embedding_is_found_where_folders_keep_it() {
-        let rope = |parameters: Value| {
+        let steps = |parameters: Value| {
             let folder = changed("config.json", |config| {
                 config["rope_theta"] = Value::Null;
                 config["rope_parameters"] = parameters;
             });
-            open(folder.path()).unwrap().rope
+            open(folder.path()).unwrap().steps.all
         };
         let theta = serde_json::json!({"rope_type": "default", "rope_theta": 500.0});
-        let scaling = RopeScaling::None;
-        assert_eq!(
-            rope(theta),
-            Rope {
-                theta: 500.0,
-                scaling
-            }
-        );
+        let (base, scaling) = (500.0, RopeScaling::None);
+        let want = |theta, scaling| Rope { theta, scaling }.steps(32);
+        assert_eq!(steps(theta), want(base, scaling));
         let linear = serde_json::json!({"rope_type": "linear", "type": "linear", "factor": 4});
-        let (theta, scaling) = (10_000.0, RopeScaling::Linear { factor: 4.0 });
-        assert_eq!(rope(linear), Rope { theta, scaling });
+        let scaling = RopeScaling::Linear { factor: 4.0 };
+        assert_eq!(steps(linear), want(10_000.0, scaling));
     }
 
     #[test]
@@ -495,13 +564,16 @@ mod tests {
         let index = serde_json::json!({"weight_map": map});
         let path = folder.path().join("model.safetensors.index.json");
         fs::write(path, index.to_string()).unwrap();
-        let packed = open(folder.path()).unwrap().pack().unwrap();
-        assert!(packed == crate::store::embedded::FIXTURE);
+        let pack = || {
+            let mut source = open(folder.path()).unwrap();
+            source.set_wide(false);
+            source.pack().unwrap()
+        };
+        assert!(pack() == crate::store::embedded::FIXTURE);
         // Beside whole weights, the list of shards is not read.
         fs::write(folder.path().join("model.safetensors"), whole).unwrap();
         fs::write(folder.path().join("model.safetensors.index.json"), "{}").unwrap();
-        let packed = open(folder.path()).unwrap().pack().unwrap();
-        assert!(packed == crate::store::embedded::FIXTURE);
+        assert!(pack() == crate::store::embedded::FIXTURE);
     }
 
     #[test]

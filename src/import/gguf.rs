@@ -4,19 +4,16 @@
 //! byte-level vocabulary and the merges, all from metadata. candle's own GGUF tokenizer is not
 //! used, because it adds spaces to `SmolLM2`'s text. candle's reader trusts some numbers of a file,
 //! so this module first walks the structure of the file and checks its lengths.
-//!
-//! Files of architecture `llama` hold the rows of q and k interleaved (pairs of neighbours rotate
-//! together); this module puts them back into halves, the order of every other source.
 
 use super::SourceError;
+use super::arranged::{Arranged, StoredTensors};
 use super::description::{Description, find_member};
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
-use crate::arch::SourceTensor;
-use crate::arch::family::Setting;
 use crate::arch::rope::RopeScaling;
+use crate::arch::settings::{Setting, Settings};
 use crate::machine::regular_file;
-use crate::packed::{PackedError, TensorSource};
+use crate::packed::PackedError;
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
 use serde_json::json;
@@ -60,29 +57,30 @@ pub fn read<R: Read + Seek + 'static>(mut reader: R) -> Result<Source, SourceErr
     let (family, member) = find_member(name, |member| member.gguf)?;
     let vocabulary = vocabulary(&metadata)?;
     let plan = vocabulary.plan()?;
+    let find = |key: &str| metadata.setting(&format!("{name}.{key}"));
     let description = Description {
         family,
         member,
-        keys: &family.gguf_keys,
-        setting: &|key| metadata.setting(&format!("{name}.{key}")),
-        name: |tensor| &tensor.gguf,
+        format: &family.gguf,
+        settings: Settings::new(&find),
+        scaling: rope_scaling(&metadata, name)?,
+        interleaved: member.gguf_interleaves,
+        place: |tensor| &tensor.gguf,
         shape: &|name| Some(content.tensor_infos.get(name)?.shape.dims().to_vec()),
     };
-    let rope = description.rope(rope_scaling(&metadata, name)?)?;
+    let place = description.place;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
-    let config = description.config(&plan, pre_tokenizer, |_| {
+    let described = description.read(&plan, pre_tokenizer, |_| {
         let tensors = content.tensor_infos.values();
         tensors.map(|info| info.shape.elem_count() as u64).sum()
     })?;
+    let (config, rotation, folds) = (described.config, described.rotation, described.folds);
+    let stored = GgufTensors { reader, content };
     Ok(Source {
+        tensors: Box::new(Arranged::new(stored, place, &config, rotation, folds)),
         config,
-        rope,
+        steps: described.steps,
         vocabulary: plan,
-        tensors: Box::new(GgufTensors {
-            interleaved: member.gguf_interleaves,
-            reader,
-            content,
-        }),
     })
 }
 
@@ -125,17 +123,21 @@ impl Metadata<'_> {
     }
 
     fn setting(&self, key: &str) -> Option<Setting<'_>> {
-        let value = self.get(key)?;
-        if let Some(number) = integer(value) {
-            return Some(Setting::Number(number as f64));
-        }
-        Some(match value {
-            Value::F32(number) => Setting::Number(f64::from(*number)),
-            Value::F64(number) => Setting::Number(*number),
-            Value::Bool(flag) => Setting::Flag(*flag),
-            Value::String(text) => Setting::Text(text),
-            _ => Setting::Other,
-        })
+        self.get(key).map(setting)
+    }
+}
+
+fn setting(value: &Value) -> Setting<'_> {
+    if let Some(number) = integer(value) {
+        return Setting::Number(number as f64);
+    }
+    match value {
+        Value::F32(number) => Setting::Number(f64::from(*number)),
+        Value::F64(number) => Setting::Number(*number),
+        Value::Bool(flag) => Setting::Flag(*flag),
+        Value::String(text) => Setting::Text(text),
+        Value::Array(values) => Setting::List(values.iter().map(setting).collect()),
+        _ => Setting::Other,
     }
 }
 
@@ -263,49 +265,20 @@ fn pre_tokenizer(name: &str) -> Option<serde_json::Value> {
 struct GgufTensors<R> {
     reader: R,
     content: Content,
-    /// Whether the rows of rotated heads are interleaved.
-    interleaved: bool,
 }
 
-/// Puts the interleaved rows of each head back into two halves: row `2i + s` of a head becomes row
-/// `s * half + i`. `row` is the number of values of one.
-fn deinterleave(values: &[f32], row: usize, heads: usize) -> Vec<f32> {
-    let head = values.len() / heads;
-    let half = head / row / 2;
-    let mut out = Vec::with_capacity(values.len());
-    for head in values.chunks_exact(head) {
-        for side in 0..2 {
-            for pair in 0..half {
-                out.extend_from_slice(&head[(2 * pair + side) * row..][..row]);
-            }
-        }
-    }
-    out
-}
-
-impl<R: Read + Seek> TensorSource for GgufTensors<R> {
-    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
-        let name = &tensor.gguf;
-        let fail = |reason: String| PackedError::Source {
-            name: name.to_owned(),
-            reason,
-        };
+impl<R: Read + Seek> StoredTensors for GgufTensors<R> {
+    fn read(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let read = |reader: &mut R| {
             let stored = self.content.tensor(reader, name, &Device::Cpu)?;
             let shape = stored.shape().dims().to_vec();
             let values = stored.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?;
             candle_core::Result::Ok((shape, values))
         };
-        let (shape, values): (Vec<usize>, Vec<f32>) =
-            read(&mut self.reader).map_err(|error| fail(broken(error).to_string()))?;
-        let Some(heads) = tensor.rotary_heads.filter(|_| self.interleaved) else {
-            return Ok((shape, values));
-        };
-        let row = shape.get(1).copied().unwrap_or(1);
-        if row == 0 || heads == 0 || !values.len().is_multiple_of(row * heads * 2) {
-            return Err(fail(format!("{shape:?} does not split into {heads} heads")));
-        }
-        Ok((shape, deinterleave(&values, row, heads)))
+        read(&mut self.reader).map_err(|error| PackedError::Source {
+            name: name.to_owned(),
+            reason: broken(error).to_string(),
+        })
     }
 }
 
@@ -565,7 +538,7 @@ pub(crate) mod tests {
             .flat_map(crate::arch::tensors::Tensor::sources);
         source
             .tensors
-            .tensor(all.find(|it| it.gguf == name).unwrap())
+            .tensor(all.find(|it| it.gguf.name == name).unwrap())
     }
 
     #[test]
@@ -594,9 +567,6 @@ pub(crate) mod tests {
 
     #[test]
     fn rows_of_q_and_k_are_put_back_into_halves() {
-        // Heads of four rows; interleaved order is 0 2 1 3.
-        let got = deinterleave(&[0., 2., 1., 3., 10., 12., 11., 13.], 1, 2);
-        assert_eq!(got, [0., 1., 2., 3., 10., 11., 12., 13.]);
         let mut source = open(&tiny_gguf()).unwrap();
         let (_, values) = weights(&mut source, "blk.0.attn_k.weight").unwrap();
         let stored = noise(5, HIDDEN / 2 * HIDDEN);
@@ -633,13 +603,11 @@ pub(crate) mod tests {
             let mut file = Cursor::new(Vec::new());
             gguf_file::write(&mut file, &[], &[("token_embd.weight", &tensor)]).unwrap();
             let content = Content::read(&mut Cursor::new(file.get_ref())).unwrap();
-            let mut source = open(&tiny_gguf()).unwrap();
-            source.tensors = Box::new(GgufTensors {
+            let mut tensors = GgufTensors {
                 reader: file,
                 content,
-                interleaved: false,
-            });
-            let (shape, got) = weights(&mut source, "token_embd.weight").unwrap();
+            };
+            let (shape, got) = tensors.read("token_embd.weight").unwrap();
             assert_eq!(shape, [4, 256]);
             for (got, want) in got.iter().zip(values) {
                 assert!((got - want).abs() <= tolerance, "{kind:?}: {got} {want}");
@@ -665,12 +633,16 @@ pub(crate) mod tests {
             let reason = refusal(key, value);
             assert!(reason.contains(part), "{reason}");
         };
-        says("general.architecture", Some(text("gemma3")), "gemma3");
+        says("general.architecture", Some(text("martian")), "martian");
         says("general.architecture", None, "general.architecture");
         says("tokenizer.ggml.model", Some(text("llama")), "SentencePiece");
         says("tokenizer.ggml.pre", Some(text("martian")), "martian");
         says("llama.rope.scaling.type", Some(text("yarn")), "yarn");
-        says("llama.rope.dimension_count", Some(Value::U32(8)), "partial");
+        says(
+            "llama.rope.dimension_count",
+            Some(Value::U32(18)),
+            "18 of 16",
+        );
         says("llama.block_count", Some(Value::U32(3)), "blk.2.");
         says("llama.block_count", Some(Value::U32(u32::MAX)), "layers");
         says("llama.embedding_length", Some(Value::U32(128)), "128");
@@ -679,7 +651,7 @@ pub(crate) mod tests {
             Some(Value::U32(0)),
             "expected",
         );
-        says("llama.rope.freq_base", Some(Value::F32(f32::NAN)), "rotary");
+        says("llama.rope.freq_base", Some(Value::F32(0.5)), "rotary");
         says("tokenizer.ggml.merges", None, "merges");
         says("general.alignment", Some(Value::U32(0)), "alignment");
     }

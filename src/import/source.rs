@@ -3,7 +3,8 @@
 use super::SourceError;
 use super::vocabulary::RowPlan;
 use crate::arch::Config;
-use crate::arch::rope::Rope;
+use crate::arch::block::Wide;
+use crate::arch::rope::RotarySteps;
 use crate::packed::{self, PackInput, TensorSource};
 use std::fs::File;
 
@@ -28,8 +29,8 @@ pub(super) fn window(context: Option<usize>) -> usize {
 pub struct Source {
     /// Configuration of the packed model.
     pub config: Config,
-    /// Rotary embedding.
-    pub rope: Rope,
+    /// Rotary steps.
+    pub steps: RotarySteps,
     /// Tokens and merges in packed order.
     pub vocabulary: RowPlan,
     /// Its weights.
@@ -40,17 +41,22 @@ impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Source")
             .field("config", &self.config)
-            .field("rope", &self.rope)
             .finish_non_exhaustive()
     }
 }
 
 impl Source {
+    /// Activations get two levels of 8 bits if `wide` is set, and one otherwise, whatever the size
+    /// of the model.
+    pub fn set_wide(&mut self, wide: bool) {
+        self.config.block.wide = if wide { Wide::ALL } else { Wide::default() };
+    }
+
     /// What packing needs, and the weights.
     pub fn input(&mut self) -> (PackInput<'_>, &mut dyn TensorSource) {
         let input = PackInput {
             config: &self.config,
-            rope: self.rope,
+            steps: &self.steps,
             tokens: &self.vocabulary.tokens,
             rows: &self.vocabulary.rows,
             merges: &self.vocabulary.merges,

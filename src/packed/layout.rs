@@ -40,6 +40,13 @@ pub(super) fn stored_tensors(
     let mut add =
         |name: String, dtype, shape: Vec<usize>| stored.push(StoredTensor { name, dtype, shape });
     add("rope.steps".into(), Dtype::U64, vec![config.head_dim / 2]);
+    if config.block.has_own_steps() {
+        add(
+            "rope.local_steps".into(),
+            Dtype::U64,
+            vec![config.head_dim / 2],
+        );
+    }
     add("token.bytes".into(), Dtype::U8, vec![token_bytes]);
     add("token.offsets".into(), Dtype::U32, vec![config.vocab + 1]);
     add("token.merges".into(), Dtype::U32, vec![merges, 2]);
@@ -47,6 +54,9 @@ pub(super) fn stored_tensors(
         let (name, rows) = (tensor.name, tensor.rows);
         let Some(columns) = tensor.columns else {
             add(format!("{name}.weight"), Dtype::F32, vec![rows]);
+            if tensor.bias {
+                add(format!("{name}.bias"), Dtype::F32, vec![rows]);
+            }
             continue;
         };
         let tiles = rows.div_ceil(TILE);

@@ -12,6 +12,7 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use super::description::parse_config;
 use super::layout::{METADATA_KEY, stored_tensors};
 use super::{BOUNDED, MAX_HEADER_LEN, MAX_SCALE, PackedError, TokenTable, is_bounded};
+use crate::arch::rope::RotarySteps;
 use crate::arch::{Config, Family, Tensor};
 use crate::machine::pages::Pages;
 use crate::machine::regular_file;
@@ -51,7 +52,7 @@ pub struct PackedModel {
     token_bytes: Range<usize>,
     token_offsets: Vec<u32>,
     merges: Vec<(u32, u32)>,
-    rope_steps: Vec<u64>,
+    steps: RotarySteps,
     identity: OnceLock<[u8; 32]>,
 }
 
@@ -144,15 +145,17 @@ impl PackedModel {
             match tensor.columns {
                 Some(columns) => matrices.push(header.matrix(&tensor, columns)?),
                 None => {
-                    let name = format!("{}.weight", tensor.name);
-                    let values = header.floats(&name)?;
-                    vectors.insert(name, values);
+                    let bias = tensor.bias.then_some("bias");
+                    for ending in std::iter::once("weight").chain(bias) {
+                        let name = format!("{}.{ending}", tensor.name);
+                        let values = header.floats(&name)?;
+                        vectors.insert(name, values);
+                    }
                 }
             }
         }
         let merges = header.numbers("token.merges", u32::from_le_bytes)?;
         let model = PackedModel {
-            config,
             family,
             matrices,
             vectors,
@@ -162,7 +165,14 @@ impl PackedModel {
                 .chunks_exact(2)
                 .map(|pair| (pair[0], pair[1]))
                 .collect(),
-            rope_steps: header.numbers("rope.steps", u64::from_le_bytes)?,
+            steps: RotarySteps {
+                all: header.numbers("rope.steps", u64::from_le_bytes)?,
+                local: match config.block.has_own_steps() {
+                    true => header.numbers("rope.local_steps", u64::from_le_bytes)?,
+                    false => Vec::new(),
+                },
+            },
+            config,
             identity: OnceLock::new(),
             storage,
         };
@@ -251,9 +261,19 @@ impl PackedModel {
         self.merges.iter().copied()
     }
 
-    /// Rotary steps, one for each pair of a head; 2^64 is one turn a position.
-    pub fn rope_steps(&self) -> Vec<u64> {
-        self.rope_steps.clone()
+    /// Rotary steps.
+    pub fn steps(&self) -> &RotarySteps {
+        &self.steps
+    }
+
+    /// The rotary steps of one layer, all 0 if it does not rotate: `[head_dim / 2]`.
+    pub fn steps_of(&self, layer: usize) -> Vec<u64> {
+        let (block, steps) = (&self.config.block, &self.steps);
+        match () {
+            () if !block.is_rotated(layer) => vec![0; steps.all.len()],
+            () if block.has_own_steps() && block.is_local(layer) => steps.local.clone(),
+            () => steps.all.clone(),
+        }
     }
 
     /// Reads every weight and checks what the format promises about it.

@@ -6,7 +6,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use super::layout::Layout;
 use super::quantize::quantize_row;
 use super::{PackedError, SourceRows, TensorSource};
-use crate::arch::rope::Rope;
+use crate::arch::rope::RotarySteps;
 use crate::arch::{Config, SourceTensor};
 use crate::machine::memory;
 
@@ -15,8 +15,8 @@ use crate::machine::memory;
 pub struct PackInput<'a> {
     /// Sizes and options of the model.
     pub config: &'a Config,
-    /// Rotary embedding.
-    pub rope: Rope,
+    /// Rotary steps.
+    pub steps: &'a RotarySteps,
     /// Bytes of every output row, strictly ascending, none empty; `config.vocab` of them.
     pub tokens: &'a [Vec<u8>],
     /// The source's token id of every input row; `config.inputs` of them.
@@ -60,6 +60,7 @@ impl PackInput<'_> {
         for (name, got, want) in [
             ("tokens", self.tokens.len(), self.config.vocab),
             ("rows", self.rows.len(), self.config.inputs),
+            ("steps", self.steps.all.len(), self.config.head_dim / 2),
         ] {
             if got != want {
                 return Err(PackedError::tensor(name, got.to_string(), want.to_string()));
@@ -86,16 +87,20 @@ impl<W: Write + Seek> Writer<'_, W> {
         let config = input.config;
         self.out.rewind()?;
         self.out.write_all(&self.layout.header)?;
-        let steps = input.rope.steps(config.head_dim);
-        self.put("rope.steps", steps.into_iter().flat_map(u64::to_le_bytes))?;
+        let RotarySteps { all, local } = input.steps;
+        self.put("rope.steps", all.iter().copied().flat_map(u64::to_le_bytes))?;
+        if config.block.has_own_steps() {
+            let local = local.iter().copied().flat_map(u64::to_le_bytes);
+            self.put("rope.local_steps", local)?;
+        }
         self.tokens(input)?;
         for tensor in config.family()?.tensors(config) {
             match tensor.columns {
                 Some(_) => self.matrix(&tensor.name, &tensor.weights, input.rows, source)?,
-                None => self.floats(&tensor.name, "weight", &tensor.weights, source)?,
+                None => self.floats(&tensor.name, "weight", &tensor.weights, &[], source)?,
             }
             if tensor.bias {
-                self.floats(&tensor.name, "bias", &tensor.biases, source)?;
+                self.floats(&tensor.name, "bias", &tensor.biases, input.rows, source)?;
             }
         }
         Ok(())
@@ -145,11 +150,12 @@ impl<W: Write + Seek> Writer<'_, W> {
         name: &str,
         ending: &str,
         sources: &[SourceTensor],
+        token_ids: &[u32],
         source: &mut dyn TensorSource,
     ) -> Result<(), PackedError> {
         let mut values = Vec::new();
         for tensor in sources {
-            let rows = SourceRows::read(source, tensor, &[])?;
+            let rows = SourceRows::read(source, tensor, token_ids)?;
             values.extend(rows.iter().flatten());
         }
         let bytes = values.into_iter().flat_map(f32::to_le_bytes);
@@ -187,7 +193,7 @@ mod tests {
         change(&mut tokens, &mut rows);
         let input = PackInput {
             config: &config,
-            rope: random::ROPE,
+            steps: &random::steps(&config),
             tokens: &tokens,
             rows: &rows,
             merges: &[(0, 1), (2, 3)],
@@ -201,7 +207,9 @@ mod tests {
         let mut sources = tensors
             .iter()
             .flat_map(crate::arch::tensors::Tensor::sources);
-        let source = sources.find(|source| source.hugging_face == name).unwrap();
+        let source = sources
+            .find(|source| source.hugging_face.name == name)
+            .unwrap();
         RandomSource.tensor(source).unwrap().1
     }
 
@@ -215,7 +223,7 @@ mod tests {
         assert_eq!(model.tokens().find(b"D"), Some(3));
         assert_eq!(model.tokens().find(b"DD"), None);
         assert_eq!(model.merges().collect::<Vec<_>>(), [(0, 1), (2, 3)]);
-        assert_eq!(model.rope_steps().len(), 10);
+        assert_eq!(model.steps().all.len(), 10);
         assert_eq!(model.identity(), model.hash());
 
         let source = values("model.embed_tokens.weight");
@@ -256,7 +264,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         let input = PackInput {
             config: &config,
-            rope: random::ROPE,
+            steps: &random::steps(&config),
             tokens: &random::tokens(&config),
             rows: &random::rows(&config),
             merges: &[(0, 1)],

@@ -1,14 +1,23 @@
 //! Models with random weights, for the tests of this crate.
 
 use super::{PackInput, PackedError, TensorSource, pack};
-use crate::arch::rope::{Rope, RopeScaling};
+use crate::arch::rope::{Rope, RopeScaling, RotarySteps};
 use crate::arch::{Config, SourceTensor};
 
-/// The rotary embedding of these models.
-pub(crate) const ROPE: Rope = Rope {
-    theta: 10_000.0,
-    scaling: RopeScaling::None,
-};
+/// The rotary steps of these models.
+pub(crate) fn steps(config: &Config) -> RotarySteps {
+    let steps = |theta| {
+        let scaling = RopeScaling::None;
+        Rope { theta, scaling }.steps(config.head_dim)
+    };
+    RotarySteps {
+        all: steps(10_000.0),
+        local: match config.block.has_own_steps() {
+            true => steps(100.0),
+            false => Vec::new(),
+        },
+    }
+}
 
 /// Weights drawn from a small generator that each tensor's name seeds, so that the order of reading
 /// does not matter. The source's token ids are `0..inputs`.
@@ -16,7 +25,7 @@ pub(crate) struct RandomSource;
 
 impl TensorSource for RandomSource {
     fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
-        let (name, shape) = (&tensor.hugging_face, tensor.shape.clone());
+        let (name, shape) = (&tensor.hugging_face.name, tensor.shape.clone());
         let mut state = name.bytes().fold(0x9e37_79b9_7f4a_7c15u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
@@ -57,7 +66,7 @@ pub(crate) fn rows(config: &Config) -> Vec<u32> {
 pub(crate) fn model(config: &Config) -> Vec<u8> {
     let input = PackInput {
         config,
-        rope: ROPE,
+        steps: &steps(config),
         tokens: &tokens(config),
         rows: &rows(config),
         merges: &[(0, 1)],

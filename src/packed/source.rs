@@ -34,17 +34,17 @@ impl<'a> SourceRows<'a> {
         if shape.iter().product::<usize>() != values.len() {
             let (got, want) = (values.len(), shape);
             return Err(PackedError::tensor(
-                &tensor.hugging_face,
+                &tensor.hugging_face.name,
                 format!("{got} values"),
                 format!("{want:?}"),
             ));
         }
         if let Some(want) = shape_error(tensor, &shape, token_ids) {
             let got = format!("{shape:?}");
-            return Err(PackedError::tensor(&tensor.hugging_face, got, want));
+            return Err(PackedError::tensor(&tensor.hugging_face.name, got, want));
         }
         if let Some(bad) = values.iter().find(|value| !is_bounded(**value)) {
-            return Err(PackedError::value(&tensor.hugging_face, bad, BOUNDED));
+            return Err(PackedError::value(&tensor.hugging_face.name, bad, BOUNDED));
         }
         Ok(SourceRows {
             values,
@@ -80,6 +80,10 @@ pub(crate) fn shape_error(
         return (got != tensor.shape).then(|| format!("{:?}", tensor.shape));
     };
     let last = chosen.iter().max().copied().unwrap_or(0) as usize;
-    let fits = got.len() == 2 && got[0] > last && got[1] == tensor.shape[1];
-    (!fits).then(|| format!("[more than {last}, {}]", tensor.shape[1]))
+    let (rest, dimensions) = (&tensor.shape[1..], tensor.shape.len());
+    let fits = got.len() == dimensions && got[0] > last && got[1..] == *rest;
+    (!fits).then(|| match rest {
+        [] => format!("[more than {last}]"),
+        [columns, ..] => format!("[more than {last}, {columns}]"),
+    })
 }

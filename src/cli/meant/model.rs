@@ -12,6 +12,8 @@ pub(in crate::cli) enum ModelJob {
     Add {
         path: PathBuf,
         to: AddTo,
+        /// Whether activations get two levels, if that was typed.
+        wide: Option<bool>,
     },
     /// Fetch a model and keep it, under this name or one made from that of the repository.
     Pull {
@@ -66,8 +68,10 @@ pub(in crate::cli) fn model(args: ModelArgs) -> ModelJob {
             name,
             output,
             force,
+            activation_bits,
         } => ModelJob::Add {
             path,
+            wide: activation_bits.map(|bits| bits == "16"),
             to: match output {
                 Some(path) => AddTo::File { path, force },
                 None => AddTo::Store(name),

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 #[cfg(feature = "convert")]
-use llmzip::import;
+use llmzip::import::{self, Source, SourceError};
 #[cfg(feature = "convert")]
 use llmzip::machine::regular_file;
 #[cfg(feature = "convert")]
@@ -34,19 +34,44 @@ use crate::cli::output::Output;
 use crate::cli::text;
 
 #[cfg(feature = "convert")]
-pub(super) fn run(store: &Store, path: &Path, to: AddTo) -> Result<(), Failure> {
+pub(super) fn run(
+    store: &Store,
+    path: &Path,
+    to: AddTo,
+    wide: Option<bool>,
+) -> Result<(), Failure> {
     match to {
         AddTo::File {
             path: output,
             force,
-        } => pack_to_file(path, &output, force),
-        AddTo::Store(Some(name)) => add(store, path, &name),
-        AddTo::Store(None) => add(store, path, &name::from_path(path)?),
+        } => pack_to_file(path, &output, force, wide),
+        AddTo::Store(Some(name)) => add(store, path, &name, wide),
+        AddTo::Store(None) => add(store, path, &name::from_path(path)?, wide),
     }
 }
 
+/// The model at `path`, with one or two levels for activations if `wide` says which.
+#[cfg(feature = "convert")]
+fn open(path: &Path, wide: Option<bool>) -> Result<Source, SourceError> {
+    let mut source = import::open(path)?;
+    if let Some(wide) = wide {
+        source.set_wide(wide);
+    }
+    Ok(source)
+}
+
 #[cfg(not(feature = "convert"))]
-pub(super) fn run(store: &Store, path: &Path, to: AddTo) -> Result<(), Failure> {
+pub(super) fn run(
+    store: &Store,
+    path: &Path,
+    to: AddTo,
+    wide: Option<bool>,
+) -> Result<(), Failure> {
+    if wide.is_some() {
+        return Err(Failure::message(
+            "this build of llmzip takes packed models only",
+        ));
+    }
     let name = match to {
         AddTo::Store(Some(name)) => name,
         AddTo::Store(None) => return Err(Failure::message("give the model a name with --name")),
@@ -67,13 +92,13 @@ pub(super) fn run(store: &Store, path: &Path, to: AddTo) -> Result<(), Failure> 
 
 /// Packs the model at `path`, or takes it as it is if it is packed, and adds it to the store.
 #[cfg(feature = "convert")]
-fn add(store: &Store, path: &Path, name: &str) -> Result<(), Failure> {
+fn add(store: &Store, path: &Path, name: &str, wide: Option<bool>) -> Result<(), Failure> {
     store.check_name(name)?;
     let added = if is_packed(path) {
         store.add_packed(path, name)
     } else {
         let file = store.new_file()?;
-        import::open(path)
+        open(path, wide)
             .and_then(|mut source| source.pack_to_file(file.file()))
             .map_err(|error| about(path, &error))?;
         store.add(file, name)
@@ -88,12 +113,17 @@ fn add(store: &Store, path: &Path, name: &str) -> Result<(), Failure> {
 
 /// Packs the model at `path` and writes it to the file `output`.
 #[cfg(feature = "convert")]
-fn pack_to_file(path: &Path, output: &Path, force: bool) -> Result<(), Failure> {
+fn pack_to_file(
+    path: &Path,
+    output: &Path,
+    force: bool,
+    wide: Option<bool>,
+) -> Result<(), Failure> {
     let nothing = OpenInput::nothing();
     let mut file = output_beside(path, output, force)?;
     let packed = match is_packed(path) {
         true => fs::read(path).map_err(|error| about(path, &error))?,
-        false => import::open(path)
+        false => open(path, wide)
             .and_then(|mut source| source.pack())
             .map_err(|error| about(path, &error))?,
     };

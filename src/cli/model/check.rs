@@ -99,7 +99,7 @@ fn subject(store: &Store, wanted: &str) -> Result<(Subject, &'static str), Failu
         return Ok((subject, "original"));
     }
     let found = store.find(wanted)?;
-    let subject = Subject::from_packed(found.model).map_err(|error| about(wanted, &error))?;
+    let subject = Subject::from_packed(found.model);
     Ok((subject, "packed"))
 }
 

@@ -25,6 +25,10 @@ pub(in crate::cli) enum ModelCommand {
         /// Overwrite FILE
         #[arg(short, long, requires = "output")]
         force: bool,
+        /// Bits to which activations are quantised; 16 is nearer to f32 and slower. By default 16
+        /// for models of at most 16 M parameters, which lose most with 8, and 8 for larger ones
+        #[arg(long, value_name = "8|16", value_parser = ["8", "16"])]
+        activation_bits: Option<String>,
     },
     /// Fetch a model from Hugging Face, pack it and keep it
     Pull {

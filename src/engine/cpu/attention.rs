@@ -4,7 +4,7 @@
 //! integers, and the sum of weighted values is exact, so neither the slot of a key in the ring nor
 //! the other rows of a task change a bit.
 
-use super::cache::{Cache, Plane};
+use super::cache::Plane;
 use crate::engine::cpu::kernels::reference::MASKED;
 use crate::engine::cpu::kernels::{Kernels, LANES, Product, QuantizedRows, Values};
 use crate::machine::prefetch::prefetch_range;
@@ -43,6 +43,14 @@ impl Angles {
     }
 }
 
+/// Rotary angles of the rows of a pass.
+#[derive(Debug, Default)]
+pub(super) struct RowAngles {
+    pub(super) own: Angles,
+    /// At the positions that the rows have for sinks that have left the window.
+    pub(super) for_sinks: Angles,
+}
+
 /// The buffers of one thread for attention.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
@@ -61,7 +69,6 @@ pub(super) struct Scratch {
 /// Rows of one stream, and some of the query heads that share one key/value head.
 #[derive(Debug)]
 pub(super) struct Task<'a> {
-    pub(super) cache: &'a Cache,
     pub(super) plane: &'a Plane,
     /// Position of the first row in the stream.
     pub(super) position: u64,
@@ -77,19 +84,17 @@ pub(super) struct Task<'a> {
     pub(super) cold: bool,
     /// Largest integer weight.
     pub(super) top: f32,
+    /// Cap of the scores in base 2, or 0.
+    pub(super) cap: f32,
+    /// Whether queries are quantised to two levels.
+    pub(super) wide: bool,
     /// `rows * heads * head_dim` results.
     pub(super) out: &'a mut [f32],
 }
 
 impl Task<'_> {
-    pub(super) fn run(
-        &mut self,
-        kernels: Kernels,
-        angles: &Angles,
-        sink_angles: &Angles,
-        scratch: &mut Scratch,
-    ) {
-        let (window, sinks) = (self.cache.window as u64, self.cache.sinks);
+    pub(super) fn run(&mut self, kernels: Kernels, angles: &RowAngles, scratch: &mut Scratch) {
+        let (window, sinks) = (self.plane.window as u64, self.plane.sink_count);
         let last = self.position + self.rows as u64 - 1;
         let with_sinks = sinks > 0 && last >= window;
         // Positions in sight of any row, in whole tiles.
@@ -110,8 +115,15 @@ impl Task<'_> {
             (0..tiles - before_wrap, before_wrap * LANES),
         ];
 
-        self.quantize_queries(kernels, angles, &mut scratch.rotated, &mut scratch.queries);
-        scratch.scores.resize(queries * stride, 0.0);
+        self.quantize_queries(
+            kernels,
+            &angles.own,
+            &mut scratch.rotated,
+            &mut scratch.queries,
+        );
+        // A wide product needs room for the scores of both levels.
+        let rows = queries * (1 + usize::from(self.wide));
+        scratch.scores.resize(rows * stride, 0.0);
         scratch.value_scales.resize(stride, 0.0);
         for (tiles, column) in &runs {
             let (keys, scales) = self.plane.ring.keys(tiles.clone());
@@ -133,7 +145,7 @@ impl Task<'_> {
         if with_sinks {
             self.quantize_queries(
                 kernels,
-                sink_angles,
+                &angles.for_sinks,
                 &mut scratch.rotated,
                 &mut scratch.sink_queries,
             );
@@ -157,6 +169,7 @@ impl Task<'_> {
             let position = self.position + (query / self.heads) as u64;
             let scores = &mut scratch.scores[query * stride..][..stride];
             let left = (position + 1).saturating_sub(window);
+            kernels.soft_cap(scores, self.cap);
             scores[..(left - base) as usize].fill(MASKED);
             scores[(position + 1 - base) as usize..positions].fill(MASKED);
             if with_sinks {
@@ -218,7 +231,7 @@ impl Task<'_> {
     ) {
         let factor = LOG2_E / (self.head_dim as f32).sqrt();
         rotated.resize(self.head_dim, 0.0);
-        out.resize(self.rows * self.heads, self.head_dim, 4);
+        out.resize(self.rows * self.heads, self.head_dim, 4, self.wide);
         for row in 0..self.rows {
             let (cos, sin) = angles.row(self.first + row, self.head_dim / 2);
             for head in 0..self.heads {
@@ -227,8 +240,8 @@ impl Task<'_> {
                 kernels.rotate(query, cos, sin, rotated);
                 let index = row * self.heads + head;
                 out.set(kernels, index, rotated);
-                out.scale(index, factor);
             }
         }
+        out.scale(factor);
     }
 }

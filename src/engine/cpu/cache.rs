@@ -21,9 +21,6 @@ const WHAT: &str = "a stream's keys and values";
 /// Keys and values of one stream, for every layer.
 #[derive(Debug)]
 pub(super) struct Cache {
-    pub(super) window: usize,
-    pub(super) sinks: usize,
-    slots: usize,
     /// Tokens of the stream so far.
     pub(super) position: u64,
     /// One past the last position ever written since the reset.
@@ -36,6 +33,10 @@ pub(super) struct Cache {
 /// Keys and values of one head of one layer.
 #[derive(Debug)]
 pub(super) struct Plane {
+    /// Positions that a query sees.
+    pub(super) window: usize,
+    /// First positions that stay visible beyond the window.
+    pub(super) sink_count: usize,
     pub(super) ring: Store,
     pub(super) sinks: Store,
 }
@@ -122,6 +123,7 @@ impl Plane {
         Ok(Plane {
             ring: self.ring.try_clone()?,
             sinks: self.sinks.try_clone()?,
+            ..*self
         })
     }
 
@@ -130,7 +132,6 @@ impl Plane {
         &mut self,
         kernels: Kernels,
         position: u64,
-        sinks: usize,
         key: &[f32],
         value: &[f32],
         levels: &mut Vec<i8>,
@@ -142,7 +143,7 @@ impl Plane {
         let slot = (position % (self.ring.tiles() * LANES) as u64) as usize;
         self.ring
             .put(slot, key_levels, key_scale, value_levels, value_scale);
-        if position < sinks as u64 {
+        if position < self.sink_count as u64 {
             self.sinks.put(
                 position as usize,
                 key_levels,
@@ -156,18 +157,19 @@ impl Plane {
 
 impl Cache {
     pub(super) fn new(config: &Config, window: usize) -> Result<Cache, MachineError> {
-        let slots = (window + SLACK).next_multiple_of(LANES);
-        let plane = |_| {
+        let plane = |index: usize| {
+            let layer = index / config.kv_heads;
+            let window = config.window_of(layer).min(window);
+            let slots = (window + SLACK).next_multiple_of(LANES);
             Ok(Plane {
+                window,
+                sink_count: config.sinks_of(layer),
                 ring: Store::new(slots, config.head_dim)?,
                 sinks: Store::new(LANES, config.head_dim)?,
             })
         };
         let planes = (0..config.layers * config.kv_heads).map(plane);
         Ok(Cache {
-            window,
-            sinks: config.sinks,
-            slots,
             position: 0,
             written: 0,
             planes: planes.collect::<Result<_, MachineError>>()?,
@@ -210,9 +212,7 @@ impl State for Cache {
             "a stream of {} tokens cannot be cut to {position}",
             self.position
         );
-        let kept = self
-            .written
-            .saturating_sub((self.slots - self.window) as u64);
+        let kept = self.written.saturating_sub(SLACK as u64);
         assert!(position >= kept, "keys before position {kept} are gone");
         self.position = position;
     }

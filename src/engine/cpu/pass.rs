@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::attention::Task;
+use super::attention::{RowAngles, Task};
 use super::cache::{Cache, Plane};
 use super::kernels::{Kernels, LANES, Product, QuantizedRows};
-use super::weights::{Linear, Weights};
+use super::weights::{Layer, Linear, NormWeights, Weights};
 use super::workspace::{ThreadBuffers, Workspace};
+use crate::arch::block::Norm;
 use crate::engine::runtime::{Predictions, SLACK};
 use crate::machine::pool::Pool;
+use crate::numerics::LOG2_E;
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{Matrix, PackedModel};
 
@@ -50,6 +52,17 @@ struct NewKeys<'a> {
     position: u64,
 }
 
+/// When `projected`, the result of the block before, is added to x.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Add {
+    /// Never: nothing is waiting.
+    Nothing,
+    /// Before the norm of x is taken.
+    First,
+    /// After the norm of x has been taken.
+    Afterwards,
+}
+
 /// What a pass needs of an engine.
 #[derive(Debug)]
 pub(super) struct Layers {
@@ -86,11 +99,13 @@ impl Layers {
         // For sinks that have left the window, a query's position stops here: all sinks have just
         // left.
         let furthest = (self.window + config.sinks).saturating_sub(1) as u64;
-        ws.angles.set(&self.weights.rope_steps, positions());
-        ws.sink_angles.set(
-            &self.weights.rope_steps,
-            positions().map(|position| position.min(furthest)),
-        );
+        let tables = &self.weights.step_tables;
+        ws.angles.resize_with(tables.len(), RowAngles::default);
+        for (angles, steps) in ws.angles.iter_mut().zip(tables) {
+            angles.own.set(steps, positions());
+            let for_sinks = positions().map(|position| position.min(furthest));
+            angles.for_sinks.set(steps, for_sinks);
+        }
 
         ws.x.resize(rows * config.hidden, 0.0);
         let embed = self.model.matrix_at(self.weights.embed.index);
@@ -103,25 +118,33 @@ impl Layers {
 
         for (index, layer) in self.weights.layers.iter().enumerate() {
             // x += attention(norm(x))
-            self.norm_and_quantize(ws, &layer.attn_norm, false);
+            let wide = config.block.wide;
+            self.norm_and_quantize(ws, layer.attn_norm.as_ref(), Add::Nothing, wide.qkv);
             self.linear(&layer.qkv, &ws.rows, &mut ws.qkv);
-            if let Some((q_norm, k_norm)) = &layer.head_norms {
-                self.normalize_heads(ws, q_norm, k_norm);
+            if let Some((q_norm, k_norm)) = &layer.qk_norms {
+                self.normalize_queries_and_keys(ws, q_norm, k_norm);
             }
             self.store_keys_and_values(ws, runs, parts, index);
             self.attend(ws, runs, parts, index);
             self.quantize_attended(ws, rows);
             self.linear(&layer.out, &ws.rows, &mut ws.projected);
+            self.norm_projected(ws, layer.attn_post_norm.as_ref());
 
-            // x += down(silu(gate(norm(x))) * up(norm(x)))
-            self.norm_and_quantize(ws, &layer.ffn_norm, true);
+            // x += down(f(gate(norm(x))) * up(norm(x)))
+            let add = match config.block.parallel {
+                true => Add::Afterwards,
+                false => Add::First,
+            };
+            self.norm_and_quantize(ws, layer.ffn_norm.as_ref(), add, wide.gate_up);
             self.linear(&layer.gate_up, &ws.rows, &mut ws.gate_up);
-            self.gate_and_quantize(ws, rows);
+            self.activate_and_quantize(ws, rows);
             self.linear(&layer.down, &ws.rows, &mut ws.projected);
+            self.norm_projected(ws, layer.ffn_post_norm.as_ref());
             self.add_projected(ws);
         }
 
-        self.norm_and_quantize(ws, &self.weights.final_norm, false);
+        let (final_norm, wide) = (Some(&self.weights.final_norm), config.block.wide.head);
+        self.norm_and_quantize(ws, final_norm, Add::Nothing, wide);
         self.store_states(ws, parts, predictions);
         let head = self.model.matrix_at(self.weights.head.index);
         let head = Matrix {
@@ -129,7 +152,8 @@ impl Layers {
             ..head
         };
         let stride = config.vocab.next_multiple_of(LANES);
-        let product = Product::of(&head, None, ws.rows.view(), stride).cold(self.is_cold());
+        let bias = self.weights.head.bias.as_deref();
+        let product = Product::of(&head, bias, ws.rows.view(), stride).cold(self.is_cold());
         let starts: Vec<usize> = parts
             .iter()
             .flat_map(|part| (0..part.len).map(|row| (part.prediction + row) * stride))
@@ -137,6 +161,7 @@ impl Layers {
         self.kernels.logits_in(
             &self.pool,
             &product,
+            config.block.logit_cap,
             &mut ws.logits,
             &starts,
             predictions.logits_mut(),
@@ -147,25 +172,33 @@ impl Layers {
         }
     }
 
+    fn layer(&self, layer: usize) -> &Layer {
+        &self.weights.layers[layer]
+    }
+
     /// `out = rows * matrix`, resized to whole tiles a row.
     fn linear(&self, linear: &Linear, rows: &QuantizedRows, out: &mut Vec<f32>) {
         let matrix = self.model.matrix_at(linear.index);
         let stride = matrix.rows.next_multiple_of(LANES);
         let view = rows.view();
-        out.resize(rows.count() * stride, 0.0);
-        self.kernels.product_in(
-            &self.pool,
-            &Product::of(&matrix, linear.bias.as_deref(), view, stride).cold(self.is_cold()),
-            out,
-        );
+        let product = Product::of(&matrix, linear.bias.as_deref(), view, stride);
+        out.resize(product.room(), 0.0);
+        self.kernels
+            .product_in(&self.pool, &product.cold(self.is_cold()), out);
+        out.truncate(rows.count() * stride);
     }
 
-    /// Adds `projected` to x if `add` is set. Then the quantised norm of x becomes the input of the
-    /// next product.
-    fn norm_and_quantize(&self, ws: &mut Workspace, weight: &[f32], add: bool) {
+    /// The quantised norm of x, or x without norm, becomes the input of the next product.
+    fn norm_and_quantize(
+        &self,
+        ws: &mut Workspace,
+        norm: Option<&NormWeights>,
+        add: Add,
+        wide: bool,
+    ) {
         let (kernels, config) = (self.kernels, self.model.config());
         let count = ws.x.len() / config.hidden;
-        ws.rows.resize(count, config.hidden, config.group);
+        ws.rows.resize(count, config.hidden, config.group, wide);
         let stride = config.hidden.next_multiple_of(LANES);
         ws.projected.resize(count * stride, 0.0);
         let rows = ws
@@ -174,12 +207,45 @@ impl Layers {
             .zip(ws.x.chunks_exact_mut(config.hidden))
             .zip(ws.projected.chunks_exact(stride));
         self.each_row(&mut ws.threads, rows, |thread, ((slot, x), projected)| {
-            if add {
+            if add == Add::First {
                 kernels.add(x, &projected[..config.hidden]);
             }
-            thread.row.resize(config.hidden, 0.0);
-            kernels.rms_norm(x, weight, config.norm_eps, &mut thread.row);
-            slot.set(kernels, &thread.row);
+            match norm {
+                Some(norm) => {
+                    thread.row.resize(config.hidden, 0.0);
+                    self.norm(x, norm, &mut thread.row);
+                    slot.set(kernels, &thread.row);
+                }
+                None => slot.set(kernels, x),
+            }
+            if add == Add::Afterwards {
+                kernels.add(x, &projected[..config.hidden]);
+            }
+        });
+    }
+
+    /// A norm of the residual stream, or of what is added to it.
+    fn norm(&self, x: &[f32], norm: &NormWeights, out: &mut [f32]) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        match config.block.norm {
+            Norm::RootMeanSquare => kernels.rms_norm(x, &norm.weight, config.norm_eps, out),
+            Norm::Layer => kernels.layer_norm(x, &norm.weight, &norm.bias, config.norm_eps, out),
+        }
+    }
+
+    /// Replaces each row of `projected` by its norm, if there is one.
+    fn norm_projected(&self, ws: &mut Workspace, norm: Option<&NormWeights>) {
+        let Some(norm) = norm else {
+            return;
+        };
+        let hidden = self.model.config().hidden;
+        let rows = ws
+            .projected
+            .chunks_exact_mut(hidden.next_multiple_of(LANES));
+        self.each_row(&mut ws.threads, rows, |thread, row| {
+            thread.row.resize(hidden, 0.0);
+            self.norm(&row[..hidden], norm, &mut thread.row);
+            row[..hidden].copy_from_slice(&thread.row);
         });
     }
 
@@ -189,7 +255,7 @@ impl Layers {
         let mut normed = vec![0.0; config.hidden];
         let rows = (parts.iter()).flat_map(|part| part.prediction..part.prediction + part.len);
         for (row, x) in rows.zip(ws.x.chunks_exact(config.hidden)) {
-            kernels.rms_norm(x, &self.weights.final_norm, config.norm_eps, &mut normed);
+            self.norm(x, &self.weights.final_norm, &mut normed);
             kernels.quantize_whole(&normed, predictions.state_mut(row));
         }
     }
@@ -203,23 +269,31 @@ impl Layers {
         }
     }
 
-    /// Norms every query and key head on its own.
-    fn normalize_heads(&self, ws: &mut Workspace, q_norm: &[f32], k_norm: &[f32]) {
+    /// Norms queries and keys: as many values at a time as the norm has weights, those of a head or
+    /// those of all heads.
+    fn normalize_queries_and_keys(
+        &self,
+        ws: &mut Workspace,
+        q_norm: &NormWeights,
+        k_norm: &NormWeights,
+    ) {
         let (kernels, config) = (self.kernels, self.model.config());
         let stride = config.qkv_rows().next_multiple_of(LANES);
-        let heads = config.heads;
+        let (queries, keys) = (
+            config.heads * config.head_dim,
+            config.kv_heads * config.head_dim,
+        );
         self.each_row(
             &mut ws.threads,
             ws.qkv.chunks_exact_mut(stride),
             |thread, row| {
-                thread.row.resize(config.head_dim, 0.0);
-                let normed = row
-                    .chunks_exact_mut(config.head_dim)
-                    .take(heads + config.kv_heads);
-                for (index, head) in normed.enumerate() {
-                    let weight = if index < heads { q_norm } else { k_norm };
-                    kernels.rms_norm(head, weight, config.norm_eps, &mut thread.row);
-                    head.copy_from_slice(&thread.row);
+                let (q, rest) = row.split_at_mut(queries);
+                for (values, norm) in [(q, q_norm), (&mut rest[..keys], k_norm)] {
+                    thread.row.resize(norm.weight.len(), 0.0);
+                    for part in values.chunks_exact_mut(norm.weight.len()) {
+                        kernels.rms_norm(part, &norm.weight, config.norm_eps, &mut thread.row);
+                        part.copy_from_slice(&thread.row);
+                    }
                 }
             },
         );
@@ -235,7 +309,8 @@ impl Layers {
     ) {
         let (kernels, config) = (self.kernels, self.model.config());
         let stride = config.qkv_rows().next_multiple_of(LANES);
-        let (dim, qkv, angles) = (config.head_dim, &ws.qkv, &ws.angles);
+        let angles = &ws.angles[self.layer(layer).steps].own;
+        let (dim, qkv) = (config.head_dim, &ws.qkv);
         let (first_key, first_value) = (config.heads * dim, (config.heads + config.kv_heads) * dim);
         let mut new = Vec::with_capacity(parts.len() * config.kv_heads);
         for (index, run) in runs.iter_mut().enumerate() {
@@ -260,7 +335,7 @@ impl Layers {
                 let value = &values[first_value + new.head * dim..][..dim];
                 let position = new.position + row as u64;
                 let (key, levels) = (&thread.row, &mut thread.levels);
-                (new.plane).put(kernels, position, config.sinks, key, value, levels);
+                (new.plane).put(kernels, position, key, value, levels);
             }
         };
         if qkv.len() / stride < SERIAL_ROWS {
@@ -300,7 +375,6 @@ impl Layers {
                         let (out, rest) = plane_out.split_at_mut(count * per_task * dim);
                         plane_out = rest;
                         tasks.push(Task {
-                            cache,
                             plane,
                             position: cache.position + row as u64,
                             queries: &ws.qkv
@@ -312,6 +386,8 @@ impl Layers {
                             head_dim: dim,
                             cold: self.is_cold(),
                             top,
+                            cap: config.block.score_cap * LOG2_E,
+                            wide: config.block.wide.queries,
                             out,
                         });
                     }
@@ -319,10 +395,10 @@ impl Layers {
                 }
             }
         }
-        let (angles, sink_angles) = (&ws.angles, &ws.sink_angles);
+        let angles = &ws.angles[self.layer(layer).steps];
         self.pool
             .for_each(&mut ws.threads, &mut tasks, |thread, task| {
-                task.run(kernels, angles, sink_angles, &mut thread.attention);
+                task.run(kernels, angles, &mut thread.attention);
             });
     }
 
@@ -342,8 +418,12 @@ impl Layers {
     fn quantize_attended(&self, ws: &mut Workspace, count: usize) {
         let (kernels, config) = (self.kernels, self.model.config());
         let shared = config.heads_per_kv() * config.head_dim;
-        ws.rows
-            .resize(count, config.heads * config.head_dim, config.group);
+        ws.rows.resize(
+            count,
+            config.heads * config.head_dim,
+            config.group,
+            config.block.wide.out,
+        );
         let attended = &ws.attended;
         self.each_row(
             &mut ws.threads,
@@ -360,18 +440,24 @@ impl Layers {
         );
     }
 
-    /// silu(gate) * up, quantised, becomes the input of the next product.
-    fn gate_and_quantize(&self, ws: &mut Workspace, count: usize) {
-        let (kernels, width) = (self.kernels, self.model.config().intermediate);
-        ws.rows.resize(count, width, self.model.config().group);
-        let gate_up = ws.gate_up.chunks_exact((2 * width).next_multiple_of(LANES));
+    /// f(gate) * up, quantised, becomes the input of the next product.
+    fn activate_and_quantize(&self, ws: &mut Workspace, count: usize) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        let (width, both, kind) = (
+            config.intermediate,
+            config.gate_up_rows(),
+            config.block.activation,
+        );
+        ws.rows
+            .resize(count, width, config.group, config.block.wide.down);
+        let gate_up = ws.gate_up.chunks_exact(both.next_multiple_of(LANES));
         self.each_row(
             &mut ws.threads,
             ws.rows.slots().zip(gate_up),
             |thread, (slot, gate_up)| {
                 thread.row.resize(width, 0.0);
-                let (gate, up) = gate_up[..2 * width].split_at(width);
-                kernels.gated(gate, up, &mut thread.row);
+                let (gate, up) = gate_up[..both].split_at(width);
+                kernels.activate(kind, gate, up, &mut thread.row);
                 slot.set(kernels, &thread.row);
             },
         );

@@ -1,6 +1,6 @@
 //! The buffers of a pass, kept from one pass to the next.
 
-use super::attention::{Angles, Scratch};
+use super::attention::{RowAngles, Scratch};
 use super::kernels::{LANES, QuantizedRows};
 use crate::arch::Config;
 use crate::machine::{MachineError, memory};
@@ -20,9 +20,9 @@ pub(super) struct Workspace {
     pub(super) gate_up: Vec<f32>,
     /// Input of the next product, quantised.
     pub(super) rows: QuantizedRows,
-    /// Rotary angles of each row at its position, and at the position that it has for sinks.
-    pub(super) angles: Angles,
-    pub(super) sink_angles: Angles,
+    /// For each table of rotary steps, the angles of each row at its position, and at the position
+    /// that it has for sinks.
+    pub(super) angles: Vec<RowAngles>,
     pub(super) threads: Vec<ThreadBuffers>,
     /// For each thread, some columns of logits.
     pub(super) logits: Vec<Vec<f32>>,
@@ -39,7 +39,7 @@ impl Workspace {
             (&mut self.projected, hidden),
             (
                 &mut self.gate_up,
-                (2 * config.intermediate).next_multiple_of(LANES),
+                config.gate_up_rows().next_multiple_of(LANES),
             ),
         ] {
             let more = (rows * width).saturating_sub(buffer.len());

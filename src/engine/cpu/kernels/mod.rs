@@ -18,10 +18,13 @@ mod neon;
 #[cfg(test)]
 mod tests;
 
+use crate::arch::block::Activation;
 use crate::arch::config::GROUP;
 use crate::machine::instructions::{Family, InstructionSet, compile_for_each};
 use crate::machine::pool::{Pool, Raw};
+use std::ops::Range;
 
+use operands::RowLevels;
 pub use operands::{LANES, Product, QuantizedRowMut, QuantizedRows, QuantizedRowsRef, Values};
 
 /// The operations of the engine, in code compiled for one instruction set.
@@ -31,14 +34,33 @@ pub struct Kernels(InstructionSet);
 // The operations that every instruction set compiles from the reference's safe code.
 compile_for_each! {
     fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) = reference::rms_norm;
+    fn layer_norm(
+        x: &[f32],
+        weight: &[f32],
+        bias: &[f32],
+        eps: f32,
+        out: &mut [f32],
+    ) = reference::layer_norm;
     fn quantize(
         x: &[f32],
         levels: &mut [i8],
         scales: &mut [f32],
         corrections: &mut [i32],
     ) = reference::quantize;
+    fn left_over(
+        x: &[f32],
+        levels: &[i8],
+        scales: &[f32],
+        out: &mut [f32],
+    ) = reference::left_over;
     fn quantize_whole(x: &[f32], levels: &mut [i8]) -> f32 = reference::quantize_whole;
-    fn gated(gate: &[f32], up: &[f32], out: &mut [f32]) = reference::gated;
+    fn activate(
+        kind: Activation,
+        gate: &[f32],
+        up: &[f32],
+        out: &mut [f32],
+    ) = reference::activate;
+    fn soft_cap(x: &mut [f32], cap: f32) = reference::soft_cap;
     fn add(x: &mut [f32], y: &[f32]) = reference::add;
     fn rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) = reference::rotate;
     fn softmax(
@@ -96,6 +118,12 @@ impl Kernels {
         rms_norm(self.0, x, weight, eps, out);
     }
 
+    /// Norm of `x` without its mean, times `weight`, plus `bias`; all of one length.
+    pub fn layer_norm(self, x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
+        assert!(x.len() == weight.len() && x.len() == bias.len() && x.len() == out.len());
+        layer_norm(self.0, x, weight, bias, eps, out);
+    }
+
     /// Quantises `x` in groups of 64. `levels` is at least as long as `x` and has no more groups;
     /// `scales` and `corrections` have one value for each group.
     pub fn quantize(
@@ -111,16 +139,33 @@ impl Kernels {
         quantize(self.0, x, levels, scales, corrections);
     }
 
+    /// What quantisation in groups has lost: `x` minus level times scale. `levels` is at least as
+    /// long as `x`, `out` exactly so, and `scales` has one value for each group.
+    pub fn left_over(self, x: &[f32], levels: &[i8], scales: &[f32], out: &mut [f32]) {
+        assert!(levels.len() >= x.len() && out.len() == x.len());
+        assert!(scales.len() == x.len().div_ceil(GROUP));
+        left_over(self.0, x, levels, scales, out);
+    }
+
     /// Quantises `x` with one scale, which is returned.
     pub fn quantize_whole(self, x: &[f32], levels: &mut [i8]) -> f32 {
         assert!(x.len() == levels.len());
         quantize_whole(self.0, x, levels)
     }
 
-    /// `gate * sigmoid(gate) * up`; all of one length.
-    pub fn gated(self, gate: &[f32], up: &[f32], out: &mut [f32]) {
-        assert!(gate.len() == up.len() && up.len() == out.len());
-        gated(self.0, gate, up, out);
+    /// `f(gate) * up`, with the function f that `kind` names; all of one length. Without a gate,
+    /// `up` is empty.
+    pub fn activate(self, kind: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
+        assert!(up.is_empty() || gate.len() == up.len());
+        assert!(gate.len() == out.len());
+        activate(self.0, kind, gate, up, out);
+    }
+
+    /// `x = cap * tanh(x / cap)`; a cap of 0 leaves x as it is.
+    pub fn soft_cap(self, x: &mut [f32], cap: f32) {
+        if cap != 0.0 {
+            soft_cap(self.0, x, cap);
+        }
     }
 
     /// `x += y`; both of one length.
@@ -184,11 +229,39 @@ impl Kernels {
     /// One product on this thread.
     pub fn product(self, product: &Product<'_>, out: &mut [f32]) {
         product.check(out.len());
-        // `check` has seen every slice long enough, and `out` is ours alone.
-        dispatch!(
-            self,
-            product(product, 0..product.tile_count(), out.as_mut_ptr())
-        );
+        // SAFETY: `check` has seen every slice long enough, and `out` is ours alone.
+        unsafe { self.tiles(product, 0..product.tile_count(), &Raw(out.as_mut_ptr())) };
+    }
+
+    /// Some tiles of a product.
+    ///
+    /// # Safety
+    /// `product.check` has passed for `out`, `tiles` are among its tiles, and no other thread
+    /// touches their columns.
+    unsafe fn tiles(self, product: &Product<'_>, tiles: Range<usize>, out: &Raw<f32>) {
+        if !product.rows.wide {
+            dispatch!(self, product(product, tiles, out.at(0)));
+            return;
+        }
+        let without_bias = &Product {
+            bias: None,
+            ..*product
+        };
+        dispatch!(self, product(without_bias, tiles.clone(), out.at(0)));
+        let (columns, rows) = (tiles.start * LANES..tiles.end * LANES, product.rows());
+        for row in 0..rows {
+            let at = |row: usize| out.at(row * product.stride + columns.start);
+            // SAFETY: different rows, in bounds as `check` has seen; the columns are ours alone.
+            let (first, second) = unsafe {
+                let len = columns.len();
+                let first = std::slice::from_raw_parts_mut(at(row), len);
+                (first, std::slice::from_raw_parts(at(rows + row), len))
+            };
+            self.add(first, second);
+            if let Some(bias) = product.bias {
+                self.add(first, &bias[columns.clone()]);
+            }
+        }
     }
 
     /// One product, shared by the threads of `pool`.
@@ -204,23 +277,25 @@ impl Kernels {
         let out = Raw(out.as_mut_ptr());
         pool.run(tiles.div_ceil(share), &|_, task| {
             let range = task * share..tiles.min((task + 1) * share);
-            // `check` has seen every slice long enough; the tasks write different columns.
-            dispatch!(self, product(product, range, out.at(0)));
+            // SAFETY: `check` has seen every slice long enough; the tasks write different columns.
+            unsafe { self.tiles(product, range, &out) };
         });
     }
 
     /// One product, shared by the threads of `pool` and turned into logits: row i goes to `out`
-    /// from `starts[i]` on, in units of 2^-16 bit. `scratch` has one buffer for each thread.
+    /// from `starts[i]` on, in units of 2^-16 bit, after [`Kernels::soft_cap`]. `scratch` has one
+    /// buffer for each thread.
     pub fn logits_in(
         self,
         pool: &Pool,
         product: &Product<'_>,
+        cap: f32,
         scratch: &mut [Vec<f32>],
         starts: &[usize],
         out: &mut [i32],
     ) {
         let columns = product.tile_count() * LANES;
-        let rows = product.rows.count;
+        let (rows, all_rows) = (product.rows(), product.rows.count);
         // The last start that leaves room for a row; sums with it cannot overflow.
         let last = out.len().checked_sub(columns);
         let fits = |start: &usize| last.is_some_and(|last| *start <= last);
@@ -235,8 +310,9 @@ impl Kernels {
             // SAFETY: no two calls at the same time have the same thread number.
             let buffer = unsafe { &mut *scratch.at(thread) };
             let stride = range.len() * LANES;
-            buffer.resize(rows * stride, 0.0);
+            buffer.resize(all_rows * stride, 0.0);
             self.product(&product.part(range.clone(), stride), buffer);
+            self.soft_cap(&mut buffer[..rows * stride], cap);
             for (start, values) in starts.iter().zip(buffer.chunks_exact(stride)) {
                 // SAFETY: in bounds and apart from every other row by the checks above, and from
                 // every other task by its columns.
@@ -267,7 +343,18 @@ impl QuantizedRowMut<'_> {
     /// Quantises `x` into this row.
     pub fn set(&mut self, kernels: Kernels, x: &[f32]) {
         assert!(x.len() == self.columns);
-        let used = self.levels.len().min(self.columns.div_ceil(GROUP) * GROUP);
+        self.first.set(kernels, x);
+        if let Some(second) = &mut self.second {
+            let mut left_over = vec![0.0; x.len()];
+            kernels.left_over(x, self.first.levels, self.first.scales, &mut left_over);
+            second.set(kernels, &left_over);
+        }
+    }
+}
+
+impl RowLevels<'_> {
+    fn set(&mut self, kernels: Kernels, x: &[f32]) {
+        let used = self.levels.len().min(x.len().div_ceil(GROUP) * GROUP);
         kernels.quantize(x, &mut self.levels[..used], self.scales, self.corrections);
     }
 }

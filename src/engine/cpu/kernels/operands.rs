@@ -25,10 +25,13 @@ pub(super) fn shares(count: usize, most: usize) -> impl Iterator<Item = Range<us
     (0..parts).map(move |part| count * part / parts..count * (part + 1) / parts)
 }
 
-/// Activation rows, quantised in groups of 64.
+/// Activation rows, quantised in groups of 64: to one level for each value, or, if they are wide,
+/// to a second one of what the first has left over.
 #[derive(Clone, Debug, Default)]
 pub struct QuantizedRows {
+    /// Rows of levels: those of wide rows are the first levels of all, then the second of all.
     pub(super) count: usize,
+    wide: bool,
     /// Values of a row.
     pub(super) columns: usize,
     /// Bytes of a row: `columns`, padded as the columns of the weights are.
@@ -42,8 +45,9 @@ pub struct QuantizedRows {
 impl QuantizedRows {
     /// Makes room for `count` rows of `columns` values, padded to a multiple of `pad`, which is 4
     /// or 64.
-    pub fn resize(&mut self, count: usize, columns: usize, pad: usize) {
-        (self.count, self.columns) = (count, columns);
+    pub fn resize(&mut self, count: usize, columns: usize, pad: usize, wide: bool) {
+        let count = area(count, 1 + usize::from(wide));
+        (self.count, self.columns, self.wide) = (count, columns, wide);
         self.width = columns.next_multiple_of(pad);
         self.groups = columns.div_ceil(GROUP);
         self.levels.resize(area(count, self.width), 0);
@@ -53,46 +57,45 @@ impl QuantizedRows {
 
     /// Number of rows.
     pub fn count(&self) -> usize {
-        self.count
+        self.count / (1 + usize::from(self.wide))
     }
 
-    /// Multiplies the scales of row `row` by `factor`.
-    pub fn scale(&mut self, row: usize, factor: f32) {
-        for scale in &mut self.scales[row * self.groups..][..self.groups] {
-            *scale *= factor;
-        }
+    /// Multiplies all scales by `factor`.
+    pub fn scale(&mut self, factor: f32) {
+        self.scales.iter_mut().for_each(|scale| *scale *= factor);
     }
 
     /// The rows, to be filled in any order.
     pub fn slots(&mut self) -> impl Iterator<Item = QuantizedRowMut<'_>> {
-        let columns = self.columns;
+        let (columns, count) = (self.columns, self.count());
         let levels = self.levels.chunks_exact_mut(self.width.max(1));
         let scales = self.scales.chunks_exact_mut(self.groups.max(1));
         let corrections = self.corrections.chunks_exact_mut(self.groups.max(1));
-        levels
+        let mut all = levels
             .zip(scales.zip(corrections))
-            .map(move |(levels, (scales, corrections))| QuantizedRowMut {
-                columns,
+            .map(|(levels, (scales, corrections))| RowLevels {
                 levels,
                 scales,
                 corrections,
-            })
+            });
+        let first: Vec<RowLevels<'_>> = all.by_ref().take(count).collect();
+        first.into_iter().map(move |first| QuantizedRowMut {
+            columns,
+            first,
+            second: all.next(),
+        })
     }
 
     /// All rows, to be multiplied.
     pub fn view(&self) -> QuantizedRowsRef<'_> {
-        self.view_of(0..self.count)
-    }
-
-    /// Some of the rows, to be multiplied.
-    pub fn view_of(&self, rows: Range<usize>) -> QuantizedRowsRef<'_> {
         QuantizedRowsRef {
-            count: rows.len(),
+            count: self.count,
+            wide: self.wide,
             width: self.width,
             groups: self.groups,
-            levels: &self.levels[rows.start * self.width..rows.end * self.width],
-            scales: &self.scales[rows.start * self.groups..rows.end * self.groups],
-            corrections: &self.corrections[rows.start * self.groups..rows.end * self.groups],
+            levels: &self.levels,
+            scales: &self.scales,
+            corrections: &self.corrections,
         }
     }
 }
@@ -101,6 +104,14 @@ impl QuantizedRows {
 #[derive(Debug)]
 pub struct QuantizedRowMut<'a> {
     pub(super) columns: usize,
+    pub(super) first: RowLevels<'a>,
+    /// Of a wide row.
+    pub(super) second: Option<RowLevels<'a>>,
+}
+
+/// One row of levels, to be filled.
+#[derive(Debug)]
+pub(super) struct RowLevels<'a> {
     pub(super) levels: &'a mut [i8],
     pub(super) scales: &'a mut [f32],
     pub(super) corrections: &'a mut [i32],
@@ -110,6 +121,7 @@ pub struct QuantizedRowMut<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct QuantizedRowsRef<'a> {
     pub(super) count: usize,
+    pub(super) wide: bool,
     pub(super) width: usize,
     pub(super) groups: usize,
     pub(super) levels: &'a [i8],
@@ -122,8 +134,9 @@ pub struct QuantizedRowsRef<'a> {
 /// Element (row, column) is
 /// `(0 + f32(dot_0) * row_scale_0 + f32(dot_1) * row_scale_1 + ...) * scales[column]`, plus
 /// `bias[column]` if there is a bias. `dot_g` is the exact scalar product of the levels of group g.
-/// Groups are added in ascending order, and every operation rounds on its own. Weights are stored
-/// plus 128; the corrections of the rows undo that.
+/// Groups are added in ascending order, and every operation rounds on its own. For wide rows, the
+/// same is added with their second levels before the bias is. Weights are stored plus 128; the
+/// corrections of the rows undo that.
 #[derive(Clone, Copy, Debug)]
 pub struct Product<'a> {
     pub(super) tiles: &'a [u8],
@@ -200,6 +213,17 @@ impl<'a> Product<'a> {
             stride,
             ..*self
         }
+    }
+
+    /// Rows of the result. A wide product needs room for twice as many, of which the second half is
+    /// left undefined.
+    pub(super) fn rows(&self) -> usize {
+        self.rows.count / (1 + usize::from(self.rows.wide))
+    }
+
+    /// Elements of the output, with what a wide product leaves undefined.
+    pub fn room(&self) -> usize {
+        area(self.rows.count, self.stride)
     }
 
     pub(super) fn tile_count(&self) -> usize {

@@ -13,6 +13,7 @@
 )]
 
 use super::operands::{LANES, LINES_PER_GROUP, Product, Values};
+use crate::arch::block::Activation;
 use crate::arch::config::GROUP;
 use crate::numerics::{self, LOG2_E, TINY};
 
@@ -20,6 +21,8 @@ use crate::numerics::{self, LOG2_E, TINY};
 pub const MASKED: f32 = -1e30;
 /// Largest magnitude that leaves the gated unit; keeps every later product finite.
 const GATED_LIMIT: f32 = f32::from_bits(0x5d80_0000); // 2^60
+/// The root of that.
+const ROOT_LIMIT: f32 = 1_073_741_824.0; // 2^30
 /// Fraction bits of the exponentials in the denominator of a softmax.
 const SUM_BITS: u32 = 22;
 /// Chunks after which the 32-bit sums of a softmax are emptied into 64 bits: 512 * 2^22 < 2^32.
@@ -49,21 +52,44 @@ fn tree_max(lanes: [f32; LANES]) -> f32 {
 /// `out = x / sqrt(mean(x^2) + eps) * weight`; element i belongs to stripe i mod 16.
 #[inline(always)]
 pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-    let mut squares = [0.0; LANES];
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            squares[lane] += chunk[lane] * chunk[lane];
-        }
-    }
-    for (lane, value) in rest.iter().enumerate() {
-        squares[lane] += value * value;
-    }
-    let mean = tree_sum(squares) / x.len() as f32;
-    let inverse = 1.0 / (mean + eps).sqrt();
+    let inverse = inverse_root_mean_square(x, eps);
     for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
         *out = (x * inverse) * weight;
     }
+}
+
+/// `out = d / sqrt(mean(d^2) + eps) * weight + bias`, with `d = x - mean(x)`.
+#[inline(always)]
+pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
+    let mean = striped_sum(x, |x| x) / x.len() as f32;
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = x - mean;
+    }
+    let inverse = inverse_root_mean_square(out, eps);
+    for ((out, weight), bias) in out.iter_mut().zip(weight).zip(bias) {
+        *out = (*out * inverse) * weight + bias;
+    }
+}
+
+#[inline(always)]
+fn inverse_root_mean_square(x: &[f32], eps: f32) -> f32 {
+    let mean = striped_sum(x, |x| x * x) / x.len() as f32;
+    1.0 / (mean + eps).sqrt()
+}
+
+#[inline(always)]
+fn striped_sum(x: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+    let mut sums = [0.0; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            sums[lane] += term(chunk[lane]);
+        }
+    }
+    for (lane, value) in rest.iter().enumerate() {
+        sums[lane] += term(*value);
+    }
+    tree_sum(sums)
 }
 
 /// Quantises one group of up to 64 activations: returns the scale; `levels` has the length of `x`.
@@ -88,6 +114,17 @@ fn quantize_group(x: &[f32; GROUP], levels: &mut [i8; GROUP]) -> (f32, i32) {
         *level = rounded as i8;
     }
     (amax * (1.0 / 127.0), sum)
+}
+
+/// What quantisation in groups of 64 has lost: `x` minus the value of its level.
+#[inline(always)]
+pub fn left_over(x: &[f32], levels: &[i8], scales: &[f32], out: &mut [f32]) {
+    let groups = x.chunks(GROUP).zip(levels.chunks(GROUP)).zip(scales);
+    for (((x, levels), scale), out) in groups.zip(out.chunks_mut(GROUP)) {
+        for ((x, level), out) in x.iter().zip(levels).zip(out) {
+            *out = x - f32::from(*level) * scale;
+        }
+    }
 }
 
 /// Quantises a row in groups of 64: levels (zero beyond the row), one scale a group, and -128 times
@@ -177,12 +214,40 @@ pub unsafe fn product(p: &Product<'_>, tiles: std::ops::Range<usize>, out: *mut 
     }
 }
 
-/// `out = gate * sigmoid(gate) * up`, clamped to 2^60.
+/// `out = f(gate) * up`, or `f(gate)` if `up` is empty, clamped to 2^60.
 #[inline(always)]
-pub fn gated(gate: &[f32], up: &[f32], out: &mut [f32]) {
-    for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-        let value = (gate * numerics::sigmoid(*gate)) * up;
-        *out = numerics::min(numerics::max(value, -GATED_LIMIT), GATED_LIMIT);
+pub fn activate(kind: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
+    match kind {
+        Activation::Silu => gated(gate, up, out, |x| x * numerics::sigmoid(x)),
+        Activation::Gelu => gated(gate, up, out, numerics::gelu),
+        Activation::GeluTanh => gated(gate, up, out, numerics::gelu_tanh),
+        Activation::Relu => gated(gate, up, out, |x| numerics::max(x, 0.0)),
+        Activation::ReluSquared => gated(gate, up, out, |x| {
+            let positive = numerics::min(numerics::max(x, 0.0), ROOT_LIMIT);
+            positive * positive
+        }),
+    }
+}
+
+#[inline(always)]
+fn gated(gate: &[f32], up: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
+    let clamped = |x| numerics::min(numerics::max(x, -GATED_LIMIT), GATED_LIMIT);
+    if up.is_empty() {
+        for (out, gate) in out.iter_mut().zip(gate) {
+            *out = clamped(f(*gate));
+        }
+    } else {
+        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+            *out = clamped(f(*gate) * up);
+        }
+    }
+}
+
+/// `x = cap * tanh(x / cap)`.
+#[inline(always)]
+pub fn soft_cap(x: &mut [f32], cap: f32) {
+    for x in x {
+        *x = numerics::soft_cap(*x, cap);
     }
 }
 

@@ -44,6 +44,14 @@ fn weights(len: usize) -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+const ACTIVATIONS: [Activation; 5] = [
+    Activation::Silu,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Relu,
+    Activation::ReluSquared,
+];
+
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
@@ -62,6 +70,7 @@ fn others() -> Vec<Kernels> {
 struct ProductCase {
     columns: usize,
     pad: usize,
+    wide: bool,
     tiles: usize,
     x: Vec<Vec<f32>>,
     weights: Vec<u8>,
@@ -86,10 +95,12 @@ fn product_case() -> impl Strategy<Value = ProductCase> {
                 tiles * 16,
             ),
             proptest::option::of(vec(-4.0f32..4.0, tiles * 16)),
+            any::<bool>(),
         )
-            .prop_map(move |(x, weights, scales, bias)| ProductCase {
+            .prop_map(move |(x, weights, scales, bias, wide)| ProductCase {
                 columns,
                 pad,
+                wide,
                 tiles,
                 x,
                 weights,
@@ -102,7 +113,7 @@ fn product_case() -> impl Strategy<Value = ProductCase> {
 impl ProductCase {
     fn rows(&self, kernels: Kernels) -> QuantizedRows {
         let mut rows = QuantizedRows::default();
-        rows.resize(self.x.len(), self.columns, self.pad);
+        rows.resize(self.x.len(), self.columns, self.pad, self.wide);
         for (row, x) in self.x.iter().enumerate() {
             rows.set(kernels, row, x);
         }
@@ -121,12 +132,12 @@ impl ProductCase {
             stride,
         )
         .cold(pool.is_none());
-        let mut out = vec![7.0; self.x.len() * stride];
+        let mut out = vec![7.0; product.room()];
         match pool {
             Some(pool) => kernels.product_in(pool, &product, &mut out),
             None => kernels.product(&product, &mut out),
         }
-        bits(&out)
+        bits(&out[..self.x.len() * stride])
     }
 }
 
@@ -145,23 +156,29 @@ proptest! {
     }
 
     #[test]
-    fn logits_are_the_product_in_fixed_point(case in product_case()) {
+    fn logits_are_the_product_in_fixed_point(
+        case in product_case(),
+        cap in prop_oneof![Just(0.0f32), Just(30.0)],
+    ) {
         let (kernels, columns) = (Kernels::REFERENCE, case.tiles * 16);
         let rows = case.rows(kernels);
         let lines = case.columns.next_multiple_of(case.pad) / 4;
         let bias = case.bias.as_deref();
         let product =
             Product::new(&case.weights, lines, &case.scales, bias, rows.view(), columns);
-        let mut floats = vec![0.0; case.x.len() * columns];
+        let mut floats = vec![0.0; product.room()];
         let mut want = vec![0; case.x.len() * columns];
         kernels.product(&product, &mut floats);
+        floats.truncate(case.x.len() * columns);
+        kernels.soft_cap(&mut floats, cap);
         kernels.logits(&floats, &mut want);
         let starts: Vec<usize> = (0..case.x.len()).map(|row| 3 + row * (columns + 5)).collect();
         for threads in [1, 2] {
             for kernels in all() {
                 let mut out = vec![1; 3 + case.x.len() * (columns + 5)];
                 let mut scratch = vec![Vec::new(); threads];
-                kernels.logits_in(&Pool::new(threads), &product, &mut scratch, &starts, &mut out);
+                let pool = Pool::new(threads);
+                kernels.logits_in(&pool, &product, cap, &mut scratch, &starts, &mut out);
                 for (start, want) in starts.iter().zip(want.chunks_exact(columns)) {
                     prop_assert_eq!(&out[*start..start + columns], want);
                     prop_assert_eq!(out[start - 1], 1);
@@ -174,10 +191,11 @@ proptest! {
     fn quantised_rows_are_equal(
         x in (1usize..300).prop_flat_map(floats),
         pad in prop_oneof![Just(4usize), Just(64)],
+        wide in any::<bool>(),
     ) {
         let quantize = |kernels| {
             let mut rows = QuantizedRows::default();
-            rows.resize(1, x.len(), pad);
+            rows.resize(1, x.len(), pad, wide);
             rows.levels.fill(99);
             rows.set(kernels, 0, &x);
             let mut whole = vec![0; x.len()];
@@ -197,13 +215,25 @@ proptest! {
         eps in prop_oneof![Just(0.0f32), Just(1e-5)],
     ) {
         let run = |kernels: Kernels| {
-            let (mut normed, mut gated, mut sum) = (x.clone(), x.clone(), x.clone());
+            let (mut normed, mut sum) = (x.clone(), x.clone());
+            let mut layer = x.clone();
             // A row of zeros with no epsilon has no norm; weights of real models always come with
             // one.
             kernels.rms_norm(&x, &y, eps.max(1e-12), &mut normed);
-            kernels.gated(&x, &y, &mut gated);
+            kernels.layer_norm(&x, &y, &y, eps.max(1e-12), &mut layer);
             kernels.add(&mut sum, &y);
-            (bits(&normed), bits(&gated), bits(&sum))
+            let (mut gated, mut ungated) = (vec![], vec![]);
+            for kind in ACTIVATIONS {
+                let mut out = x.clone();
+                kernels.activate(kind, &x, &y, &mut out);
+                gated.extend(bits(&out));
+                kernels.activate(kind, &x, &[], &mut out);
+                ungated.extend(bits(&out));
+            }
+            let mut capped = x.clone();
+            kernels.soft_cap(&mut capped, 30.0);
+            let normed = [bits(&normed), bits(&layer)];
+            (normed, gated, ungated, bits(&sum), bits(&capped))
         };
         let want = run(Kernels::REFERENCE);
         for kernels in others() {
@@ -326,8 +356,8 @@ fn sizes_that_overflow_are_refused() {
     const WILD: usize = 1 << (usize::BITS - 6);
     let kernels = Kernels::REFERENCE;
     let mut rows = QuantizedRows::default();
-    assert_refused("rows", || rows.resize(1 << 60, 1 << 60, 64));
-    rows.resize(3, 64, 64);
+    assert_refused("rows", || rows.resize(1 << 60, 1 << 60, 64, false));
+    rows.resize(3, 64, 64, false);
     let (tiles, scales) = (vec![128; 16 * LINE], vec![1.0; LANES]);
     let sound = Product::new(&tiles, 16, &scales, None, rows.view(), LANES);
     let mut out = vec![0.0; 3 * LANES];
@@ -349,7 +379,7 @@ fn sizes_that_overflow_are_refused() {
         [0, LANES, 2 * LANES + 1],
     ] {
         assert_refused("starts", || {
-            kernels.logits_in(&pool, &sound, &mut scratch, &starts, &mut logits);
+            kernels.logits_in(&pool, &sound, 0.0, &mut scratch, &starts, &mut logits);
         });
     }
 }
@@ -412,7 +442,7 @@ fn the_reference_does_not_move() {
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0)
         .collect();
     let mut rows = QuantizedRows::default();
-    rows.resize(1, 150, 64);
+    rows.resize(1, 150, 64, false);
     let mut normed = x.clone();
     Kernels::REFERENCE.rms_norm(&x, &x, 1e-5, &mut normed);
     rows.set(Kernels::REFERENCE, 0, &normed);
@@ -422,7 +452,7 @@ fn the_reference_does_not_move() {
     let mut out = [0.0; 16];
     Kernels::REFERENCE.product(&product, &mut out);
     let gate = out;
-    Kernels::REFERENCE.gated(&gate, &x[..16], &mut out);
+    Kernels::REFERENCE.activate(Activation::Silu, &gate, &x[..16], &mut out);
     let mut scores: Vec<f32> = out.iter().map(|x| x * 3.0).collect();
     let (mut high, mut low) = ([0; 16], [0; 16]);
     let factor = Kernels::REFERENCE.softmax(

@@ -1,0 +1,58 @@
+//! A family of the tests, whose models may have every part.
+
+use super::family::{Family, Format, source};
+use super::llama::{
+    DOWN_SOURCES, EMBEDDING_SOURCES, FINAL_NORM_SOURCES, GATE_UP_SOURCES, GGUF_KEYS, HEAD_SOURCES,
+    HUGGING_FACE_KEYS, OUT_SOURCES, QKV_SOURCES,
+};
+use super::options::none;
+use super::parts::{ATTN_NORM, ATTN_POST_NORM, FFN_NORM, FFN_POST_NORM, K_NORM, Q_NORM};
+
+/// The table of the family.
+pub(super) static FAMILY: Family = Family {
+    name: "every part",
+    members: &[],
+    choices: &[],
+    hugging_face: Format {
+        keys: HUGGING_FACE_KEYS,
+        older: &[],
+        fixed: &[],
+        options: none,
+    },
+    gguf: Format {
+        keys: GGUF_KEYS,
+        older: &[],
+        fixed: &[],
+        options: none,
+    },
+    hugging_face_layers: "layers",
+    hugging_face_variants: &[],
+    sources: &[
+        EMBEDDING_SOURCES,
+        HEAD_SOURCES,
+        FINAL_NORM_SOURCES,
+        (
+            &ATTN_NORM,
+            &[source("attn_norm", "attn_norm", ATTN_NORM.rows)],
+        ),
+        QKV_SOURCES,
+        (&Q_NORM, &[source("q_norm", "q_norm", Q_NORM.rows)]),
+        (&K_NORM, &[source("k_norm", "k_norm", K_NORM.rows)]),
+        OUT_SOURCES,
+        (
+            &ATTN_POST_NORM,
+            &[source(
+                "attn_post_norm",
+                "attn_post_norm",
+                ATTN_POST_NORM.rows,
+            )],
+        ),
+        (&FFN_NORM, &[source("ffn_norm", "ffn_norm", FFN_NORM.rows)]),
+        GATE_UP_SOURCES,
+        DOWN_SOURCES,
+        (
+            &FFN_POST_NORM,
+            &[source("ffn_post_norm", "ffn_post_norm", FFN_POST_NORM.rows)],
+        ),
+    ],
+};

@@ -1,0 +1,111 @@
+//! GPT-NeoX, the family of Pythia: layer norms with biases, both blocks of a layer side by side,
+//! rotation of a part of each head, and no gate.
+
+use super::block::{Activation, Norm};
+use super::family::{Choice, Cut, Draft, Family, Format, Keys, Member, source};
+use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, UNTIED};
+use super::options::activation;
+use super::parts::{
+    ATTN_NORM, DOWN, EMBEDDING, FFN_NORM, FINAL_NORM, GATE_UP, HEAD, OUT, QKV, heads, hidden,
+    intermediate, kv_heads, kv_rows, q_rows,
+};
+use super::settings::{SettingError, Settings};
+
+/// The table of the family.
+pub(super) static FAMILY: Family = Family {
+    name: "neox",
+    members: &[Member {
+        hugging_face: "GPTNeoXForCausalLM",
+        gguf: "gptneox",
+        gguf_interleaves: false,
+        implies: |draft| {
+            let block = &mut draft.config.block;
+            block.norm = Norm::Layer;
+            block.ungated = true;
+            block.activation = Activation::Gelu;
+        },
+    }],
+    choices: &[
+        Choice {
+            tensor: "layer.0.qkv.bias",
+            set: |config, made| {
+                config.attention_bias = made;
+                config.block.out_bias = made;
+            },
+        },
+        Choice {
+            tensor: "layer.0.down.bias",
+            set: |config, made| config.block.feed_forward_bias = made,
+        },
+        UNTIED,
+    ],
+    hugging_face: Format {
+        keys: Keys {
+            norm_eps: "layer_norm_eps",
+            ..HUGGING_FACE_KEYS
+        },
+        older: &[
+            ("partial_rotary_factor", "rotary_pct"),
+            ("rope_theta", "rotary_emb_base"),
+        ],
+        fixed: &[],
+        options: |settings, draft| {
+            activation(settings, "hidden_act", draft)?;
+            side_by_side(settings, draft)
+        },
+    },
+    gguf: Format {
+        keys: Keys {
+            norm_eps: "attention.layer_norm_epsilon",
+            ..GGUF_KEYS
+        },
+        older: &[],
+        fixed: &[NO_EXPERTS],
+        options: side_by_side,
+    },
+    hugging_face_layers: "gpt_neox.layers",
+    hugging_face_variants: &[("gpt_neox.", ""), ("embed_out.", "lm_head.")],
+    sources: &[
+        (
+            &EMBEDDING,
+            &[source("gpt_neox.embed_in", "token_embd", |c| c.inputs)],
+        ),
+        (&HEAD, &[source("embed_out", "output", |c| c.vocab)]),
+        (
+            &FINAL_NORM,
+            &[source("gpt_neox.final_layer_norm", "output_norm", hidden)],
+        ),
+        (
+            &ATTN_NORM,
+            &[source("input_layernorm", "attn_norm", hidden)],
+        ),
+        (
+            &QKV,
+            &[
+                source("attention.query_key_value", "attn_qkv", q_rows)
+                    .cut(Cut::HeadByHead, Cut::Stacked)
+                    .rotated(heads),
+                source("attention.query_key_value", "attn_qkv", kv_rows)
+                    .cut(Cut::HeadByHead, Cut::Stacked)
+                    .rotated(kv_heads),
+                source("attention.query_key_value", "attn_qkv", kv_rows)
+                    .cut(Cut::HeadByHead, Cut::Stacked),
+            ],
+        ),
+        (&OUT, &[source("attention.dense", "attn_output", hidden)]),
+        (
+            &FFN_NORM,
+            &[source("post_attention_layernorm", "ffn_norm", hidden)],
+        ),
+        (
+            &GATE_UP,
+            &[source("mlp.dense_h_to_4h", "ffn_up", intermediate)],
+        ),
+        (&DOWN, &[source("mlp.dense_4h_to_h", "ffn_down", hidden)]),
+    ],
+};
+
+fn side_by_side(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    draft.config.block.parallel = settings.flag("use_parallel_residual")?.unwrap_or(true);
+    Ok(())
+}

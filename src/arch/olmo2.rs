@@ -1,0 +1,104 @@
+//! `OLMo` 2: Llama with a norm of each block's result instead of a norm before it, and norms of
+//! queries and keys over all heads together. `OLMo` 3 sees a window in three layers of four.
+
+use super::block::Norms;
+use super::family::{Draft, Family, Format, Member, source};
+use super::llama::{
+    DOWN_SOURCES, EMBEDDING_SOURCES, FINAL_NORM_SOURCES, GATE_UP_SOURCES, GGUF_KEYS, HEAD_SOURCES,
+    HUGGING_FACE_KEYS, OUT_BIAS, OUT_SOURCES, QKV_BIAS, QKV_SOURCES, UNTIED, VARIANTS,
+};
+use super::options::{activation, set_local, sliding_window};
+use super::parts::{ATTN_POST_NORM, FFN_POST_NORM, K_NORM, Q_NORM, hidden, kv_rows, q_rows};
+
+/// The table of the family.
+pub(super) static FAMILY: Family = Family {
+    name: "olmo2",
+    members: &[
+        Member {
+            hugging_face: "Olmo2ForCausalLM",
+            gguf: "olmo2",
+            gguf_interleaves: false,
+            implies: normed_results,
+        },
+        Member {
+            hugging_face: "Olmo3ForCausalLM",
+            gguf: "olmo2",
+            gguf_interleaves: false,
+            implies: normed_results,
+        },
+    ],
+    choices: &[QKV_BIAS, OUT_BIAS, UNTIED],
+    hugging_face: Format {
+        keys: HUGGING_FACE_KEYS,
+        older: &[],
+        fixed: &[],
+        options: |settings, draft| {
+            activation(settings, "hidden_act", draft)?;
+            // Scaling for long contexts concerns the other layers only.
+            let theta = match settings.number("rope_local_base_freq")? {
+                None => settings.number("rope_theta")?,
+                theta => theta,
+            };
+            draft.local_theta = Some(theta.unwrap_or(10_000.0));
+            sliding_window(settings, draft, three_of_four)
+        },
+    },
+    gguf: Format {
+        keys: GGUF_KEYS,
+        older: &[],
+        fixed: &[],
+        options: |settings, draft| {
+            if let Some(window) = settings.size("attention.sliding_window")? {
+                let layers = (0..draft.config.layers).filter(|layer| three_of_four(*layer));
+                let local = layers.collect();
+                set_local(draft, window, local);
+            }
+            Ok(())
+        },
+    },
+    hugging_face_layers: "model.layers",
+    hugging_face_variants: VARIANTS,
+    sources: &[
+        EMBEDDING_SOURCES,
+        HEAD_SOURCES,
+        FINAL_NORM_SOURCES,
+        QKV_SOURCES,
+        (
+            &Q_NORM,
+            &[source("self_attn.q_norm", "attn_q_norm", q_rows)],
+        ),
+        (
+            &K_NORM,
+            &[source("self_attn.k_norm", "attn_k_norm", kv_rows)],
+        ),
+        OUT_SOURCES,
+        (
+            &ATTN_POST_NORM,
+            &[source(
+                "post_attention_layernorm",
+                "post_attention_norm",
+                hidden,
+            )],
+        ),
+        GATE_UP_SOURCES,
+        DOWN_SOURCES,
+        (
+            &FFN_POST_NORM,
+            &[source(
+                "post_feedforward_layernorm",
+                "post_ffw_norm",
+                hidden,
+            )],
+        ),
+    ],
+};
+
+fn normed_results(draft: &mut Draft) {
+    draft.config.qk_norm = true;
+    draft.config.block.joint_qk_norm = true;
+    draft.config.block.norms = Norms::After;
+}
+
+fn three_of_four(layer: usize) -> bool {
+    !(layer + 1).is_multiple_of(4)
+}

@@ -1,0 +1,213 @@
+//! The tensors that a packed model may have, whatever its family.
+
+use super::block::Norm;
+use super::config::Config;
+
+/// A number that follows from the configuration: rows, columns or heads.
+pub type Size = fn(&Config) -> usize;
+
+/// A property of a configuration, such as having a certain tensor.
+pub type Condition = fn(&Config) -> bool;
+
+/// A tensor of the packed model, whatever the configuration.
+#[derive(Debug)]
+pub struct TensorSpec {
+    /// Name in the packed model, without the layer prefix and without the suffix.
+    pub name: &'static str,
+    /// Rows of a matrix, values of a vector.
+    pub rows: Size,
+    /// What it holds.
+    pub kind: TensorKind,
+    /// Whether each row, or each value of a vector, has a bias.
+    pub bias: Condition,
+    /// Whether a model of this configuration has the tensor.
+    pub present: Condition,
+}
+
+/// What a tensor of the packed model holds.
+#[derive(Clone, Copy, Debug)]
+pub enum TensorKind {
+    /// Floats.
+    Vector,
+    /// A quantised matrix.
+    Matrix {
+        /// Inner dimension.
+        columns: Size,
+    },
+    /// A quantised matrix with a row for each token. Sources order those rows by token id, packed
+    /// models by the tokens' bytes.
+    TokenMatrix {
+        /// Inner dimension.
+        columns: Size,
+    },
+}
+
+/// A row for each token that can be fed.
+pub static EMBEDDING: TensorSpec = TensorSpec {
+    name: "embed",
+    rows: |c| c.inputs,
+    kind: TensorKind::TokenMatrix { columns: hidden },
+    bias: never,
+    present: always,
+};
+
+/// A row for each token that can be predicted; absent if the rows of the embedding are used
+/// instead.
+pub static HEAD: TensorSpec = TensorSpec {
+    name: "head",
+    rows: |c| c.vocab,
+    kind: TensorKind::TokenMatrix { columns: hidden },
+    bias: |c| c.block.head_bias,
+    present: |c| !c.tied,
+};
+
+/// The norm after the last layer.
+pub static FINAL_NORM: TensorSpec = norm("final_norm", always);
+
+/// The norm of what attention takes.
+pub static ATTN_NORM: TensorSpec = norm("attn_norm", |c| c.block.norms.before());
+
+/// The rows of all queries, then of all keys, then of all values.
+pub static QKV: TensorSpec = TensorSpec {
+    name: "qkv",
+    rows: Config::qkv_rows,
+    kind: TensorKind::Matrix { columns: hidden },
+    bias: |c| c.attention_bias,
+    present: always,
+};
+
+/// The norm of the queries: of each head, or of all heads together.
+pub static Q_NORM: TensorSpec = TensorSpec {
+    name: "q_norm",
+    rows: |c| match c.block.joint_qk_norm {
+        true => q_rows(c),
+        false => c.head_dim,
+    },
+    kind: TensorKind::Vector,
+    bias: never,
+    present: |c| c.qk_norm,
+};
+
+/// The norm of the keys, likewise.
+pub static K_NORM: TensorSpec = TensorSpec {
+    name: "k_norm",
+    rows: |c| match c.block.joint_qk_norm {
+        true => kv_rows(c),
+        false => c.head_dim,
+    },
+    kind: TensorKind::Vector,
+    bias: never,
+    present: |c| c.qk_norm,
+};
+
+/// From the attention's output back to the residual stream.
+pub static OUT: TensorSpec = TensorSpec {
+    name: "out",
+    rows: hidden,
+    kind: TensorKind::Matrix { columns: q_rows },
+    bias: |c| c.block.out_bias,
+    present: always,
+};
+
+/// The norm of what attention gives.
+pub static ATTN_POST_NORM: TensorSpec = norm("attn_post_norm", |c| c.block.norms.after());
+
+/// The norm of what the feed-forward block takes.
+pub static FFN_NORM: TensorSpec = norm("ffn_norm", |c| c.block.norms.before());
+
+/// The rows of the gate projection, if there is one, then those of the up projection.
+pub static GATE_UP: TensorSpec = TensorSpec {
+    name: "gate_up",
+    rows: Config::gate_up_rows,
+    kind: TensorKind::Matrix { columns: hidden },
+    bias: |c| c.block.feed_forward_bias,
+    present: always,
+};
+
+/// From the feed-forward block back to the residual stream.
+pub static DOWN: TensorSpec = TensorSpec {
+    name: "down",
+    rows: hidden,
+    kind: TensorKind::Matrix {
+        columns: intermediate,
+    },
+    bias: |c| c.block.feed_forward_bias,
+    present: always,
+};
+
+/// The norm of what the feed-forward block gives.
+pub static FFN_POST_NORM: TensorSpec = norm("ffn_post_norm", |c| c.block.norms.after());
+
+/// The tensors that a model has once.
+pub static AROUND: [&TensorSpec; 3] = [&EMBEDDING, &HEAD, &FINAL_NORM];
+
+/// The tensors that every layer has.
+pub static LAYER: [&TensorSpec; 10] = [
+    &ATTN_NORM,
+    &QKV,
+    &Q_NORM,
+    &K_NORM,
+    &OUT,
+    &ATTN_POST_NORM,
+    &FFN_NORM,
+    &GATE_UP,
+    &DOWN,
+    &FFN_POST_NORM,
+];
+
+impl TensorSpec {
+    /// Name in a packed model; `layer` is the number of the layer that it belongs to, if any.
+    pub fn name(&self, layer: Option<usize>) -> String {
+        match layer {
+            Some(layer) => format!("layer.{layer}.{}", self.name),
+            None => self.name.into(),
+        }
+    }
+}
+
+/// The weights of a norm of the residual stream.
+const fn norm(name: &'static str, present: Condition) -> TensorSpec {
+    TensorSpec {
+        name,
+        rows: hidden,
+        kind: TensorKind::Vector,
+        bias: |c| c.block.norm == Norm::Layer,
+        present,
+    }
+}
+
+pub(super) fn hidden(config: &Config) -> usize {
+    config.hidden
+}
+
+pub(super) fn intermediate(config: &Config) -> usize {
+    config.intermediate
+}
+
+pub(super) fn heads(config: &Config) -> usize {
+    config.heads
+}
+
+pub(super) fn kv_heads(config: &Config) -> usize {
+    config.kv_heads
+}
+
+pub(super) fn head_dim(config: &Config) -> usize {
+    config.head_dim
+}
+
+pub(super) fn q_rows(config: &Config) -> usize {
+    config.heads * config.head_dim
+}
+
+pub(super) fn kv_rows(config: &Config) -> usize {
+    config.kv_heads * config.head_dim
+}
+
+fn always(_: &Config) -> bool {
+    true
+}
+
+fn never(_: &Config) -> bool {
+    false
+}

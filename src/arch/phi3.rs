@@ -1,0 +1,83 @@
+//! The Phi-3 family: Llama with stacked projections, and perhaps a window in all layers.
+
+use super::family::{Cut, Family, Format, Member, source};
+use super::llama::{
+    DOWN_SOURCES, EMBEDDING_SOURCES, FINAL_NORM_SOURCES, GGUF_KEYS, HEAD_SOURCES,
+    HUGGING_FACE_KEYS, NO_EXPERTS, OUT_SOURCES, UNTIED, VARIANTS, gate_rows,
+};
+use super::options::{activation, set_local, sliding_window};
+use super::parts::{
+    ATTN_NORM, FFN_NORM, GATE_UP, QKV, heads, hidden, intermediate, kv_heads, kv_rows, q_rows,
+};
+
+/// The table of the family.
+pub(super) static FAMILY: Family = Family {
+    name: "phi3",
+    members: &[Member {
+        hugging_face: "Phi3ForCausalLM",
+        gguf: "phi3",
+        gguf_interleaves: false,
+        implies: |_| {},
+    }],
+    choices: &[UNTIED],
+    hugging_face: Format {
+        keys: HUGGING_FACE_KEYS,
+        older: &[],
+        fixed: &[],
+        options: |settings, draft| {
+            activation(settings, "hidden_act", draft)?;
+            sliding_window(settings, draft, |_| true)
+        },
+    },
+    gguf: Format {
+        keys: GGUF_KEYS,
+        older: &[],
+        fixed: &[NO_EXPERTS],
+        options: |settings, draft| {
+            if let Some(window) = settings
+                .size("attention.sliding_window")?
+                .filter(|w| *w > 0)
+            {
+                let layers = (0..draft.config.layers).collect();
+                set_local(draft, window, layers);
+            }
+            Ok(())
+        },
+    },
+    hugging_face_layers: "model.layers",
+    hugging_face_variants: VARIANTS,
+    sources: &[
+        EMBEDDING_SOURCES,
+        HEAD_SOURCES,
+        FINAL_NORM_SOURCES,
+        (
+            &ATTN_NORM,
+            &[source("input_layernorm", "attn_norm", hidden)],
+        ),
+        (
+            &QKV,
+            &[
+                source("self_attn.qkv_proj", "attn_qkv", q_rows)
+                    .cut(Cut::Stacked, Cut::Stacked)
+                    .rotated(heads),
+                source("self_attn.qkv_proj", "attn_qkv", kv_rows)
+                    .cut(Cut::Stacked, Cut::Stacked)
+                    .rotated(kv_heads),
+                source("self_attn.qkv_proj", "attn_qkv", kv_rows).cut(Cut::Stacked, Cut::Stacked),
+            ],
+        ),
+        OUT_SOURCES,
+        (
+            &FFN_NORM,
+            &[source("post_attention_layernorm", "ffn_norm", hidden)],
+        ),
+        (
+            &GATE_UP,
+            &[
+                source("mlp.gate_up_proj", "ffn_up", gate_rows).cut(Cut::Stacked, Cut::Stacked),
+                source("mlp.gate_up_proj", "ffn_up", intermediate).cut(Cut::Stacked, Cut::Stacked),
+            ],
+        ),
+        DOWN_SOURCES,
+    ],
+};

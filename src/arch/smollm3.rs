@@ -1,0 +1,91 @@
+//! `SmolLM3`: Llama without rotary positions in every fourth layer.
+
+use super::family::{Draft, Family, Format, Member, source};
+use super::llama::{
+    DOWN_SOURCES, EMBEDDING_SOURCES, FEED_FORWARD_BIAS, FINAL_NORM_SOURCES, GATE_UP_SOURCES,
+    GGUF_KEYS, HEAD_SOURCES, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, OUT_SOURCES, QKV_BIAS,
+    QKV_SOURCES, UNTIED, VARIANTS,
+};
+use super::options::{activation, sliding_window};
+use super::parts::{ATTN_NORM, FFN_NORM, hidden};
+use super::settings::{Setting, SettingError, Settings};
+
+/// The table of the family.
+pub(super) static FAMILY: Family = Family {
+    name: "smollm3",
+    members: &[Member {
+        hugging_face: "SmolLM3ForCausalLM",
+        gguf: "smollm3",
+        gguf_interleaves: true,
+        implies: |_| {},
+    }],
+    choices: &[QKV_BIAS, OUT_BIAS, FEED_FORWARD_BIAS, UNTIED],
+    hugging_face: Format {
+        keys: HUGGING_FACE_KEYS,
+        older: &[],
+        fixed: &[],
+        options: |settings, draft| {
+            activation(settings, "hidden_act", draft)?;
+            draft.config.block.unrotated = unrotated(settings, draft)?;
+            sliding_window(settings, draft, |_| true)
+        },
+    },
+    gguf: Format {
+        keys: GGUF_KEYS,
+        older: &[],
+        fixed: &[NO_EXPERTS],
+        options: |_, draft| {
+            draft.config.block.unrotated = every(4, draft.config.layers);
+            Ok(())
+        },
+    },
+    hugging_face_layers: "model.layers",
+    hugging_face_variants: VARIANTS,
+    sources: &[
+        EMBEDDING_SOURCES,
+        HEAD_SOURCES,
+        FINAL_NORM_SOURCES,
+        (
+            &ATTN_NORM,
+            &[source("input_layernorm", "attn_norm", hidden)],
+        ),
+        QKV_SOURCES,
+        OUT_SOURCES,
+        (
+            &FFN_NORM,
+            &[source("post_attention_layernorm", "ffn_norm", hidden)],
+        ),
+        GATE_UP_SOURCES,
+        DOWN_SOURCES,
+    ],
+};
+
+/// `no_rope_layers` has a 0 for each layer that does not rotate; without such a list, the last of
+/// every `no_rope_layer_interval` layers does not.
+fn unrotated(settings: &Settings<'_>, draft: &Draft) -> Result<Vec<usize>, SettingError> {
+    let layers = draft.config.layers;
+    let Some(flags) = settings.list("no_rope_layers")? else {
+        let interval = settings.size("no_rope_layer_interval")?.unwrap_or(4);
+        return Ok(every(interval.max(1), layers));
+    };
+    if flags.len() != layers {
+        let reason = format!(
+            "no_rope_layers names {} layers, expected {layers}",
+            flags.len()
+        );
+        return Err(SettingError::Invalid(reason));
+    }
+    let is_off = |flag: &Setting<'_>| matches!(flag, Setting::Number(0.0) | Setting::Flag(false));
+    let numbered = flags.iter().enumerate();
+    Ok(numbered
+        .filter(|(_, flag)| is_off(flag))
+        .map(|(layer, _)| layer)
+        .collect())
+}
+
+/// The last of every `interval` layers.
+fn every(interval: usize, layers: usize) -> Vec<usize> {
+    (0..layers)
+        .filter(|layer| (layer + 1).is_multiple_of(interval))
+        .collect()
+}

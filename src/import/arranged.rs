@@ -1,0 +1,336 @@
+//! The weights of a source as a packed model wants them: rows cut from shared tensors, the halves
+//! of rotated heads one after the other, and an architecture's factors multiplied in.
+
+use super::description::Rotation;
+use crate::arch::family::{Cut, Folds};
+use crate::arch::tensors::Place;
+use crate::arch::{Config, SourceTensor, parts};
+use crate::packed::{PackedError, TensorSource};
+
+/// Tensors as a file stores them.
+pub(super) trait StoredTensors {
+    /// Shape and values, row-major, of the tensor called `name`.
+    fn read(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError>;
+}
+
+/// The weights of an opened source.
+pub(super) struct Arranged<T> {
+    stored: T,
+    /// Where the format holds a tensor.
+    place: fn(&SourceTensor) -> &Place,
+    config: Config,
+    rotation: Rotation,
+    folds: Folds,
+    /// The tensor read last, if others are cut from it.
+    shared: Option<(String, Vec<usize>, Vec<f32>)>,
+    /// The layer read last, and what its keys are multiplied by.
+    balance: Option<(usize, Balance)>,
+}
+
+impl<T: StoredTensors> Arranged<T> {
+    pub(super) fn new(
+        stored: T,
+        place: fn(&SourceTensor) -> &Place,
+        config: &Config,
+        rotation: Rotation,
+        folds: Folds,
+    ) -> Arranged<T> {
+        Arranged {
+            stored,
+            place,
+            config: config.clone(),
+            rotation,
+            folds,
+            shared: None,
+            balance: None,
+        }
+    }
+
+    /// The rows that the tensor takes, in the order in which the format has them.
+    fn rows(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let Place { name, cut } = (self.place)(tensor);
+        if !cut.is_shared() {
+            let (shape, values) = self.stored.read(name)?;
+            return Ok(match cut.is_transposed() {
+                true => transposed(shape, &values),
+                false => (shape, values),
+            });
+        }
+        if self.shared.as_ref().is_none_or(|(last, ..)| last != name) {
+            let (mut shape, mut values) = self.stored.read(name)?;
+            if cut.is_transposed() {
+                (shape, values) = transposed(shape, &values);
+            }
+            self.shared = Some((name.clone(), shape, values));
+        }
+        let (_, shape, values) = self.shared.as_ref().expect("just read");
+        if shape.first() != Some(&tensor.packed_rows) {
+            return Ok((shape.clone(), values.clone()));
+        }
+        let width = values.len() / tensor.packed_rows.max(1);
+        let mut cut_shape = shape.clone();
+        cut_shape[0] = tensor.shape[0];
+        Ok((cut_shape, self.cut(tensor, *cut, values, width)))
+    }
+
+    /// Cuts the rows of `tensor`, of `width` values each, out of those that sources share.
+    fn cut(&self, tensor: &SourceTensor, cut: Cut, values: &[f32], width: usize) -> Vec<f32> {
+        let (first, rows) = (tensor.first_row, tensor.shape[0]);
+        if cut != Cut::HeadByHead {
+            return values[first * width..(first + rows) * width].to_vec();
+        }
+        // For each key/value head: its queries, its key, its value.
+        let config = &self.config;
+        let (dim, queries) = (config.head_dim, config.heads_per_kv());
+        let (start, len) = match first {
+            0 => (0, queries),
+            _ if first == config.heads * config.head_dim => (queries, 1),
+            _ => (queries + 1, 1),
+        };
+        values
+            .chunks_exact((queries + 2) * dim * width)
+            .flat_map(|head| &head[start * dim * width..][..len * dim * width])
+            .copied()
+            .collect()
+    }
+
+    /// Whether each head's values of this tensor are rotated, and the number of its heads.
+    fn rotated_heads(&self, tensor: &SourceTensor) -> Option<usize> {
+        match tensor.part {
+            // The norm of all heads together.
+            "q_norm" if self.config.block.joint_qk_norm => Some(self.config.heads),
+            "k_norm" if self.config.block.joint_qk_norm => Some(self.config.kv_heads),
+            "q_norm" | "k_norm" => Some(1),
+            _ => tensor.rotary_heads,
+        }
+    }
+
+    /// What scores in the layer of this tensor are multiplied by because its heads are rotated.
+    fn rotation_factor(&self, tensor: &SourceTensor) -> f64 {
+        let block = &self.config.block;
+        let scaled = tensor.layer.is_some_and(|layer| {
+            block.is_rotated(layer) && !(block.has_own_steps() && block.is_local(layer))
+        });
+        if scaled { self.folds.rotation } else { 1.0 }
+    }
+
+    /// What the values of this tensor are multiplied by, after the offset of norms was added.
+    fn factor(&self, tensor: &SourceTensor) -> f64 {
+        let (folds, config) = (&self.folds, &self.config);
+        let scores = || {
+            let root = (config.head_dim as f64).sqrt();
+            folds.scores.map_or(1.0, |s| s * root) * self.rotation_factor(tensor)
+        };
+        match tensor.part {
+            "embed" => folds.embedding,
+            // Of a tied model the head is the embedding, with its factor.
+            "final_norm" if config.tied => folds.logits / folds.embedding,
+            "final_norm" => folds.logits,
+            "q_norm" => scores(),
+            "qkv" if tensor.first_row == 0 && !config.qk_norm => scores(),
+            "attn_post_norm" | "ffn_post_norm" => folds.residual,
+            "out" | "down" if !config.block.norms.after() => folds.residual,
+            _ => 1.0,
+        }
+    }
+}
+
+impl<T: StoredTensors> TensorSource for Arranged<T> {
+    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let (shape, mut values) = self.plain(tensor)?;
+        // Keys without bias vary little.
+        let layer = tensor
+            .layer
+            .filter(|_| tensor.part == "qkv" && self.config.attention_bias);
+        if let Some(layer) = layer.filter(|_| !self.config.qk_norm && shape == tensor.shape) {
+            self.balance(layer)?;
+            if let Some((_, balance)) = &self.balance {
+                balance.apply(tensor, &self.config, &mut values);
+            }
+        }
+        Ok((shape, values))
+    }
+}
+
+impl<T: StoredTensors> Arranged<T> {
+    /// Computes the factors of a layer, unless it was read last.
+    fn balance(&mut self, layer: usize) -> Result<(), PackedError> {
+        if self
+            .balance
+            .as_ref()
+            .is_some_and(|(last, _)| *last == layer)
+        {
+            return Ok(());
+        }
+        let config = &self.config;
+        let family = config.family()?;
+        let qkv = family.tensor(&parts::QKV, Some(layer), config);
+        let first_key = config.heads * config.head_dim;
+        let keys = |of: &[SourceTensor]| of.iter().find(|it| it.first_row == first_key).cloned();
+        let (weights, bias) = (keys(&qkv.weights), keys(&qkv.biases));
+        let norm = (parts::ATTN_NORM.present)(config).then(|| {
+            family
+                .tensor(&parts::ATTN_NORM, Some(layer), config)
+                .weights[0]
+                .clone()
+        });
+        let mut read = |tensor: Option<SourceTensor>| match tensor {
+            Some(tensor) => self.plain(&tensor).map(|(_, values)| values),
+            None => Ok(Vec::new()),
+        };
+        let (weights, bias, norm) = (read(weights)?, read(bias)?, read(norm)?);
+        let balance = Balance::new(&weights, &bias, &norm, &self.config);
+        self.balance = Some((layer, balance));
+        Ok(())
+    }
+
+    fn plain(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let (shape, mut values) = self.rows(tensor)?;
+        if shape != tensor.shape && !tensor.by_token {
+            return Ok((shape, values));
+        }
+        if let Some(heads) = self.rotated_heads(tensor) {
+            values = self
+                .rotation
+                .in_halves(&values, heads, self.config.head_dim);
+        }
+        if tensor.part.ends_with("norm") && !tensor.is_bias && self.folds.norm_offset != 0.0 {
+            let offset = self.folds.norm_offset as f32;
+            values.iter_mut().for_each(|value| *value += offset);
+        }
+        let factor = self.factor(tensor) as f32;
+        if factor != 1.0 {
+            values.iter_mut().for_each(|value| *value *= factor);
+        }
+        Ok((shape, values))
+    }
+}
+
+/// Factors that bring the values of a layer's keys nearer to each other, so that the largest of
+/// them, which the bias makes, do not decide how exactly the others are quantised. Queries are
+/// divided by them. Scores stay what they are, and so does what rotates, since both values of a
+/// pair have one factor: `[kv_heads][head_dim / 2]`.
+struct Balance(Vec<f32>);
+
+impl Balance {
+    /// The factors are the inverse roots of the magnitudes that `weights`, [rows, hidden], and
+    /// `bias`, [rows], give to keys; what they take has the magnitudes of `norm`, [hidden]. Halfway
+    /// to equal magnitudes, queries do not vary more than keys do.
+    fn new(weights: &[f32], bias: &[f32], norm: &[f32], config: &Config) -> Balance {
+        let magnitude = |(row, bias): (&[f32], &f32)| {
+            let from_input = |(column, weight): (usize, &f32)| {
+                let norm = norm.get(column).copied().unwrap_or(1.0);
+                (f64::from(*weight) * f64::from(norm)).powi(2)
+            };
+            let squares: f64 = row.iter().enumerate().map(from_input).sum();
+            (squares + f64::from(*bias).powi(2)).sqrt()
+        };
+        let rows = weights.chunks_exact(config.hidden).zip(bias);
+        let magnitudes: Vec<f64> = rows.map(magnitude).collect();
+        let mut factors = Vec::new();
+        for head in magnitudes.chunks_exact(config.head_dim) {
+            let (first, second) = head.split_at(head.len() / 2);
+            let pairs = first
+                .iter()
+                .zip(second)
+                .map(|(first, second)| first.max(*second));
+            let largest = pairs.clone().fold(f64::MIN_POSITIVE, f64::max);
+            // A pair that is nearly zero is no reason for a factor without bound.
+            let factor = |pair: f64| (largest / pair.max(largest * 1e-4)).sqrt() as f32;
+            factors.extend(pairs.map(factor));
+        }
+        Balance(factors)
+    }
+
+    /// Multiplies the rows of `tensor`, a part of the projection to queries, keys and values.
+    fn apply(&self, tensor: &SourceTensor, config: &Config, values: &mut [f32]) {
+        let (dim, is_query) = (config.head_dim, tensor.first_row == 0);
+        if !is_query && tensor.first_row != config.heads * dim {
+            return;
+        }
+        let queries = if is_query { config.heads_per_kv() } else { 1 };
+        let width = values.len() / tensor.shape[0];
+        for (row, values) in values.chunks_exact_mut(width).enumerate() {
+            let (head, pair) = (row / dim / queries, row % (dim / 2));
+            let Some(factor) = self.0.get(head * (dim / 2) + pair) else {
+                return;
+            };
+            let factor = if is_query { 1.0 / factor } else { *factor };
+            values.iter_mut().for_each(|value| *value *= factor);
+        }
+    }
+}
+
+/// A matrix with rows and columns exchanged; a vector as it is.
+fn transposed(shape: Vec<usize>, values: &[f32]) -> (Vec<usize>, Vec<f32>) {
+    let [rows, columns] = shape[..] else {
+        return (shape, values.to_vec());
+    };
+    let values = (0..columns)
+        .flat_map(|column| (0..rows).map(move |row| values[row * columns + column]))
+        .collect();
+    (vec![columns, rows], values)
+}
+
+impl Rotation {
+    /// Orders the rows of each head so that row i of its first half and row i of its second half
+    /// rotate together. Rows that do not rotate come last in each half.
+    fn in_halves(&self, values: &[f32], heads: usize, head_dim: usize) -> Vec<f32> {
+        let rotated = self.dims;
+        if (!self.interleaved && rotated == head_dim) || heads == 0 {
+            return values.to_vec();
+        }
+        let width = values.len() / (heads * head_dim);
+        let half = head_dim / 2;
+        let pair = |pair: usize, side: usize| match () {
+            () if pair >= rotated / 2 => rotated + side * (half - rotated / 2) + pair - rotated / 2,
+            () if self.interleaved => 2 * pair + side,
+            () => side * (rotated / 2) + pair,
+        };
+        let order: Vec<usize> = (0..2)
+            .flat_map(|side| (0..half).map(move |row| pair(row, side)))
+            .collect();
+        values
+            .chunks_exact(head_dim * width)
+            .flat_map(|head| {
+                order
+                    .iter()
+                    .flat_map(move |row| &head[row * width..][..width])
+            })
+            .copied()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotated_rows_are_put_into_halves() {
+        let order = |interleaved, dims, head: &[f32]| {
+            Rotation { interleaved, dims }.in_halves(head, 1, head.len())
+        };
+        assert_eq!(order(false, 4, &[0., 1., 2., 3.]), [0., 1., 2., 3.]);
+        assert_eq!(order(true, 4, &[0., 1., 2., 3.]), [0., 2., 1., 3.]);
+        // Two of six values rotate: 0 with 1.
+        let six = [0., 1., 2., 3., 4., 5.];
+        assert_eq!(order(false, 2, &six), [0., 2., 3., 1., 4., 5.]);
+        assert_eq!(order(true, 4, &six), [0., 2., 4., 1., 3., 5.]);
+        let two = Rotation {
+            interleaved: true,
+            dims: 4,
+        };
+        let rows = [0., 0.5, 1., 1.5, 2., 2.5, 3., 3.5];
+        assert_eq!(
+            two.in_halves(&rows, 1, 4),
+            [0., 0.5, 2., 2.5, 1., 1.5, 3., 3.5]
+        );
+    }
+
+    #[test]
+    fn a_transposed_matrix_has_its_rows_as_columns() {
+        let (shape, values) = transposed(vec![2, 3], &[0., 1., 2., 3., 4., 5.]);
+        assert_eq!((shape, values), (vec![3, 2], vec![0., 3., 1., 4., 2., 5.]));
+    }
+}

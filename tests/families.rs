@@ -1,0 +1,433 @@
+//! Every family of models computes what transformers computes. The fixtures are tiny random models
+//! whose logits transformers computed in f32 (`fixtures/families/make.py`); their weights are
+//! generated from the names of the tensors, here as there.
+//!
+//! Each is opened as a user's folder is, and run in f32 and by the exact engine. Then each step of
+//! the family is removed or changed in turn, after which the logits must differ.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use llmzip::arch::block::{Activation, Norm, Norms};
+use llmzip::arch::rope::RotarySteps;
+use llmzip::arch::{Config, SourceTensor};
+use llmzip::check::FloatModel;
+use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
+use llmzip::import::{self, Source};
+use llmzip::machine::instructions::InstructionSet;
+use llmzip::packed::{PackInput, PackedError, PackedModel, TensorSource};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Tokens of a fixture that are text: the bytes.
+const VOCABULARY: usize = 256;
+/// Tokens of a fixture, with the one that begins a text.
+const ALL_TOKENS: usize = 257;
+/// Tokens that are fed.
+const LENGTH: usize = 24;
+/// Logits in f32 may differ by this share of their standard deviation.
+const TOLERANCE: f64 = 1e-3;
+/// The exact engine may cost this many bits a token more than f32 does.
+const EXACT_TOLERANCE: f64 = 0.01;
+
+/// A step of a family, removed or changed.
+enum Change {
+    /// A setting in `config.json`.
+    Key(&'static str, Value),
+    /// The configuration of the packed model.
+    Option(fn(&mut Config)),
+    /// The rotary steps.
+    Steps(fn(&mut RotarySteps)),
+    /// What the values of one part are multiplied by, and what is added to them afterwards.
+    Values(&'static str, f32, f32),
+}
+
+use Change::{Key, Option as Field, Steps, Values};
+
+/// The steps of every model with rotary positions and biases or norms.
+fn unrotated(steps: &mut RotarySteps) {
+    steps.all.fill(0);
+}
+
+#[test]
+fn llama() {
+    let no_norm = Values("attn_norm", 0.5, 0.5);
+    let steps = [Steps(unrotated), no_norm, Field(|c| c.norm_eps = 0.1)];
+    agrees("llama", &steps);
+    let gelu = Key("hidden_act", json!("silu"));
+    let biases = [
+        Values("qkv.bias", 0.0, 0.0),
+        Values("out.bias", 0.0, 0.0),
+        Values("gate_up.bias", 0.0, 0.0),
+        Values("down.bias", 0.0, 0.0),
+    ];
+    agrees("llama-biases", &biases);
+    agrees("llama-biases", &[gelu]);
+}
+
+#[test]
+fn llama_with_scaled_rotation() {
+    let plain = json!({"rope_type": "default", "rope_theta": 10_000.0});
+    for name in ["llama-3", "llama-linear", "llama-yarn", "phi-3-partial"] {
+        agrees(name, &[Key("rope_parameters", plain.clone())]);
+    }
+}
+
+#[test]
+fn mistral() {
+    let wider = Field(|c| c.block.local.as_mut().unwrap().window = 9);
+    agrees("mistral", &[Key("sliding_window", Value::Null), wider]);
+}
+
+#[test]
+fn qwen() {
+    let sliding = [
+        Key("use_sliding_window", json!(false)),
+        Field(|c| c.block.local.as_mut().unwrap().layers = vec![0, 1, 2, 3]),
+        Values("qkv.bias", 0.0, 0.0),
+    ];
+    agrees("qwen2", &sliding);
+    let norms = [
+        Values("q_norm", 1.5, 0.0),
+        Values("k_norm", 1.5, 0.0),
+        Field(|c| c.norm_eps = 0.1),
+    ];
+    agrees("qwen3", &norms);
+}
+
+#[test]
+fn gpt_neox() {
+    let steps = [
+        Key("use_parallel_residual", json!(false)),
+        Key("hidden_act", json!("gelu_new")),
+        Key(
+            "rope_parameters",
+            json!({"rope_type": "default", "partial_rotary_factor": 0.5}),
+        ),
+        Field(|c| c.block.norm = Norm::RootMeanSquare),
+        Values("attn_norm.bias", 0.0, 0.0),
+        Values("ffn_norm.bias", 0.0, 0.0),
+        Values("final_norm.bias", 0.0, 0.0),
+        Values("qkv.bias", 0.0, 0.0),
+        Values("out.bias", 0.0, 0.0),
+        Values("gate_up.bias", 0.0, 0.0),
+        Values("down.bias", 0.0, 0.0),
+    ];
+    agrees("gpt-neox", &steps);
+    agrees(
+        "gpt-neox-sequential",
+        &[Key("use_parallel_residual", json!(true))],
+    );
+}
+
+#[test]
+fn gemma() {
+    let steps = [
+        Values("embed", 0.125, 0.0),
+        Values("attn_norm", 1.0, -1.0),
+        Values("ffn_norm", 1.0, -1.0),
+        Values("final_norm", 2.0, 0.0),
+        Field(|c| c.block.activation = Activation::Silu),
+    ];
+    agrees("gemma", &steps);
+    let around = [
+        Key("attn_logit_softcapping", Value::Null),
+        Key("final_logit_softcapping", Value::Null),
+        Key("query_pre_attn_scalar", json!(32)),
+        Key("sliding_window", Value::Null),
+        Values("embed", 0.125, 0.0),
+        Values("attn_post_norm", 1.0, -1.0),
+        Values("ffn_post_norm", 1.0, -1.0),
+        Field(|c| c.block.activation = Activation::Silu),
+        Field(|c| c.block.norms = Norms::Before),
+    ];
+    agrees("gemma-2", &around);
+    let third = [
+        Key("query_pre_attn_scalar", json!(32)),
+        Values("q_norm", 1.0, -0.5),
+        Values("k_norm", 1.0, -0.5),
+        Steps(|steps| steps.local = steps.all.clone()),
+        Steps(|steps| steps.all = steps.local.clone()),
+        Field(|c| c.block.local.as_mut().unwrap().window = 9),
+    ];
+    agrees("gemma-3", &third);
+}
+
+#[test]
+fn phi_3() {
+    agrees(
+        "phi-3",
+        &[Key("sliding_window", Value::Null), Steps(unrotated)],
+    );
+}
+
+#[test]
+fn olmo() {
+    let steps = [
+        Values("q_norm", 1.5, 0.0),
+        Values("attn_post_norm", 0.5, 0.5),
+        Values("ffn_post_norm", 0.5, 0.5),
+    ];
+    agrees("olmo-2", &steps);
+    let window = Field(|c| c.block.local.as_mut().unwrap().layers = vec![0, 1, 2, 3]);
+    agrees("olmo-3", &[Key("sliding_window", Value::Null), window]);
+}
+
+#[test]
+fn granite() {
+    let steps = [
+        Key("attention_multiplier", json!(0.25)),
+        Key("embedding_multiplier", json!(1.0)),
+        Key("logits_scaling", json!(1.0)),
+        Key("residual_multiplier", json!(1.0)),
+    ];
+    agrees("granite", &steps);
+}
+
+#[test]
+fn smollm3() {
+    agrees(
+        "smollm3",
+        &[Field(|c| c.block.unrotated.clear()), Steps(unrotated)],
+    );
+}
+
+/// The fixture `name` agrees with transformers, and no longer does after any of the changes.
+fn agrees(name: &str, changes: &[Change]) {
+    let want = reference(name);
+    let mut source = open(&folder(name, None));
+    let packed = source.pack().unwrap();
+    let float = float_logits(&mut source);
+    let error = difference(&float, &want);
+    assert!(error < TOLERANCE, "{name}: f32 differs by {error}");
+    let model = PackedModel::from_bytes(&packed).unwrap();
+    model.verify().unwrap();
+    let cost = divergence(&exact_logits(model), &float);
+    assert!(
+        cost < EXACT_TOLERANCE,
+        "{name}: the exact engine costs {cost} bits a token"
+    );
+    for (index, change) in changes.iter().enumerate() {
+        let error = difference(&float_logits(&mut changed(name, change)), &want);
+        assert!(
+            error > TOLERANCE,
+            "{name}: change {index} changes only {error}"
+        );
+    }
+}
+
+/// The fixture with one step changed.
+fn changed(name: &str, change: &Change) -> Source {
+    let key = match change {
+        Key(key, value) => Some((*key, value)),
+        _ => None,
+    };
+    let mut source = open(&folder(name, key));
+    match change {
+        Key(..) => {}
+        Field(change) => change(&mut source.config),
+        Steps(change) => change(&mut source.steps),
+        Values(part, factor, offset) => {
+            source.tensors = Box::new(Altered {
+                inner: source.tensors,
+                part,
+                factor: *factor,
+                offset: *offset,
+            });
+        }
+    }
+    source
+}
+
+/// Tensors of which one part has other values.
+struct Altered {
+    inner: Box<dyn TensorSource>,
+    /// A part, or a part and `.bias`.
+    part: &'static str,
+    factor: f32,
+    offset: f32,
+}
+
+impl TensorSource for Altered {
+    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let (shape, mut values) = self.inner.tensor(tensor)?;
+        let part = match tensor.is_bias {
+            true => format!("{}.bias", tensor.part),
+            false => tensor.part.to_owned(),
+        };
+        if part == self.part {
+            values
+                .iter_mut()
+                .for_each(|x| *x = *x * self.factor + self.offset);
+        }
+        Ok((shape, values))
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/families")
+        .join(name)
+}
+
+fn open(folder: &TempDir) -> Source {
+    import::open(folder.path()).unwrap()
+}
+
+/// A Hugging Face folder with the fixture's model, perhaps with another value of one setting.
+fn folder(name: &str, change: Option<(&str, &Value)>) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, bytes: &[u8]| {
+        std::fs::write(folder.path().join(file), bytes).unwrap();
+    };
+    let config = std::fs::read(fixture(name).join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_slice(&config).unwrap();
+    if let Some((key, value)) = change {
+        config[key] = value.clone();
+    }
+    write("config.json", config.to_string().as_bytes());
+    write("tokenizer.json", tokenizer().to_string().as_bytes());
+    write("model.safetensors", &weights(name));
+    folder
+}
+
+/// A tokenizer of the 256 bytes, whose ids are their values.
+fn tokenizer() -> Value {
+    let printable = |byte: u32| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+    let mut others = 0x100..;
+    let vocabulary: serde_json::Map<String, Value> = (0..VOCABULARY as u32)
+        .map(|byte| match printable(byte) {
+            true => (char::from_u32(byte).unwrap(), byte),
+            false => (char::from_u32(others.next().unwrap()).unwrap(), byte),
+        })
+        .map(|(character, byte)| (character.to_string(), byte.into()))
+        .collect();
+    json!({
+        "normalizer": null,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
+        "added_tokens": [{"id": 256, "content": "<s>", "special": true}],
+    })
+}
+
+/// The fixture's weights as a safetensors file.
+fn weights(name: &str) -> Vec<u8> {
+    let shapes = std::fs::read(fixture(name).join("tensors.json")).unwrap();
+    let shapes: BTreeMap<String, (Vec<usize>, f32, f32)> = serde_json::from_slice(&shapes).unwrap();
+    let values: Vec<(String, Vec<usize>, Vec<u8>)> = shapes
+        .into_iter()
+        .map(|(name, (shape, centre, spread))| {
+            let seed = name.bytes().fold(0x9e37_79b9_7f4a_7c15, |hash: u64, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
+            let values = generator(seed).take(shape.iter().product());
+            let bytes = values.flat_map(|value| (centre + spread * value).to_le_bytes());
+            let bytes = bytes.collect();
+            (name, shape, bytes)
+        })
+        .collect();
+    let views = values.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+        (name.as_str(), view)
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+/// Numbers in [-1, 1).
+fn generator(mut state: u64) -> impl Iterator<Item = f32> {
+    std::iter::repeat_with(move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / 8_388_608.0 - 1.0
+    })
+}
+
+fn tokens() -> Vec<u32> {
+    generator(1)
+        .take(LENGTH)
+        .map(|value| ((value + 1.0) * 128.0) as u32)
+        .collect()
+}
+
+/// The logits of the tokens that are text, as transformers computed them: [LENGTH][VOCABULARY].
+fn reference(name: &str) -> Vec<Vec<f64>> {
+    let bytes = std::fs::read(fixture(name).join("logits.bin")).unwrap();
+    let (values, _) = bytes.as_chunks();
+    let values: Vec<f64> = values
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes).into())
+        .collect();
+    assert_eq!(values.len(), LENGTH * ALL_TOKENS);
+    values
+        .chunks(ALL_TOKENS)
+        .map(|row| row[..VOCABULARY].to_vec())
+        .collect()
+}
+
+fn float_logits(source: &mut Source) -> Vec<Vec<f64>> {
+    let input = PackInput {
+        config: &source.config,
+        steps: &source.steps,
+        tokens: &source.vocabulary.tokens,
+        rows: &source.vocabulary.rows,
+        merges: &[],
+    };
+    let instructions = InstructionSet::choose().unwrap();
+    let model = FloatModel::new(&input, &mut *source.tensors, instructions, 1).unwrap();
+    let logits = model.forward(&mut model.stream(), &tokens());
+    let rows = logits.chunks(VOCABULARY);
+    rows.map(|row| row.iter().map(|x| f64::from(*x)).collect())
+        .collect()
+}
+
+/// Logits of the exact engine in nats.
+fn exact_logits(model: PackedModel) -> Vec<Vec<f64>> {
+    let engine = Engine::new(Arc::new(model), EngineOptions::default()).unwrap();
+    let (mut state, mut predictions) = (engine.new_state().unwrap(), Predictions::new());
+    let (state, tokens) = (&mut *state, &tokens()[..]);
+    engine
+        .forward(&mut [Segment { state, tokens }], &mut predictions)
+        .unwrap();
+    let nats = |units: &i32| f64::from(*units) / 65536.0 * std::f64::consts::LN_2;
+    (0..LENGTH)
+        .map(|row| predictions.row(row).logits.iter().map(nats).collect())
+        .collect()
+}
+
+/// The largest difference of logits, each row without its mean, over their standard deviation.
+fn difference(got: &[Vec<f64>], want: &[Vec<f64>]) -> f64 {
+    let mut largest = 0.0f64;
+    for (got, want) in got.iter().zip(want) {
+        let mean = |row: &[f64]| row.iter().sum::<f64>() / row.len() as f64;
+        let (got_mean, want_mean) = (mean(got), mean(want));
+        let squares = want.iter().map(|x| (x - want_mean).powi(2)).sum::<f64>();
+        let deviation = (squares / want.len() as f64).sqrt();
+        for (got, want) in got.iter().zip(want) {
+            let error = ((got - got_mean) - (want - want_mean)).abs();
+            largest = largest.max(error / deviation);
+        }
+    }
+    largest
+}
+
+/// The mean divergence of `got` from `want` in bits a token: the cost of coding by `got` what is
+/// distributed as `want`.
+fn divergence(got: &[Vec<f64>], want: &[Vec<f64>]) -> f64 {
+    let log_softmax = |row: &[f64]| -> Vec<f64> {
+        let best = row.iter().copied().fold(f64::MIN, f64::max);
+        let sum: f64 = row.iter().map(|x| (x - best).exp()).sum();
+        row.iter().map(|x| x - best - sum.ln()).collect()
+    };
+    let rows = got.iter().zip(want).map(|(got, want)| {
+        let (got, want) = (log_softmax(got), log_softmax(want));
+        let pairs = got.iter().zip(&want);
+        pairs
+            .map(|(got, want)| want.exp() * (want - got))
+            .sum::<f64>()
+    });
+    rows.sum::<f64>() / got.len() as f64 / std::f64::consts::LN_2
+}
