@@ -8,27 +8,24 @@
 //! Files of architecture `llama` hold the rows of q and k interleaved (pairs of neighbours rotate
 //! together); this module puts them back into halves, the order of every other source.
 
+mod metadata;
+mod tensors;
+mod walk;
+
+use self::metadata::{Metadata, integer};
+use self::tensors::GgufTensors;
+use self::walk::Walk;
 use super::SourceError;
 use super::description::{Description, find_member};
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
-use crate::arch::SourceTensor;
 use crate::arch::family::Setting;
 use crate::arch::rope::RopeScaling;
 use crate::machine::regular_file;
-use crate::packed::{PackedError, TensorSource};
-use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
 use serde_json::json;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
-
-/// Elements of all metadata arrays together; a vocabulary of 2^18 tokens has about 2^20. candle
-/// spends 32 bytes on each.
-const MAX_ELEMENTS: u64 = 1 << 23;
-
-/// Bytes of metadata and tensor descriptions.
-const MAX_HEADER: u64 = 256 << 20;
 
 /// Token types that stand for text: normal ones. (2 unknown, 3 control, 4 user-defined, 5 unused,
 /// 6 byte of a `SentencePiece` vocabulary.)
@@ -97,61 +94,6 @@ fn broken(error: candle_core::Error) -> SourceError {
 
 /// Tensor of the rotary divisors that converters write for Llama 3.
 const ROPE_DIVISORS: &str = "rope_freqs.weight";
-
-/// Typed look-ups in GGUF metadata.
-struct Metadata<'a>(&'a Content);
-
-impl Metadata<'_> {
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.0.metadata.get(key)
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        match self.get(key)? {
-            Value::String(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn integer(&self, key: &str) -> Option<u64> {
-        integer(self.get(key)?)
-    }
-
-    fn array(&self, key: &str) -> Option<&[Value]> {
-        match self.get(key)? {
-            Value::Array(values) => Some(values),
-            _ => None,
-        }
-    }
-
-    fn setting(&self, key: &str) -> Option<Setting<'_>> {
-        let value = self.get(key)?;
-        if let Some(number) = integer(value) {
-            return Some(Setting::Number(number as f64));
-        }
-        Some(match value {
-            Value::F32(number) => Setting::Number(f64::from(*number)),
-            Value::F64(number) => Setting::Number(*number),
-            Value::Bool(flag) => Setting::Flag(*flag),
-            Value::String(text) => Setting::Text(text),
-            _ => Setting::Other,
-        })
-    }
-}
-
-fn integer(value: &Value) -> Option<u64> {
-    match *value {
-        Value::U8(n) => Some(n.into()),
-        Value::U16(n) => Some(n.into()),
-        Value::U32(n) => Some(n.into()),
-        Value::U64(n) => Some(n),
-        Value::I8(n) => n.try_into().ok(),
-        Value::I16(n) => n.try_into().ok(),
-        Value::I32(n) => n.try_into().ok(),
-        Value::I64(n) => n.try_into().ok(),
-        _ => None,
-    }
-}
 
 fn rope_scaling(metadata: &Metadata<'_>, name: &str) -> Result<RopeScaling, SourceError> {
     if metadata.0.tensor_infos.contains_key(ROPE_DIVISORS) {
@@ -259,208 +201,12 @@ fn pre_tokenizer(name: &str) -> Option<serde_json::Value> {
     })
 }
 
-/// The weights of an open GGUF.
-struct GgufTensors<R> {
-    reader: R,
-    content: Content,
-    /// Whether the rows of rotated heads are interleaved.
-    interleaved: bool,
-}
-
-/// Puts the interleaved rows of each head back into two halves: row `2i + s` of a head becomes row
-/// `s * half + i`. `row` is the number of values of one.
-fn deinterleave(values: &[f32], row: usize, heads: usize) -> Vec<f32> {
-    let head = values.len() / heads;
-    let half = head / row / 2;
-    let mut out = Vec::with_capacity(values.len());
-    for head in values.chunks_exact(head) {
-        for side in 0..2 {
-            for pair in 0..half {
-                out.extend_from_slice(&head[(2 * pair + side) * row..][..row]);
-            }
-        }
-    }
-    out
-}
-
-impl<R: Read + Seek> TensorSource for GgufTensors<R> {
-    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
-        let name = &tensor.gguf;
-        let fail = |reason: String| PackedError::Source {
-            name: name.to_owned(),
-            reason,
-        };
-        let read = |reader: &mut R| {
-            let stored = self.content.tensor(reader, name, &Device::Cpu)?;
-            let shape = stored.shape().dims().to_vec();
-            let values = stored.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?;
-            candle_core::Result::Ok((shape, values))
-        };
-        let (shape, values): (Vec<usize>, Vec<f32>) =
-            read(&mut self.reader).map_err(|error| fail(broken(error).to_string()))?;
-        let Some(heads) = tensor.rotary_heads.filter(|_| self.interleaved) else {
-            return Ok((shape, values));
-        };
-        let row = shape.get(1).copied().unwrap_or(1);
-        if row == 0 || heads == 0 || !values.len().is_multiple_of(row * heads * 2) {
-            return Err(fail(format!("{shape:?} does not split into {heads} heads")));
-        }
-        Ok((shape, deinterleave(&values, row, heads)))
-    }
-}
-
-/// A walk over the structure of a GGUF file that allocates nothing and checks every length against
-/// the file's.
-struct Walk<'a, R> {
-    reader: &'a mut R,
-    position: u64,
-    length: u64,
-    elements: u64,
-}
-
-impl<R: Read + Seek> Walk<'_, R> {
-    fn check(reader: &mut R) -> Result<(), SourceError> {
-        let failed = |e| SourceError::io("GGUF", e);
-        let length = reader.seek(SeekFrom::End(0)).map_err(failed)?;
-        reader.seek(SeekFrom::Start(0)).map_err(failed)?;
-        Walk {
-            reader,
-            position: 0,
-            length,
-            elements: 0,
-        }
-        .file()
-    }
-
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], SourceError> {
-        let mut bytes = [0; N];
-        self.reader
-            .read_exact(&mut bytes)
-            .map_err(|_| SourceError::invalid("the GGUF file is truncated"))?;
-        self.position += N as u64;
-        Ok(bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, SourceError> {
-        Ok(u32::from_le_bytes(self.bytes()?))
-    }
-
-    fn u64(&mut self) -> Result<u64, SourceError> {
-        Ok(u64::from_le_bytes(self.bytes()?))
-    }
-
-    fn skip(&mut self, count: u64) -> Result<(), SourceError> {
-        let end = self.position.checked_add(count);
-        match end {
-            Some(end) if end <= self.length.min(MAX_HEADER) => {
-                self.reader
-                    .seek_relative(count as i64)
-                    .map_err(|e| SourceError::io("GGUF", e))?;
-                self.position = end;
-                Ok(())
-            }
-            _ => Err(SourceError::invalid(
-                "the GGUF file is truncated or a length in it is wrong",
-            )),
-        }
-    }
-
-    /// A short string: a key or a tensor's name.
-    fn name(&mut self) -> Result<String, SourceError> {
-        let length = self.u64()?;
-        if length > 1 << 12 {
-            return Err(SourceError::invalid("a name in the GGUF file is too long"));
-        }
-        let mut name = vec![0; length as usize];
-        self.reader
-            .read_exact(&mut name)
-            .map_err(|_| SourceError::invalid("the GGUF file is truncated"))?;
-        self.position += length;
-        Ok(String::from_utf8_lossy(&name).into_owned())
-    }
-
-    /// Skips a value of a GGUF type; its number if it is an unsigned one.
-    fn value(&mut self, kind: u32, depth: u32) -> Result<Option<u64>, SourceError> {
-        match kind {
-            0 | 1 | 7 => return self.bytes::<1>().map(|b| Some(b[0].into())),
-            2 | 3 => return self.bytes().map(|b| Some(u16::from_le_bytes(b).into())),
-            4 | 5 => return self.u32().map(|n| Some(n.into())),
-            10 | 11 => return self.u64().map(Some),
-            6 => self.skip(4)?,
-            12 => self.skip(8)?,
-            8 => {
-                let length = self.u64()?;
-                self.skip(length)?;
-            }
-            9 if depth < 2 => {
-                let (kind, count) = (self.u32()?, self.u64()?);
-                self.elements = self.elements.saturating_add(count);
-                if self.elements > MAX_ELEMENTS {
-                    return Err(SourceError::invalid(
-                        "an array in the GGUF file is too long",
-                    ));
-                }
-                for _ in 0..count {
-                    self.value(kind, depth + 1)?;
-                }
-            }
-            _ => {
-                return Err(SourceError::invalid(format!(
-                    "the GGUF file has a value of unknown type {kind}"
-                )));
-            }
-        }
-        Ok(None)
-    }
-
-    fn file(mut self) -> Result<(), SourceError> {
-        let magic: [u8; 4] = self.bytes()?;
-        let version = self.u32()?;
-        if &magic != b"GGUF" || !matches!(version, 2 | 3) {
-            return Err(SourceError::Unsupported(format!("GGUF version {version}")));
-        }
-        let (tensors, keys) = (self.u64()?, self.u64()?);
-        if tensors > 1 << 16 || keys > 1 << 16 {
-            return Err(SourceError::invalid(
-                "the GGUF file declares too many entries",
-            ));
-        }
-        for _ in 0..keys {
-            let key = self.name()?;
-            let kind = self.u32()?;
-            let value = self.value(kind, 0)?;
-            let power = |n: u64| n.is_power_of_two() && n <= 1 << 20;
-            if key == "general.alignment" && !value.is_some_and(power) {
-                return Err(SourceError::invalid("the GGUF file has an odd alignment"));
-            }
-        }
-        for _ in 0..tensors {
-            let name = self.name()?;
-            let dimensions = self.u32()?;
-            if dimensions > 4 {
-                return Err(SourceError::invalid(format!(
-                    "tensor {name} has {dimensions} dimensions"
-                )));
-            }
-            let mut elements = 1u64;
-            for _ in 0..dimensions {
-                // No block format stores more than eight values a byte.
-                elements = elements
-                    .checked_mul(self.u64()?)
-                    .filter(|&n| n <= self.length.saturating_mul(8))
-                    .ok_or_else(|| {
-                        SourceError::invalid(format!("tensor {name} is larger than the file"))
-                    })?;
-            }
-            self.skip(12)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::tensors::deinterleave;
     use super::*;
+    use crate::packed::PackedError;
+    use candle_core::Device;
     use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
     use candle_core::{Shape, Tensor};
     use std::io::Cursor;
