@@ -265,7 +265,7 @@ fn random_model() -> PackedModel {
     };
     let input = PackInput {
         config: &config,
-        rope,
+        rope: &rope,
         tokens: &tokens,
         rows: &rows,
         merges: &[],

@@ -8,7 +8,7 @@
 use std::f64::consts::{LN_2, PI, SQRT_2};
 
 /// How a model's rotary frequencies are derived.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
     /// Base of the geometric progression of wavelengths (`rope_theta`).
     pub theta: f64,
@@ -17,7 +17,7 @@ pub struct Rope {
 }
 
 /// The forms of `rope_scaling` in use in the Llama family.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
     /// Frequencies as they are.
     None,
@@ -37,6 +37,8 @@ pub enum RopeScaling {
         /// Context length that the model was first trained with.
         original_positions: f64,
     },
+    /// The frequency of each pair divided by its own number, as GGUF files of Llama 3 have it.
+    Divisors(Vec<f64>),
 }
 
 impl Rope {
@@ -46,6 +48,7 @@ impl Rope {
         let scaling = match self.scaling {
             RopeScaling::None => true,
             RopeScaling::Linear { factor } => positive(factor),
+            RopeScaling::Divisors(ref divisors) => divisors.iter().copied().all(positive),
             RopeScaling::Llama3 {
                 factor,
                 low,
@@ -56,23 +59,35 @@ impl Rope {
         scaling && (1.0..=1e12).contains(&self.theta)
     }
 
+    /// Whether the scaling is one for heads of this width: there is a divisor for each pair.
+    pub fn fits(&self, head_dim: usize) -> bool {
+        match &self.scaling {
+            RopeScaling::Divisors(divisors) => divisors.len() == head_dim / 2,
+            _ => true,
+        }
+    }
+
     /// Steps for pairs `0..head_dim/2`; 2^64 would be one turn a position.
+    ///
+    /// # Panics
+    /// If the scaling does not [fit](Rope::fits) the width.
     pub fn steps(&self, head_dim: usize) -> Vec<u64> {
         let log_theta = ln(self.theta);
         (0..head_dim / 2)
             .map(|pair| {
-                let frequency =
-                    self.scaled(exp(-(2.0 * pair as f64 / head_dim as f64) * log_theta));
+                let frequency = exp(-(2.0 * pair as f64 / head_dim as f64) * log_theta);
+                let frequency = self.scaled(frequency, pair);
                 let turns = frequency / (2.0 * PI);
                 (turns * 18_446_744_073_709_551_616.0).round_ties_even() as u64
             })
             .collect()
     }
 
-    fn scaled(&self, frequency: f64) -> f64 {
+    fn scaled(&self, frequency: f64, pair: usize) -> f64 {
         match self.scaling {
             RopeScaling::None => frequency,
             RopeScaling::Linear { factor } => frequency / factor,
+            RopeScaling::Divisors(ref divisors) => frequency / divisors[pair],
             RopeScaling::Llama3 {
                 factor,
                 low,
@@ -193,5 +208,44 @@ mod tests {
         assert_eq!(linear[0], plain[0] / 4);
         assert_eq!(llama3[0], plain[0]);
         assert!((llama3[31] as f64 / (plain[31] as f64 / 8.0) - 1.0).abs() < 1e-12);
+    }
+    #[test]
+    fn divisors_apply_pair_by_pair() {
+        let theta = 500_000.0;
+        let rope = |scaling| Rope { theta, scaling };
+        let mut divisors = vec![1.0; 32];
+        divisors[5] = 2.0;
+        divisors[31] = 8.0;
+        let plain = rope(RopeScaling::None).steps(64);
+        let divided = rope(RopeScaling::Divisors(divisors.clone()));
+        assert!(divided.is_sound() && divided.fits(64) && !divided.fits(32));
+        let steps = divided.steps(64);
+        for pair in 0..32 {
+            let want = plain[pair] as f64 / divisors[pair];
+            assert!((steps[pair] as f64 - want).abs() <= 1.0, "pair {pair}");
+        }
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            divisors[7] = bad;
+            assert!(!rope(RopeScaling::Divisors(divisors.clone())).is_sound());
+        }
+        // What converters write for Llama 3.2 (theta 500,000, factor 32, low 1, high 4, 8,192
+        // positions) gives the steps of that scaling.
+        let llama3 = rope(RopeScaling::Llama3 {
+            factor: 32.0,
+            low: 1.0,
+            high: 4.0,
+            original_positions: 8192.0,
+        });
+        let scaled = llama3.steps(64);
+        let pairs = plain.iter().zip(&scaled);
+        let divisors =
+            pairs.map(|(&plain, &scaled)| f64::from((plain as f64 / scaled as f64) as f32));
+        for (a, b) in rope(RopeScaling::Divisors(divisors.collect()))
+            .steps(64)
+            .iter()
+            .zip(scaled)
+        {
+            assert!((*a as f64 / b as f64 - 1.0).abs() < 1e-6);
+        }
     }
 }

@@ -20,7 +20,7 @@ impl CandleModel {
     /// Loads the weights; `rows` puts embeddings into packed order.
     pub(super) fn new(
         config: &Config,
-        rope: Rope,
+        rope: &Rope,
         rows: &[u32],
         source: &mut dyn TensorSource,
     ) -> Result<CandleModel, CheckError> {

@@ -412,7 +412,7 @@ mod tests {
         for config in [base, biased, sinkless] {
             let input = PackInput {
                 config: &config,
-                rope: random::ROPE,
+                rope: &random::ROPE,
                 tokens: &random::tokens(&config),
                 rows: &random::rows(&config),
                 merges: &[],

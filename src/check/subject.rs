@@ -144,7 +144,7 @@ impl Subject {
         let (inputs, mut bits) = self.inputs(tokens);
         let input = PackInput {
             config: self.packed.config(),
-            rope: self.rope,
+            rope: &self.rope,
             tokens: &self.tokens,
             rows: &self.rows,
             merges: &[],
@@ -173,7 +173,7 @@ impl Subject {
         let candle = |error: candle_core::Error| CheckError::Candle(error.to_string());
         let mut model = CandleModel::new(
             self.packed.config(),
-            self.rope,
+            &self.rope,
             &self.rows,
             &mut *self.tensors,
         )?;

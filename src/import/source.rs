@@ -50,7 +50,7 @@ impl Source {
     pub fn input(&mut self) -> (PackInput<'_>, &mut dyn TensorSource) {
         let input = PackInput {
             config: &self.config,
-            rope: self.rope,
+            rope: &self.rope,
             tokens: &self.vocabulary.tokens,
             rows: &self.vocabulary.rows,
             merges: &self.vocabulary.merges,

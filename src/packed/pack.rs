@@ -16,7 +16,7 @@ pub struct PackInput<'a> {
     /// Sizes and options of the model.
     pub config: &'a Config,
     /// Rotary embedding.
-    pub rope: Rope,
+    pub rope: &'a Rope,
     /// Bytes of every output row, strictly ascending, none empty; `config.vocab` of them.
     pub tokens: &'a [Vec<u8>],
     /// The source's token id of every input row; `config.inputs` of them.
@@ -187,7 +187,7 @@ mod tests {
         change(&mut tokens, &mut rows);
         let input = PackInput {
             config: &config,
-            rope: random::ROPE,
+            rope: &random::ROPE,
             tokens: &tokens,
             rows: &rows,
             merges: &[(0, 1), (2, 3)],
@@ -256,7 +256,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         let input = PackInput {
             config: &config,
-            rope: random::ROPE,
+            rope: &random::ROPE,
             tokens: &random::tokens(&config),
             rows: &random::rows(&config),
             merges: &[(0, 1)],

@@ -57,7 +57,7 @@ pub(crate) fn rows(config: &Config) -> Vec<u32> {
 pub(crate) fn model(config: &Config) -> Vec<u8> {
     let input = PackInput {
         config,
-        rope: ROPE,
+        rope: &ROPE,
         tokens: &tokens(config),
         rows: &rows(config),
         merges: &[(0, 1)],
