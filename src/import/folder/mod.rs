@@ -1,33 +1,39 @@
 //! Hugging Face folders: `config.json`, `tokenizer.json` and safetensors files, perhaps several
 //! with an index.
 
-mod json;
+mod index;
+mod kind;
+mod rope;
 mod weights;
 
-use self::json::json;
+use self::index::{INDEX, Index, WHOLE};
 use self::weights::Weights;
-pub(crate) use self::weights::shards;
-use super::SourceError;
-use super::description::{Description, find_member};
+use super::description::Description;
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
+use super::{SourceError, json};
 use crate::arch::family::Setting;
-use crate::arch::rope::RopeScaling;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::path::Path;
+
+/// Longest `config.json` in bytes.
+const MAX_CONFIG: u64 = 4 << 20;
+/// Longest `tokenizer.json` in bytes. One of 2^18 tokens has about 30 MB.
+const MAX_TOKENIZER: u64 = 256 << 20;
 
 /// Opens a Hugging Face folder.
 ///
 /// # Errors
 /// When a file is missing or broken, or the architecture or tokenizer is unsupported.
 pub fn open(folder: &Path) -> Result<Source, SourceError> {
-    let config = json(folder, "config.json")?;
-    let (family, member) = find_member(class(&config)?, |member| member.hugging_face)?;
-    let weights = Weights::open(folder)?;
-    let vocabulary = vocabulary(&json(folder, "tokenizer.json")?, bos(&config))?;
+    let config = json::read(folder, "config.json", MAX_CONFIG)?;
+    let (family, member) = kind::judge(&config)?;
+    let weights = Weights::open(folder, &Index::find(folder)?)?;
+    let tokenizer = json::read(folder, "tokenizer.json", MAX_TOKENIZER)?;
+    let vocabulary = vocabulary(&tokenizer, bos(&config))?;
     let plan = vocabulary.plan()?;
-    let parameters = rope_parameters(&config)?;
+    let parameters = rope::parameters(&config)?;
     let description = Description {
         family,
         member,
@@ -37,7 +43,7 @@ pub fn open(folder: &Path) -> Result<Source, SourceError> {
         name: |tensor| &tensor.hugging_face,
         shape: &|name| weights.shape(name),
     };
-    let rope = description.rope(rope_scaling(parameters)?)?;
+    let rope = description.rope(rope::scaling(parameters)?)?;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
     let config = description.config(&plan, pre_tokenizer, |config| {
         // A tied model's file may hold the head nevertheless.
@@ -52,18 +58,14 @@ pub fn open(folder: &Path) -> Result<Source, SourceError> {
     })
 }
 
-/// The one class that `architectures` names.
-fn class(config: &Value) -> Result<&str, SourceError> {
-    let names = config["architectures"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
-    match names {
-        [Value::String(name)] => Ok(name),
-        other => Err(SourceError::Invalid(format!(
-            "config.json names {} architectures, expected 1",
-            other.len()
-        ))),
-    }
+/// Whether a folder has weights as Hugging Face's libraries write them.
+pub(super) fn has_weights(folder: &Path) -> bool {
+    [WHOLE, INDEX].iter().any(|name| folder.join(name).exists())
+}
+
+/// The shard files that a list of shards names: plain names in the same folder.
+pub(crate) fn shards(list: &Value) -> Result<Vec<String>, SourceError> {
+    Ok(Index::new(list)?.files)
 }
 
 fn setting(value: &Value) -> Option<Setting<'_>> {
@@ -83,39 +85,6 @@ fn bos(config: &Value) -> Option<u32> {
         id => id,
     };
     id.as_u64()?.try_into().ok()
-}
-
-/// What config.json says of the rotary embedding in an object of its own; null if nothing.
-fn rope_parameters(config: &Value) -> Result<&Value, SourceError> {
-    let parameters = match &config["rope_parameters"] {
-        Value::Null => &config["rope_scaling"],
-        parameters => parameters,
-    };
-    match parameters {
-        Value::Null | Value::Object(_) => Ok(parameters),
-        other => Err(SourceError::Invalid(format!("rope_scaling is {other}"))),
-    }
-}
-
-fn rope_scaling(parameters: &Value) -> Result<RopeScaling, SourceError> {
-    let number = |name: &str| {
-        let lacks = || SourceError::Invalid(format!("rope_scaling lacks {name}"));
-        parameters[name].as_f64().ok_or_else(lacks)
-    };
-    let kind = parameters["rope_type"].as_str();
-    match kind.or(parameters["type"].as_str()) {
-        None | Some("default") => Ok(RopeScaling::None),
-        Some("linear") => Ok(RopeScaling::Linear {
-            factor: number("factor")?,
-        }),
-        Some("llama3") => Ok(RopeScaling::Llama3 {
-            factor: number("factor")?,
-            low: number("low_freq_factor")?,
-            high: number("high_freq_factor")?,
-            original_positions: number("original_max_position_embeddings")?,
-        }),
-        Some(other) => Err(SourceError::Unsupported(format!("rotary scaling {other}"))),
-    }
 }
 
 fn vocabulary(tokenizer: &Value, bos: Option<u32>) -> Result<Vocabulary, SourceError> {
@@ -184,7 +153,7 @@ fn mentions_byte_level(fragment: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::rope::Rope;
+    use crate::arch::rope::{Rope, RopeScaling};
     use safetensors::SafeTensors;
     use safetensors::tensor::TensorView;
     use std::fs;
@@ -201,7 +170,7 @@ mod tests {
             fs::copy(fixture().join(file), folder.path().join(file)).unwrap();
         }
         if name.ends_with(".json") {
-            let mut value = json(folder.path(), name).unwrap();
+            let mut value = json::read(folder.path(), name, MAX_TOKENIZER).unwrap();
             change(&mut value);
             fs::write(folder.path().join(name), value.to_string()).unwrap();
         }

@@ -1,16 +1,17 @@
 //! Weights in safetensors files.
 
-use super::json::json;
+use super::index::Index;
 use crate::arch::SourceTensor;
-use crate::import::SourceError;
-use crate::machine::regular_file;
+use crate::import::floats::FloatType;
+use crate::import::{SourceError, file, json, pieces};
+use crate::machine::memory;
 use crate::packed::{PackedError, TensorSource, read_header};
+use safetensors::Dtype;
 use safetensors::tensor::Metadata;
-use safetensors::{Dtype, SafeTensorError};
-use serde_json::Value;
+use serde_json::error::Category;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -32,51 +33,53 @@ struct StoredTensor {
 }
 
 impl StoredTensor {
-    fn read(&self, mut file: &File) -> io::Result<Vec<u8>> {
-        file.seek(SeekFrom::Start(self.range.start))?;
-        let mut bytes = Vec::new();
+    fn read(&self, mut file: &File, floats: FloatType) -> Result<Vec<f32>, PackedError> {
+        let mut values = Vec::new();
+        memory::reserve(&mut values, "a tensor", self.shape.iter().product())?;
         let len = self.range.end - self.range.start;
-        match file.take(len).read_to_end(&mut bytes)? as u64 == len {
-            true => Ok(bytes),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
+        pieces::read(&mut file, self.range.start, len, floats.size(), |bytes| {
+            floats.append(bytes, &mut values);
+            io::Result::Ok(())
+        })?;
+        Ok(values)
     }
 }
 
 impl Weights {
-    pub(super) fn open(folder: &Path) -> Result<Weights, SourceError> {
-        // Of weights that are there both whole and in shards, the whole ones are taken, as
-        // transformers does.
-        let (whole, index) = ("model.safetensors", "model.safetensors.index.json");
-        let names = match !folder.join(whole).exists() && folder.join(index).exists() {
-            true => shards(&json(folder, index)?)?,
-            false => vec![whole.to_owned()],
-        };
+    /// Opens the files that `index` names.
+    pub(super) fn open(folder: &Path, index: &Index) -> Result<Weights, SourceError> {
         let mut weights = Weights {
             files: Vec::new(),
             tensors: BTreeMap::new(),
         };
-        for name in names {
-            weights.add(folder, &name)?;
+        for name in &index.files {
+            weights.add(folder, name, index)?;
         }
         Ok(weights)
     }
 
-    fn add(&mut self, folder: &Path, name: &str) -> Result<(), SourceError> {
-        let failed = |e| SourceError::io(name, e);
-        let mut file = regular_file::open(&folder.join(name)).map_err(failed)?;
-        let broken = |e| SourceError::Invalid(format!("{name}: {e}"));
-        let (data, metadata) = safetensors_header(&mut file).map_err(broken)?;
+    fn add(&mut self, folder: &Path, name: &str, index: &Index) -> Result<(), SourceError> {
+        let mut file = file::open(&folder.join(name), name)?;
+        let (data, metadata) = safetensors_header(&mut file, name)?;
         #[expect(clippy::iter_over_hash_type, reason = "each goes into a map")]
-        for (name, info) in metadata.tensors() {
+        for (tensor, info) in metadata.tensors() {
+            let place = index.places.get(&tensor).map(String::as_str);
+            if self.tensors.contains_key(&tensor) && place != Some(name) {
+                if place.is_some() {
+                    continue;
+                }
+                return Err(SourceError::Invalid(format!(
+                    "tensor {tensor} is in {name} and in a file before it"
+                )));
+            }
             let (start, end) = info.data_offsets;
-            let tensor = StoredTensor {
+            let stored = StoredTensor {
                 file: self.files.len(),
                 dtype: info.dtype,
                 shape: info.shape.clone(),
                 range: data + start as u64..data + end as u64,
             };
-            self.tensors.insert(name, tensor);
+            self.tensors.insert(tensor, stored);
         }
         self.files.push(file);
         Ok(())
@@ -97,36 +100,28 @@ impl Weights {
 }
 
 /// Where the tensors of a safetensors file begin, and what its header says of them.
-fn safetensors_header(file: &mut File) -> Result<(u64, Metadata), SafeTensorError> {
-    let header = read_header(file)?.ok_or(SafeTensorError::HeaderTooLarge)?;
-    let metadata: Metadata = serde_json::from_slice(&header)?;
-    let start = 8 + header.len() as u64;
-    match file.metadata()?.len() == start + metadata.data_len() as u64 {
-        true => Ok((start, metadata)),
-        false => Err(SafeTensorError::MetadataIncompleteBuffer),
-    }
-}
-
-/// The shard files that an index names: plain names in the same folder.
-pub(crate) fn shards(index: &Value) -> Result<Vec<String>, SourceError> {
-    let map = index["weight_map"].as_object();
-    let map = map.ok_or_else(|| SourceError::invalid("the index of shards has no weight_map"))?;
-    let mut names: Vec<String> = map
-        .values()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    let plain = |name: &String| {
-        let letters = name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        letters && name.ends_with(".safetensors") && !name.starts_with('.')
+fn safetensors_header(file: &mut File, name: &str) -> Result<(u64, Metadata), SourceError> {
+    let invalid = |what: &str| SourceError::Invalid(format!("{name} {what}"));
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => invalid("is too short for a safetensors file"),
+        _ => SourceError::io(name, error),
     };
-    match names.iter().find(|name| !plain(name)) {
-        Some(name) => Err(SourceError::Invalid(format!("shard name {name:?}"))),
-        None => Ok(names),
+    let header = read_header(file).map_err(failed)?;
+    let header = header.ok_or_else(|| invalid("is not a safetensors file"))?;
+    let length = file.metadata().map_err(failed)?.len();
+    let start = 8 + header.len() as u64;
+    let metadata: Metadata =
+        serde_json::from_slice(&header).map_err(|error| match error.classify() {
+            Category::Data => invalid("has a header that describes its tensors wrongly"),
+            _ if start == length => invalid("ends within its header"),
+            _ => invalid(&format!("has a header that {}", json::in_words(&error))),
+        })?;
+    let want = start + metadata.data_len() as u64;
+    match length == want {
+        true => Ok((start, metadata)),
+        false => Err(invalid(&format!(
+            "has {length} bytes, but its header describes {want}"
+        ))),
     }
 }
 
@@ -138,72 +133,81 @@ impl TensorSource for Weights {
             reason: reason.to_owned(),
         };
         let stored = self.tensors.get(name).ok_or_else(|| fail("missing"))?;
-        let bytes = stored.read(&self.files[stored.file]);
-        let bytes = &bytes.map_err(|error| fail(&error.to_string()))?;
-        let values = match stored.dtype {
-            Dtype::F32 => floats(bytes, f32::from_le_bytes),
-            Dtype::F16 => floats(bytes, |b| f16_to_f32(u16::from_le_bytes(b))),
-            Dtype::BF16 => floats(bytes, |b| {
-                f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
-            }),
-            other => return Err(fail(&format!("type {other:?} is not supported"))),
+        let floats = match stored.dtype {
+            Dtype::F32 => FloatType::F32,
+            Dtype::F16 => FloatType::F16,
+            Dtype::BF16 => FloatType::Bf16,
+            other => return Err(fail(&format!("type {other} is not supported"))),
         };
+        let values = stored.read(&self.files[stored.file], floats);
+        let values = values.map_err(|error| match error {
+            PackedError::Io(error) => fail(&error.to_string()),
+            error => error,
+        })?;
         Ok((stored.shape.clone(), values))
     }
-}
-
-fn floats<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    let (values, _) = bytes.as_chunks::<N>();
-    values.iter().map(|&value| convert(value)).collect()
-}
-
-/// IEEE binary16 to binary32, exact.
-fn f16_to_f32(half: u16) -> f32 {
-    let sign = u32::from(half & 0x8000) << 16;
-    let exponent = u32::from(half >> 10) & 0x1f;
-    let fraction = u32::from(half & 0x3ff);
-    let magnitude = match exponent {
-        // 2^-24 is the unit of subnormal halves; the product is exact.
-        0 => (fraction as f32 * f32::from_bits((127 - 24) << 23)).to_bits(),
-        31 => 0x7f80_0000 | fraction << 13,
-        _ => (exponent + 127 - 15) << 23 | fraction << 13,
-    };
-    f32::from_bits(sign | magnitude)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn halves_become_floats_exactly() {
-        for (half, float) in [
-            (0x0000, 0.0),
-            (0x3c00, 1.0),
-            (0xc000, -2.0),
-            (0x7bff, 65504.0),
-            (0x0001, 2f32.powi(-24)),
-            (0x03ff, 1023.0 * 2f32.powi(-24)),
-            (0x0400, 2f32.powi(-14)),
-            (0x3555, 0.333_251_95),
-        ] {
-            assert_eq!(f16_to_f32(half), float, "{half:04x}");
-        }
-        assert_eq!(f16_to_f32(0x8000).to_bits(), (-0.0f32).to_bits());
-        assert_eq!(f16_to_f32(0xfc00), f32::NEG_INFINITY);
-        assert!(f16_to_f32(0x7e00).is_nan());
+    /// Why a file with this content is refused.
+    fn refusal(content: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("model.safetensors"), content).unwrap();
+        let opened = Weights::open(folder.path(), &Index::of(["model.safetensors"]));
+        opened.err().unwrap().to_string()
+    }
+
+    fn with_header(header: &str, data: usize) -> Vec<u8> {
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend_from_slice(header.as_bytes());
+        file.resize(file.len() + data, 0);
+        file
     }
 
     #[test]
-    fn shards_stay_in_the_folder() {
-        for bad in [
-            "../a.safetensors",
-            "/a.safetensors",
-            "a/b.safetensors",
-            "a.bin",
+    fn a_damaged_file_is_refused_in_words() {
+        let tensor = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+        let sound = with_header(tensor, 8);
+        for (content, want) in [
+            (&b"short"[..], "is too short for a safetensors file"),
+            (
+                b"\xff\xff\xff\xff\xff\xff\xff\xff",
+                "is not a safetensors file",
+            ),
+            (&sound[..20], "ends within its header"),
+            (&sound[..sound.len() - 1], "bytes, but its header describes"),
+            (&with_header("{,}", 4), "has a header that is not JSON"),
+            (&with_header(&tensor.replace("[2]", "[3]"), 8), "wrongly"),
         ] {
-            let index = serde_json::json!({"weight_map": {"x": bad}});
-            assert!(shards(&index).is_err(), "{bad}");
+            let reason = refusal(content);
+            assert!(reason.contains(want), "{reason}");
+        }
+    }
+
+    #[test]
+    fn the_index_says_which_of_two_tensors_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let tensor = |width: usize| {
+            let len = 4 * width;
+            format!(r#"{{"a":{{"dtype":"F32","shape":[{width}],"data_offsets":[0,{len}]}}}}"#)
+        };
+        for (name, width) in [("1.safetensors", 1), ("2.safetensors", 2)] {
+            let content = with_header(&tensor(width), 4 * width);
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
+        let mut index = Index::of(["1.safetensors", "2.safetensors"]);
+        let error = Weights::open(folder.path(), &index).err().unwrap();
+        assert!(
+            error.to_string().contains("tensor a is in 2.safetensors"),
+            "{error}"
+        );
+        for (place, width) in [("1.safetensors", 1), ("2.safetensors", 2)] {
+            index.places.insert("a".into(), place.into());
+            let weights = Weights::open(folder.path(), &index).unwrap();
+            assert_eq!(weights.shape("a"), Some(vec![width]));
         }
     }
 }

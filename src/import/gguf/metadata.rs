@@ -1,14 +1,20 @@
 //! Typed look-ups in GGUF metadata.
 
 use crate::arch::family::Setting;
-use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::quantized::gguf_file::Value;
+use std::collections::HashMap;
 
 /// The metadata of a file.
-pub(super) struct Metadata<'a>(pub(super) &'a Content);
+#[derive(Debug, Default)]
+pub(super) struct Metadata(HashMap<String, Value>);
 
-impl Metadata<'_> {
+impl Metadata {
+    pub(super) fn new(values: HashMap<String, Value>) -> Metadata {
+        Metadata(values)
+    }
+
     fn get(&self, key: &str) -> Option<&Value> {
-        self.0.metadata.get(key)
+        self.0.get(key)
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&str> {
@@ -20,6 +26,13 @@ impl Metadata<'_> {
 
     pub(super) fn integer(&self, key: &str) -> Option<u64> {
         integer(self.get(key)?)
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<f64> {
+        match self.setting(key)? {
+            Setting::Number(number) => Some(number),
+            _ => None,
+        }
     }
 
     pub(super) fn array(&self, key: &str) -> Option<&[Value]> {
@@ -44,6 +57,7 @@ impl Metadata<'_> {
     }
 }
 
+/// A whole number of any type that is not negative.
 pub(super) fn integer(value: &Value) -> Option<u64> {
     match *value {
         Value::U8(n) => Some(n.into()),

@@ -1,60 +1,112 @@
 //! Models in GGUF files.
 //!
-//! candle reads the tensors; this module reads what surrounds them: the configuration, the
-//! byte-level vocabulary and the merges, all from metadata. candle's own GGUF tokenizer is not
-//! used, because it adds spaces to `SmolLM2`'s text. candle's reader trusts some numbers of a file,
-//! so this module first walks the structure of the file and checks its lengths.
+//! `structure.rs` reads what surrounds the weights: metadata and the places of tensors. candle
+//! reads most types of weights, `blocks.rs` those that candle lacks. candle's own reader of the
+//! structure is not used, because it knows neither sets of files nor every type, trusts some
+//! numbers of a file, and adds spaces to `SmolLM2`'s text.
 //!
 //! Files of architecture `llama` hold the rows of q and k interleaved (pairs of neighbours rotate
-//! together); this module puts them back into halves, the order of every other source.
+//! together); `tensors.rs` puts them back into halves, the order of every other source.
 
+mod blocks;
+mod kind;
 mod metadata;
+mod rope;
+pub(super) mod split;
+mod structure;
 mod tensors;
-mod walk;
+mod types;
 
 use self::metadata::{Metadata, integer};
+use self::structure::Structure;
 use self::tensors::GgufTensors;
-use self::walk::Walk;
-use super::SourceError;
-use super::description::{Description, find_member};
+use super::description::Description;
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
-use crate::arch::family::Setting;
-use crate::arch::rope::RopeScaling;
-use crate::machine::regular_file;
-use candle_core::quantized::gguf_file::{Content, Value};
+use super::{SourceError, file};
+use candle_core::quantized::gguf_file::Value;
 use serde_json::json;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
+
+/// Most rotary divisors: one for each pair of the widest head, and some to spare.
+const MAX_DIVISORS: usize = 1 << 10;
 
 /// Token types that stand for text: normal ones. (2 unknown, 3 control, 4 user-defined, 5 unused,
 /// 6 byte of a `SentencePiece` vocabulary.)
 const NORMAL: u64 = 1;
 
-/// Opens a GGUF file.
+/// Opens a GGUF file, with all files of the set that it belongs to.
 ///
 /// # Errors
-/// When the file is broken, its architecture or tokenizer unsupported.
+/// When a file is broken or missing, the architecture or tokenizer unsupported.
 pub fn open(path: &Path) -> Result<Source, SourceError> {
-    let file = regular_file::open(path).map_err(|e| SourceError::io("cannot open", e))?;
-    read(BufReader::with_capacity(1 << 20, file))
+    let part = open_part(path)?;
+    let Some(first) = split::first(path, &part.1)? else {
+        return source(vec![part]);
+    };
+    // Its architecture counts more than a missing part.
+    if first.exists() {
+        kind::judge(&open_part(&first)?.1.metadata)?;
+    }
+    let paths = split::files(path, &part.1)?;
+    let parts = paths.iter().map(|path| open_part(path));
+    source(parts.collect::<Result<_, _>>()?)
+}
+
+/// Opens the files of one model, whatever their names and order.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_parts(paths: &[&Path]) -> Result<Source, SourceError> {
+    let parts = paths.iter().map(|path| open_part(path));
+    source(parts.collect::<Result<_, _>>()?)
+}
+
+fn open_part(path: &Path) -> Result<(BufReader<File>, Structure), SourceError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut reader = BufReader::with_capacity(1 << 16, file::open(path, &name)?);
+    let structure = Structure::read(&mut reader)?;
+    Ok((reader, structure))
 }
 
 /// Reads a GGUF from anything that can seek, such as a file taken out of a wheel.
 ///
 /// # Errors
 /// As [`open`].
-pub fn read<R: Read + Seek + 'static>(mut reader: R) -> Result<Source, SourceError> {
-    Walk::check(&mut reader)?;
-    reader
-        .seek(SeekFrom::Start(0))
-        .map_err(|e| SourceError::io("GGUF", e))?;
-    let content = Content::read(&mut reader).map_err(broken)?;
-    let metadata = Metadata(&content);
-    let name = metadata
-        .text("general.architecture")
-        .ok_or_else(|| SourceError::invalid("GGUF metadata lack general.architecture"))?;
-    let (family, member) = find_member(name, |member| member.gguf)?;
+pub fn read<R: Read + Seek + 'static>(reader: R) -> Result<Source, SourceError> {
+    read_parts(vec![reader])
+}
+
+/// Reads the files of one model, in any order.
+///
+/// # Errors
+/// As [`open`].
+pub fn read_parts<R: Read + Seek + 'static>(readers: Vec<R>) -> Result<Source, SourceError> {
+    let parts = readers.into_iter().map(|mut reader| {
+        let structure = Structure::read(&mut reader)?;
+        Ok((reader, structure))
+    });
+    source(parts.collect::<Result<_, SourceError>>()?)
+}
+
+/// The values of blocks of the type that `number` stands for; `None` if it has no reader, or the
+/// bytes are no whole blocks.
+pub fn dequantise(number: u32, blocks: &[u8]) -> Option<Vec<f32>> {
+    let kind = types::TensorType::of(number)?;
+    let mut values = Vec::new();
+    let whole = blocks.len().is_multiple_of(kind.block_bytes());
+    (whole && kind.append(blocks, &mut values).is_ok()).then_some(values)
+}
+
+/// The model that these files hold.
+fn source<R: Read + Seek + 'static>(parts: Vec<(R, Structure)>) -> Result<Source, SourceError> {
+    let mut parts = split::in_order(parts)?;
+    let metadata = std::mem::take(&mut parts[0].1.metadata);
+    let (name, family, member) = kind::judge(&metadata)?;
+    let mut tensors = GgufTensors::new(parts, member.gguf_interleaves)?;
+    let divisors = rotary_divisors(&mut tensors)?;
     let vocabulary = vocabulary(&metadata)?;
     let plan = vocabulary.plan()?;
     let description = Description {
@@ -63,53 +115,39 @@ pub fn read<R: Read + Seek + 'static>(mut reader: R) -> Result<Source, SourceErr
         keys: &family.gguf_keys,
         setting: &|key| metadata.setting(&format!("{name}.{key}")),
         name: |tensor| &tensor.gguf,
-        shape: &|name| Some(content.tensor_infos.get(name)?.shape.dims().to_vec()),
+        shape: &|name| tensors.shape(name),
     };
-    let rope = description.rope(rope_scaling(&metadata, name)?)?;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
     let config = description.config(&plan, pre_tokenizer, |_| {
-        let tensors = content.tensor_infos.values();
-        tensors.map(|info| info.shape.elem_count() as u64).sum()
+        tensors.parameters(|name| name == rope::DIVISORS)
     })?;
+    let rope = description.rope(rope::scaling(&metadata, name, divisors)?)?;
+    if !rope.fits(config.head_dim) {
+        return Err(SourceError::Invalid(format!(
+            "tensor {} is not one of {} values",
+            rope::DIVISORS,
+            config.head_dim / 2
+        )));
+    }
     Ok(Source {
         config,
         rope,
         vocabulary: plan,
-        tensors: Box::new(GgufTensors {
-            interleaved: member.gguf_interleaves,
-            reader,
-            content,
-        }),
+        tensors: Box::new(tensors),
     })
 }
 
-fn broken(error: candle_core::Error) -> SourceError {
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    match first.contains("failed to fill whole buffer") {
-        true => SourceError::invalid("the GGUF file is truncated"),
-        false => SourceError::invalid(first.to_owned()),
-    }
-}
-
-/// Tensor of the rotary divisors that converters write for Llama 3.
-const ROPE_DIVISORS: &str = "rope_freqs.weight";
-
-fn rope_scaling(metadata: &Metadata<'_>, name: &str) -> Result<RopeScaling, SourceError> {
-    if metadata.0.tensor_infos.contains_key(ROPE_DIVISORS) {
-        return Err(SourceError::Unsupported(
-            "GGUF files with rope_freqs (use the Hugging Face folder of this model)".into(),
-        ));
-    }
-    match metadata.text(&format!("{name}.rope.scaling.type")) {
-        None | Some("none") => Ok(RopeScaling::None),
-        Some("linear") => Ok(RopeScaling::Linear {
-            factor: match metadata.setting(&format!("{name}.rope.scaling.factor")) {
-                Some(Setting::Number(factor)) => factor,
-                _ => 1.0,
-            },
-        }),
-        Some(other) => Err(SourceError::Unsupported(format!("rotary scaling {other}"))),
+/// The tensor of rotary divisors, if the files have one.
+fn rotary_divisors<R: Read + Seek>(
+    tensors: &mut GgufTensors<R>,
+) -> Result<Option<Vec<f32>>, SourceError> {
+    match tensors.shape(rope::DIVISORS).as_deref() {
+        None => Ok(None),
+        Some([1..=MAX_DIVISORS]) => Ok(tensors.values(rope::DIVISORS)?),
+        Some(shape) => Err(SourceError::Invalid(format!(
+            "tensor {} is {shape:?}, expected one number for each pair of a head",
+            rope::DIVISORS
+        ))),
     }
 }
 
@@ -229,7 +267,7 @@ pub(crate) mod tests {
     const WIDE: usize = 96;
 
     /// Metadata of a two-layer model with the tokens `<s>`, a, b, ab and a space.
-    fn metadata() -> Vec<(&'static str, Value)> {
+    pub(super) fn metadata() -> Vec<(&'static str, Value)> {
         let tokens = ["<s>", "a", "b", "ab", "Ġ"].map(text).to_vec();
         let types = [3, 1, 1, 1, 1].map(Value::I32).to_vec();
         vec![
@@ -304,7 +342,10 @@ pub(crate) mod tests {
     }
 
     /// The tensor of that name in the table of the source's family.
-    fn weights(source: &mut Source, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+    pub(super) fn weights(
+        source: &mut Source,
+        name: &str,
+    ) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let tensors = source.config.family().unwrap().tensors(&source.config);
         let mut all = tensors
             .iter()
@@ -364,30 +405,6 @@ pub(crate) mod tests {
             let mut source = open(&write(&metadata(), kind)).unwrap();
             let (_, values) = weights(&mut source, "blk.0.ffn_up.weight").unwrap();
             for (got, want) in values.iter().zip(noise(10, WIDE * HIDDEN)) {
-                assert!((got - want).abs() <= tolerance, "{kind:?}: {got} {want}");
-            }
-        }
-        // The K types come in blocks of 256.
-        for (kind, tolerance) in [
-            (GgmlDType::Q4K, 0.12),
-            (GgmlDType::Q5K, 0.06),
-            (GgmlDType::Q6K, 0.05),
-        ] {
-            let values = noise(7, 1024);
-            let tensor = Tensor::from_vec(values.clone(), (4, 256), &Device::Cpu).unwrap();
-            let tensor = QTensor::quantize(&tensor, kind).unwrap();
-            let mut file = Cursor::new(Vec::new());
-            gguf_file::write(&mut file, &[], &[("token_embd.weight", &tensor)]).unwrap();
-            let content = Content::read(&mut Cursor::new(file.get_ref())).unwrap();
-            let mut source = open(&tiny_gguf()).unwrap();
-            source.tensors = Box::new(GgufTensors {
-                reader: file,
-                content,
-                interleaved: false,
-            });
-            let (shape, got) = weights(&mut source, "token_embd.weight").unwrap();
-            assert_eq!(shape, [4, 256]);
-            for (got, want) in got.iter().zip(values) {
                 assert!((got - want).abs() <= tolerance, "{kind:?}: {got} {want}");
             }
         }
