@@ -8,9 +8,9 @@ use crate::cli::typed::{ModelArgs, ModelCommand};
 
 /// What `model` is to do.
 pub(in crate::cli) enum ModelJob {
-    /// Pack the model at a path.
+    /// Pack the model at these paths.
     Add {
-        path: PathBuf,
+        paths: Vec<PathBuf>,
         to: AddTo,
     },
     /// Fetch a model and keep it, under this name or one made from that of the repository.
@@ -62,12 +62,12 @@ pub(in crate::cli) struct CheckJob {
 pub(in crate::cli) fn model(args: ModelArgs) -> ModelJob {
     match args.command {
         ModelCommand::Add {
-            path,
+            paths,
             name,
             output,
             force,
         } => ModelJob::Add {
-            path,
+            paths,
             to: match output {
                 Some(path) => AddTo::File { path, force },
                 None => AddTo::Store(name),

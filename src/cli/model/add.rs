@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs;
 #[cfg(feature = "convert")]
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[cfg(feature = "convert")]
 use llmzip::import;
@@ -34,19 +34,24 @@ use crate::cli::output::Output;
 use crate::cli::text;
 
 #[cfg(feature = "convert")]
-pub(super) fn run(store: &Store, path: &Path, to: AddTo) -> Result<(), Failure> {
+pub(super) fn run(store: &Store, paths: &[PathBuf], to: AddTo) -> Result<(), Failure> {
     match to {
         AddTo::File {
             path: output,
             force,
-        } => pack_to_file(path, &output, force),
-        AddTo::Store(Some(name)) => add(store, path, &name),
-        AddTo::Store(None) => add(store, path, &name::from_path(path)?),
+        } => pack_to_file(paths, &output, force),
+        AddTo::Store(Some(name)) => add(store, paths, &name),
+        AddTo::Store(None) => add(store, paths, &name::from_path(&paths[0])?),
     }
 }
 
 #[cfg(not(feature = "convert"))]
-pub(super) fn run(store: &Store, path: &Path, to: AddTo) -> Result<(), Failure> {
+pub(super) fn run(store: &Store, paths: &[PathBuf], to: AddTo) -> Result<(), Failure> {
+    let [path] = paths else {
+        return Err(Failure::message(
+            "this build of llmzip takes packed models only, each from one file",
+        ));
+    };
     let name = match to {
         AddTo::Store(Some(name)) => name,
         AddTo::Store(None) => return Err(Failure::message("give the model a name with --name")),
@@ -65,15 +70,16 @@ pub(super) fn run(store: &Store, path: &Path, to: AddTo) -> Result<(), Failure> 
     print_added(store, &added)
 }
 
-/// Packs the model at `path`, or takes it as it is if it is packed, and adds it to the store.
+/// Packs the model at `paths`, or takes it as it is if it is packed, and adds it to the store.
 #[cfg(feature = "convert")]
-fn add(store: &Store, path: &Path, name: &str) -> Result<(), Failure> {
+fn add(store: &Store, paths: &[PathBuf], name: &str) -> Result<(), Failure> {
     store.check_name(name)?;
-    let added = if is_packed(path) {
+    let path = &paths[0];
+    let added = if is_packed(paths) {
         store.add_packed(path, name)
     } else {
         let file = store.new_file()?;
-        import::open(path)
+        import::open_all(paths)
             .and_then(|mut source| source.pack_to_file(file.file()))
             .map_err(|error| about(path, &error))?;
         store.add(file, name)
@@ -86,14 +92,15 @@ fn add(store: &Store, path: &Path, name: &str) -> Result<(), Failure> {
     print_added(store, &added)
 }
 
-/// Packs the model at `path` and writes it to the file `output`.
+/// Packs the model at `paths` and writes it to the file `output`.
 #[cfg(feature = "convert")]
-fn pack_to_file(path: &Path, output: &Path, force: bool) -> Result<(), Failure> {
+fn pack_to_file(paths: &[PathBuf], output: &Path, force: bool) -> Result<(), Failure> {
     let nothing = OpenInput::nothing();
-    let mut file = output_beside(path, output, force)?;
-    let packed = match is_packed(path) {
+    let path = &paths[0];
+    let mut file = output_beside(paths, output, force)?;
+    let packed = match is_packed(paths) {
         true => fs::read(path).map_err(|error| about(path, &error))?,
-        false => import::open(path)
+        false => import::open_all(paths)
             .and_then(|mut source| source.pack())
             .map_err(|error| about(path, &error))?,
     };
@@ -110,15 +117,17 @@ fn pack_to_file(path: &Path, output: &Path, force: bool) -> Result<(), Failure> 
     )
 }
 
-/// The file for the packed model, which must not be a part of the model at `path`.
+/// The file for the packed model, which must not be a part of the model at `paths`.
 #[cfg(feature = "convert")]
-fn output_beside(path: &Path, output: &Path, force: bool) -> Result<Output, Failure> {
-    if let (Ok(model), Ok(output)) = (fs::canonicalize(path), fs::canonicalize(output))
-        && output.starts_with(model)
-    {
+fn output_beside(paths: &[PathBuf], output: &Path, force: bool) -> Result<Output, Failure> {
+    let is_part = |path: &PathBuf| match (fs::canonicalize(path), fs::canonicalize(output)) {
+        (Ok(model), Ok(output)) => output.starts_with(model),
+        _ => false,
+    };
+    if paths.iter().any(is_part) {
         return Err(Failure::message("input and output are the same file"));
     }
-    let source = input::open(&Input::File(path.to_owned()), Accept::Links);
+    let source = input::open(&Input::File(paths[0].clone()), Accept::Links);
     Output::file(
         output,
         &source.unwrap_or_else(|_| OpenInput::nothing()),
@@ -126,12 +135,17 @@ fn output_beside(path: &Path, output: &Path, force: bool) -> Result<Output, Fail
     )
 }
 
-/// Whether the file begins as a packed model does: with the length of a header, and JSON.
+/// Whether it is one file that begins as a packed model does: with the length of a header, and the
+/// key of the configuration.
 #[cfg(feature = "convert")]
-fn is_packed(path: &Path) -> bool {
-    let mut start = [0; 9];
+fn is_packed(paths: &[PathBuf]) -> bool {
+    const KEY: &[u8] = br#"{"__metadata__":{"llmzip":"#;
+    let [path] = paths else {
+        return false;
+    };
+    let mut start = [0; 8 + KEY.len()];
     let read = regular_file::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && start[8] == b'{' && start[4..8] == [0; 4]
+    read.is_ok() && start.ends_with(KEY)
 }
 
 #[cfg(feature = "convert")]

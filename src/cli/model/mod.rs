@@ -19,7 +19,7 @@ use super::print;
 pub(super) fn run(job: ModelJob) -> Result<bool, Failure> {
     let store = Store::of_user();
     match job {
-        ModelJob::Add { path, to } => add::run(&store, &path, to)?,
+        ModelJob::Add { paths, to } => add::run(&store, &paths, to)?,
         ModelJob::Pull { repository, name } => pull::run(&store, &repository, name)?,
         ModelJob::List { json } => list::run(&store, json)?,
         ModelJob::Verify { names } => verify(&store, &names)?,
