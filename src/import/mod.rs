@@ -44,6 +44,8 @@ enum Format {
     Gguf,
     Wheel,
     Json,
+    /// Begins as safetensors files do: with the length of a header, and JSON.
+    Safetensors,
     Other,
 }
 
@@ -51,12 +53,13 @@ impl Format {
     fn of(path: &Path) -> Result<Format, SourceError> {
         let mut start = Vec::new();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let read = file::open(path, &name)?.take(4).read_to_end(&mut start);
+        let read = file::open(path, &name)?.take(9).read_to_end(&mut start);
         read.map_err(|error| SourceError::io("cannot read", error))?;
         Ok(match &start[..] {
-            b"GGUF" | b"FUGG" => Format::Gguf,
-            b"PK\x03\x04" => Format::Wheel,
-            [b'{', ..] | b"\xef\xbb\xbf{" => Format::Json,
+            [b'G', b'G', b'U', b'F', ..] | [b'F', b'U', b'G', b'G', ..] => Format::Gguf,
+            [b'P', b'K', 3, 4, ..] => Format::Wheel,
+            [b'{', ..] | [0xef, 0xbb, 0xbf, b'{', ..] => Format::Json,
+            [_, _, _, _, 0, 0, 0, 0, b'{'] => Format::Safetensors,
             _ => Format::Other,
         })
     }
@@ -80,6 +83,9 @@ pub fn open(path: &Path) -> Result<Source, SourceError> {
         Format::Gguf => gguf::open(path),
         Format::Wheel => wheel::open(&[path]),
         Format::Json if metadata.len() <= ollama::MAX_MANIFEST => ollama::open_manifest(path),
+        Format::Safetensors => Err(SourceError::invalid(
+            "a file of weights without their configuration (name the folder that holds both)",
+        )),
         Format::Json | Format::Other => Err(SourceError::unknown_format()),
     }
 }

@@ -65,12 +65,18 @@ impl TensorType {
     /// # Errors
     /// If candle cannot read them.
     pub(super) fn append(self, bytes: &[u8], values: &mut Vec<f32>) -> candle_core::Result<()> {
+        let count = bytes.len() / self.block_bytes() * self.block_values();
         match self {
             TensorType::Float(float) => float.append(bytes, values),
             TensorType::Block(block) => block.append(bytes, values),
             TensorType::Candle(block) => {
-                let blocks = block.from_data(Cow::Borrowed(bytes));
-                let count = bytes.len() / self.block_bytes() * self.block_values();
+                // candle sees the bytes as blocks that begin at even addresses, and panics if they
+                // do not; new memory does.
+                let bytes = match bytes.as_ptr().addr().is_multiple_of(2) {
+                    true => Cow::Borrowed(bytes),
+                    false => Cow::Owned(bytes.to_vec()),
+                };
+                let blocks = block.from_data(bytes);
                 match blocks.dequantize(count)? {
                     CpuStorage::F32(read) => values.extend_from_slice(&read),
                     _ => return Err(candle_core::Error::Msg("values are no floats".to_owned())),
