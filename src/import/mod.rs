@@ -119,6 +119,7 @@ fn open_folder(folder: &Path) -> Result<Source, SourceError> {
     }
     let models: Vec<PathBuf> = gguf_models(folder)?.into_iter().collect();
     match &models[..] {
+        [] if !folder.join("config.json").exists() => Err(no_model(folder)),
         [] => folder::open(folder),
         [model] => gguf::open(&folder.join(model)),
         [first, second, ..] => Err(SourceError::Invalid(format!(
@@ -127,6 +128,18 @@ fn open_folder(folder: &Path) -> Result<Source, SourceError> {
             first.display(),
             second.display()
         ))),
+    }
+}
+
+/// Why a folder with neither a configuration nor a GGUF file is refused.
+fn no_model(folder: &Path) -> SourceError {
+    match folder.join("adapter_config.json").exists() {
+        true => SourceError::Unsupported(
+            "an adapter, which changes another model (merge the two, then add the result)".into(),
+        ),
+        false => {
+            SourceError::invalid("the folder holds no model: neither config.json nor a GGUF file")
+        }
     }
 }
 
@@ -209,12 +222,14 @@ mod tests {
         let put = |name: &str, content: &[u8]| {
             std::fs::write(folder.path().join(name), content).unwrap();
         };
+        let refusal = || open(folder.path()).unwrap_err().to_string();
         assert!(
-            open(folder.path())
-                .unwrap_err()
-                .to_string()
-                .contains("config.json is missing")
+            refusal().contains("neither config.json nor"),
+            "{}",
+            refusal()
         );
+        put("adapter_config.json", b"{}");
+        assert!(refusal().contains("an adapter"), "{}", refusal());
         put("mmproj-model.gguf", b"");
         put("._model.gguf", b"");
         put("config.json", b"{}");

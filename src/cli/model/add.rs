@@ -6,7 +6,9 @@ use std::fmt;
 use std::fs;
 #[cfg(feature = "convert")]
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+#[cfg(feature = "convert")]
+use std::path::Path;
+use std::path::PathBuf;
 
 #[cfg(feature = "convert")]
 use llmzip::import;

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 use zip::ZipArchive;
+use zip::result::ZipError;
 
 /// Most files of an archive.
 const MAX_FILES: usize = 1 << 16;
@@ -81,7 +82,10 @@ impl Wheel {
     /// # Errors
     /// If the file cannot be unpacked.
     pub(super) fn begins_with(&mut self, file: &str, start: &[u8]) -> Result<bool, SourceError> {
-        let entry = self.archive.by_name(file).map_err(|_| broken(&self.name))?;
+        let entry = self
+            .archive
+            .by_name(file)
+            .map_err(|error| unreadable(&self.name, &error))?;
         let mut bytes = Vec::new();
         let read = entry.take(start.len() as u64).read_to_end(&mut bytes);
         match read {
@@ -100,7 +104,10 @@ impl Wheel {
         most: u64,
         out: &mut impl Write,
     ) -> Result<u64, SourceError> {
-        let entry = self.archive.by_name(file).map_err(|_| broken(&self.name))?;
+        let entry = self
+            .archive
+            .by_name(file)
+            .map_err(|error| unreadable(&self.name, &error))?;
         let size = entry.size();
         if size > most || size / MAX_RATIO > entry.compressed_size() {
             return Err(SourceError::Unsupported(format!(
@@ -117,6 +124,16 @@ impl Wheel {
             true => Ok(size),
             false => Err(broken(&self.name)),
         }
+    }
+}
+
+/// Why a file of the wheel cannot be unpacked.
+fn unreadable(name: &str, error: &ZipError) -> SourceError {
+    match error {
+        ZipError::UnsupportedArchive(_) => SourceError::Unsupported(format!(
+            "{name}, which is encrypted or compressed in another way than wheels are"
+        )),
+        _ => broken(name),
     }
 }
 
