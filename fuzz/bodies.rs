@@ -259,6 +259,91 @@ pub(crate) fn gguf(data: &[u8]) {
     }
 }
 
+/// Arbitrary bytes as two files that hold a model together. The first two bytes say how long the
+/// first file is.
+#[cfg(feature = "convert")]
+pub(crate) fn gguf_parts(data: &[u8]) {
+    let Some((len, files)) = data.split_first_chunk::<2>() else {
+        return;
+    };
+    let len = usize::from(u16::from_le_bytes(*len)).min(files.len());
+    let (first, second) = files.split_at(len);
+    let parts = [first, second].map(|part| Cursor::new(part.to_vec()));
+    if let Ok(mut source) = llmzip::import::gguf::read_parts(parts.into()) {
+        let _ = source.pack();
+    }
+}
+
+/// Arbitrary bytes as the blocks of a tensor, whose type the first byte chooses. However many there
+/// are, each block gives as many values.
+#[cfg(feature = "convert")]
+pub(crate) fn blocks(data: &[u8]) {
+    let Some((kind, bytes)) = data.split_first() else {
+        return;
+    };
+    let values = |len| llmzip::import::gguf::dequantise((*kind).into(), &bytes[..len]);
+    let Some(block) = (1..bytes.len()).find(|len| values(*len).is_some()) else {
+        return;
+    };
+    let one = values(block).map_or(0, |values| values.len());
+    let count = bytes.len() / block;
+    let all = values(count * block).expect("whole blocks");
+    assert_eq!(all.len(), count * one);
+}
+
+/// Arbitrary files in two wheels. Each is a byte that says in which of them it is and how long its
+/// name is, the name, two bytes that say how long it is, and its content.
+#[cfg(feature = "convert")]
+pub(crate) fn wheels(data: &[u8]) {
+    use std::io::Write;
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let paths = [1, 2].map(|number| {
+        let name = format!("m_part{number}-1-py3-none-any.whl");
+        folder.path().join(name)
+    });
+    let mut wheels = [1, 2].map(|_| zip::ZipWriter::new(Cursor::new(Vec::new())));
+    let mut rest = data;
+    while let Some((first, after)) = rest.split_first() {
+        let (name, after) = after.split_at(after.len().min(usize::from(first >> 1)));
+        let Some((len, after)) = after.split_first_chunk::<2>() else {
+            break;
+        };
+        let len = usize::from(u16::from_le_bytes(*len)).min(after.len());
+        let (content, after) = after.split_at(len);
+        rest = after;
+        let wheel = &mut wheels[usize::from(first & 1)];
+        let options = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored);
+        let name = String::from_utf8_lossy(name);
+        if wheel.start_file(name, options).is_ok() {
+            wheel.write_all(content).expect("memory is written");
+        }
+    }
+    for (path, wheel) in paths.iter().zip(wheels) {
+        let bytes = wheel.finish().expect("an archive").into_inner();
+        std::fs::write(path, bytes).expect("a file is written");
+    }
+    packs_soundly(&paths[0]);
+    let _ = llmzip::import::open_all(&paths);
+}
+
+/// Arbitrary bytes as a manifest in a store of Ollama that has one content.
+#[cfg(feature = "convert")]
+pub(crate) fn ollama(data: &[u8]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let manifests = folder.path().join("manifests/registry.ollama.ai/library/m");
+    let blobs = folder.path().join("blobs");
+    for folder in [&manifests, &blobs] {
+        std::fs::create_dir_all(folder).expect("a folder is made");
+    }
+    let content = format!("sha256-{}", "0".repeat(64));
+    std::fs::write(blobs.join(content), b"GGUF\x03\0\0\0").expect("a file is written");
+    let manifest = manifests.join("latest");
+    std::fs::write(&manifest, data).expect("a file is written");
+    packs_soundly(&manifest);
+}
+
 /// Arbitrary bytes as one of the files of a Hugging Face folder, which the first byte chooses.
 #[cfg(feature = "convert")]
 pub(crate) fn folder(data: &[u8]) {

@@ -3,6 +3,9 @@
 
 #[path = "../fuzz/bodies.rs"]
 mod bodies;
+#[cfg(feature = "convert")]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod gguf_file;
 
 use std::fs;
 use std::path::Path;
@@ -20,6 +23,14 @@ const TARGETS: &[(&str, Body)] = &[
     ("packed_model", bodies::packed_model),
     #[cfg(feature = "convert")]
     ("gguf", bodies::gguf),
+    #[cfg(feature = "convert")]
+    ("gguf_parts", bodies::gguf_parts),
+    #[cfg(feature = "convert")]
+    ("blocks", bodies::blocks),
+    #[cfg(feature = "convert")]
+    ("wheels", bodies::wheels),
+    #[cfg(feature = "convert")]
+    ("ollama", bodies::ollama),
     #[cfg(feature = "convert")]
     ("folder", bodies::folder),
     #[cfg(feature = "convert")]
@@ -186,6 +197,65 @@ fn mutated_folders_and_wheels() {
         PK\x05\x06\0\0\0\0\x01\0\x01\x004\0\0\0$\0\0\0\0\0";
     let seeds: [&[u8]; 3] = [wheel, b"GGUF\x03\0\0\0", b"just text"];
     mutations(bodies::source_file, &seeds, 200);
+}
+
+/// A record of the target `wheels`: a file in one of the two.
+#[cfg(feature = "convert")]
+fn wheel_file(wheel: u8, name: &str, content: &[u8]) -> Vec<u8> {
+    let mut record = vec![(name.len() as u8) << 1 | wheel];
+    record.extend(name.as_bytes());
+    record.extend((content.len() as u16).to_le_bytes());
+    record.extend(content);
+    record
+}
+
+#[cfg(feature = "convert")]
+#[test]
+fn mutated_gguf_files_whole_and_in_parts() {
+    let sound = gguf_file::GgufFile::sound(8);
+    let whole = sound.bytes();
+    let parts: Vec<Vec<u8>> = sound
+        .split(2)
+        .iter()
+        .map(gguf_file::GgufFile::bytes)
+        .collect();
+    let len = parts[0].len() as u16;
+    let set = [&len.to_le_bytes()[..], &parts[0], &parts[1]].concat();
+    assert!(llmzip::import::gguf::read(std::io::Cursor::new(whole.clone())).is_ok());
+    // Most of it is weights, and what can go wrong is at the front.
+    let mut random = Random(7);
+    for _ in 0..600 {
+        let front = random.mutate(&whole[..1500]);
+        bodies::gguf(&[&front, &whole[1500..]].concat());
+    }
+    mutations(bodies::gguf_parts, &[set], 600);
+    let metadata = b"Requires-Dist: m-part2==1\n\n";
+    let (front, back) = whole.split_at(whole.len() / 2);
+    let joined = [
+        wheel_file(0, "m.dist-info/METADATA", metadata),
+        wheel_file(0, "a/m.gguf.part00", front),
+        wheel_file(1, "b/m.gguf.part01", back),
+    ];
+    let split = [
+        wheel_file(0, "a/m-00001-of-00002.gguf", &parts[0]),
+        wheel_file(1, "a/m-00002-of-00002.gguf", &parts[1]),
+    ];
+    mutations(bodies::wheels, &[joined.concat(), split.concat()], 100);
+}
+
+#[cfg(feature = "convert")]
+#[test]
+fn mutated_blocks_and_manifests() {
+    let blocks: Vec<Vec<u8>> = (0..42u8)
+        .map(|kind| [&[kind][..], &[kind.wrapping_mul(89); 300]].concat())
+        .collect();
+    mutations(bodies::blocks, &blocks, 30);
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"layers":[{{"mediaType":"application/vnd.ollama.image.model",
+        "digest":"{digest}","size":8}}]}}"#
+    );
+    mutations(bodies::ollama, &[manifest], 200);
 }
 
 #[cfg(feature = "hub")]

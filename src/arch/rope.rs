@@ -17,7 +17,7 @@ pub struct RotarySteps {
 }
 
 /// How a model's rotary frequencies are derived.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
     /// Base of the geometric progression of wavelengths (`rope_theta`).
     pub theta: f64,
@@ -26,7 +26,7 @@ pub struct Rope {
 }
 
 /// The forms of `rope_scaling` in use in the Llama family.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
     /// Frequencies as they are.
     None,
@@ -62,6 +62,14 @@ pub enum RopeScaling {
         /// What rotated queries and keys are multiplied by.
         magnitude: f64,
     },
+    /// The frequency of each pair divided by its own number, as GGUF files of Llama 3 and
+    /// `LongRoPE` have it (Ding et al. 2024, <https://arxiv.org/abs/2402.13753>).
+    Divisors {
+        /// One for each pair.
+        each: Vec<f64>,
+        /// What rotated queries and keys are multiplied by.
+        magnitude: f64,
+    },
 }
 
 impl Rope {
@@ -71,6 +79,10 @@ impl Rope {
         let scaling = match self.scaling {
             RopeScaling::None => true,
             RopeScaling::Linear { factor } => positive(factor),
+            RopeScaling::Divisors {
+                ref each,
+                magnitude,
+            } => each.iter().copied().all(positive) && positive(magnitude),
             RopeScaling::Llama3 {
                 factor,
                 low,
@@ -92,14 +104,25 @@ impl Rope {
         scaling && (1.0..=1e12).contains(&self.theta)
     }
 
+    /// Whether the scaling is one for heads of this width: there is a divisor for each pair.
+    pub fn fits(&self, head_dim: usize) -> bool {
+        match &self.scaling {
+            RopeScaling::Divisors { each, .. } => each.len() == head_dim / 2,
+            _ => true,
+        }
+    }
+
     /// Steps for pairs `0..head_dim/2`; 2^64 would be one turn a position.
+    ///
+    /// # Panics
+    /// If the scaling does not [fit](Rope::fits) the width.
     pub fn steps(&self, head_dim: usize) -> Vec<u64> {
         let log_theta = ln(self.theta);
         let blend = self.blend(head_dim);
         (0..head_dim / 2)
             .map(|pair| {
                 let frequency = exp(-(2.0 * pair as f64 / head_dim as f64) * log_theta);
-                let frequency = self.scaled(frequency, blend.map(|blend| blend.kept(pair)));
+                let frequency = self.scaled(frequency, pair, blend);
                 let turns = frequency / (2.0 * PI);
                 (turns * 18_446_744_073_709_551_616.0).round_ties_even() as u64
             })
@@ -109,7 +132,9 @@ impl Rope {
     /// What rotated queries and keys are multiplied by.
     pub fn magnitude(&self) -> f64 {
         match self.scaling {
-            RopeScaling::Yarn { magnitude, .. } => magnitude,
+            RopeScaling::Yarn { magnitude, .. } | RopeScaling::Divisors { magnitude, .. } => {
+                magnitude
+            }
             _ => 1.0,
         }
     }
@@ -140,11 +165,12 @@ impl Rope {
         Some(Blend { first, last })
     }
 
-    /// `kept` is the share of the frequency that `YaRN` keeps.
-    fn scaled(&self, frequency: f64, kept: Option<f64>) -> f64 {
+    /// The frequency of a pair after scaling; `blend` is that of `YaRN`.
+    fn scaled(&self, frequency: f64, pair: usize, blend: Option<Blend>) -> f64 {
         match self.scaling {
             RopeScaling::None => frequency,
             RopeScaling::Linear { factor } => frequency / factor,
+            RopeScaling::Divisors { ref each, .. } => frequency / each[pair],
             RopeScaling::Llama3 {
                 factor,
                 low,
@@ -162,7 +188,7 @@ impl Rope {
                 }
             }
             RopeScaling::Yarn { factor, .. } => {
-                let kept = kept.unwrap_or(1.0);
+                let kept = blend.map_or(1.0, |blend| blend.kept(pair));
                 (1.0 - kept) * (frequency / factor) + kept * frequency
             }
         }
@@ -221,6 +247,11 @@ fn exp(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn divided_by(each: Vec<f64>) -> RopeScaling {
+        let magnitude = 1.0;
+        RopeScaling::Divisors { each, magnitude }
+    }
 
     #[test]
     fn logarithm_and_exponential_agree_with_the_standard_library() {
@@ -285,5 +316,44 @@ mod tests {
         assert_eq!(linear[0], plain[0] / 4);
         assert_eq!(llama3[0], plain[0]);
         assert!((llama3[31] as f64 / (plain[31] as f64 / 8.0) - 1.0).abs() < 1e-12);
+    }
+    #[test]
+    fn divisors_apply_pair_by_pair() {
+        let theta = 500_000.0;
+        let rope = |scaling| Rope { theta, scaling };
+        let mut divisors = vec![1.0; 32];
+        divisors[5] = 2.0;
+        divisors[31] = 8.0;
+        let plain = rope(RopeScaling::None).steps(64);
+        let divided = rope(divided_by(divisors.clone()));
+        assert!(divided.is_sound() && divided.fits(64) && !divided.fits(32));
+        let steps = divided.steps(64);
+        for pair in 0..32 {
+            let want = plain[pair] as f64 / divisors[pair];
+            assert!((steps[pair] as f64 - want).abs() <= 1.0, "pair {pair}");
+        }
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            divisors[7] = bad;
+            assert!(!rope(divided_by(divisors.clone())).is_sound());
+        }
+        // What converters write for Llama 3.2 (theta 500,000, factor 32, low 1, high 4, 8,192
+        // positions) gives the steps of that scaling.
+        let llama3 = rope(RopeScaling::Llama3 {
+            factor: 32.0,
+            low: 1.0,
+            high: 4.0,
+            original_positions: 8192.0,
+        });
+        let scaled = llama3.steps(64);
+        let pairs = plain.iter().zip(&scaled);
+        let divisors =
+            pairs.map(|(&plain, &scaled)| f64::from((plain as f64 / scaled as f64) as f32));
+        for (a, b) in rope(divided_by(divisors.collect()))
+            .steps(64)
+            .iter()
+            .zip(scaled)
+        {
+            assert!((*a as f64 / b as f64 - 1.0).abs() < 1e-6);
+        }
     }
 }

@@ -129,7 +129,7 @@ fn names_of_shards_stay_in_the_folder() {
         let server = with_shards(serde_json::json!({"a": shard}));
         let room = Room::new();
         let error = server.fetch(&room.cache()).unwrap_err().to_string();
-        says(&error, "shard name");
+        says(&error, "no name of a safetensors file");
         assert!(
             !error.contains(char::is_control) && !error.contains('\u{202e}'),
             "{error}"

@@ -186,7 +186,7 @@ impl Description<'_> {
         let theta = self.settings.number(self.format.keys.rope_theta)?;
         let rope = Rope {
             theta: theta.unwrap_or(10_000.0),
-            scaling: self.scaling,
+            scaling: self.scaling.clone(),
         };
         let magnitude = rope.magnitude();
         if magnitude != 1.0 && rotation.dims != draft.config.head_dim {
@@ -195,11 +195,11 @@ impl Description<'_> {
         }
         draft.folds.rotation = magnitude * magnitude;
         let pairs = draft.config.head_dim / 2;
-        let all = steps(rope, rotation, pairs)?;
+        let all = steps(&rope, rotation, pairs)?;
         let local = match draft.local_theta {
             Some(theta) => {
                 let scaling = RopeScaling::None;
-                steps(Rope { theta, scaling }, rotation, pairs)?
+                steps(&Rope { theta, scaling }, rotation, pairs)?
             }
             None => all.clone(),
         };
@@ -274,7 +274,12 @@ impl Description<'_> {
 }
 
 /// The steps of `rope` for as many pairs as a head has, 0 for those that do not rotate.
-fn steps(rope: Rope, rotation: Rotation, pairs: usize) -> Result<Vec<u64>, SourceError> {
+fn steps(rope: &Rope, rotation: Rotation, pairs: usize) -> Result<Vec<u64>, SourceError> {
+    if !rope.fits(rotation.dims) {
+        let want = rotation.dims / 2;
+        let reason = format!("the rotary embedding has not a divisor for each of {want} pairs");
+        return Err(SourceError::Invalid(reason));
+    }
     if !rope.is_sound() {
         return Err(SourceError::Invalid(format!(
             "rotary embedding of base {} with a scaling that has no meaning",

@@ -35,6 +35,14 @@ impl SourceError {
         SourceError::Invalid(reason.into())
     }
 
+    /// The file is of no kind that models come in.
+    pub(super) fn unknown_format() -> SourceError {
+        SourceError::invalid(
+            "neither a GGUF file, nor a wheel, nor a folder with a model, nor a manifest of \
+             Ollama, nor a packed model",
+        )
+    }
+
     pub(crate) fn io(what: impl Into<String>, error: std::io::Error) -> SourceError {
         SourceError::Io {
             what: what.into(),

@@ -37,7 +37,8 @@ impl Description {
         let mut file = regular_file::open(path.as_ref())?;
         let size = file.metadata()?.len();
         let header = read_header(&mut file)?.ok_or(SafeTensorError::HeaderTooLarge)?;
-        let header: Header = serde_json::from_slice(&header).map_err(not_json)?;
+        let header: Header =
+            serde_json::from_slice(&header).map_err(|error| PackedError::json(&error))?;
         let config = parse_config(header.metadata.get(METADATA_KEY))?;
         config.validate()?;
         Ok(Description { config, size })
@@ -59,10 +60,6 @@ pub(crate) fn read_header(file: &mut File) -> io::Result<Option<Vec<u8>>> {
 
 /// The configuration that the metadata of a packed file hold.
 pub(super) fn parse_config(text: Option<&String>) -> Result<Config, PackedError> {
-    let absent = || PackedError::Metadata(format!("metadata has no {METADATA_KEY}"));
-    serde_json::from_str(text.ok_or_else(absent)?).map_err(not_json)
-}
-
-fn not_json(error: serde_json::Error) -> PackedError {
-    PackedError::Metadata(error.to_string())
+    let absent = || PackedError::Metadata("it has no configuration".to_owned());
+    serde_json::from_str(text.ok_or_else(absent)?).map_err(|error| PackedError::json(&error))
 }

@@ -94,7 +94,7 @@ impl Layout {
         token_bytes: usize,
         merges: usize,
     ) -> Result<Layout, PackedError> {
-        let json = |error: serde_json::Error| PackedError::Metadata(error.to_string());
+        let json = |error: serde_json::Error| PackedError::json(&error);
         let config_json = serde_json::to_string(config).map_err(json)?;
         let mut text = format!(
             "{{\"__metadata__\":{{\"{METADATA_KEY}\":{}}}",

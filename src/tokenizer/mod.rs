@@ -420,7 +420,7 @@ mod tests {
         let theirs = tokenizers::Tokenizer::from_file(path).unwrap();
         let model = PackedModel::from_bytes(embedded::FIXTURE).unwrap();
         let ours = Tokenizer::new(&model).unwrap();
-        let text = include_str!("../import/gguf.rs").to_owned()
+        let text = include_str!("../import/gguf/mod.rs").to_owned()
             + "\u{e9}t\u{e9} \u{4e2d}\u{6587} 12  \n\n x\r\n";
         let encoding = theirs.encode(text.as_str(), false).unwrap();
         // One byte-level character stands for one byte.

@@ -8,9 +8,9 @@ use crate::cli::typed::{ModelArgs, ModelCommand};
 
 /// What `model` is to do.
 pub(in crate::cli) enum ModelJob {
-    /// Pack the model at a path.
+    /// Pack the model at these paths.
     Add {
-        path: PathBuf,
+        paths: Vec<PathBuf>,
         to: AddTo,
         /// Whether activations get two levels, if that was typed.
         wide: Option<bool>,
@@ -64,13 +64,13 @@ pub(in crate::cli) struct CheckJob {
 pub(in crate::cli) fn model(args: ModelArgs) -> ModelJob {
     match args.command {
         ModelCommand::Add {
-            path,
+            paths,
             name,
             output,
             force,
             activation_bits,
         } => ModelJob::Add {
-            path,
+            paths,
             wide: activation_bits.map(|bits| bits == "16"),
             to: match output {
                 Some(path) => AddTo::File { path, force },

@@ -6,7 +6,9 @@ use std::fmt;
 use std::fs;
 #[cfg(feature = "convert")]
 use std::io::{Read, Write};
+#[cfg(feature = "convert")]
 use std::path::Path;
+use std::path::PathBuf;
 
 #[cfg(feature = "convert")]
 use llmzip::import::{self, Source, SourceError};
@@ -36,7 +38,7 @@ use crate::cli::text;
 #[cfg(feature = "convert")]
 pub(super) fn run(
     store: &Store,
-    path: &Path,
+    paths: &[PathBuf],
     to: AddTo,
     wide: Option<bool>,
 ) -> Result<(), Failure> {
@@ -44,16 +46,16 @@ pub(super) fn run(
         AddTo::File {
             path: output,
             force,
-        } => pack_to_file(path, &output, force, wide),
-        AddTo::Store(Some(name)) => add(store, path, &name, wide),
-        AddTo::Store(None) => add(store, path, &name::from_path(path)?, wide),
+        } => pack_to_file(paths, &output, force, wide),
+        AddTo::Store(Some(name)) => add(store, paths, &name, wide),
+        AddTo::Store(None) => add(store, paths, &name::from_path(&paths[0])?, wide),
     }
 }
 
-/// The model at `path`, with one or two levels for activations if `wide` says which.
+/// The model at `paths`, with one or two levels for activations if `wide` says which.
 #[cfg(feature = "convert")]
-fn open(path: &Path, wide: Option<bool>) -> Result<Source, SourceError> {
-    let mut source = import::open(path)?;
+fn open(paths: &[PathBuf], wide: Option<bool>) -> Result<Source, SourceError> {
+    let mut source = import::open_all(paths)?;
     if let Some(wide) = wide {
         source.set_wide(wide);
     }
@@ -63,15 +65,15 @@ fn open(path: &Path, wide: Option<bool>) -> Result<Source, SourceError> {
 #[cfg(not(feature = "convert"))]
 pub(super) fn run(
     store: &Store,
-    path: &Path,
+    paths: &[PathBuf],
     to: AddTo,
     wide: Option<bool>,
 ) -> Result<(), Failure> {
-    if wide.is_some() {
+    let ([path], None) = (paths, wide) else {
         return Err(Failure::message(
-            "this build of llmzip takes packed models only",
+            "this build of llmzip takes packed models only, each from one file",
         ));
-    }
+    };
     let name = match to {
         AddTo::Store(Some(name)) => name,
         AddTo::Store(None) => return Err(Failure::message("give the model a name with --name")),
@@ -90,15 +92,16 @@ pub(super) fn run(
     print_added(store, &added)
 }
 
-/// Packs the model at `path`, or takes it as it is if it is packed, and adds it to the store.
+/// Packs the model at `paths`, or takes it as it is if it is packed, and adds it to the store.
 #[cfg(feature = "convert")]
-fn add(store: &Store, path: &Path, name: &str, wide: Option<bool>) -> Result<(), Failure> {
+fn add(store: &Store, paths: &[PathBuf], name: &str, wide: Option<bool>) -> Result<(), Failure> {
     store.check_name(name)?;
-    let added = if is_packed(path) {
+    let path = &paths[0];
+    let added = if is_packed(paths) {
         store.add_packed(path, name)
     } else {
         let file = store.new_file()?;
-        open(path, wide)
+        open(paths, wide)
             .and_then(|mut source| source.pack_to_file(file.file()))
             .map_err(|error| about(path, &error))?;
         store.add(file, name)
@@ -111,19 +114,20 @@ fn add(store: &Store, path: &Path, name: &str, wide: Option<bool>) -> Result<(),
     print_added(store, &added)
 }
 
-/// Packs the model at `path` and writes it to the file `output`.
+/// Packs the model at `paths` and writes it to the file `output`.
 #[cfg(feature = "convert")]
 fn pack_to_file(
-    path: &Path,
+    paths: &[PathBuf],
     output: &Path,
     force: bool,
     wide: Option<bool>,
 ) -> Result<(), Failure> {
     let nothing = OpenInput::nothing();
-    let mut file = output_beside(path, output, force)?;
-    let packed = match is_packed(path) {
+    let path = &paths[0];
+    let mut file = output_beside(paths, output, force)?;
+    let packed = match is_packed(paths) {
         true => fs::read(path).map_err(|error| about(path, &error))?,
-        false => open(path, wide)
+        false => open(paths, wide)
             .and_then(|mut source| source.pack())
             .map_err(|error| about(path, &error))?,
     };
@@ -140,15 +144,17 @@ fn pack_to_file(
     )
 }
 
-/// The file for the packed model, which must not be a part of the model at `path`.
+/// The file for the packed model, which must not be a part of the model at `paths`.
 #[cfg(feature = "convert")]
-fn output_beside(path: &Path, output: &Path, force: bool) -> Result<Output, Failure> {
-    if let (Ok(model), Ok(output)) = (fs::canonicalize(path), fs::canonicalize(output))
-        && output.starts_with(model)
-    {
+fn output_beside(paths: &[PathBuf], output: &Path, force: bool) -> Result<Output, Failure> {
+    let is_part = |path: &PathBuf| match (fs::canonicalize(path), fs::canonicalize(output)) {
+        (Ok(model), Ok(output)) => output.starts_with(model),
+        _ => false,
+    };
+    if paths.iter().any(is_part) {
         return Err(Failure::message("input and output are the same file"));
     }
-    let source = input::open(&Input::File(path.to_owned()), Accept::Links);
+    let source = input::open(&Input::File(paths[0].clone()), Accept::Links);
     Output::file(
         output,
         &source.unwrap_or_else(|_| OpenInput::nothing()),
@@ -156,12 +162,17 @@ fn output_beside(path: &Path, output: &Path, force: bool) -> Result<Output, Fail
     )
 }
 
-/// Whether the file begins as a packed model does: with the length of a header, and JSON.
+/// Whether it is one file that begins as a packed model does: with the length of a header, and the
+/// key of the configuration.
 #[cfg(feature = "convert")]
-fn is_packed(path: &Path) -> bool {
-    let mut start = [0; 9];
+fn is_packed(paths: &[PathBuf]) -> bool {
+    const KEY: &[u8] = br#"{"__metadata__":{"llmzip":"#;
+    let [path] = paths else {
+        return false;
+    };
+    let mut start = [0; 8 + KEY.len()];
     let read = regular_file::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && start[8] == b'{' && start[4..8] == [0; 4]
+    read.is_ok() && start.ends_with(KEY)
 }
 
 #[cfg(feature = "convert")]

@@ -19,7 +19,7 @@ use super::print;
 pub(super) fn run(job: ModelJob) -> Result<bool, Failure> {
     let store = Store::of_user();
     match job {
-        ModelJob::Add { path, to, wide } => add::run(&store, &path, to, wide)?,
+        ModelJob::Add { paths, to, wide } => add::run(&store, &paths, to, wide)?,
         ModelJob::Pull { repository, name } => pull::run(&store, &repository, name)?,
         ModelJob::List { json } => list::run(&store, json)?,
         ModelJob::Verify { names } => verify(&store, &names)?,

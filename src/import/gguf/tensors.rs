@@ -1,0 +1,129 @@
+//! The weights of an open GGUF file, or of the files of a set.
+
+use super::structure::{StoredTensor, Structure};
+use super::types::{self, TensorType};
+use crate::import::arranged::StoredTensors;
+use crate::import::{SourceError, pieces};
+use crate::machine::memory;
+use crate::packed::PackedError;
+use std::collections::BTreeMap;
+use std::io::{Read, Seek};
+
+/// The tensors of the files that make up a model.
+pub(super) struct GgufTensors<R> {
+    files: Vec<R>,
+    /// By name.
+    tensors: BTreeMap<String, Place>,
+}
+
+/// A tensor and how to read it.
+struct Place {
+    /// Index in `GgufTensors::files`.
+    file: usize,
+    kind: TensorType,
+    stored: StoredTensor,
+}
+
+impl Place {
+    /// # Errors
+    /// If its type has no reader, or the file ends before it does.
+    fn new(file: usize, stored: StoredTensor, length: u64) -> Result<Place, SourceError> {
+        let name = &stored.name;
+        let kind = TensorType::of(stored.kind).ok_or_else(|| {
+            let kind = types::name(stored.kind);
+            SourceError::Unsupported(format!("tensor {name} of type {kind}"))
+        })?;
+        let row = stored.shape.last().copied().unwrap_or(1);
+        if !row.is_multiple_of(kind.block_values()) {
+            return Err(SourceError::Invalid(format!(
+                "the rows of tensor {name} are {row} wide, but its type has blocks of {}",
+                kind.block_values()
+            )));
+        }
+        let place = Place { file, kind, stored };
+        let end = place.stored.start.checked_add(place.bytes());
+        match end.is_some_and(|end| end <= length) {
+            true => Ok(place),
+            false => Err(SourceError::Invalid(format!(
+                "the GGUF file is truncated: it ends at byte {length}, before tensor {} does",
+                place.stored.name
+            ))),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        (self.stored.values() / self.kind.block_values() * self.kind.block_bytes()) as u64
+    }
+}
+
+impl<R: Read + Seek> GgufTensors<R> {
+    /// The tensors of these files.
+    ///
+    /// # Errors
+    /// If a tensor cannot be read, or there are two of a name.
+    pub(super) fn new(files: Vec<(R, Structure)>) -> Result<GgufTensors<R>, SourceError> {
+        let mut all = GgufTensors {
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+        };
+        for (number, (file, structure)) in files.into_iter().enumerate() {
+            for stored in structure.tensors {
+                let name = stored.name.clone();
+                let place = Place::new(number, stored, structure.length)?;
+                if all.tensors.contains_key(&name) {
+                    return Err(SourceError::Invalid(format!(
+                        "the GGUF file has tensor {name} twice"
+                    )));
+                }
+                all.tensors.insert(name, place);
+            }
+            all.files.push(file);
+        }
+        Ok(all)
+    }
+
+    pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        Some(self.tensors.get(name)?.stored.shape.clone())
+    }
+
+    /// Numbers in all tensors but those that are `unused`.
+    pub(super) fn parameters(&self, unused: impl Fn(&str) -> bool) -> u64 {
+        let used = self.tensors.values().filter(|it| !unused(&it.stored.name));
+        used.map(|place| place.stored.values() as u64).sum()
+    }
+
+    /// The values of a tensor; `None` if there is none of that name.
+    pub(super) fn values(&mut self, name: &str) -> Result<Option<Vec<f32>>, PackedError> {
+        let Some(place) = self.tensors.get(name) else {
+            return Ok(None);
+        };
+        let fail = |reason: String| PackedError::Source {
+            name: name.to_owned(),
+            reason,
+        };
+        let mut values = Vec::new();
+        memory::reserve(&mut values, "a tensor", place.stored.values())?;
+        let file = &mut self.files[place.file];
+        let block = place.kind.block_bytes();
+        let (start, len) = (place.stored.start, place.bytes());
+        pieces::read(file, start, len, block, |bytes| {
+            place.kind.append(bytes, &mut values)
+        })
+        .map_err(|error| match error {
+            candle_core::Error::Io(error) => fail(error.to_string()),
+            _ => fail("its values cannot be read".to_owned()),
+        })?;
+        Ok(Some(values))
+    }
+}
+
+impl<R: Read + Seek> StoredTensors for GgufTensors<R> {
+    fn read(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let missing = || PackedError::Source {
+            name: name.to_owned(),
+            reason: "missing".to_owned(),
+        };
+        let shape = self.shape(name).ok_or_else(missing)?;
+        Ok((shape, self.values(name)?.unwrap_or_default()))
+    }
+}

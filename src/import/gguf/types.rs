@@ -1,0 +1,167 @@
+//! The types of tensors in GGUF files.
+
+use super::blocks::BlockType;
+use crate::import::floats::FloatType;
+use candle_core::CpuStorage;
+use candle_core::quantized::GgmlDType;
+use std::borrow::Cow;
+
+/// A type whose values can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TensorType {
+    Float(FloatType),
+    /// Read here.
+    Block(BlockType),
+    /// Read by candle.
+    Candle(GgmlDType),
+}
+
+impl TensorType {
+    /// The type that a number stands for, if its values can be read.
+    pub(super) fn of(number: u32) -> Option<TensorType> {
+        Some(match number {
+            0 => TensorType::Float(FloatType::F32),
+            1 => TensorType::Float(FloatType::F16),
+            2 => TensorType::Candle(GgmlDType::Q4_0),
+            3 => TensorType::Candle(GgmlDType::Q4_1),
+            6 => TensorType::Candle(GgmlDType::Q5_0),
+            7 => TensorType::Candle(GgmlDType::Q5_1),
+            8 => TensorType::Candle(GgmlDType::Q8_0),
+            10 => TensorType::Candle(GgmlDType::Q2K),
+            11 => TensorType::Candle(GgmlDType::Q3K),
+            12 => TensorType::Candle(GgmlDType::Q4K),
+            13 => TensorType::Candle(GgmlDType::Q5K),
+            14 => TensorType::Candle(GgmlDType::Q6K),
+            20 => TensorType::Block(BlockType::Iq4Nl),
+            23 => TensorType::Block(BlockType::Iq4Xs),
+            30 => TensorType::Float(FloatType::Bf16),
+            34 => TensorType::Block(BlockType::Tq1),
+            35 => TensorType::Block(BlockType::Tq2),
+            39 => TensorType::Block(BlockType::Mxfp4),
+            _ => return None,
+        })
+    }
+
+    /// Values of a block, the least that is stored together.
+    pub(super) fn block_values(self) -> usize {
+        match self {
+            TensorType::Float(_) => 1,
+            TensorType::Block(block) => block.values(),
+            TensorType::Candle(block) => block.block_size(),
+        }
+    }
+
+    /// Bytes of a block.
+    pub(super) fn block_bytes(self) -> usize {
+        match self {
+            TensorType::Float(float) => float.size(),
+            TensorType::Block(block) => block.bytes(),
+            TensorType::Candle(block) => block.type_size(),
+        }
+    }
+
+    /// Appends the values of all blocks in `bytes`.
+    ///
+    /// # Errors
+    /// If candle cannot read them.
+    pub(super) fn append(self, bytes: &[u8], values: &mut Vec<f32>) -> candle_core::Result<()> {
+        let count = bytes.len() / self.block_bytes() * self.block_values();
+        match self {
+            TensorType::Float(float) => float.append(bytes, values),
+            TensorType::Block(block) => block.append(bytes, values),
+            TensorType::Candle(block) => {
+                // candle sees the bytes as blocks that begin at even addresses, and panics if they
+                // do not; new memory does.
+                let bytes = match bytes.as_ptr().addr().is_multiple_of(2) {
+                    true => Cow::Borrowed(bytes),
+                    false => Cow::Owned(bytes.to_vec()),
+                };
+                let blocks = block.from_data(bytes);
+                match blocks.dequantize(count)? {
+                    CpuStorage::F32(read) => values.extend_from_slice(&read),
+                    _ => return Err(candle_core::Error::Msg("values are no floats".to_owned())),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of a type whose values cannot be read, as llama.cpp has it.
+pub(super) fn name(number: u32) -> String {
+    match number {
+        4 => "Q4_2",
+        5 => "Q4_3",
+        9 => "Q8_1",
+        15 => "Q8_K",
+        16 => "IQ2_XXS",
+        17 => "IQ2_XS",
+        18 => "IQ3_XXS",
+        19 => "IQ1_S",
+        21 => "IQ3_S",
+        22 => "IQ2_S",
+        24 => "I8",
+        25 => "I16",
+        26 => "I32",
+        27 => "I64",
+        28 => "F64",
+        29 => "IQ1_M",
+        31 => "Q4_0_4_4",
+        32 => "Q4_0_4_8",
+        33 => "Q4_0_8_8",
+        36 => "IQ4_NL_4_4",
+        40 => "NVFP4",
+        41 => "Q1_0",
+        other => return format!("number {other}"),
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::quantized::QTensor;
+    use candle_core::{Device, Tensor};
+
+    #[test]
+    fn a_type_has_either_a_reader_or_a_name() {
+        for number in 0..42 {
+            let is_read = TensorType::of(number).is_some();
+            let is_unread = !name(number).starts_with("number");
+            assert!(!(is_read && is_unread), "{number}");
+            // llama.cpp has dropped 37 and 38, which were variants of `IQ4_NL`.
+            assert!(
+                is_read || is_unread || matches!(number, 37 | 38),
+                "{number}"
+            );
+        }
+        assert_eq!(TensorType::of(u32::MAX), None);
+    }
+
+    #[test]
+    fn values_are_those_of_candle() {
+        for number in [0, 1, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 30] {
+            let kind = TensorType::of(number).unwrap();
+            let theirs = match kind {
+                TensorType::Candle(theirs) => theirs,
+                TensorType::Float(FloatType::F32) => GgmlDType::F32,
+                TensorType::Float(FloatType::F16) => GgmlDType::F16,
+                _ => GgmlDType::BF16,
+            };
+            let values: Vec<f32> = (0..1024)
+                .map(|i| ((i * 37 % 101) as f32 - 50.0) / 40.0)
+                .collect();
+            let tensor = Tensor::from_vec(values, (4, 256), &Device::Cpu).unwrap();
+            let tensor = QTensor::quantize(&tensor, theirs).unwrap();
+            let mut got = Vec::new();
+            kind.append(&tensor.data().unwrap(), &mut got).unwrap();
+            let want = tensor
+                .dequantize(&Device::Cpu)
+                .unwrap()
+                .flatten_all()
+                .unwrap();
+            assert_eq!(got, want.to_vec1::<f32>().unwrap(), "{theirs:?}");
+            assert_eq!(kind.block_values(), theirs.block_size());
+        }
+    }
+}
