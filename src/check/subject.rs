@@ -202,7 +202,7 @@ mod tests {
     use std::path::Path;
 
     fn text() -> String {
-        include_str!("../import/vocabulary.rs")
+        include_str!("../import/vocabulary/mod.rs")
             .chars()
             .take(4000)
             .collect()

@@ -10,16 +10,16 @@
 
 use super::SourceError;
 use super::description::{Description, find_member};
+use super::metadata::Metadata;
 use super::source::{Source, sorted};
-use super::vocabulary::{ByteLevel, Vocabulary};
+use super::vocabulary;
 use crate::arch::SourceTensor;
 use crate::arch::family::Setting;
 use crate::arch::rope::RopeScaling;
 use crate::machine::regular_file;
 use crate::packed::{PackedError, TensorSource};
 use candle_core::Device;
-use candle_core::quantized::gguf_file::{Content, Value};
-use serde_json::json;
+use candle_core::quantized::gguf_file::Content;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -29,10 +29,6 @@ const MAX_ELEMENTS: u64 = 1 << 23;
 
 /// Bytes of metadata and tensor descriptions.
 const MAX_HEADER: u64 = 256 << 20;
-
-/// Token types that stand for text: normal ones. (2 unknown, 3 control, 4 user-defined, 5 unused,
-/// 6 byte of a `SentencePiece` vocabulary.)
-const NORMAL: u64 = 1;
 
 /// Opens a GGUF file.
 ///
@@ -53,12 +49,12 @@ pub fn read<R: Read + Seek + 'static>(mut reader: R) -> Result<Source, SourceErr
         .seek(SeekFrom::Start(0))
         .map_err(|e| SourceError::io("GGUF", e))?;
     let content = Content::read(&mut reader).map_err(broken)?;
-    let metadata = Metadata(&content);
+    let metadata = Metadata(&content.metadata);
     let name = metadata
         .text("general.architecture")
         .ok_or_else(|| SourceError::invalid("GGUF metadata lack general.architecture"))?;
     let (family, member) = find_member(name, |member| member.gguf)?;
-    let vocabulary = vocabulary(&metadata)?;
+    let vocabulary = vocabulary::gguf::read(&metadata)?;
     let plan = vocabulary.plan()?;
     let description = Description {
         family,
@@ -68,7 +64,8 @@ pub fn read<R: Read + Seek + 'static>(mut reader: R) -> Result<Source, SourceErr
         name: |tensor| &tensor.gguf,
         shape: &|name| Some(content.tensor_infos.get(name)?.shape.dims().to_vec()),
     };
-    let rope = description.rope(rope_scaling(&metadata, name)?)?;
+    let divisors = content.tensor_infos.contains_key(ROPE_DIVISORS);
+    let rope = description.rope(rope_scaling(&metadata, name, divisors)?)?;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
     let config = description.config(&plan, pre_tokenizer, |_| {
         let tensors = content.tensor_infos.values();
@@ -98,63 +95,12 @@ fn broken(error: candle_core::Error) -> SourceError {
 /// Tensor of the rotary divisors that converters write for Llama 3.
 const ROPE_DIVISORS: &str = "rope_freqs.weight";
 
-/// Typed look-ups in GGUF metadata.
-struct Metadata<'a>(&'a Content);
-
-impl Metadata<'_> {
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.0.metadata.get(key)
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        match self.get(key)? {
-            Value::String(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn integer(&self, key: &str) -> Option<u64> {
-        integer(self.get(key)?)
-    }
-
-    fn array(&self, key: &str) -> Option<&[Value]> {
-        match self.get(key)? {
-            Value::Array(values) => Some(values),
-            _ => None,
-        }
-    }
-
-    fn setting(&self, key: &str) -> Option<Setting<'_>> {
-        let value = self.get(key)?;
-        if let Some(number) = integer(value) {
-            return Some(Setting::Number(number as f64));
-        }
-        Some(match value {
-            Value::F32(number) => Setting::Number(f64::from(*number)),
-            Value::F64(number) => Setting::Number(*number),
-            Value::Bool(flag) => Setting::Flag(*flag),
-            Value::String(text) => Setting::Text(text),
-            _ => Setting::Other,
-        })
-    }
-}
-
-fn integer(value: &Value) -> Option<u64> {
-    match *value {
-        Value::U8(n) => Some(n.into()),
-        Value::U16(n) => Some(n.into()),
-        Value::U32(n) => Some(n.into()),
-        Value::U64(n) => Some(n),
-        Value::I8(n) => n.try_into().ok(),
-        Value::I16(n) => n.try_into().ok(),
-        Value::I32(n) => n.try_into().ok(),
-        Value::I64(n) => n.try_into().ok(),
-        _ => None,
-    }
-}
-
-fn rope_scaling(metadata: &Metadata<'_>, name: &str) -> Result<RopeScaling, SourceError> {
-    if metadata.0.tensor_infos.contains_key(ROPE_DIVISORS) {
+fn rope_scaling(
+    metadata: &Metadata<'_>,
+    name: &str,
+    divisors: bool,
+) -> Result<RopeScaling, SourceError> {
+    if divisors {
         return Err(SourceError::Unsupported(
             "GGUF files with rope_freqs (use the Hugging Face folder of this model)".into(),
         ));
@@ -169,94 +115,6 @@ fn rope_scaling(metadata: &Metadata<'_>, name: &str) -> Result<RopeScaling, Sour
         }),
         Some(other) => Err(SourceError::Unsupported(format!("rotary scaling {other}"))),
     }
-}
-
-fn vocabulary(metadata: &Metadata) -> Result<Vocabulary, SourceError> {
-    match metadata.text("tokenizer.ggml.model") {
-        Some("gpt2") => {}
-        Some("llama") => {
-            return Err(SourceError::Unsupported(
-                "SentencePiece vocabularies (only byte-level BPE is)".into(),
-            ));
-        }
-        Some(other) => return Err(SourceError::Unsupported(format!("tokenizer {other}"))),
-        None => return Err(SourceError::invalid("GGUF metadata hold no tokenizer")),
-    }
-    let pre = metadata.text("tokenizer.ggml.pre").unwrap_or("default");
-    let pre_tokenizer = pre_tokenizer(pre)
-        .ok_or_else(|| SourceError::Unsupported(format!("pre-tokenizer {pre}")))?;
-    let tokens = metadata
-        .array("tokenizer.ggml.tokens")
-        .ok_or_else(|| SourceError::invalid("GGUF metadata hold no vocabulary"))?;
-    let types = metadata.array("tokenizer.ggml.token_type").unwrap_or(&[]);
-    let byte_level = ByteLevel::default();
-    let mut ordinary = Vec::with_capacity(tokens.len());
-    for (id, token) in (0u32..).zip(tokens) {
-        let normal = types
-            .get(id as usize)
-            .is_none_or(|kind| integer(kind) == Some(NORMAL));
-        if let (true, Value::String(text)) = (normal, token)
-            && let Some(bytes) = byte_level.bytes(text)
-        {
-            ordinary.push((id, bytes));
-        }
-    }
-    let merges = metadata
-        .array("tokenizer.ggml.merges")
-        .ok_or_else(|| SourceError::invalid("GGUF metadata hold no merges"))?
-        .iter()
-        .filter_map(|rule| match rule {
-            Value::String(rule) => byte_level.merge(rule),
-            _ => None,
-        })
-        .collect();
-    let bos = metadata
-        .integer("tokenizer.ggml.bos_token_id")
-        .filter(|&id| id < tokens.len() as u64);
-    Ok(Vocabulary {
-        tokens: ordinary,
-        merges,
-        bos: bos.map(|id| id as u32),
-        pre_tokenizer,
-    })
-}
-
-/// The splitting of GPT-2 as tokenizer.json spells it.
-fn byte_level_split() -> serde_json::Value {
-    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})
-}
-
-/// A split by `pattern` in front of byte-level characters.
-fn split(pattern: &str) -> serde_json::Value {
-    json!({"type": "Sequence", "pretokenizers": [
-        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
-        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
-    ]})
-}
-
-/// The `pre_tokenizer` fragment that a name in `tokenizer.ggml.pre` stands for.
-///
-/// A name picked wrongly costs ratio only, so aliases are generous.
-fn pre_tokenizer(name: &str) -> Option<serde_json::Value> {
-    Some(match name {
-        "default" | "gpt-2" | "gpt2" | "mpt" | "olmo" | "phi-2" | "jina-en" => byte_level_split(),
-        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" => {
-            json!({"type": "Sequence", "pretokenizers": [
-                {"type": "Digits", "individual_digits": true},
-                byte_level_split(),
-            ]})
-        }
-        "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" | "dbrx" => split(
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
-        "qwen2" | "deepseek-r1-qwen" | "stablelm2" | "hunyuan" => split(
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
-        "tekken" => split(
-            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
-        _ => return None,
-    })
 }
 
 /// The weights of an open GGUF.
@@ -461,6 +319,7 @@ impl<R: Read + Seek> Walk<'_, R> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use candle_core::quantized::gguf_file::Value;
     use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
     use candle_core::{Shape, Tensor};
     use std::io::Cursor;

@@ -16,6 +16,7 @@ mod description;
 mod error;
 pub mod folder;
 pub mod gguf;
+mod metadata;
 mod source;
 pub mod vocabulary;
 mod wheel;

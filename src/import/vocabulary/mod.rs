@@ -10,6 +10,10 @@
 //! beginning-of-sequence token gets an input row behind all output rows: it can be fed, never
 //! predicted.
 
+mod byte_level;
+pub(super) mod gguf;
+pub(super) mod hugging_face;
+
 use super::SourceError;
 use std::collections::{HashMap, HashSet};
 
@@ -102,54 +106,6 @@ impl Vocabulary {
     }
 }
 
-/// The character that stands for each byte in a byte-level vocabulary. This is the table of GPT-2:
-/// printable Latin-1 characters stand for themselves, the other 68 bytes follow from U+0100 in
-/// order.
-fn byte_characters() -> [char; 256] {
-    let mut table = ['\0'; 256];
-    let mut next = 0x100u32;
-    for byte in 0..=255u8 {
-        let printable = matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
-        table[usize::from(byte)] = if printable {
-            char::from(byte)
-        } else {
-            let stand_in = char::from_u32(next).expect("U+0100..U+0144 are characters");
-            next += 1;
-            stand_in
-        };
-    }
-    table
-}
-
-/// Undoes the byte-to-character mapping of byte-level vocabularies.
-#[derive(Debug, Clone)]
-pub struct ByteLevel {
-    bytes: HashMap<char, u8>,
-}
-
-impl Default for ByteLevel {
-    fn default() -> Self {
-        let bytes = (0..=255u8).zip(byte_characters());
-        ByteLevel {
-            bytes: bytes.map(|(byte, character)| (character, byte)).collect(),
-        }
-    }
-}
-
-impl ByteLevel {
-    /// The bytes that a token's string stands for, or `None` if it holds a character outside the
-    /// mapping, as the names of special tokens may.
-    pub fn bytes(&self, token: &str) -> Option<Vec<u8>> {
-        token.chars().map(|c| self.bytes.get(&c).copied()).collect()
-    }
-
-    /// A merge rule written as `"left right"`.
-    pub fn merge(&self, rule: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-        let (left, right) = rule.split_once(' ')?;
-        Some((self.bytes(left)?, self.bytes(right)?))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,21 +115,6 @@ mod tests {
             tokens: tokens.iter().map(|(id, b)| (*id, b.to_vec())).collect(),
             ..Vocabulary::default()
         }
-    }
-
-    #[test]
-    fn byte_level_is_a_bijection_with_the_known_stand_ins() {
-        let table = byte_characters();
-        let distinct: HashSet<char> = table.iter().copied().collect();
-        assert_eq!(distinct.len(), 256);
-        assert_eq!(table[0], '\u{100}');
-        assert_eq!(table[b' ' as usize], 'Ġ');
-        assert_eq!(table[b'\n' as usize], 'Ċ');
-        assert_eq!(table[0xad], '\u{143}');
-        let map = ByteLevel::default();
-        assert_eq!(map.bytes("Ġthe"), Some(b" the".to_vec()));
-        assert_eq!(map.bytes("<｜end｜>"), None);
-        assert_eq!(map.merge("Ġ t"), Some((b" ".to_vec(), b"t".to_vec())));
     }
 
     #[test]

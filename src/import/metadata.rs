@@ -1,0 +1,60 @@
+//! The metadata of a GGUF file: values by key.
+
+use crate::arch::family::Setting;
+use candle_core::quantized::gguf_file::Value;
+use std::collections::HashMap;
+
+/// Typed look-ups in GGUF metadata.
+pub(super) struct Metadata<'a>(pub(super) &'a HashMap<String, Value>);
+
+impl Metadata<'_> {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        match self.get(key)? {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn integer(&self, key: &str) -> Option<u64> {
+        integer(self.get(key)?)
+    }
+
+    pub(super) fn array(&self, key: &str) -> Option<&[Value]> {
+        match self.get(key)? {
+            Value::Array(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    pub(super) fn setting(&self, key: &str) -> Option<Setting<'_>> {
+        let value = self.get(key)?;
+        if let Some(number) = integer(value) {
+            return Some(Setting::Number(number as f64));
+        }
+        Some(match value {
+            Value::F32(number) => Setting::Number(f64::from(*number)),
+            Value::F64(number) => Setting::Number(*number),
+            Value::Bool(flag) => Setting::Flag(*flag),
+            Value::String(text) => Setting::Text(text),
+            _ => Setting::Other,
+        })
+    }
+}
+
+pub(super) fn integer(value: &Value) -> Option<u64> {
+    match *value {
+        Value::U8(n) => Some(n.into()),
+        Value::U16(n) => Some(n.into()),
+        Value::U32(n) => Some(n.into()),
+        Value::U64(n) => Some(n),
+        Value::I8(n) => n.try_into().ok(),
+        Value::I16(n) => n.try_into().ok(),
+        Value::I32(n) => n.try_into().ok(),
+        Value::I64(n) => n.try_into().ok(),
+        _ => None,
+    }
+}
