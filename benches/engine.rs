@@ -254,6 +254,7 @@ fn random_model() -> PackedModel {
         sinks: 4,
         parameters: 134_515_008,
         pre_tokenizer: serde_json::Value::Null,
+        segmentation: Default::default(),
     };
     let tokens: Vec<Vec<u8>> = (0..config.vocab as u32)
         .map(|row| row.to_be_bytes()[1..].to_vec())
@@ -269,6 +270,7 @@ fn random_model() -> PackedModel {
         tokens: &tokens,
         rows: &rows,
         merges: &[],
+        scores: &[],
     };
     let bytes = pack(&input, &mut Noise).expect("a model");
     PackedModel::from_bytes(&bytes).expect("a packed model")

@@ -4,6 +4,7 @@
 //! below, so it is part of the model's identity. [`Config::validate`] bounds every field, so that
 //! no product of sizes of a validated configuration overflows.
 
+use super::segmentation::Segmentation;
 use serde::{Deserialize, Serialize};
 
 /// Activations and stored weights are cut into groups of this many values along the inner
@@ -55,6 +56,9 @@ pub struct Config {
     pub parameters: u64,
     /// The `pre_tokenizer` fragment of `tokenizer.json`, or null.
     pub pre_tokenizer: serde_json::Value,
+    /// How an encoder cuts text into tokens.
+    #[serde(default, skip_serializing_if = "Segmentation::is_default")]
+    pub segmentation: Segmentation,
 }
 
 /// A configuration that the engine cannot run.
@@ -136,6 +140,10 @@ impl Config {
             "0 to 1",
         )?;
         expect(self.group == GROUP, "group", self.group, GROUP)?;
+        let absent = |row: &&u32| **row as usize >= self.vocab;
+        if let Some(row) = self.segmentation.added.iter().find(absent) {
+            return expect(false, "added", row, format!("below {}", self.vocab));
+        }
         within("window", self.window, 16, 1 << 14)?;
         within("sinks", self.sinks, 0, TILE.min(self.window))
     }
@@ -176,6 +184,7 @@ pub(crate) mod tests {
             sinks: 4,
             parameters: 0,
             pre_tokenizer: serde_json::Value::Null,
+            segmentation: Segmentation::default(),
         }
     }
 
@@ -183,7 +192,7 @@ pub(crate) mod tests {
     fn a_sound_configuration_passes_and_each_bad_field_is_named() {
         tiny().validate().unwrap();
         type Change = fn(&mut Config);
-        let cases: [(&str, Change); 9] = [
+        let cases: [(&str, Change); 10] = [
             ("arch", |c| c.arch = "gpt2".into()),
             ("hidden", |c| c.hidden = 0),
             ("layers", |c| c.layers = 5000),
@@ -193,6 +202,7 @@ pub(crate) mod tests {
             ("bos", |c| c.bos = Some(38)),
             ("norm_eps", |c| c.norm_eps = f32::NAN),
             ("window", |c| c.window = 1 << 20),
+            ("added", |c| c.segmentation.added = vec![36, 37]),
         ];
         for (want, change) in cases {
             let mut config = tiny();

@@ -13,11 +13,13 @@ pub mod family;
 mod llama;
 mod registry;
 pub mod rope;
+pub mod segmentation;
 pub mod tensors;
 
 pub use config::{Config, ConfigError};
 pub use family::Family;
 pub use registry::{families, family};
+pub use segmentation::{Algorithm, Segmentation};
 pub use tensors::{SourceTensor, Tensor};
 
 #[cfg(test)]

@@ -148,6 +148,7 @@ impl Subject {
             tokens: &self.tokens,
             rows: &self.rows,
             merges: &[],
+            scores: &[],
         };
         let instructions = InstructionSet::choose().map_err(MachineError::from)?;
         let model = FloatModel::new(&input, &mut *self.tensors, instructions, 0)?;

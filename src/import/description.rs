@@ -82,6 +82,7 @@ impl Description<'_> {
             sinks: SINKS,
             parameters: 0,
             pre_tokenizer,
+            segmentation: plan.segmentation.clone(),
         };
         config.validate()?;
         self.check_rotary(&config)?;

@@ -526,7 +526,9 @@ pub(crate) mod tests {
         };
         says("general.architecture", Some(text("gemma3")), "gemma3");
         says("general.architecture", None, "general.architecture");
-        says("tokenizer.ggml.model", Some(text("llama")), "SentencePiece");
+        says("tokenizer.ggml.model", Some(text("llama")), "scores");
+        says("tokenizer.ggml.model", Some(text("bert")), "tokenizer bert");
+        says("tokenizer.ggml.model", None, "no tokenizer");
         says("tokenizer.ggml.pre", Some(text("martian")), "martian");
         says("llama.rope.scaling.type", Some(text("yarn")), "yarn");
         says("llama.rope.dimension_count", Some(Value::U32(8)), "partial");

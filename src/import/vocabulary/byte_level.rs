@@ -42,12 +42,13 @@ impl ByteLevel {
     pub(super) fn bytes(&self, token: &str) -> Option<Vec<u8>> {
         token.chars().map(|c| self.bytes.get(&c).copied()).collect()
     }
+}
 
-    /// A merge rule written as `"left right"`.
-    pub(super) fn merge(&self, rule: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-        let (left, right) = rule.split_once(' ')?;
-        Some((self.bytes(left)?, self.bytes(right)?))
-    }
+/// Whether the added token called `name` occurs in text. In these vocabularies, added tokens in
+/// angle brackets are marks of chats and tools: the model has learned them after, and apart from,
+/// ordinary text. Others, such as runs of spaces, are text.
+pub(super) fn is_text(name: &str) -> bool {
+    !(name.starts_with('<') && name.ends_with('>'))
 }
 
 #[cfg(test)]
@@ -67,6 +68,15 @@ mod tests {
         let map = ByteLevel::default();
         assert_eq!(map.bytes("Ġthe"), Some(b" the".to_vec()));
         assert_eq!(map.bytes("<｜end｜>"), None);
-        assert_eq!(map.merge("Ġ t"), Some((b" ".to_vec(), b"t".to_vec())));
+    }
+
+    #[test]
+    fn marks_are_not_text() {
+        for mark in ["<|im_start|>", "<tool_call>", "</think>", "<｜fim▁hole｜>"] {
+            assert!(!is_text(mark), "{mark}");
+        }
+        for text in ["    ", "|||IP_ADDRESS|||", "\u{fc}", "<", "a>"] {
+            assert!(is_text(text), "{text}");
+        }
     }
 }

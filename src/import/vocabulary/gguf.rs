@@ -1,104 +1,144 @@
 //! Vocabularies in the metadata of GGUF files.
 
-use super::Vocabulary;
-use super::byte_level::ByteLevel;
+use super::byte_level::{self, ByteLevel};
+use super::pre_tokenizer::PreTokenizer;
+use super::{Kind, Merges, Token, Vocabulary, is_filler, sentence_piece};
+use crate::arch::Algorithm;
 use crate::import::SourceError;
 use crate::import::metadata::{Metadata, integer};
 use candle_core::quantized::gguf_file::Value;
-use serde_json::json;
 
-/// Token types that stand for text: normal ones. (2 unknown, 3 control, 4 user-defined, 5 unused,
-/// 6 byte of a `SentencePiece` vocabulary.)
+/// Token types. (2 is the unknown token, 3 are control tokens, 5 unused ones: no text.)
 const NORMAL: u64 = 1;
+const USER_DEFINED: u64 = 4;
+const BYTE: u64 = 6;
 
 /// The vocabulary that the metadata describe.
 ///
 /// # Errors
 /// When it is broken or of a kind that is not supported.
 pub(in crate::import) fn read(metadata: &Metadata<'_>) -> Result<Vocabulary, SourceError> {
-    match metadata.text("tokenizer.ggml.model") {
-        Some("gpt2") => {}
-        Some("llama") => {
-            return Err(SourceError::Unsupported(
-                "SentencePiece vocabularies (only byte-level BPE is)".into(),
-            ));
+    let model = metadata.text("tokenizer.ggml.model");
+    let model = model.ok_or_else(|| SourceError::invalid("GGUF metadata hold no tokenizer"))?;
+    let (algorithm, pre_tokenizer) = match model {
+        "llama" => (Algorithm::Bpe, PreTokenizer::none()),
+        "t5" => (Algorithm::Unigram, PreTokenizer::none()),
+        "gpt2" | "gemma4" => {
+            let name = match model {
+                "gpt2" => metadata.text("tokenizer.ggml.pre").unwrap_or("default"),
+                other => other,
+            };
+            let found = PreTokenizer::named(name);
+            let found =
+                found.ok_or_else(|| SourceError::Unsupported(format!("pre-tokenizer {name}")))?;
+            match found.byte_level {
+                true => (Algorithm::ByteLevelBpe, found),
+                false => (Algorithm::Bpe, found),
+            }
         }
-        Some(other) => return Err(SourceError::Unsupported(format!("tokenizer {other}"))),
-        None => return Err(SourceError::invalid("GGUF metadata hold no tokenizer")),
-    }
-    let pre = metadata.text("tokenizer.ggml.pre").unwrap_or("default");
-    let pre_tokenizer = pre_tokenizer(pre)
-        .ok_or_else(|| SourceError::Unsupported(format!("pre-tokenizer {pre}")))?;
-    let tokens = metadata
-        .array("tokenizer.ggml.tokens")
-        .ok_or_else(|| SourceError::invalid("GGUF metadata hold no vocabulary"))?;
-    let types = metadata.array("tokenizer.ggml.token_type").unwrap_or(&[]);
-    let byte_level = ByteLevel::default();
-    let mut ordinary = Vec::with_capacity(tokens.len());
-    for (id, token) in (0u32..).zip(tokens) {
-        let normal = types
-            .get(id as usize)
-            .is_none_or(|kind| integer(kind) == Some(NORMAL));
-        if let (true, Value::String(text)) = (normal, token)
-            && let Some(bytes) = byte_level.bytes(text)
-        {
-            ordinary.push((id, bytes));
+        other => return Err(SourceError::Unsupported(format!("tokenizer {other}"))),
+    };
+    let entries = Entries {
+        texts: metadata
+            .array("tokenizer.ggml.tokens")
+            .ok_or_else(|| SourceError::invalid("GGUF metadata hold no vocabulary"))?,
+        types: metadata.array("tokenizer.ggml.token_type").unwrap_or(&[]),
+        scores: metadata.array("tokenizer.ggml.scores").unwrap_or(&[]),
+        algorithm,
+        byte_level: ByteLevel::default(),
+    };
+    let merges = match (model, metadata.array("tokenizer.ggml.merges")) {
+        ("llama" | "t5", _) if entries.scores.len() < entries.texts.len() => {
+            return Err(SourceError::invalid("GGUF metadata hold too few scores"));
         }
-    }
-    let merges = metadata
-        .array("tokenizer.ggml.merges")
-        .ok_or_else(|| SourceError::invalid("GGUF metadata hold no merges"))?
-        .iter()
-        .filter_map(|rule| match rule {
-            Value::String(rule) => byte_level.merge(rule),
-            _ => None,
-        })
-        .collect();
+        ("llama", _) => Merges::ByScore,
+        ("t5", _) => Merges::default(),
+        (_, Some(rules)) => Merges::Listed(entries.merges(rules)),
+        (_, None) => return Err(SourceError::invalid("GGUF metadata hold no merges")),
+    };
     let bos = metadata
         .integer("tokenizer.ggml.bos_token_id")
-        .filter(|&id| id < tokens.len() as u64);
+        .filter(|&id| id < entries.texts.len() as u64);
     Ok(Vocabulary {
-        tokens: ordinary,
+        tokens: entries.tokens(),
         merges,
         bos: bos.map(|id| id as u32),
-        pre_tokenizer,
+        pre_tokenizer: pre_tokenizer.fragment,
+        algorithm,
+        escaped_spaces: pre_tokenizer.escaped_spaces,
     })
 }
 
-/// The splitting of GPT-2 as tokenizer.json spells it.
-fn byte_level_split() -> serde_json::Value {
-    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})
+/// The arrays that describe tokens, one element for each.
+struct Entries<'a> {
+    texts: &'a [Value],
+    types: &'a [Value],
+    scores: &'a [Value],
+    algorithm: Algorithm,
+    byte_level: ByteLevel,
 }
 
-/// A split by `pattern` in front of byte-level characters.
-fn split(pattern: &str) -> serde_json::Value {
-    json!({"type": "Sequence", "pretokenizers": [
-        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
-        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
-    ]})
-}
+impl Entries<'_> {
+    fn tokens(&self) -> Vec<Token> {
+        let tokens = (0u32..).zip(self.texts).filter_map(|(id, text)| {
+            let Value::String(text) = text else {
+                return None;
+            };
+            let place = id as usize;
+            let kind = self.types.get(place).map_or(Some(NORMAL), integer);
+            let (bytes, kind) = match kind? {
+                NORMAL => (self.normal(text)?, Kind::Normal),
+                USER_DEFINED => (self.user_defined(text)?, Kind::Added),
+                BYTE => (vec![sentence_piece::byte(text)?], Kind::Byte),
+                _ => return None,
+            };
+            let score = self.scores.get(place).and_then(number);
+            Some(Token {
+                id,
+                bytes,
+                kind,
+                score: score.filter(|_| kind == Kind::Normal),
+            })
+        });
+        tokens.collect()
+    }
 
-/// The `pre_tokenizer` fragment that a name in `tokenizer.ggml.pre` stands for.
-///
-/// A name picked wrongly costs ratio only, so aliases are generous.
-fn pre_tokenizer(name: &str) -> Option<serde_json::Value> {
-    Some(match name {
-        "default" | "gpt-2" | "gpt2" | "mpt" | "olmo" | "phi-2" | "jina-en" => byte_level_split(),
-        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" => {
-            json!({"type": "Sequence", "pretokenizers": [
-                {"type": "Digits", "individual_digits": true},
-                byte_level_split(),
-            ]})
+    fn normal(&self, text: &str) -> Option<Vec<u8>> {
+        match self.algorithm {
+            Algorithm::ByteLevelBpe => self.byte_level.bytes(text),
+            Algorithm::Bpe | Algorithm::Unigram => Some(sentence_piece::bytes(text)),
         }
-        "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" | "dbrx" => split(
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
-        "qwen2" | "deepseek-r1-qwen" | "stablelm2" | "hunyuan" => split(
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
-        "tekken" => split(
-            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
+    }
+
+    /// User-defined tokens of a byte-level vocabulary are written as they occur in text.
+    fn user_defined(&self, text: &str) -> Option<Vec<u8>> {
+        if is_filler(text) {
+            return None;
+        }
+        match self.algorithm {
+            Algorithm::ByteLevelBpe => byte_level::is_text(text).then(|| text.as_bytes().to_vec()),
+            Algorithm::Bpe | Algorithm::Unigram => Some(sentence_piece::bytes(text)),
+        }
+    }
+
+    fn merges(&self, rules: &[Value]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let rules = rules.iter().filter_map(|rule| {
+            let Value::String(rule) = rule else {
+                return None;
+            };
+            let (left, right) = rule.split_once(' ')?;
+            Some((self.normal(left)?, self.normal(right)?))
+        });
+        rules.collect()
+    }
+}
+
+fn number(value: &Value) -> Option<f32> {
+    let number = match value {
+        Value::F32(number) => *number,
+        Value::F64(number) => *number as f32,
+        Value::I32(number) => *number as f32,
         _ => return None,
-    })
+    };
+    number.is_finite().then_some(number)
 }
