@@ -256,6 +256,7 @@ fn random_model() -> PackedModel {
         parameters: 134_515_008,
         pre_tokenizer: serde_json::Value::Null,
         block: Block::default(),
+        segmentation: Default::default(),
     };
     let tokens: Vec<Vec<u8>> = (0..config.vocab as u32)
         .map(|row| row.to_be_bytes()[1..].to_vec())
@@ -275,6 +276,7 @@ fn random_model() -> PackedModel {
         tokens: &tokens,
         rows: &rows,
         merges: &[],
+        scores: &[],
     };
     let bytes = pack(&input, &mut Noise).expect("a model");
     PackedModel::from_bytes(&bytes).expect("a packed model")

@@ -254,8 +254,8 @@ pub(crate) fn packed_model(data: &[u8]) {
 /// Arbitrary bytes as a GGUF file.
 #[cfg(feature = "convert")]
 pub(crate) fn gguf(data: &[u8]) {
-    if let Ok(mut source) = llmzip::import::gguf::read(Cursor::new(data.to_vec())) {
-        let _ = source.pack();
+    if let Ok(source) = llmzip::import::gguf::read(Cursor::new(data.to_vec())) {
+        packs_soundly(source);
     }
 }
 
@@ -324,7 +324,9 @@ pub(crate) fn wheels(data: &[u8]) {
         let bytes = wheel.finish().expect("an archive").into_inner();
         std::fs::write(path, bytes).expect("a file is written");
     }
-    packs_soundly(&paths[0]);
+    if let Ok(source) = llmzip::import::open(&paths[0]) {
+        packs_soundly(source);
+    }
     let _ = llmzip::import::open_all(&paths);
 }
 
@@ -341,7 +343,9 @@ pub(crate) fn ollama(data: &[u8]) {
     std::fs::write(blobs.join(content), b"GGUF\x03\0\0\0").expect("a file is written");
     let manifest = manifests.join("latest");
     std::fs::write(&manifest, data).expect("a file is written");
-    packs_soundly(&manifest);
+    if let Ok(source) = llmzip::import::open(&manifest) {
+        packs_soundly(source);
+    }
 }
 
 /// Arbitrary bytes as one of the files of a Hugging Face folder, which the first byte chooses.
@@ -372,7 +376,9 @@ pub(crate) fn folder(data: &[u8]) {
         };
         std::fs::write(folder.path().join(name), content).expect("a file is written");
     }
-    packs_soundly(folder.path());
+    if let Ok(source) = llmzip::import::open(folder.path()) {
+        packs_soundly(source);
+    }
 }
 
 /// Arbitrary bytes as a file that is to be packed, a wheel for instance.
@@ -380,18 +386,21 @@ pub(crate) fn folder(data: &[u8]) {
 pub(crate) fn source_file(data: &[u8]) {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), data).expect("a file is written");
-    packs_soundly(file.path());
+    if let Ok(source) = llmzip::import::open(file.path()) {
+        packs_soundly(source);
+    }
 }
 
-/// Packs what is at `path`, if that can be done. The pack must then be sound.
+/// Packs `source`, if that can be done. The pack must then be sound, and cut any text.
 #[cfg(feature = "convert")]
-fn packs_soundly(path: &std::path::Path) {
-    let Ok(mut source) = llmzip::import::open(path) else {
-        return;
-    };
+fn packs_soundly(mut source: llmzip::import::Source) {
+    const TEXT: &[u8] = b"The <table> of  12\n\n\xe2\x96\x81caf\xc3\xa9 \xff\xf0\x9f\x99\x82";
     if let Ok(packed) = source.pack() {
         let model = PackedModel::from_bytes(&packed).expect("what was packed can be opened");
         model.verify().expect("what was packed is sound");
+        let tokenizer = llmzip::tokenizer::Tokenizer::new(&model);
+        let tokenizer = tokenizer.expect("what was packed cuts text");
+        assert_eq!(tokenizer.decode(&tokenizer.encode(TEXT)), TEXT);
     }
 }
 

@@ -375,6 +375,7 @@ fn float_logits(source: &mut Source) -> Vec<Vec<f64>> {
         tokens: &source.vocabulary.tokens,
         rows: &source.vocabulary.rows,
         merges: &[],
+        scores: &source.vocabulary.scores,
     };
     let instructions = InstructionSet::choose().unwrap();
     let model = FloatModel::new(&input, &mut *source.tensors, instructions, 1).unwrap();

@@ -180,6 +180,25 @@ fn mutated_primes() {
     mutations(bodies::primed, &seeds, 6);
 }
 
+/// A tokenizer.json of `fixtures/vocabularies` without the tokens that the fixture model lacks.
+#[cfg(feature = "convert")]
+fn small_vocabulary(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vocabularies");
+    let file = fs::read(folder.join(name)).unwrap();
+    let mut json: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    const IDS: u64 = 320;
+    match &mut json["model"]["vocab"] {
+        serde_json::Value::Array(entries) => entries.truncate(IDS as usize),
+        entries => {
+            let entries = entries.as_object_mut().unwrap();
+            entries.retain(|_, id| id.as_u64().unwrap() < IDS);
+        }
+    }
+    let added = json["added_tokens"].as_array_mut().unwrap();
+    added.retain(|token| token["id"].as_u64().unwrap() < IDS);
+    json.to_string().into_bytes()
+}
+
 #[cfg(feature = "convert")]
 #[test]
 fn mutated_folders_and_wheels() {
@@ -189,7 +208,14 @@ fn mutated_folders_and_wheels() {
         let content = fs::read(fixtures.join(name)).unwrap();
         [&[number as u8][..], &content].concat()
     });
-    let seeds: Vec<Vec<u8>> = seeds.collect();
+    let vocabularies = [
+        "prepend.json",
+        "replace.json",
+        "unigram.json",
+        "byte_level.json",
+    ];
+    let vocabularies = vocabularies.map(|name| [&[1][..], &small_vocabulary(name)].concat());
+    let seeds: Vec<Vec<u8>> = seeds.chain(vocabularies).collect();
     mutations(bodies::folder, &seeds, 60);
     // A zip archive with one empty file, `m.gguf`.
     let wheel = b"PK\x03\x04\x14\0\0\0\0\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x06\0\0\0m.gguf\

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::block::Block;
 use super::error::{ConfigError, expect};
+use super::segmentation::Segmentation;
 
 /// Activations and stored weights are cut into groups of this many values along the inner
 /// dimension.
@@ -58,6 +59,9 @@ pub struct Config {
     pub parameters: u64,
     /// The `pre_tokenizer` fragment of `tokenizer.json`, or null.
     pub pre_tokenizer: serde_json::Value,
+    /// How an encoder cuts text into tokens.
+    #[serde(default, skip_serializing_if = "Segmentation::is_default")]
+    pub segmentation: Segmentation,
     /// What the layers compute.
     #[serde(default, skip_serializing_if = "Block::is_plain")]
     pub block: Block,
@@ -109,6 +113,10 @@ impl Config {
             "0 to 1",
         )?;
         expect(self.group == GROUP, "group", self.group, GROUP)?;
+        let absent = |row: &&u32| **row as usize >= self.vocab;
+        if let Some(row) = self.segmentation.added.iter().find(absent) {
+            return expect(false, "added", row, format!("below {}", self.vocab));
+        }
         within("window", self.window, 16, 1 << 14)?;
         within("sinks", self.sinks, 0, TILE.min(self.window))?;
         self.block.validate(self.layers, self.window)
@@ -175,6 +183,7 @@ pub(crate) mod tests {
             parameters: 0,
             pre_tokenizer: serde_json::Value::Null,
             block: Block::default(),
+            segmentation: Segmentation::default(),
         }
     }
 
@@ -182,7 +191,7 @@ pub(crate) mod tests {
     fn a_sound_configuration_passes_and_each_bad_field_is_named() {
         tiny().validate().unwrap();
         type Change = fn(&mut Config);
-        let cases: [(&str, Change); 9] = [
+        let cases: [(&str, Change); 10] = [
             ("arch", |c| c.arch = "gpt2".into()),
             ("hidden", |c| c.hidden = 0),
             ("layers", |c| c.layers = 5000),
@@ -192,6 +201,7 @@ pub(crate) mod tests {
             ("bos", |c| c.bos = Some(38)),
             ("norm_eps", |c| c.norm_eps = f32::NAN),
             ("window", |c| c.window = 1 << 20),
+            ("added", |c| c.segmentation.added = vec![36, 37]),
         ];
         for (want, change) in cases {
             let mut config = tiny();

@@ -25,6 +25,7 @@ pub mod parts;
 mod phi3;
 mod registry;
 pub mod rope;
+pub mod segmentation;
 pub mod settings;
 mod smollm3;
 pub mod tensors;
@@ -34,6 +35,7 @@ pub use config::Config;
 pub use error::ConfigError;
 pub use family::Family;
 pub use registry::{families, family};
+pub use segmentation::{Algorithm, Segmentation};
 pub use tensors::{SourceTensor, Tensor};
 
 #[cfg(test)]

@@ -542,6 +542,7 @@ mod tests {
                 tokens: &random::tokens(&config),
                 rows: &random::rows(&config),
                 merges: &[],
+                scores: &[],
             };
             let instructions = InstructionSet::choose().unwrap();
             let float =

@@ -143,6 +143,7 @@ impl Subject {
             tokens: &self.tokens,
             rows: &self.rows,
             merges: &[],
+            scores: &[],
         };
         let instructions = InstructionSet::choose().map_err(MachineError::from)?;
         let model = FloatModel::new(&input, &mut *self.tensors, instructions, 0)?;
@@ -197,7 +198,7 @@ mod tests {
     use std::path::Path;
 
     fn text() -> String {
-        include_str!("../import/vocabulary.rs")
+        include_str!("../import/vocabulary/mod.rs")
             .chars()
             .take(4000)
             .collect()

@@ -144,6 +144,7 @@ impl Description<'_> {
             parameters: 0,
             pre_tokenizer,
             block: Block::default(),
+            segmentation: plan.segmentation.clone(),
         })
     }
 

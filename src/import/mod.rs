@@ -21,6 +21,7 @@ mod floats;
 pub mod folder;
 pub mod gguf;
 mod json;
+mod metadata;
 mod ollama;
 mod pieces;
 mod source;

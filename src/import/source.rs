@@ -60,6 +60,7 @@ impl Source {
             tokens: &self.vocabulary.tokens,
             rows: &self.vocabulary.rows,
             merges: &self.vocabulary.merges,
+            scores: &self.vocabulary.scores,
         };
         (input, &mut *self.tensors)
     }

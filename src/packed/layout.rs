@@ -8,7 +8,7 @@ use safetensors::Dtype;
 use super::PackedError;
 use super::quantize::{padded_rows, tiled_len};
 use crate::arch::config::TILE;
-use crate::arch::{Config, Family};
+use crate::arch::{Algorithm, Config, Family};
 
 /// Metadata key that holds the configuration.
 pub(super) const METADATA_KEY: &str = "llmzip";
@@ -50,6 +50,9 @@ pub(super) fn stored_tensors(
     add("token.bytes".into(), Dtype::U8, vec![token_bytes]);
     add("token.offsets".into(), Dtype::U32, vec![config.vocab + 1]);
     add("token.merges".into(), Dtype::U32, vec![merges, 2]);
+    if scored_rows(config) > 0 {
+        add("token.scores".into(), Dtype::F32, vec![config.vocab]);
+    }
     for tensor in family.tensors(config) {
         let (name, rows) = (tensor.name, tensor.rows);
         let Some(columns) = tensor.columns else {
@@ -78,6 +81,14 @@ pub(super) fn stored_tensors(
         narrower.then_with(|| a.name.cmp(&b.name))
     });
     stored
+}
+
+/// How many rows have a score.
+pub(super) fn scored_rows(config: &Config) -> usize {
+    match config.segmentation.algorithm {
+        Algorithm::Unigram => config.vocab,
+        Algorithm::ByteLevelBpe | Algorithm::Bpe => 0,
+    }
 }
 
 /// A file that is to be written: its header and the bytes of every tensor.

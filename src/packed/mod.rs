@@ -33,6 +33,8 @@ pub(crate) use source::SourceRows;
 pub use source::TensorSource;
 #[cfg(feature = "convert")]
 pub(crate) use source::shape_error;
+#[cfg(feature = "encode")]
+pub(crate) use tokens::OwnedTokenTable;
 pub use tokens::TokenTable;
 
 /// Longest header of a packed file in bytes: as long as that of any safetensors file.

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::description::parse_config;
-use super::layout::{METADATA_KEY, stored_tensors};
+use super::layout::{METADATA_KEY, scored_rows, stored_tensors};
 use super::{BOUNDED, MAX_HEADER_LEN, MAX_SCALE, PackedError, TokenTable, is_bounded};
 use crate::arch::rope::RotarySteps;
 use crate::arch::{Config, Family, Tensor};
@@ -53,6 +53,7 @@ pub struct PackedModel {
     token_offsets: Vec<u32>,
     merges: Vec<(u32, u32)>,
     steps: RotarySteps,
+    scores: Vec<f32>,
     identity: OnceLock<[u8; 32]>,
 }
 
@@ -155,6 +156,10 @@ impl PackedModel {
             }
         }
         let merges = header.numbers("token.merges", u32::from_le_bytes)?;
+        let scores = match scored_rows(&config) {
+            0 => Vec::new(),
+            _ => header.floats("token.scores")?,
+        };
         let model = PackedModel {
             family,
             matrices,
@@ -173,6 +178,7 @@ impl PackedModel {
                 },
             },
             config,
+            scores,
             identity: OnceLock::new(),
             storage,
         };
@@ -276,6 +282,11 @@ impl PackedModel {
         }
     }
 
+    /// The score of every output row; empty unless text is cut by `Unigram`.
+    pub fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
     /// Reads every weight and checks what the format promises about it.
     ///
     /// # Errors
@@ -306,22 +317,19 @@ impl PackedModel {
         Ok(())
     }
 
-    /// The bytes of tokens make a table, and merges name its rows.
+    /// The bytes of tokens make a table, merges name its rows, and scores are bounded.
     fn check_tokens(&self) -> Result<(), PackedError> {
         let table = self.tokens();
         TokenTable::new(table.bytes, table.offsets)?;
         let rows = table.len() as u32;
         let is_row = |(left, right): &(u32, u32)| *left < rows && *right < rows;
-        match self.merges.iter().find(|pair| !is_row(pair)) {
+        if let Some((left, right)) = self.merges.iter().find(|pair| !is_row(pair)) {
+            let (got, want) = (format!("{left} and {right}"), "rows of the token table");
+            return Err(PackedError::value("token.merges", got, want));
+        }
+        match self.scores.iter().find(|score| !is_bounded(**score)) {
             None => Ok(()),
-            Some((left, right)) => {
-                let (name, want) = ("token.merges", "rows of the token table");
-                Err(PackedError::value(
-                    name,
-                    format!("{left} and {right}"),
-                    want,
-                ))
-            }
+            Some(bad) => Err(PackedError::value("token.scores", bad, BOUNDED)),
         }
     }
 }
@@ -467,12 +475,23 @@ mod tests {
     use super::super::random;
     use super::*;
     use crate::arch::config::tests::tiny;
+    use crate::arch::{Algorithm, Segmentation};
 
     #[test]
     fn a_random_model_of_each_variant_packs_opens_and_verifies() {
-        for bits in 0..8 {
+        for bits in 0..16 {
             let is = |bit: usize| bits >> bit & 1 == 1;
+            let segmentation = Segmentation {
+                algorithm: if is(3) {
+                    Algorithm::Unigram
+                } else {
+                    Algorithm::Bpe
+                },
+                added: vec![1, 4],
+                ..Segmentation::default()
+            };
             let config = Config {
+                segmentation,
                 tied: is(0),
                 attention_bias: is(1),
                 qk_norm: is(2),
@@ -481,6 +500,8 @@ mod tests {
             let model = PackedModel::from_bytes(&random::model(&config)).unwrap();
             model.verify().unwrap();
             assert_eq!(model.config(), &config);
+            assert_eq!(model.scores(), random::scores(&config));
+            assert_eq!(model.scores().is_empty(), !is(3));
             assert_eq!(model.matrix("head").is_err(), config.tied);
             let qkv = model.matrix("layer.1.qkv").unwrap();
             assert_eq!(

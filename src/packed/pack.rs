@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
-use super::layout::Layout;
+use super::layout::{Layout, scored_rows};
 use super::quantize::quantize_row;
 use super::{PackedError, SourceRows, TensorSource};
 use crate::arch::rope::RotarySteps;
@@ -23,6 +23,8 @@ pub struct PackInput<'a> {
     pub rows: &'a [u32],
     /// Pairs of output rows that merge, in order of priority.
     pub merges: &'a [(u32, u32)],
+    /// Scores of the output rows: `config.vocab` of them for `Unigram`, else none.
+    pub scores: &'a [f32],
 }
 
 /// Packs a model into memory.
@@ -61,6 +63,7 @@ impl PackInput<'_> {
             ("tokens", self.tokens.len(), self.config.vocab),
             ("rows", self.rows.len(), self.config.inputs),
             ("steps", self.steps.all.len(), self.config.head_dim / 2),
+            ("scores", self.scores.len(), scored_rows(self.config)),
         ] {
             if got != want {
                 return Err(PackedError::tensor(name, got.to_string(), want.to_string()));
@@ -119,7 +122,14 @@ impl<W: Write + Seek> Writer<'_, W> {
             .merges
             .iter()
             .flat_map(|(left, right)| [*left, *right]);
-        self.put("token.merges", merges.flat_map(u32::to_le_bytes))
+        self.put("token.merges", merges.flat_map(u32::to_le_bytes))?;
+        match input.scores {
+            [] => Ok(()),
+            scores => {
+                let scores = scores.iter().copied();
+                self.put("token.scores", scores.flat_map(f32::to_le_bytes))
+            }
+        }
     }
 
     /// Quantises the rows of `sources` into the matrix called `name`.
@@ -197,6 +207,7 @@ mod tests {
             tokens: &tokens,
             rows: &rows,
             merges: &[(0, 1), (2, 3)],
+            scores: &[],
         };
         PackedModel::from_bytes(&pack(&input, &mut RandomSource)?)
     }
@@ -268,6 +279,7 @@ mod tests {
             tokens: &random::tokens(&config),
             rows: &random::rows(&config),
             merges: &[(0, 1)],
+            scores: &[],
         };
         pack_to_file(&input, &mut RandomSource, &file).unwrap();
         let mut packed = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::{PackInput, PackedError, TensorSource, pack};
 use crate::arch::rope::{Rope, RopeScaling, RotarySteps};
-use crate::arch::{Config, SourceTensor};
+use crate::arch::{Algorithm, Config, SourceTensor};
 
 /// The rotary steps of these models.
 pub(crate) fn steps(config: &Config) -> RotarySteps {
@@ -62,6 +62,13 @@ pub(crate) fn rows(config: &Config) -> Vec<u32> {
     (0..config.inputs as u32).collect()
 }
 
+/// A score for each token, if the model has any.
+pub(crate) fn scores(config: &Config) -> Vec<f32> {
+    let scored = config.segmentation.algorithm == Algorithm::Unigram;
+    let rows = 0..if scored { config.vocab } else { 0 };
+    rows.map(|row| -1.0 - row as f32).collect()
+}
+
 /// A packed model of these sizes and options.
 pub(crate) fn model(config: &Config) -> Vec<u8> {
     let input = PackInput {
@@ -70,6 +77,7 @@ pub(crate) fn model(config: &Config) -> Vec<u8> {
         tokens: &tokens(config),
         rows: &rows(config),
         merges: &[(0, 1)],
+        scores: &scores(config),
     };
     pack(&input, &mut RandomSource).unwrap()
 }

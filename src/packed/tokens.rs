@@ -11,6 +11,38 @@ pub struct TokenTable<'a> {
     pub(super) offsets: &'a [u32],
 }
 
+/// A table that owns its bytes.
+#[cfg(feature = "encode")]
+#[derive(Clone, Debug)]
+pub(crate) struct OwnedTokenTable {
+    bytes: Vec<u8>,
+    offsets: Vec<u32>,
+}
+
+#[cfg(feature = "encode")]
+impl OwnedTokenTable {
+    /// The tokens of `rows`, which ascend, of `table`.
+    pub(crate) fn select(
+        table: TokenTable<'_>,
+        rows: impl IntoIterator<Item = u32>,
+    ) -> OwnedTokenTable {
+        let (mut bytes, mut offsets) = (Vec::new(), vec![0]);
+        for row in rows {
+            bytes.extend_from_slice(table.bytes(row));
+            offsets.push(bytes.len() as u32);
+        }
+        OwnedTokenTable { bytes, offsets }
+    }
+
+    /// The table.
+    pub(crate) fn table(&self) -> TokenTable<'_> {
+        TokenTable {
+            bytes: &self.bytes,
+            offsets: &self.offsets,
+        }
+    }
+}
+
 impl<'a> TokenTable<'a> {
     /// A table whose row `r` is `bytes[offsets[r]..offsets[r + 1]]`.
     ///
@@ -68,21 +100,20 @@ impl<'a> TokenTable<'a> {
 
     /// The row of the longest token that `bytes` begins with.
     pub fn longest_prefix(&self, bytes: &[u8]) -> Option<u32> {
-        let mut found = None;
+        self.prefixes(bytes).last()
+    }
+
+    /// The rows of all tokens that `bytes` begins with, the shortest first.
+    pub fn prefixes(&self, bytes: &[u8]) -> impl Iterator<Item = u32> {
         // The rows that begin with the bytes so far. The shortest of them is the first.
         let (mut low, mut high) = (0, self.len() as u32);
-        for (depth, byte) in bytes.iter().enumerate() {
+        let narrowed = bytes.iter().enumerate().map_while(move |(depth, byte)| {
             let at_depth = |row| self.bytes(row).get(depth);
             low = partition_point(low, high, |row| at_depth(row) < Some(byte));
             high = partition_point(low, high, |row| at_depth(row) <= Some(byte));
-            if low == high {
-                break;
-            }
-            if self.bytes(low).len() == depth + 1 {
-                found = Some(low);
-            }
-        }
-        found
+            (low < high).then_some((low, depth + 1))
+        });
+        narrowed.filter_map(|(row, len)| (self.bytes(row).len() == len).then_some(row))
     }
 
     /// The row whose bytes are exactly `bytes`.
@@ -133,6 +164,7 @@ mod tests {
         ] {
             assert_eq!(longest(bytes), token, "{bytes:?}");
         }
+        assert_eq!(table.prefixes(b"abcd").collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]

@@ -3,90 +3,69 @@
 //! The decoder never runs this code, so any cut whose bytes concatenate to the input is right; a
 //! better one only makes files smaller. That freedom decides the design:
 //!
-//! - The `tokenizers` crate finds the boundaries of words in text, by the `pre_tokenizer` of the
-//!   model's tokenizer.json. This module merges inside a word itself, on bytes, so invalid UTF-8
-//!   takes the same path as everything else and no byte can be dropped.
-//! - A byte without a token of its own becomes [`Symbol::Byte`], an escape.
-//! - Long inputs are cut where a word boundary is certain, so memory stays bounded and the cut of
-//!   one place cannot depend on text far away.
+//! - The cut is the one that the `tokenizers` crate makes with the model's tokenizer.json, because
+//!   the model has learned such cuts. First the added tokens are taken out of the text. What
+//!   remains is cut into words by the `pre_tokenizer`, with that crate. Each word becomes tokens by
+//!   merges or by scores; this folder does that itself.
+//! - Nothing is normalised. A `SentencePiece` vocabulary puts a space in front of each text, of
+//!   which the input knows nothing. So its first word is cut as if it stood inside a word. To put a
+//!   space there and to take it away again would save a few bits once for each block, and would
+//!   need a mark in the file.
+//! - All tokens are bytes, so invalid UTF-8 takes the same path as everything else and no byte can
+//!   be dropped. A byte without a token of its own becomes [`Symbol::Byte`], an escape.
+//! - Long inputs are cut into chunks where a word boundary is certain, so memory stays bounded and
+//!   the cut of one place cannot depend on text far away.
 //! - The concatenation is checked. A chunk that fails is coded byte by byte: a bug here can cost
 //!   ratio, never data.
 //!
 //! This folder knows packed models and symbols, but no block and no predictor.
 
+mod added;
+mod bpe;
+mod chunk;
+mod error;
+mod splitter;
+mod unigram;
+
+use crate::arch::{Algorithm, Segmentation};
 pub use crate::codec::Symbol;
-use crate::packed::PackedModel;
+use crate::packed::{OwnedTokenTable, PackedModel, TokenTable};
+use added::{Added, Piece};
+use bpe::Bpe;
+use chunk::safe_cut;
+pub use error::TokenizerError;
+pub(crate) use splitter::Splitter;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-use tokenizers::{
-    OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
-};
-
-/// Bytes of text handed to the pre-tokenizer at a time: it keeps about 50 bytes of bookkeeping for
-/// each.
-const CHUNK: usize = 32 << 10;
-
-/// Longest run of bytes merged as one word; merging is quadratic in it.
-const WORD: usize = 512;
+#[cfg(feature = "convert")]
+pub(crate) use unigram::UNKNOWN_PENALTY;
+use unigram::Unigram;
 
 /// Entries of the word cache, which lives for one call.
 const CACHE: usize = 1 << 16;
 
-/// No row, no priority.
-const NONE: u32 = u32::MAX;
+/// Longest word in the cache, in bytes.
+const CACHED_WORD: usize = 32;
 
-/// Why no tokenizer could be made from a packed model.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TokenizerError {
-    /// Neither this crate nor the `tokenizers` crate knows the pre-tokenizer.
-    #[error("the model's pre-tokenizer is not understood: {0}")]
-    PreTokenizer(String),
-}
-
-/// A byte-level byte-pair encoder over the rows of one packed model.
+/// Cuts text into rows of one packed model.
 pub struct Tokenizer {
-    /// Bytes of all tokens.
-    bytes: Vec<u8>,
-    /// Where each row starts in `bytes`, and where the last one ends.
-    offsets: Vec<usize>,
-    /// Finds the words; without it, all text is one word.
-    split: Option<PreTokenizerWrapper>,
-    /// Row of each single byte, [`NONE`] where the vocabulary has none.
-    single: [u32; 256],
-    /// (left row, right row) -> (priority, row of the concatenation).
-    merges: HashMap<u64, (u32, u32), BuildHasherDefault<PairHasher>>,
+    tokens: OwnedTokenTable,
+    added: Added,
+    splitter: Splitter,
+    bpe: Bpe,
+    /// Takes the place of the merges, if there is one.
+    unigram: Option<Unigram>,
 }
 
 impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokenizer")
-            .field("merges", &self.merges.len())
+            .field("tokens", &self.tokens.table().len())
             .finish_non_exhaustive()
     }
 }
 
-/// Hash of a pair of rows: one multiplication. Nobody gains by choosing keys that collide: a slow
-/// table slows only its author.
-#[derive(Default)]
-struct PairHasher(u64);
-
-impl Hasher for PairHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only u64 keys are hashed")
-    }
-    fn write_u64(&mut self, key: u64) {
-        let product = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = product ^ (product >> 29);
-    }
-}
-
-fn pair(left: u32, right: u32) -> u64 {
-    u64::from(left) << 32 | u64::from(right)
-}
+/// Words that have been cut.
+type Cache<'a> = HashMap<&'a [u8], Box<[Symbol]>>;
 
 impl Tokenizer {
     /// Prepares the tables of `model`'s vocabulary.
@@ -94,294 +73,133 @@ impl Tokenizer {
     /// # Errors
     /// When the pre-tokenizer stored in the model is not understood.
     pub fn new(model: &PackedModel) -> Result<Tokenizer, TokenizerError> {
-        let fragment = without_byte_mapping(&model.config().pre_tokenizer);
-        let split = match fragment {
-            serde_json::Value::Null => None,
-            fragment => Some(
-                serde_json::from_value(fragment)
-                    .map_err(|error| TokenizerError::PreTokenizer(error.to_string()))?,
-            ),
-        };
-        let tokens = model.tokens();
-        let mut single = [NONE; 256];
-        let mut row_of: HashMap<&[u8], u32> = HashMap::with_capacity(tokens.len());
-        let (mut all, mut offsets) = (Vec::new(), vec![0]);
-        for row in 0..tokens.len() as u32 {
-            let bytes = tokens.bytes(row);
-            if let [byte] = bytes {
-                single[usize::from(*byte)] = row;
-            }
-            row_of.insert(bytes, row);
-            all.extend_from_slice(bytes);
-            offsets.push(all.len());
-        }
-        let mut merges = HashMap::default();
-        let mut joined = Vec::new();
-        for (priority, (left, right)) in (0u32..).zip(model.merges()) {
-            joined.clear();
-            joined.extend_from_slice(tokens.bytes(left));
-            joined.extend_from_slice(tokens.bytes(right));
-            if let Some(&result) = row_of.get(&joined[..]) {
-                merges
-                    .entry(pair(left, right))
-                    .or_insert((priority, result));
-            }
-        }
-        Ok(Tokenizer {
-            bytes: all,
-            offsets,
-            split,
-            single,
+        let config = model.config();
+        let (pre_tokenizer, segmentation) = (&config.pre_tokenizer, &config.segmentation);
+        let splitter = Splitter::new(pre_tokenizer, segmentation.escaped_spaces)?;
+        let (tokens, merges, scores) = (model.tokens(), model.merges(), model.scores());
+        Ok(Tokenizer::build(
+            tokens,
             merges,
-        })
+            scores,
+            splitter,
+            segmentation,
+        ))
+    }
+
+    /// The tokenizer of a vocabulary: its tokens, pairs of rows that merge, and scores of rows.
+    pub(crate) fn build(
+        tokens: TokenTable<'_>,
+        merges: impl Iterator<Item = (u32, u32)>,
+        scores: &[f32],
+        splitter: Splitter,
+        segmentation: &Segmentation,
+    ) -> Tokenizer {
+        let characters = segmentation.algorithm != Algorithm::ByteLevelBpe;
+        Tokenizer {
+            tokens: OwnedTokenTable::select(tokens, 0..tokens.len() as u32),
+            added: Added::new(tokens, &segmentation.added),
+            splitter,
+            bpe: Bpe::new(tokens, merges, characters),
+            unigram: match segmentation.algorithm {
+                Algorithm::Unigram => Some(Unigram::new(scores)),
+                Algorithm::ByteLevelBpe | Algorithm::Bpe => None,
+            },
+        }
     }
 
     /// Cuts any `input` into symbols whose bytes concatenate to it.
     ///
     /// The result depends on `input` alone. Memory beside the result is bounded.
     pub fn encode(&self, input: &[u8]) -> Vec<Symbol> {
-        let mut pieces = Vec::with_capacity(input.len() / 3 + 8);
+        let mut symbols = Vec::with_capacity(input.len() / 3 + 8);
         let mut cache = HashMap::new();
         let mut rest = input;
         while !rest.is_empty() {
             let (chunk, after) = rest.split_at(safe_cut(rest));
-            let start = pieces.len();
-            self.encode_chunk(chunk, &mut cache, &mut pieces);
-            if !self.spells(&pieces[start..], chunk) {
-                pieces.truncate(start);
-                pieces.extend(chunk.iter().map(|&byte| self.byte(byte)));
+            let start = symbols.len();
+            self.encode_chunk(chunk, &mut cache, &mut symbols);
+            if !self.spells(&symbols[start..], chunk) {
+                symbols.truncate(start);
+                symbols.extend(chunk.iter().map(|&byte| self.bpe.byte(byte)));
             }
             rest = after;
         }
-        pieces
+        symbols
     }
 
-    /// The bytes of `pieces`, one after the other.
-    pub fn decode(&self, pieces: &[Symbol]) -> Vec<u8> {
+    /// The bytes of `symbols`, one after the other.
+    pub fn decode(&self, symbols: &[Symbol]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for &piece in pieces {
-            match piece {
-                Symbol::Token(row) => bytes.extend_from_slice(self.token(row)),
+        for &symbol in symbols {
+            match symbol {
+                Symbol::Token(row) => bytes.extend_from_slice(self.tokens.table().bytes(row)),
                 Symbol::Byte(byte) => bytes.push(byte),
             }
         }
         bytes
     }
 
-    fn token(&self, row: u32) -> &[u8] {
-        let row = row as usize;
-        &self.bytes[self.offsets[row]..self.offsets[row + 1]]
-    }
-
-    fn spells(&self, pieces: &[Symbol], text: &[u8]) -> bool {
-        let rest = pieces.iter().try_fold(text, |rest, &piece| match piece {
-            Symbol::Token(row) => rest.strip_prefix(self.token(row)),
+    fn spells(&self, symbols: &[Symbol], text: &[u8]) -> bool {
+        let tokens = self.tokens.table();
+        let rest = symbols.iter().try_fold(text, |rest, &symbol| match symbol {
+            Symbol::Token(row) => rest.strip_prefix(tokens.bytes(row)),
             Symbol::Byte(byte) => rest.strip_prefix(&[byte]),
         });
         rest.is_some_and(<[u8]>::is_empty)
     }
 
-    fn byte(&self, byte: u8) -> Symbol {
-        match self.single[usize::from(byte)] {
-            NONE => Symbol::Byte(byte),
-            row => Symbol::Token(row),
+    fn encode_chunk<'a>(&self, chunk: &'a [u8], cache: &mut Cache<'a>, symbols: &mut Vec<Symbol>) {
+        for piece in self.added.pieces(chunk) {
+            match piece {
+                Piece::Token(row) => symbols.push(Symbol::Token(row)),
+                Piece::Text(text) => self.encode_text(text, cache, symbols),
+            }
         }
     }
 
-    fn encode_chunk<'a>(
-        &self,
-        chunk: &'a [u8],
-        cache: &mut HashMap<&'a [u8], Box<[Symbol]>>,
-        pieces: &mut Vec<Symbol>,
-    ) {
-        for run in chunk.utf8_chunks() {
-            let text = run.valid();
+    fn encode_text<'a>(&self, text: &'a [u8], cache: &mut Cache<'a>, symbols: &mut Vec<Symbol>) {
+        for run in text.utf8_chunks() {
+            let valid = run.valid();
             let mut done = 0;
-            for (start, end) in self.words(text) {
-                // Offsets that run backwards or past the text would be a bug of the splitter; the
-                // check after the chunk catches what this skips.
-                let Some(word) = text.as_bytes().get(start..end) else {
+            for (_, end) in self.splitter.words(valid) {
+                // What lies between two words belongs to the second: where a pre-tokenizer removes
+                // spaces, a later part of it puts one in front of each word. Ends that run
+                // backwards or past the text would be a bug of the splitter; the check after the
+                // chunk catches what this skips.
+                let Some(word) = valid.as_bytes().get(done..end) else {
                     break;
                 };
-                if start != done {
-                    break;
-                }
-                self.encode_word(word, cache, pieces);
+                self.encode_word(word, cache, symbols);
                 done = end;
             }
-            self.encode_word(&text.as_bytes()[done..], cache, pieces);
-            self.encode_word(run.invalid(), cache, pieces);
+            self.encode_word(&valid.as_bytes()[done..], cache, symbols);
+            self.encode_word(run.invalid(), cache, symbols);
         }
     }
 
-    /// Byte ranges of the words of `text`; none if the splitter fails.
-    fn words(&self, text: &str) -> Vec<(usize, usize)> {
-        let whole = vec![(0, text.len())];
-        let Some(split) = &self.split else {
-            return whole;
-        };
-        let mut words = PreTokenizedString::from(text);
-        if split.pre_tokenize(&mut words).is_err() {
-            return whole;
+    fn encode_word<'a>(&self, word: &'a [u8], cache: &mut Cache<'a>, symbols: &mut Vec<Symbol>) {
+        if word.is_empty() {
+            return;
         }
-        words
-            .get_splits(OffsetReferential::Original, OffsetType::Byte)
-            .into_iter()
-            .map(|(_, range, _)| range)
-            .collect()
-    }
-
-    fn encode_word<'a>(
-        &self,
-        word: &'a [u8],
-        cache: &mut HashMap<&'a [u8], Box<[Symbol]>>,
-        pieces: &mut Vec<Symbol>,
-    ) {
-        for part in word.chunks(WORD) {
-            if let Some(known) = cache.get(part) {
-                pieces.extend_from_slice(known);
-                continue;
-            }
-            let start = pieces.len();
-            self.merge(part, pieces);
-            if part.len() <= 32 && cache.len() < CACHE {
-                cache.insert(part, pieces[start..].into());
-            }
+        if let Some(known) = cache.get(word) {
+            symbols.extend_from_slice(known);
+            return;
         }
-    }
-
-    /// Byte-pair merging: the adjacent pair of the best priority first, the leftmost among equals,
-    /// until no pair has a rule.
-    fn merge(&self, word: &[u8], pieces: &mut Vec<Symbol>) {
-        // Row of each symbol, NONE with the byte beside it for escapes, and the priority and result
-        // of merging it with its right neighbour.
-        let mut symbols: Vec<(u32, u8, u32, u32)> = word
-            .iter()
-            .map(|&byte| (self.single[usize::from(byte)], byte, NONE, NONE))
-            .collect();
-        let rule = |left: u32, right: u32| {
-            if left == NONE || right == NONE {
-                return (NONE, NONE);
-            }
-            let found = self.merges.get(&pair(left, right));
-            found.copied().unwrap_or((NONE, NONE))
-        };
-        for i in 1..symbols.len() {
-            let (priority, result) = rule(symbols[i - 1].0, symbols[i].0);
-            (symbols[i - 1].2, symbols[i - 1].3) = (priority, result);
+        let start = symbols.len();
+        let tokens = self.tokens.table();
+        match &self.unigram {
+            Some(unigram) => unigram.encode(word, tokens, symbols),
+            None => self.bpe.encode(word, tokens, symbols),
         }
-        loop {
-            let (mut best, mut place) = (NONE, 0);
-            for (i, symbol) in symbols.iter().enumerate() {
-                if symbol.2 < best {
-                    (best, place) = (symbol.2, i);
-                }
-            }
-            if best == NONE {
-                break;
-            }
-            symbols[place].0 = symbols[place].3;
-            symbols.remove(place + 1);
-            let next = symbols.get(place + 1).map_or(NONE, |s| s.0);
-            (symbols[place].2, symbols[place].3) = rule(symbols[place].0, next);
-            if place > 0 {
-                let (priority, result) = rule(symbols[place - 1].0, symbols[place].0);
-                (symbols[place - 1].2, symbols[place - 1].3) = (priority, result);
-            }
+        if word.len() <= CACHED_WORD && cache.len() < CACHE {
+            cache.insert(word, symbols[start..].into());
         }
-        pieces.extend(symbols.iter().map(|&(row, byte, _, _)| match row {
-            NONE => Symbol::Byte(byte),
-            row => Symbol::Token(row),
-        }));
-    }
-}
-
-/// Length of the next chunk of `input`, which is not empty.
-///
-/// A small input is one chunk. A longer one is cut in the second half of the limit, where a word
-/// ends whatever follows: if possible after the end of a line between two visible characters, else
-/// before a single space, else at a character boundary.
-fn safe_cut(input: &[u8]) -> usize {
-    if input.len() <= CHUNK {
-        return input.len();
-    }
-    let candidates = || (CHUNK / 2..=CHUNK).rev();
-    let visible = |byte: u8| !byte.is_ascii_whitespace();
-    candidates()
-        .find(|&i| visible(input[i]) && input[i - 1] == b'\n' && visible(input[i - 2]))
-        .or_else(|| {
-            candidates().find(|&i| {
-                input[i] == b' '
-                    && visible(input[i - 1])
-                    && input.get(i + 1).is_some_and(|&b| visible(b))
-            })
-        })
-        .or_else(|| candidates().find(|&i| input[i] & 0xc0 != 0x80))
-        .unwrap_or(CHUNK)
-}
-
-/// The splitting rule of GPT-2; `ByteLevel` with `use_regex` means this one.
-const GPT2_SPLIT: &str =
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-
-/// A pre-tokenizer fragment that only splits. `ByteLevel` also rewrites bytes as characters, which
-/// must not happen here, so the rule that it splits by takes its place.
-fn without_byte_mapping(fragment: &serde_json::Value) -> serde_json::Value {
-    use serde_json::{Value, json};
-    match fragment.get("type").and_then(Value::as_str) {
-        Some("ByteLevel") => match fragment.get("use_regex").and_then(Value::as_bool) {
-            Some(false) => Value::Null,
-            _ => json!({"type": "Split", "pattern": {"Regex": GPT2_SPLIT},
-                        "behavior": "Isolated", "invert": false}),
-        },
-        Some("Sequence") => {
-            let parts = fragment.get("pretokenizers").and_then(Value::as_array);
-            let parts: Vec<Value> = parts
-                .into_iter()
-                .flatten()
-                .map(without_byte_mapping)
-                .filter(|part| !part.is_null())
-                .collect();
-            match parts.is_empty() {
-                true => Value::Null,
-                false => json!({"type": "Sequence", "pretokenizers": parts}),
-            }
-        }
-        _ => fragment.clone(),
     }
 }
 
 #[cfg(all(test, feature = "builtin"))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn chunks_end_at_word_boundaries_and_never_exceed_the_limit() {
-        let mut text = "a line of words\n".repeat(10_000).into_bytes();
-        let cut = safe_cut(&text);
-        assert!(cut <= CHUNK && cut > CHUNK / 2);
-        assert_eq!(text[cut - 1], b'\n');
-        text.iter_mut()
-            .for_each(|b| *b = if *b == b'\n' { b' ' } else { *b });
-        assert_eq!(text[safe_cut(&text)], b' ');
-        for filler in [b'x', b' ', b'\n', 0xff, 0x80] {
-            let cut = safe_cut(&vec![filler; 3 * CHUNK]);
-            assert!((CHUNK / 2..=CHUNK).contains(&cut));
-        }
-    }
-
-    #[test]
-    fn byte_level_becomes_the_split_it_stands_for() {
-        let fragment = serde_json::json!({"type": "Sequence", "pretokenizers": [
-            {"type": "Digits", "individual_digits": true},
-            {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]});
-        let parts = &without_byte_mapping(&fragment)["pretokenizers"];
-        assert_eq!(parts[0]["type"], "Digits");
-        assert_eq!(parts[1]["type"], "Split");
-        let plain = serde_json::json!({"type": "ByteLevel", "use_regex": false});
-        assert!(without_byte_mapping(&plain).is_null());
-    }
-
     use crate::store::embedded;
     use proptest::prelude::*;
     use std::sync::LazyLock;
@@ -396,11 +214,18 @@ mod tests {
 
     /// The default tokenizer without rows for `bytes`, as `SmolLM2` lacks some.
     fn without(bytes: &[u8]) -> Tokenizer {
-        let mut lacking = Tokenizer::new(&embedded::default().open()).unwrap();
-        for &byte in bytes {
-            lacking.single[usize::from(byte)] = NONE;
-        }
-        lacking
+        let model = embedded::default().open();
+        let all = model.tokens();
+        let lacks = |row: &u32| matches!(all.bytes(*row), [byte] if bytes.contains(byte));
+        let kept: Vec<u32> = (0..all.len() as u32).filter(|row| !lacks(row)).collect();
+        let table = OwnedTokenTable::select(all, kept.iter().copied());
+        let place = |row| kept.binary_search(&row).ok().map(|place| place as u32);
+        let merges = model
+            .merges()
+            .filter_map(|(l, r)| Some((place(l)?, place(r)?)));
+        let splitter = Splitter::new(&model.config().pre_tokenizer, false).unwrap();
+        let plain = Segmentation::default();
+        Tokenizer::build(table.table(), merges, &[], splitter, &plain)
     }
 
     #[test]
@@ -444,7 +269,7 @@ mod tests {
 
     #[test]
     fn bytes_without_a_row_become_escapes() {
-        let lacking = without(&[0x04, 0xf1, b'h']);
+        let lacking = without(&[0x04, 0xf1]);
         let text = "a\u{4}b\u{40000} the hat".as_bytes();
         let pieces = lacking.encode(text);
         assert_eq!(lacking.decode(&pieces), text);
@@ -455,14 +280,17 @@ mod tests {
                 Symbol::Token(_) => None,
             })
             .collect();
-        assert_eq!(escaped, [0x04, 0xf1, b'h', b'h']);
+        assert_eq!(escaped, [0x04, 0xf1]);
     }
 
     #[test]
     fn a_wrong_table_costs_ratio_and_no_data() {
         let mut wrong = Tokenizer::new(&embedded::default().open()).unwrap();
-        let row = wrong.single[usize::from(b'x')];
+        let Symbol::Token(row) = wrong.bpe.byte(b'x') else {
+            panic!("every byte is a token");
+        };
         wrong
+            .bpe
             .merges
             .values_mut()
             .for_each(|(_, result)| *result = row);

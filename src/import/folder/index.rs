@@ -60,9 +60,9 @@ impl Index {
         for (tensor, file) in map {
             let plain = file.as_str().filter(|name| is_plain(name)).ok_or_else(|| {
                 SourceError::Invalid(format!(
-                    "the index of shards places {} in {}, which is no name of a safetensors file",
+                    "the index of shards places {} in \"{}\", which is no name of a safetensors file",
                     tensor.escape_debug(),
-                    file.to_string().escape_debug()
+                    file.as_str().unwrap_or_default().escape_debug()
                 ))
             })?;
             places.insert(tensor.clone(), plain.to_owned());

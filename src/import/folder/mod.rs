@@ -11,12 +11,11 @@ use self::weights::Weights;
 use super::arranged::Arranged;
 use super::description::Description;
 use super::source::{Source, sorted};
-use super::vocabulary::{ByteLevel, Vocabulary};
+use super::vocabulary::hugging_face;
 use super::{SourceError, json};
 use crate::arch::parts;
 use crate::arch::settings::{Setting, Settings};
 use serde_json::Value;
-use std::collections::HashSet;
 use std::path::Path;
 
 /// Longest `config.json` in bytes.
@@ -34,7 +33,7 @@ pub fn open(folder: &Path) -> Result<Source, SourceError> {
     let index = Index::find(folder)?;
     let weights = Weights::open(folder, &index, family.hugging_face_variants)?;
     let tokenizer = json::read(folder, "tokenizer.json", MAX_TOKENIZER)?;
-    let vocabulary = vocabulary(&tokenizer, bos(&config))?;
+    let vocabulary = hugging_face::read(&tokenizer, bos(&config))?;
     let plan = vocabulary.plan()?;
     let parameters = rope::parameters(&config)?;
     // Newer folders keep the settings of the rotary embedding in its object.
@@ -109,69 +108,6 @@ fn bos(config: &Value) -> Option<u32> {
         id => id,
     };
     id.as_u64()?.try_into().ok()
-}
-
-fn vocabulary(tokenizer: &Value, bos: Option<u32>) -> Result<Vocabulary, SourceError> {
-    let invalid = |what: &str| SourceError::Invalid(format!("tokenizer.json: {what}"));
-    // NFC changes no text that is already composed, and the coder may cut text as it likes;
-    // anything that rewrites common text would waste the model.
-    match tokenizer["normalizer"]["type"].as_str() {
-        None | Some("NFC") => {}
-        Some(other) => return Err(SourceError::Unsupported(format!("normalizer {other}"))),
-    }
-    let model = &tokenizer["model"];
-    let merges = model["merges"].as_array();
-    let merges =
-        merges.ok_or_else(|| SourceError::Unsupported("tokenizers without merges".into()))?;
-    if !mentions_byte_level(&tokenizer["pre_tokenizer"]) {
-        return Err(SourceError::Unsupported(
-            "SentencePiece vocabularies (only byte-level BPE is)".into(),
-        ));
-    }
-    let added: HashSet<u64> = tokenizer["added_tokens"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|token| token["id"].as_u64())
-        .collect();
-    let byte_level = ByteLevel::default();
-    let mut tokens = Vec::new();
-    for (text, id) in model["vocab"]
-        .as_object()
-        .ok_or_else(|| invalid("no vocabulary"))?
-    {
-        let id = id.as_u64().ok_or_else(|| invalid("an id is no number"))?;
-        if added.contains(&id) {
-            continue;
-        }
-        let small = u32::try_from(id).map_err(|_| invalid("an id is too large"))?;
-        if let Some(bytes) = byte_level.bytes(text) {
-            tokens.push((small, bytes));
-        }
-    }
-    let merges = merges.iter().filter_map(|rule| match rule {
-        Value::String(rule) => byte_level.merge(rule),
-        Value::Array(parts) => match &parts[..] {
-            [Value::String(left), Value::String(right)] => {
-                Some((byte_level.bytes(left)?, byte_level.bytes(right)?))
-            }
-            _ => None,
-        },
-        _ => None,
-    });
-    Ok(Vocabulary {
-        tokens,
-        merges: merges.collect(),
-        bos,
-        pre_tokenizer: tokenizer["pre_tokenizer"].clone(),
-    })
-}
-
-fn mentions_byte_level(fragment: &Value) -> bool {
-    fragment["type"] == "ByteLevel"
-        || fragment["pretokenizers"]
-            .as_array()
-            .is_some_and(|parts| parts.iter().any(mentions_byte_level))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Which kind of model a GGUF file holds, judged by its metadata before anything else is read.
 
-use super::metadata::Metadata;
 use crate::arch::Family;
 use crate::arch::family::Member;
 use crate::arch::settings::Setting;
 use crate::import::SourceError;
 use crate::import::description::find_member;
+use crate::import::metadata::Metadata;
 
 /// The name of the architecture, with its family and member.
 ///

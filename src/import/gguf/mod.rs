@@ -7,34 +7,26 @@
 
 mod blocks;
 mod kind;
-mod metadata;
 mod rope;
 pub(super) mod split;
 mod structure;
 mod tensors;
 mod types;
 
-use self::metadata::{Metadata, integer};
 use self::structure::Structure;
 use self::tensors::GgufTensors;
 use super::arranged::Arranged;
 use super::description::Description;
 use super::source::{Source, sorted};
-use super::vocabulary::{ByteLevel, Vocabulary};
+use super::vocabulary;
 use super::{SourceError, file};
 use crate::arch::settings::Settings;
-use candle_core::quantized::gguf_file::Value;
-use serde_json::json;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 /// Most rotary divisors: one for each pair of the widest head, and some to spare.
 const MAX_DIVISORS: usize = 1 << 10;
-
-/// Token types that stand for text: normal ones. (2 unknown, 3 control, 4 user-defined, 5 unused,
-/// 6 byte of a `SentencePiece` vocabulary.)
-const NORMAL: u64 = 1;
 
 /// Opens a GGUF file, with all files of the set that it belongs to.
 ///
@@ -106,7 +98,7 @@ fn source<R: Read + Seek + 'static>(parts: Vec<(R, Structure)>) -> Result<Source
     let (name, family, member) = kind::judge(&metadata)?;
     let mut tensors = GgufTensors::new(parts)?;
     let divisors = rotary_divisors(&mut tensors)?;
-    let vocabulary = vocabulary(&metadata)?;
+    let vocabulary = vocabulary::gguf::read(&metadata)?;
     let plan = vocabulary.plan()?;
     let find = |key: &str| metadata.setting(&format!("{name}.{key}"));
     let description = Description {
@@ -147,99 +139,12 @@ fn rotary_divisors<R: Read + Seek>(
     }
 }
 
-fn vocabulary(metadata: &Metadata) -> Result<Vocabulary, SourceError> {
-    match metadata.text("tokenizer.ggml.model") {
-        Some("gpt2") => {}
-        Some("llama") => {
-            return Err(SourceError::Unsupported(
-                "SentencePiece vocabularies (only byte-level BPE is)".into(),
-            ));
-        }
-        Some(other) => return Err(SourceError::Unsupported(format!("tokenizer {other}"))),
-        None => return Err(SourceError::invalid("GGUF metadata hold no tokenizer")),
-    }
-    let pre = metadata.text("tokenizer.ggml.pre").unwrap_or("default");
-    let pre_tokenizer = pre_tokenizer(pre)
-        .ok_or_else(|| SourceError::Unsupported(format!("pre-tokenizer {pre}")))?;
-    let tokens = metadata
-        .array("tokenizer.ggml.tokens")
-        .ok_or_else(|| SourceError::invalid("GGUF metadata hold no vocabulary"))?;
-    let types = metadata.array("tokenizer.ggml.token_type").unwrap_or(&[]);
-    let byte_level = ByteLevel::default();
-    let mut ordinary = Vec::with_capacity(tokens.len());
-    for (id, token) in (0u32..).zip(tokens) {
-        let normal = types
-            .get(id as usize)
-            .is_none_or(|kind| integer(kind) == Some(NORMAL));
-        if let (true, Value::String(text)) = (normal, token)
-            && let Some(bytes) = byte_level.bytes(text)
-        {
-            ordinary.push((id, bytes));
-        }
-    }
-    let merges = metadata
-        .array("tokenizer.ggml.merges")
-        .ok_or_else(|| SourceError::invalid("GGUF metadata hold no merges"))?
-        .iter()
-        .filter_map(|rule| match rule {
-            Value::String(rule) => byte_level.merge(rule),
-            _ => None,
-        })
-        .collect();
-    let bos = metadata
-        .integer("tokenizer.ggml.bos_token_id")
-        .filter(|&id| id < tokens.len() as u64);
-    Ok(Vocabulary {
-        tokens: ordinary,
-        merges,
-        bos: bos.map(|id| id as u32),
-        pre_tokenizer,
-    })
-}
-
-/// The splitting of GPT-2 as tokenizer.json spells it.
-fn byte_level_split() -> serde_json::Value {
-    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})
-}
-
-/// A split by `pattern` in front of byte-level characters.
-fn split(pattern: &str) -> serde_json::Value {
-    json!({"type": "Sequence", "pretokenizers": [
-        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
-        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
-    ]})
-}
-
-/// The `pre_tokenizer` fragment that a name in `tokenizer.ggml.pre` stands for.
-///
-/// A name picked wrongly costs ratio only, so aliases are generous.
-fn pre_tokenizer(name: &str) -> Option<serde_json::Value> {
-    Some(match name {
-        "default" | "gpt-2" | "gpt2" | "mpt" | "olmo" | "phi-2" | "jina-en" => byte_level_split(),
-        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" => {
-            json!({"type": "Sequence", "pretokenizers": [
-                {"type": "Digits", "individual_digits": true},
-                byte_level_split(),
-            ]})
-        }
-        "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" | "dbrx" => split(
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
-        "qwen2" | "deepseek-r1-qwen" | "stablelm2" | "hunyuan" => split(
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
-        "tekken" => split(
-            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::packed::PackedError;
     use candle_core::Device;
+    use candle_core::quantized::gguf_file::Value;
     use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
     use candle_core::{Shape, Tensor};
     use std::io::Cursor;
@@ -422,7 +327,9 @@ pub(crate) mod tests {
         };
         says("general.architecture", Some(text("martian")), "martian");
         says("general.architecture", None, "general.architecture");
-        says("tokenizer.ggml.model", Some(text("llama")), "SentencePiece");
+        says("tokenizer.ggml.model", Some(text("llama")), "scores");
+        says("tokenizer.ggml.model", Some(text("bert")), "tokenizer bert");
+        says("tokenizer.ggml.model", None, "no tokenizer");
         says("tokenizer.ggml.pre", Some(text("martian")), "martian");
         says("llama.rope.scaling.type", Some(text("yarn")), "yarn");
         says(

@@ -1,8 +1,8 @@
 //! What GGUF metadata say of the rotary embedding.
 
-use super::metadata::Metadata;
 use crate::arch::rope::RopeScaling;
 use crate::import::SourceError;
+use crate::import::metadata::Metadata;
 
 /// Tensor of the rotary divisors that converters write for Llama 3.
 pub(super) const DIVISORS: &str = "rope_freqs.weight";

@@ -4,8 +4,8 @@
 //! metadata mean, and in which types tensors are, is judged by others: a file of an unknown
 //! architecture is refused for that, whatever else is unusual about it.
 
-use super::metadata::{Metadata, integer};
 use crate::import::SourceError;
+use crate::import::metadata::{Metadata, integer};
 use candle_core::quantized::gguf_file::Value;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
