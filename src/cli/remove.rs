@@ -110,6 +110,7 @@ mod tests {
         let opened = OpenInput {
             reader: Box::new(io::empty()),
             file: Some(file),
+            redirected: None,
         };
         (path, opened)
     }

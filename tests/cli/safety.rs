@@ -376,6 +376,79 @@ fn what_is_compressed_is_not_compressed_again_unless_f() {
 }
 
 #[test]
+fn standard_input_is_not_overwritten_either() {
+    let dir = Dir::new();
+    let bytes = noise(3_000_000);
+    dir.compressed("c.llmz", TEXT, "");
+    let compressed = dir.read("c.llmz");
+    for (command, name) in [
+        ("llmzip -1 <b >>b", "b"),
+        ("llmzip -1 <b 1<>b", "b"),
+        ("llmzip -1 -f -o b <b", "b"),
+        ("llmzip -d <c.llmz >>c.llmz", "c.llmz"),
+        ("llmzip cat - <c.llmz 1<>c.llmz", "c.llmz"),
+        ("llmzip explain -f --format json -o b - <b", "b"),
+    ] {
+        dir.write("b", &bytes);
+        // In units of 512 or 1024 bytes: what is eaten is eaten up to here.
+        let output = shell(&dir, &format!("ulimit -c 0; ulimit -f 20000; {command}"));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {said}");
+        assert!(
+            said.ends_with("input and output are the same file\n"),
+            "{command}: {said}"
+        );
+        assert!(
+            dir.read("b") == bytes && dir.read("c.llmz") == compressed,
+            "{command}: {name}"
+        );
+    }
+    // Neither devices nor pipes are meant, nor two files.
+    for command in [
+        "llmzip -1 </dev/null >/dev/null",
+        "llmzip -1 <b >new",
+        "cat b | llmzip -1 | cat >new",
+    ] {
+        assert!(shell(&dir, command).status.success(), "{command}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn standard_streams_that_do_not_wait_are_waited_for() {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    let dir = Dir::new();
+    let bytes = noise(2_000_000);
+    for args in ["compress -q -1 -c", "compress -q -1 -c b"] {
+        dir.write("b", &bytes);
+        let (mut feed, stdin) = UnixStream::pair().unwrap();
+        let (mut sink, stdout) = UnixStream::pair().unwrap();
+        for stream in [&stdin, &stdout] {
+            stream.set_nonblocking(true).unwrap();
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llmzip"));
+        command.args(args.split(' ')).current_dir(dir.path(""));
+        command
+            .stdin(OwnedFd::from(stdin))
+            .stdout(OwnedFd::from(stdout));
+        let mut child = command.spawn().unwrap();
+        // It has the only ends of these.
+        drop(command);
+        std::thread::sleep(Duration::from_millis(200));
+        let fed = bytes.clone();
+        let feeder = std::thread::spawn(move || std::io::Write::write_all(&mut feed, &fed));
+        std::thread::sleep(Duration::from_millis(200));
+        let mut compressed = Vec::new();
+        std::io::Read::read_to_end(&mut sink, &mut compressed).unwrap();
+        assert!(child.wait().unwrap().success(), "{args}");
+        let _ = feeder.join().unwrap();
+        dir.write("c.llmz", compressed);
+        assert!(dir.llmzip("cat c.llmz").succeeds() == bytes, "{args}");
+    }
+}
+
+#[test]
 fn names_cannot_command_the_terminal() {
     let dir = Dir::new();
     let name = "a\u{1b}[2J\u{202e}\u{9b}2K\n\u{7}.llmz";
