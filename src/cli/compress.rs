@@ -14,9 +14,10 @@ use super::failure::Failure;
 use super::files::{self, FileCoder, Forecast};
 use super::folders::{self, Found};
 use super::input::OpenInput;
-use super::meant::{CompressJob, FilesJob, SUFFIX, is_compressed, model_choice};
+use super::lasting::Lasting;
+use super::meant::{CompressJob, FilesJob, ModelChoice, SUFFIX, is_compressed, model_choice};
 use super::memory::Use;
-use super::models::Models;
+use super::models::{self, Models};
 use super::output::Content;
 use super::prime::PrimeFiles;
 
@@ -45,10 +46,15 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
     };
     let verify_with = job.verify.then(|| reverse(&options));
     models.check_memory(&Use::compressing(&options))?;
+    let needed = needed_by_outputs(&job, &primes, &options);
+    if job.files.remove_inputs {
+        needed.refuse_fleeting()?;
+    }
     let mut compressor = Compressor {
         estimate_time: job.files.verbosity.progress,
         options,
         verify_with,
+        needed,
     };
     Ok(files::run(&found, &job.files, &primes, &mut compressor)? && all_found)
 }
@@ -83,10 +89,24 @@ fn reverse(options: &EncoderOptions) -> DecoderOptions {
     reverse
 }
 
+/// What outputs that are made with `options` need.
+fn needed_by_outputs(job: &CompressJob, primes: &PrimeFiles, options: &EncoderOptions) -> Lasting {
+    let model = options.model.as_ref().and_then(|model| {
+        // A budget chooses among models that have names.
+        let named = match &job.model {
+            ModelChoice::Named(name) if job.budget.is_none() => Some(name.as_str()),
+            _ => None,
+        };
+        models::file(named, model)
+    });
+    Lasting::new(primes.lasting().chain(model).collect())
+}
+
 struct Compressor {
     options: EncoderOptions,
     estimate_time: bool,
     verify_with: Option<DecoderOptions>,
+    needed: Lasting,
 }
 
 impl FileCoder for Compressor {
@@ -105,6 +125,10 @@ impl FileCoder for Compressor {
 
     fn models(&self) -> Vec<Arc<Model>> {
         self.options.model.iter().cloned().collect()
+    }
+
+    fn needed_by_outputs(&self) -> Option<&Lasting> {
+        Some(&self.needed)
     }
 
     fn verify_with(&self) -> Option<&DecoderOptions> {

@@ -19,6 +19,7 @@ use super::failure::Failure;
 use super::files::{self, FileCoder, Forecast};
 use super::folders;
 use super::input::OpenInput;
+use super::lasting::Lasting;
 use super::meant::{DecompressJob, FilesJob, SUFFIX, is_compressed};
 use super::models::Models;
 use super::output::Content;
@@ -81,6 +82,10 @@ impl FileCoder for Decompressor {
 
     fn models(&self) -> Vec<Arc<Model>> {
         self.models.used().to_vec()
+    }
+
+    fn needed_by_outputs(&self) -> Option<&Lasting> {
+        None
     }
 
     /// What is decompressed has checksums.

@@ -16,6 +16,7 @@ use llmzip::{DecoderOptions, Model, Summary, Times};
 use super::failure::Failure;
 use super::folders::Found;
 use super::input::{self, InputFile, OpenInput};
+use super::lasting::Lasting;
 use super::meant::{Destination, FilesJob};
 use super::needed::Needed;
 use super::output::{Content, Output, Stored};
@@ -39,6 +40,9 @@ pub(super) trait FileCoder {
 
     /// The models that are known to be needed.
     fn models(&self) -> Vec<Arc<Model>>;
+
+    /// What outputs need to be decompressed; `None` if they are decompressed already.
+    fn needed_by_outputs(&self) -> Option<&Lasting>;
 
     /// How each output is decompressed to be compared with the input, if that is wanted.
     fn verify_with(&self) -> Option<&DecoderOptions>;
@@ -149,6 +153,7 @@ fn code_file<C: FileCoder>(
     let needed = Needed {
         primes,
         models: coder.models(),
+        by_outputs: coder.needed_by_outputs(),
     };
     let stored = place(found, &opened, output, &needed)?;
     let elapsed = start.elapsed();
@@ -253,8 +258,12 @@ fn open_output<C: FileCoder>(
         (Destination::File(path), _) => path.clone(),
         (Destination::Beside, Some(path)) => coder.output_path(path, job.force)?,
     };
-    let models = coder.models();
-    Needed { primes, models }.refuse_output(&path)?;
+    let needed = Needed {
+        primes,
+        models: coder.models(),
+        by_outputs: coder.needed_by_outputs(),
+    };
+    needed.refuse_output(&path)?;
     Output::file(&path, input, job.force)
 }
 

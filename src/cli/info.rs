@@ -25,7 +25,7 @@ pub(super) fn run(job: InfoJob) -> Result<bool, Failure> {
         match contents(input) {
             Ok(contents) => {
                 all.add(&contents);
-                print::result(&match job.style {
+                print::raw_result(&match job.style {
                     InfoStyle::Row => list::row(&name, &contents),
                     InfoStyle::Lines => to_text(&name, &contents),
                     InfoStyle::Json => to_json(&input::raw_name(input), &contents),

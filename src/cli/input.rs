@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use llmzip::machine::inherited::{self, Stream};
 use llmzip::machine::new_file;
+use llmzip::machine::patient::Patient;
 
 use super::failure::Failure;
 use super::meant::{Accept, Input};
@@ -16,6 +17,8 @@ pub(super) struct OpenInput {
     pub(super) reader: Box<dyn Read>,
     /// The file that is read; `None` for standard input.
     pub(super) file: Option<InputFile>,
+    /// The regular file that standard input was redirected from, if that is read.
+    pub(super) redirected: Option<Metadata>,
 }
 
 /// A file that is read.
@@ -32,6 +35,7 @@ impl OpenInput {
         OpenInput {
             reader: Box::new(io::empty()),
             file: None,
+            redirected: None,
         }
     }
 
@@ -53,16 +57,15 @@ impl OpenInput {
 impl InputFile {
     /// Whether the file was written to since it was opened.
     pub(super) fn has_new_contents(&self) -> bool {
-        self.now().is_none_or(|now| {
-            now.len() != self.metadata.len() || now.modified().ok() != self.metadata.modified().ok()
-        })
+        self.now()
+            .is_none_or(|now| !have_same_contents(&self.metadata, &now))
     }
 
     /// Whether the file is untouched since it was opened: nobody wrote to it, or changed an
     /// attribute or one of its names.
     pub(super) fn is_untouched(&self) -> bool {
-        let same = |now: Metadata| changed_at(&now) == changed_at(&self.metadata);
-        !self.has_new_contents() && self.now().is_some_and(same)
+        self.now()
+            .is_some_and(|now| is_untouched(&self.metadata, &now))
     }
 
     /// The hash of its bytes, which are read again.
@@ -93,6 +96,18 @@ pub(super) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
 pub(super) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
     matches!((one.created(), other.created()), (Ok(one), Ok(other)) if one == other)
         && one.len() == other.len()
+}
+
+/// Whether `now` is of the same file as `before`, and nobody did anything to it in between.
+pub(super) fn is_untouched(before: &Metadata, now: &Metadata) -> bool {
+    is_same_file(before, now)
+        && have_same_contents(before, now)
+        && changed_at(before) == changed_at(now)
+}
+
+/// Whether nobody wrote to a file, as far as its length and time tell.
+fn have_same_contents(before: &Metadata, now: &Metadata) -> bool {
+    before.len() == now.len() && before.modified().ok() == now.modified().ok()
 }
 
 /// When contents, attributes or names changed last, which no program can set.
@@ -176,6 +191,7 @@ pub(super) fn open(input: &Input, accept: Accept) -> Result<OpenInput, Failure> 
             file,
             metadata,
         }),
+        redirected: None,
     })
 }
 
@@ -184,9 +200,23 @@ fn open_stdin() -> Result<OpenInput, Failure> {
         return Err(Failure::message("standard input is closed"));
     }
     Ok(OpenInput {
-        reader: Box::new(io::stdin().lock()),
+        reader: Box::new(Patient(io::stdin().lock())),
         file: None,
+        redirected: redirected(&io::stdin()),
     })
+}
+
+/// The regular file that a standard stream was redirected to or from, if it was.
+#[cfg(unix)]
+pub(super) fn redirected(stream: &impl std::os::fd::AsFd) -> Option<Metadata> {
+    let descriptor = stream.as_fd().try_clone_to_owned().ok()?;
+    let metadata = File::from(descriptor).metadata().ok()?;
+    metadata.is_file().then_some(metadata)
+}
+
+#[cfg(not(unix))]
+pub(super) fn redirected<T>(_: &T) -> Option<Metadata> {
+    None
 }
 
 fn cannot_open(error: io::Error) -> Failure {

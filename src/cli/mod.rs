@@ -28,6 +28,7 @@ mod folders;
 mod info;
 mod input;
 mod interrupt;
+mod lasting;
 mod level;
 mod list;
 mod man;

@@ -1,13 +1,15 @@
 //! Chooses language models for the commands, within the memory that is allowed.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use llmzip::container::{MAX_BLOCK_LEN, MAX_STREAMS, ModelRef};
 use llmzip::report::Candidate;
-use llmzip::store::embedded;
+use llmzip::store::{self, Store, embedded};
 use llmzip::{EncoderOptions, Error, Model, Preset};
 
 use super::failure::Failure;
+use super::lasting::LastingFile;
 use super::meant::{ModelChoice, ModelList, Resources};
 use super::memory::{MemoryLimit, Use};
 
@@ -22,6 +24,24 @@ pub(super) struct Models {
     streams: usize,
     /// Bytes of primes that files may need.
     primes: u64,
+}
+
+/// The file of a model that was found as `wanted`, or by its identity; `None` if it is built in.
+/// Whoever needs the model finds it at the path that was named, and in the store.
+pub(super) fn file(wanted: Option<&str>, model: &Model) -> Option<LastingFile> {
+    let identity = model.identity();
+    if embedded::ALL.iter().any(|one| one.identity == identity) {
+        return None;
+    }
+    let named = wanted.filter(|wanted| store::is_path(wanted));
+    let paths = named.map(PathBuf::from).into_iter();
+    let paths = paths.chain(Store::of_user().path_of(&identity));
+    let hash = blake3::Hash::from(identity);
+    let file = LastingFile::new("the model", paths.collect(), hash);
+    Some(match (named, wanted.or(model.name())) {
+        (None, Some(name)) => file.called(&format!("the model {name}")),
+        _ => file,
+    })
 }
 
 impl Models {

@@ -9,12 +9,15 @@ use llmzip::machine::regular_file;
 
 use super::failure::Failure;
 use super::input::{self, InputFile};
+use super::lasting::Lasting;
 use super::prime::PrimeFiles;
 
 /// What is known to be needed so far.
 pub(super) struct Needed<'a> {
     pub(super) primes: &'a PrimeFiles,
     pub(super) models: Vec<Arc<Model>>,
+    /// What outputs need to be decompressed; `None` if they are decompressed already.
+    pub(super) by_outputs: Option<&'a Lasting>,
 }
 
 impl Needed<'_> {
@@ -25,6 +28,11 @@ impl Needed<'_> {
         }
         is_one_of(&self.models, input.metadata.len(), || Some(read))
             .then_some("it is the model that its output needs")
+    }
+
+    /// Whether outputs can be decompressed without the inputs. The error says what is missing.
+    pub(super) fn check_outputs(&self) -> Result<(), String> {
+        self.by_outputs.map_or(Ok(()), Lasting::check)
     }
 
     /// Refuses an output that would overwrite what is needed.

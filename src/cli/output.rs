@@ -4,11 +4,12 @@
 //! output and special files (`/dev/null`, a named pipe) are written directly.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use llmzip::machine::inherited::{self, Stream};
 use llmzip::machine::new_file::{self, NewFile};
+use llmzip::machine::patient::Patient;
 
 use super::attributes;
 use super::failure::Failure;
@@ -68,7 +69,8 @@ impl Output {
         if inherited::was_closed(Stream::Output) {
             return Err(Failure::message("standard output is closed"));
         }
-        if stdout_file().is_some_and(|stdout| is_input(Path::new(""), &stdout, input)) {
+        let redirected = input::redirected(&io::stdout());
+        if redirected.is_some_and(|stdout| is_input(Path::new(""), &stdout, input)) {
             return Err(Failure::message(SAME_FILE));
         }
         let guard = !force && io::stdout().is_terminal();
@@ -126,6 +128,15 @@ impl Output {
         }
     }
 
+    /// Whether it is shown on a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        match self {
+            Output::Stdout { .. } => io::stdout().is_terminal(),
+            Output::Direct(file) => file.is_terminal(),
+            Output::Regular(_) | Output::Nowhere => false,
+        }
+    }
+
     /// The path of the file that it will replace.
     pub(super) fn replaces(&self) -> Option<&Path> {
         match self {
@@ -137,12 +148,12 @@ impl Output {
     /// Makes the output permanent, with the attributes of the input if that is a file.
     pub(super) fn commit(self, input: &OpenInput) -> Result<Stored, Failure> {
         match self {
-            Output::Stdout { .. } => io::stdout().flush().map_err(Failure::from_write)?,
-            Output::Direct(mut file) => file.flush().map_err(Failure::from_write)?,
-            Output::Nowhere => {}
-            Output::Regular(file) => return file.commit(input),
+            Output::Regular(file) => file.commit(input),
+            mut other => {
+                other.flush().map_err(Failure::from_write)?;
+                Ok(Stored::Elsewhere)
+            }
         }
-        Ok(Stored::Elsewhere)
     }
 }
 
@@ -175,7 +186,7 @@ impl Write for Output {
                         "binary data is not written to a terminal; redirect it, or -f",
                     ));
                 }
-                io::stdout().write(bytes)
+                Patient(io::stdout()).write(bytes)
             }
             Output::Direct(file) => file.write(bytes),
             Output::Regular(regular) => regular.file.write(bytes),
@@ -185,7 +196,7 @@ impl Write for Output {
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Output::Stdout { .. } => io::stdout().flush(),
+            Output::Stdout { .. } => Patient(io::stdout()).flush(),
             Output::Direct(file) => file.flush(),
             // Files are written without a buffer.
             Output::Regular(_) | Output::Nowhere => Ok(()),
@@ -194,20 +205,6 @@ impl Write for Output {
 }
 
 const SAME_FILE: &str = "input and output are the same file";
-
-/// The regular file that is standard output, if it is one.
-#[cfg(unix)]
-fn stdout_file() -> Option<Metadata> {
-    use std::os::fd::AsFd;
-    let descriptor = io::stdout().as_fd().try_clone_to_owned().ok()?;
-    let metadata = File::from(descriptor).metadata().ok()?;
-    metadata.is_file().then_some(metadata)
-}
-
-#[cfg(not(unix))]
-fn stdout_file() -> Option<Metadata> {
-    None
-}
 
 /// The failure to create a file.
 fn cannot_create(path: &Path, error: &io::Error) -> Failure {
@@ -233,13 +230,15 @@ fn confirm(path: &Path, input: &OpenInput) -> bool {
     let mut line = String::new();
     let path = text::path(path);
     let _ = write!(io::stderr(), "llmzip: {path} exists; overwrite? [y/N] ");
-    stdin.lock().read_line(&mut line).is_ok()
-        && matches!(line.trim(), "y" | "Y" | "yes" | "Yes" | "YES")
+    let mut answer = BufReader::new(Patient(stdin.lock()));
+    answer.read_line(&mut line).is_ok() && matches!(line.trim(), "y" | "Y" | "yes" | "Yes" | "YES")
 }
 
 fn is_input(path: &Path, output: &Metadata, input: &OpenInput) -> bool {
-    let Some(input) = &input.file else {
-        return false;
+    let input = match (&input.file, &input.redirected) {
+        (Some(file), _) => file,
+        (None, Some(stdin)) => return input::is_same_file(stdin, output),
+        (None, None) => return false,
     };
     // Where files are told apart by their paths, two files may seem to be one, not the reverse.
     input::is_same_file(&input.metadata, output)

@@ -10,6 +10,7 @@ use llmzip::machine::new_file;
 
 use super::failure::Failure;
 use super::input;
+use super::lasting::LastingFile;
 use super::meant::{Accept, Input};
 use super::text;
 
@@ -17,8 +18,13 @@ use super::text;
 /// needs it.
 #[derive(Default)]
 pub(super) struct PrimeFiles {
-    files: Vec<Metadata>,
+    files: Vec<PrimeFile>,
     folders: Vec<PathBuf>,
+}
+
+struct PrimeFile {
+    metadata: Metadata,
+    lasting: LastingFile,
 }
 
 impl PrimeFiles {
@@ -49,9 +55,14 @@ impl PrimeFiles {
         let mut opened = input::open(&Input::File(path.to_owned()), Accept::Pipes)?;
         // One byte more than is allowed tells that there are too many.
         let most = llmzip::codec::MAX_PRIME_LEN as u64 + 1;
+        let start = bytes.len();
         let read = (&mut opened.reader).take(most).read_to_end(bytes);
         read.map_err(cannot_read)?;
-        self.files.extend(opened.file.map(|file| file.metadata));
+        let hash = blake3::hash(&bytes[start..]);
+        self.files.extend(opened.file.map(|file| PrimeFile {
+            metadata: file.metadata,
+            lasting: LastingFile::new("the prime", vec![path.to_owned()], hash),
+        }));
         Ok(())
     }
 
@@ -68,9 +79,15 @@ impl PrimeFiles {
         Ok(())
     }
 
+    /// The files, with what must be read from each again.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = LastingFile> {
+        self.files.iter().map(|file| file.lasting.clone())
+    }
+
     /// Whether a file belongs to a prime.
     pub(super) fn have(&self, file: &Metadata) -> bool {
-        self.files.iter().any(|one| input::is_same_file(one, file))
+        let mut files = self.files.iter();
+        files.any(|one| input::is_same_file(&one.metadata, file))
     }
 
     /// Refuses an output that would change a prime.

@@ -3,10 +3,11 @@
 //! Names from outside may hold what a terminal obeys. Whatever goes to standard error is escaped
 //! here; results escape names with [`text::path`] where they show them.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use llmzip::machine::inherited::{self, Stream};
+use llmzip::machine::patient::Patient;
 
 use super::failure::Failure;
 use super::text;
@@ -25,16 +26,25 @@ pub(super) fn result(text: &str) -> Result<(), Failure> {
     if inherited::was_closed(Stream::Output) {
         return Err(Failure::message("standard output is closed"));
     }
-    let mut stdout = io::stdout().lock();
+    let mut stdout = Patient(io::stdout().lock());
     stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
         .map_err(Failure::from_write)
 }
 
+/// Prints a result in which names and text from outside are as they are. On a terminal they are
+/// escaped.
+pub(super) fn raw_result(text: &str) -> Result<(), Failure> {
+    match io::stdout().is_terminal() {
+        true => result(&text::printable_lines(text)),
+        false => result(text),
+    }
+}
+
 /// Prints one line to standard error. If that fails, the line is lost.
 pub(super) fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", text::printable(line));
+    let _ = writeln!(Patient(io::stderr()), "{}", text::printable(line));
 }
 
 /// As [`note`], unless nothing but errors is to be printed.
@@ -61,6 +71,6 @@ pub(super) fn error(message: &str) {
 /// Prints an error line that is known beforehand, without allocating.
 pub(super) fn fixed_error(line: &'static str) {
     if QUIET.load(Ordering::Relaxed) <= 1 {
-        let _ = io::stderr().write_all(line.as_bytes());
+        let _ = Patient(io::stderr()).write_all(line.as_bytes());
     }
 }

@@ -36,7 +36,10 @@ pub(super) fn remove_input(
         (Stored::Safely, _) if !file.is_at_its_path() => {
             Err("another file took its place".to_owned())
         }
-        (Stored::Safely, _) => check_contents(file, read).and_then(|()| delete(file)),
+        (Stored::Safely, _) => check_contents(file, read)
+            // What takes long is done before signals have to wait.
+            .and_then(|()| needed.check_outputs())
+            .and_then(|()| delete(file, needed)),
     };
     removed
         .map_err(|reason| Failure::Message(format!("done, but the input is not deleted: {reason}")))
@@ -57,8 +60,10 @@ fn check_contents(file: &InputFile, read: blake3::Hash) -> Result<(), String> {
 
 /// Deletes the name of a file. No system deletes a name only if it stands for a certain file, and
 /// another one may take it at any time. So the name is changed to one that nobody uses, and what
-/// stands there is deleted, if it is the file.
-fn delete(file: &InputFile) -> Result<(), String> {
+/// stands there is deleted, if it is the file. What its output needs is looked for in between: of
+/// two processes of which each would delete what the other one's output needs, at least one finds
+/// that it is gone.
+fn delete(file: &InputFile, needed: &Needed<'_>) -> Result<(), String> {
     let signals_wait = Placing::begin();
     let aside = move_aside(&file.path).map_err(|error| error.to_string())?;
     let is_the_file =
@@ -68,7 +73,9 @@ fn delete(file: &InputFile) -> Result<(), String> {
     } else if file.has_new_contents() {
         Err("it changed while it was read".to_owned())
     } else {
-        fs::remove_file(&aside).map_err(|error| error.to_string())
+        needed
+            .check_outputs()
+            .and_then(|()| fs::remove_file(&aside).map_err(|error| error.to_string()))
     };
     let result = deleted.map_err(|reason| match new_file::rename_new(&aside, &file.path) {
         Ok(()) => reason,
@@ -96,6 +103,7 @@ mod tests {
     use std::fs::File;
 
     use super::*;
+    use crate::cli::lasting::{Lasting, LastingFile};
     use crate::cli::prime::PrimeFiles;
 
     fn input(folder: &Path) -> (PathBuf, OpenInput) {
@@ -110,17 +118,23 @@ mod tests {
         let opened = OpenInput {
             reader: Box::new(io::empty()),
             file: Some(file),
+            redirected: None,
         };
         (path, opened)
     }
 
-    fn remove(input: &OpenInput, read: &[u8]) -> Result<(), String> {
-        let read = blake3::hash(read);
-        let needed = Needed {
-            primes: &PrimeFiles::default(),
+    fn needed<'a>(primes: &'a PrimeFiles, by_outputs: Option<&'a Lasting>) -> Needed<'a> {
+        Needed {
+            primes,
             models: Vec::new(),
-        };
-        let removed = remove_input(input, &needed, &Stored::Safely, read);
+            by_outputs,
+        }
+    }
+
+    fn remove(input: &OpenInput, read: &[u8]) -> Result<(), String> {
+        let primes = PrimeFiles::default();
+        let read = blake3::hash(read);
+        let removed = remove_input(input, &needed(&primes, None), &Stored::Safely, read);
         removed.map_err(|failure| failure.to_string())
     }
 
@@ -146,9 +160,28 @@ mod tests {
         let (path, input) = input(folder.path());
         fs::remove_file(&path).unwrap();
         fs::write(&path, "precious").unwrap();
-        let error = delete(input.regular().unwrap()).unwrap_err();
+        let primes = PrimeFiles::default();
+        let error = delete(input.regular().unwrap(), &needed(&primes, None)).unwrap_err();
         assert_eq!(error, "another file took its place");
         assert_eq!(names(folder.path()), std::slice::from_ref(&path));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn an_input_whose_output_lacks_something_at_the_last_moment_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, input) = input(folder.path());
+        let prime = folder.path().join("prime");
+        let hash = blake3::hash(b"what came before");
+        let lasting = LastingFile::new("the prime", vec![prime.clone()], hash);
+        let lasting = Lasting::new(vec![lasting]);
+        let primes = PrimeFiles::default();
+        let needed = needed(&primes, Some(&lasting));
+        let error = delete(input.regular().unwrap(), &needed).unwrap_err();
+        assert!(error.contains("its output needs the prime"), "{error}");
+        assert_eq!(names(folder.path()), std::slice::from_ref(&path));
+        fs::write(&prime, "what came before").unwrap();
+        delete(input.regular().unwrap(), &needed).unwrap();
+        assert_eq!(names(folder.path()), [prime]);
     }
 }

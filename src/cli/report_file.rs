@@ -1,7 +1,7 @@
 //! Where a report goes: to standard output or to a file.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use llmzip::Model;
 use llmzip::report::{Candidate, Provenance};
 
 use super::failure::Failure;
-use super::input::OpenInput;
+use super::input::{self, OpenInput};
 use super::meant::{Input, ReportResult};
 use super::needed;
 use super::output::Output;
@@ -48,7 +48,11 @@ impl<'a, T> Destination<'a, T> {
     pub(super) fn write(self, measured: &T, made: &Provenance) -> Result<(), Failure> {
         let content = (self.result.render)(measured, made);
         let Some((name, mut output)) = self.file else {
-            return print::result(&content);
+            return print::raw_result(&content);
+        };
+        let content = match output.is_terminal() {
+            true => text::printable_lines(&content),
+            false => content,
         };
         let written = output.write_all(content.as_bytes());
         let done = written
@@ -68,7 +72,11 @@ fn open(path: &Path, inputs: &[Input], force: bool) -> Result<(String, Output), 
 
 fn is_at(input: &Input, path: &Path) -> bool {
     match input {
-        Input::Stdin => false,
+        Input::Stdin => {
+            let stdin = input::redirected(&io::stdin());
+            let at = fs::metadata(path);
+            stdin.is_some_and(|stdin| at.is_ok_and(|at| input::is_same_file(&stdin, &at)))
+        }
         Input::File(input) => fs::canonicalize(input).is_ok_and(|input| input == path),
     }
 }

@@ -31,6 +31,12 @@ pub(super) fn printable(text: &str) -> String {
     shown
 }
 
+/// As [`printable`], for text of several lines.
+pub(super) fn printable_lines(text: &str) -> String {
+    let lines = text.split('\n').map(printable);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Whether a terminal does something with a character beside showing it, or shows nothing. Among
 /// these are the characters that reverse the direction of what follows them.
 fn is_obeyed(char: char) -> bool {
@@ -155,6 +161,12 @@ mod tests {
             assert_eq!(printable(text), shown);
             assert_eq!(path(Path::new(text)), shown);
         }
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        let text = "a\x1b[2J\n\n\u{9b}b\r\n";
+        assert_eq!(printable_lines(text), "a\\u{1b}[2J\n\n\\u{9b}b\\r\n");
     }
 
     #[cfg(unix)]

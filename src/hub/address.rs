@@ -31,6 +31,19 @@ pub(super) fn server(uri: &Uri) -> String {
     )
 }
 
+/// Whether an address names a server to connect to: a host, and a port if there is a colon behind
+/// it. What the parser does not take for a port would be left out silently.
+pub(super) fn names_server(uri: &Uri) -> bool {
+    let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
+        return false;
+    };
+    let server = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let has_port = server
+        .strip_prefix(host)
+        .is_none_or(|rest| !rest.is_empty());
+    !host.is_empty() && (!has_port || uri.port_u16().is_some())
+}
+
 fn is_https(uri: &Uri) -> bool {
     uri.scheme_str() == Some("https")
 }
@@ -60,7 +73,7 @@ pub(super) fn redirected(from: &Uri, location: &[u8], endpoint: &Uri) -> Result<
         _ => return Err(refused("which is neither https nor http")),
     }
     // ureq would send the part before the @ as a name and a password.
-    match authority.as_str().contains('@') || authority.host().is_empty() {
+    match authority.as_str().contains('@') || !names_server(&to) {
         true => Err(unreadable()),
         false => Ok(to),
     }
@@ -91,6 +104,32 @@ mod tests {
     }
 
     #[test]
+    fn a_port_is_a_number_that_there_is() {
+        for sound in [
+            "http://h",
+            "http://h/a:b",
+            "http://h:80",
+            "http://h:65535/a",
+            "http://[::1]",
+            "http://[::1]:8000",
+            "http://name:word@h:8000",
+        ] {
+            assert!(names_server(&uri(sound)), "{sound}");
+        }
+        for bad in [
+            "h:65536",
+            "h:99999",
+            "h:",
+            "h:abc",
+            "[::1]:99999",
+            "a:b@h:70000",
+        ] {
+            let parsed = format!("http://{bad}/").parse::<Uri>();
+            assert!(!parsed.is_ok_and(|uri| names_server(&uri)), "{bad}");
+        }
+    }
+
+    #[test]
     fn redirects_lead_to_servers_and_never_to_less_encryption() {
         let from = uri("https://hub.example:8443/a/b");
         let to = |location: &str| redirected(&from, location.as_bytes(), &from);
@@ -105,6 +144,9 @@ mod tests {
             "?x",
             "c/d",
             "http://[::1",
+            "https://cdn.example:99999/c",
+            "https://cdn.example:/c",
+            "//cdn.example:abc/c",
             "http://cdn.example/c",
             "file:///etc/passwd",
             "ftp://cdn.example/c",

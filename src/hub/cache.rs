@@ -12,13 +12,14 @@
 //! the cache. Whatever is put into the cache is complete and checked, and appears at once.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use hf_hub::{Cache, CacheRepo};
 
 use super::hash::{Commit, Hash};
 use super::repository::Repository;
+use crate::machine::regular_file;
 
 /// The part of the cache that belongs to one repository.
 pub(super) struct RepositoryCache {
@@ -54,11 +55,7 @@ impl RepositoryCache {
     /// no locks, nothing is waited for.
     pub(super) fn lock(&self) -> io::Result<Option<Lock>> {
         let path = self.folder(&[".locks", &self.folder])?.join("llmzip.lock");
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(self.inside(path)?)?;
+        let file = regular_file::open_or_create(&self.inside(path)?)?;
         match file.lock() {
             Ok(()) => Ok(Some(Lock { _file: file })),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
@@ -72,7 +69,7 @@ impl RepositoryCache {
         let noted = || {
             let path = self.root.join(&self.folder).join("refs");
             let path = self.inside(path.join(&self.revision)).ok()?;
-            Commit::parse(fs::read_to_string(path).ok()?.trim())
+            Commit::parse(read_short(&path).ok()?.trim())
         };
         Commit::parse(&self.revision).or_else(noted)
     }
@@ -151,6 +148,16 @@ impl RepositoryCache {
             ))),
         }
     }
+}
+
+/// The beginning of a regular file, which is all of it where the file is what it should be.
+pub(super) fn read_short(path: &Path) -> io::Result<String> {
+    /// Longer than any revision or token.
+    const MAX_LEN: u64 = 64 << 10;
+    let mut text = String::new();
+    let file = regular_file::open(path)?;
+    file.take(MAX_LEN).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Puts what `make` makes at `path`, instead of what is there. Whoever does this holds the lock, so

@@ -11,7 +11,7 @@ use ureq::http::header::{AUTHORIZATION, LOCATION, RANGE};
 use ureq::http::{HeaderMap, HeaderValue, Response, Uri};
 use ureq::{Agent, Body, Timeout};
 
-use super::address::{redirected, same_server, server};
+use super::address::{names_server, redirected, same_server, server};
 use super::announced::{Announced, Place, checked_part, is_metadata};
 use super::error::HubError;
 use super::hash::Commit;
@@ -125,8 +125,7 @@ impl Client {
     ) -> Result<Client, HubError> {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         let address = endpoint.parse::<Uri>().ok().filter(|address| {
-            matches!(address.scheme_str(), Some("http" | "https"))
-                && address.host().is_some_and(|host| !host.is_empty())
+            matches!(address.scheme_str(), Some("http" | "https")) && names_server(address)
         });
         let address = address.ok_or_else(|| HubError::Endpoint(endpoint.clone()))?;
         let token = token.map(|token| {

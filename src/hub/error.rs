@@ -15,7 +15,7 @@ pub enum HubError {
     )]
     BadName(String),
     /// The address of the hub is not one.
-    #[error("the address of the hub, {0:?}, is not http://HOST or https://HOST")]
+    #[error("the address of the hub, {0:?}, is not http://HOST[:PORT] or https://HOST[:PORT]")]
     Endpoint(String),
     /// The token cannot be sent.
     #[error("the token holds characters that HTTP cannot send")]

@@ -1,12 +1,14 @@
 //! Fetches a model's files, and checks them.
 
+use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hf_hub::Cache;
 
 use super::announced::Announced;
-use super::cache::RepositoryCache;
+use super::cache::{RepositoryCache, read_short};
 use super::client::{Client, Patience};
 use super::error::HubError;
 use super::hash::{Commit, Hash, check};
@@ -39,7 +41,14 @@ impl Hub {
     /// [`HubError::NoHome`] if the environment names no folder for the cache, and those of
     /// [`Hub::new`].
     pub fn of_user() -> Result<Hub, HubError> {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Hub::of_environment(&|name| std::env::var_os(name))
+    }
+
+    /// As [`Hub::of_user`], in an environment with these variables.
+    pub(super) fn of_environment(
+        variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Hub, HubError> {
+        let variable = |name| variable(name).filter(|value| !value.is_empty());
         let home = variable("HF_HOME")
             .map(PathBuf::from)
             .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache/huggingface")))
@@ -47,11 +56,16 @@ impl Hub {
                 variable("USERPROFILE").map(|home| Path::new(&home).join(".cache/huggingface"))
             })
             .ok_or(HubError::NoHome)?;
-        let endpoint = variable("HF_ENDPOINT").unwrap_or("https://huggingface.co".to_owned());
-        let offline = variable("HF_HUB_OFFLINE").is_some_and(|v| {
-            matches!(v.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE")
+        let endpoint = variable("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
+        let endpoint = endpoint.into_string();
+        let endpoint = endpoint.map_err(|bad| HubError::Endpoint(bad.to_string_lossy().into()))?;
+        let token = variable("HF_TOKEN").map(OsString::into_string).transpose();
+        let token = token.map_err(|_| HubError::Token)?;
+        let offline = variable("HF_HUB_OFFLINE").is_some_and(|value| {
+            let value = value.to_string_lossy().to_ascii_uppercase();
+            matches!(value.as_str(), "1" | "ON" | "YES" | "TRUE")
         });
-        Hub::new(&endpoint, &home.join("hub"), variable("HF_TOKEN"), offline)
+        Hub::new(&endpoint, &home.join("hub"), token, offline)
     }
 
     /// The hub at the address `endpoint`, with its cache in the folder `cache`. Without a token,
@@ -77,7 +91,10 @@ impl Hub {
         offline: bool,
         patience: Patience,
     ) -> Result<Hub, HubError> {
-        let token = token.or_else(|| Cache::new(cache.to_owned()).token());
+        let token = match token {
+            Some(token) => Some(token),
+            None => kept_token(&Cache::new(cache.to_owned()).token_path())?,
+        };
         Ok(Hub {
             client: Client::new(endpoint, token.as_deref(), patience)?,
             cache: cache.to_owned(),
@@ -219,6 +236,15 @@ impl Hub {
 }
 
 /// Checks the files of the model in the cache, and returns the folder that holds them.
+/// The token that the hub's tools have kept in a file, if they have.
+fn kept_token(path: &Path) -> Result<Option<String>, HubError> {
+    match read_short(path) {
+        Ok(token) => Ok(Some(token).filter(|token| !token.trim().is_empty())),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(HubError::Token),
+        Err(_) => Ok(None),
+    }
+}
+
 fn fetch_offline(repository: &Repository, cache: &RepositoryCache) -> Result<PathBuf, HubError> {
     let absent = |name: &str| HubError::Offline {
         file: name.to_owned(),

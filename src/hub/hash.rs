@@ -4,13 +4,13 @@
 //! nothing but digits becomes one.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+use crate::machine::regular_file;
 use crate::store::hex;
 
 /// Length of a hexadecimal SHA-256, by which the hub identifies large files.
@@ -132,12 +132,8 @@ pub(super) fn hash_all(reader: &mut impl Read, hasher: &mut Hasher) -> io::Resul
 /// how they differ.
 pub(super) fn check(path: &Path, expected: &Hash, size: Option<u64>) -> Result<(), String> {
     let failed = |e: io::Error| e.to_string();
-    let mut file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    let length = metadata.len();
+    let mut file = regular_file::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
     if let Some(size) = size.filter(|&size| size != length) {
         return Err(format!("it has {length} bytes, expected {size}"));
     }

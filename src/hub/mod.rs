@@ -7,9 +7,9 @@
 //! client is not: it asks twice and believes the second answer, sends the token wherever a redirect
 //! leads, and waits for ever. All files of a model come from one commit.
 //!
-//! This folder may use [`crate::import`], to know which files a model consists of, and
-//! [`crate::store`], for the short names of models. Its errors say what is wrong, not which command
-//! helps.
+//! This folder may use [`crate::import`], to know which files a model consists of,
+//! [`crate::store`], for the short names of models, and the machine's files. Its errors say what is
+//! wrong, not which command helps.
 
 mod address;
 mod announced;

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use super::room::{FILES, Room, count, is_fetched, says};
+use super::room::{FILES, FOLDER, Room, count, is_fetched, says};
 use super::server::{About, COMMIT, Server, fixture, git_hash, sha256};
 use super::{Hub, HubError, Repository};
 
@@ -197,6 +197,57 @@ fn no_network_is_one_sentence() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn variables_that_are_no_text_are_refused_and_not_ignored() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    let room = Room::new();
+    let home = room.0.path().join("home");
+    let with = |name: &str, value: &[u8]| {
+        Hub::of_environment(&|asked| match asked {
+            "HF_HOME" => Some(home.clone().into_os_string()),
+            asked => (asked == name).then(|| OsString::from_vec(value.to_vec())),
+        })
+    };
+    with("HF_ENDPOINT", b"").unwrap();
+    let error = with("HF_ENDPOINT", b"http://hub\xff").unwrap_err();
+    assert!(matches!(error, HubError::Endpoint(_)), "{error}");
+    let error = with("HF_TOKEN", b"secret\xff").unwrap_err();
+    assert!(matches!(error, HubError::Token), "{error}");
+    fs::create_dir_all(&home).unwrap();
+    fs::write(home.join("token"), b"secret\xff").unwrap();
+    let error = with("", b"").unwrap_err();
+    assert!(matches!(error, HubError::Token), "{error}");
+    with("HF_TOKEN", b"another").unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_in_the_cache_keep_nobody_waiting() {
+    let room = Room::new();
+    let pipe = |path: &Path| {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
+    };
+    pipe(&room.0.path().join("home/token"));
+    pipe(&room.at("refs/main"));
+    let lock = room.cache().join(".locks").join(FOLDER).join("llmzip.lock");
+    pipe(&lock);
+    let server = Server::sound();
+    let hub = |offline: bool| {
+        // Without a token, the one in the file is looked for.
+        let token = (!offline).then(|| "secret".to_owned());
+        Hub::new(&server.own, &room.cache(), token, offline).unwrap()
+    };
+    let repository = Repository::parse("owner/tiny").unwrap();
+    hub(true).fetch(&repository).unwrap_err();
+    hub(false).fetch(&repository).unwrap_err();
+    fs::remove_file(lock).unwrap();
+    hub(false).fetch(&repository).unwrap();
+}
+
 #[test]
 fn what_is_no_address_or_no_token_is_refused() {
     let room = Room::new();
@@ -210,6 +261,9 @@ fn what_is_no_address_or_no_token_is_refused() {
         "ftp://hub.example",
         "http://",
         "https://\n",
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:abc",
+        "https://hub.example:65536/path",
     ] {
         assert!(
             matches!(hub(bad, "secret"), Err(HubError::Endpoint(_))),

@@ -62,6 +62,7 @@ impl InstructionSet {
     pub fn choose() -> Result<InstructionSet, InstructionError> {
         match std::env::var("LLMZIP_KERNELS") {
             Ok(name) if !name.is_empty() => Self::named(&name),
+            Err(std::env::VarError::NotUnicode(name)) => Self::named(&name.to_string_lossy()),
             _ => Ok(Self::available().pop().unwrap_or(Self::PORTABLE)),
         }
     }

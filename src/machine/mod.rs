@@ -9,6 +9,7 @@ pub mod instructions;
 pub mod memory;
 pub mod new_file;
 pub mod pages;
+pub mod patient;
 pub mod pool;
 pub mod prefetch;
 pub mod regular_file;
@@ -19,7 +20,7 @@ pub mod stack;
 #[non_exhaustive]
 pub enum MachineError {
     /// Not enough memory.
-    #[error("not enough memory: {what} needs {} MB more", .bytes.div_ceil(1_000_000))]
+    #[error("not enough memory: {} MB more for {what}", .bytes.div_ceil(1_000_000))]
     Memory {
         /// What it is for.
         what: &'static str,

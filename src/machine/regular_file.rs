@@ -1,16 +1,91 @@
 //! Regular files. Pipes and devices could keep a reader waiting, or never end.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
 /// Opens the regular file at `path` for reading.
 ///
 /// # Errors
-/// If there is none, or the system refuses.
+/// If there is none ([`is_of_another_kind`] tells whether there is something else), or the system
+/// refuses.
 pub fn open(path: &Path) -> io::Result<File> {
+    // A device does something when it is opened, so it is asked first what is there.
     match fs::metadata(path)?.is_file() {
-        true => File::open(path),
-        false => Err(io::Error::other("not a regular file")),
+        true => open_with(OpenOptions::new().read(true), path),
+        false => Err(another_kind()),
+    }
+}
+
+/// Opens the regular file at `path` for reading and writing. Makes an empty one if nothing is there.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_or_create(path: &Path) -> io::Result<File> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(another_kind()),
+        _ => {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            open_with(&mut options, path)
+        }
+    }
+}
+
+/// Whether [`open`] and [`open_or_create`] failed because something else has the name.
+pub fn is_of_another_kind(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<AnotherKind>)
+}
+
+/// Opens a file without waiting for the other end of a pipe that took its place.
+fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32);
+    }
+    let file = options.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(another_kind()),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("not a regular file")]
+struct AnotherKind;
+
+fn another_kind() -> io::Error {
+    io::Error::other(AnotherKind)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_a_regular_file_is_opened_and_nobody_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for path in [pipe.as_path(), folder.path(), Path::new("/dev/null")] {
+            for open in [open, open_or_create] {
+                let error = open(path).unwrap_err();
+                assert!(is_of_another_kind(&error), "{}: {error}", path.display());
+            }
+            // As if it took the place of a file just then.
+            if path != Path::new("/dev/null") {
+                assert!(open_with(OpenOptions::new().read(true), path).is_err());
+            }
+        }
+        let file = folder.path().join("file");
+        assert!(!is_of_another_kind(&open(&file).unwrap_err()));
+        open_or_create(&file).unwrap();
+        fs::write(&file, "kept").unwrap();
+        open_or_create(&file).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"kept");
     }
 }

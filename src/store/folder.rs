@@ -188,8 +188,13 @@ impl Store {
     /// Waits until no other process changes the store; none does while the result lives. Where
     /// files cannot be locked, it does not wait.
     fn lock(&self) -> Result<Option<File>, StoreError> {
-        let Ok(lock) = File::create(self.home()?.join("lock")) else {
-            return Ok(None);
+        let path = self.home()?.join("lock");
+        let lock = match regular_file::open_or_create(&path) {
+            Ok(lock) => lock,
+            Err(error) if regular_file::is_of_another_kind(&error) => {
+                return Err(at(&path)(error));
+            }
+            Err(_) => return Ok(None),
         };
         loop {
             match lock.lock() {
@@ -327,8 +332,7 @@ impl Store {
             .map_err(|error| cannot_open(installed, error))
     }
 
-    /// Opens a model by its name, or a packed file by its path. A path contains a `/`, begins with
-    /// a `.` or ends in `.llmzmodel`.
+    /// Opens a model by its name, or a packed file by its path.
     ///
     /// # Errors
     ///
@@ -339,10 +343,7 @@ impl Store {
         if wanted.is_empty() {
             return Err(StoreError::BadName(String::new()));
         }
-        let is_path = path.components().count() > 1
-            || wanted.starts_with(['/', '.'])
-            || path.extension().is_some_and(|e| e == EXTENSION);
-        if is_path {
+        if is_path(wanted) {
             return open_path(path, wanted);
         }
         let installed = self.installed(wanted)?;
@@ -489,6 +490,15 @@ impl Store {
             .filter_map(packed)
             .try_for_each(|path| delete(&path))
     }
+}
+
+/// Whether a model is named by the path of its packed file and not by a name in the store: it
+/// contains a `/`, begins with a `.` or ends in `.llmzmodel`.
+pub fn is_path(wanted: &str) -> bool {
+    let path = Path::new(wanted);
+    path.components().count() > 1
+        || wanted.starts_with(['/', '.'])
+        || path.extension().is_some_and(|e| e == EXTENSION)
 }
 
 fn models(home: &Path) -> PathBuf {
@@ -842,6 +852,30 @@ mod tests {
             assert!(store.add_bytes(FIXTURE, name).is_err());
         }
         assert!(store.find(pipe.to_str().unwrap()).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_is_no_file_keeps_nobody_waiting_and_one_that_is_a_link_empties_nothing() {
+        let (folder, store) = store();
+        store.add_bytes(FIXTURE, "tiny").unwrap();
+        let lock = store.home().unwrap().join("lock");
+        fs::remove_file(&lock).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&lock).status();
+        assert!(made.unwrap().success());
+        for error in [
+            store.add_bytes(FIXTURE, "twin").unwrap_err(),
+            store.remove("tiny").unwrap_err(),
+        ] {
+            let error = error.to_string();
+            assert!(error.ends_with("lock: not a regular file"), "{error}");
+        }
+        fs::remove_file(&lock).unwrap();
+        let precious = folder.path().join("precious");
+        fs::write(&precious, "precious").unwrap();
+        std::os::unix::fs::symlink(&precious, &lock).unwrap();
+        store.remove("tiny").unwrap();
+        assert_eq!(fs::read(precious).unwrap(), b"precious");
     }
 
     #[test]

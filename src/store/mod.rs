@@ -15,6 +15,6 @@ mod location;
 mod name;
 
 pub use error::StoreError;
-pub use folder::{EXTENSION, Found, Installed, Store};
+pub use folder::{EXTENSION, Found, Installed, Store, is_path};
 pub use hex::hex;
 pub use name::{NO_MODEL, SHORT_NAMES, is_free_name, is_name, repository_of};

@@ -376,6 +376,79 @@ fn what_is_compressed_is_not_compressed_again_unless_f() {
 }
 
 #[test]
+fn standard_input_is_not_overwritten_either() {
+    let dir = Dir::new();
+    let bytes = noise(3_000_000);
+    dir.compressed("c.llmz", TEXT, "");
+    let compressed = dir.read("c.llmz");
+    for (command, name) in [
+        ("llmzip -1 <b >>b", "b"),
+        ("llmzip -1 <b 1<>b", "b"),
+        ("llmzip -1 -f -o b <b", "b"),
+        ("llmzip -d <c.llmz >>c.llmz", "c.llmz"),
+        ("llmzip cat - <c.llmz 1<>c.llmz", "c.llmz"),
+        ("llmzip explain -f --format json -o b - <b", "b"),
+    ] {
+        dir.write("b", &bytes);
+        // In units of 512 or 1024 bytes: what is eaten is eaten up to here.
+        let output = shell(&dir, &format!("ulimit -c 0; ulimit -f 20000; {command}"));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {said}");
+        assert!(
+            said.ends_with("input and output are the same file\n"),
+            "{command}: {said}"
+        );
+        assert!(
+            dir.read("b") == bytes && dir.read("c.llmz") == compressed,
+            "{command}: {name}"
+        );
+    }
+    // Neither devices nor pipes are meant, nor two files.
+    for command in [
+        "llmzip -1 </dev/null >/dev/null",
+        "llmzip -1 <b >new",
+        "cat b | llmzip -1 | cat >new",
+    ] {
+        assert!(shell(&dir, command).status.success(), "{command}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn standard_streams_that_do_not_wait_are_waited_for() {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    let dir = Dir::new();
+    let bytes = noise(2_000_000);
+    for args in ["compress -q -1 -c", "compress -q -1 -c b"] {
+        dir.write("b", &bytes);
+        let (mut feed, stdin) = UnixStream::pair().unwrap();
+        let (mut sink, stdout) = UnixStream::pair().unwrap();
+        for stream in [&stdin, &stdout] {
+            stream.set_nonblocking(true).unwrap();
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llmzip"));
+        command.args(args.split(' ')).current_dir(dir.path(""));
+        command
+            .stdin(OwnedFd::from(stdin))
+            .stdout(OwnedFd::from(stdout));
+        let mut child = command.spawn().unwrap();
+        // It has the only ends of these.
+        drop(command);
+        std::thread::sleep(Duration::from_millis(200));
+        let fed = bytes.clone();
+        let feeder = std::thread::spawn(move || std::io::Write::write_all(&mut feed, &fed));
+        std::thread::sleep(Duration::from_millis(200));
+        let mut compressed = Vec::new();
+        std::io::Read::read_to_end(&mut sink, &mut compressed).unwrap();
+        assert!(child.wait().unwrap().success(), "{args}");
+        let _ = feeder.join().unwrap();
+        dir.write("c.llmz", compressed);
+        assert!(dir.llmzip("cat c.llmz").succeeds() == bytes, "{args}");
+    }
+}
+
+#[test]
 fn names_cannot_command_the_terminal() {
     let dir = Dir::new();
     let name = "a\u{1b}[2J\u{202e}\u{9b}2K\n\u{7}.llmz";
@@ -436,6 +509,171 @@ fn a_prime_is_neither_deleted_nor_changed() {
         .fails(1);
     assert_eq!(dir.read("samples/a"), TEXT);
     assert_eq!(dir.llmzip("cat --prime samples a.llmz").succeeds(), TEXT);
+}
+
+/// Starts `llmzip ARGS` on the file `a`, and changes something else while it is at work.
+#[cfg(target_os = "linux")]
+fn change_while_it_works(dir: &Dir, args: &str, change: impl FnOnce()) -> Output {
+    dir.write("a", long_text());
+    let child = dir.llmzip(args).arg("a").spawn();
+    wait_until_open(&child, dir, "a");
+    change();
+    child.wait_with_output().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn rm_keeps_an_input_whose_prime_does_not_stay_as_it_was() {
+    let dir = Dir::new();
+    let prime = || dir.path("prime");
+    let append = || {
+        let file = fs::OpenOptions::new().append(true).open(prime());
+        std::io::Write::write_all(&mut file.unwrap(), b"x").unwrap();
+    };
+    // With the same length and time.
+    let replace = || {
+        let time = fs::metadata(prime()).unwrap().modified().unwrap();
+        dir.write("new", TEXT.to_ascii_uppercase());
+        let new = fs::File::open(dir.path("new")).unwrap();
+        new.set_modified(time).unwrap();
+        fs::rename(dir.path("new"), prime()).unwrap();
+    };
+    let remove = || fs::remove_file(prime()).unwrap();
+    let become_pipe = || {
+        remove();
+        assert!(shell(&dir, "mkfifo prime").status.success());
+    };
+    let changes: [(&dyn Fn(), &str); 4] = [
+        (&append, "has changed"),
+        (&replace, "has changed"),
+        (&remove, "is not there"),
+        (&become_pipe, "cannot be read"),
+    ];
+    for (change, problem) in changes {
+        dir.write("prime", TEXT);
+        let output = change_while_it_works(&dir, "compress -q -2 --rm --prime prime", change);
+        let said = format!(
+            "llmzip: a: done, but the input is not deleted: \
+             its output needs the prime prime, which {problem}\n"
+        );
+        assert_eq!(text(&output.stderr), said);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(dir.read("a"), long_text());
+        for left in dir.list() {
+            assert!(["a", "a.llmz", "prime"].contains(&&*left), "{left}");
+            let _ = fs::remove_file(dir.path(&left));
+        }
+    }
+    // The file that has the name is another one, with the same bytes.
+    dir.write("prime", TEXT);
+    let copy = || {
+        dir.write("new", TEXT);
+        fs::rename(dir.path("new"), prime()).unwrap();
+    };
+    let output = change_while_it_works(&dir, "compress -q -2 --rm --prime prime", copy);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(dir.list(), ["a.llmz", "prime"]);
+    // A file of a folder of samples.
+    fs::create_dir(dir.path("samples")).unwrap();
+    dir.write("samples/b", TEXT);
+    let forget = || fs::remove_file(dir.path("samples/b")).unwrap();
+    let output = change_while_it_works(&dir, "compress -qf -2 --rm --prime samples", forget);
+    assert!(text(&output.stderr).contains("the prime samples/b, which is not there"));
+    assert_eq!(dir.read("a"), long_text());
+}
+
+#[test]
+fn two_runs_that_delete_each_other_s_prime_lose_neither() {
+    for round in 0..20 {
+        let dir = Dir::new();
+        dir.write("v1", TEXT);
+        dir.write("v2", TEXT.to_ascii_uppercase());
+        let first = dir.llmzip("compress -q -1 --rm --prime v1 v2").spawn();
+        std::thread::sleep(Duration::from_micros(100 * round));
+        dir.llmzip("compress -q -1 --rm --prime v2 v1").output();
+        first.wait_with_output().unwrap();
+        let left = dir.list();
+        assert!(
+            left.contains(&"v1".to_owned()) || left.contains(&"v2".to_owned()),
+            "{left:?}"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn rm_refuses_a_prime_or_a_model_that_does_not_outlast_the_run() {
+    let dir = Dir::new();
+    dir.write("a", TEXT);
+    dir.write("prime", TEXT);
+    dir.write("m", include_bytes!("../../fixtures/fixture.llmzmodel"));
+    for command in [
+        "cat prime | llmzip compress -q ARGS --prime /dev/stdin a",
+        "llmzip compress -q ARGS --prime /dev/stdin a <prime",
+        "mkfifo pipe; cat prime >pipe & llmzip compress -q ARGS --prime pipe a",
+        "exec 5<prime; mv prime gone; rm gone; llmzip compress -q ARGS --prime /dev/fd/5 a",
+        "llmzip compress -q ARGS -m /dev/fd/5 a 5<m",
+    ] {
+        dir.write("prime", TEXT);
+        let output = shell(&dir, &command.replace("ARGS", "-f --rm"));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {said}");
+        assert!(
+            said.contains("does not outlast this run"),
+            "{command}: {said}"
+        );
+        assert_eq!(dir.read("a"), TEXT, "{command}");
+        assert!(!dir.path("a.llmz").exists(), "{command}");
+        let _ = fs::remove_file(dir.path("pipe"));
+        dir.write("prime", TEXT);
+        // Without --rm, nothing is lost.
+        let output = shell(&dir, &command.replace("ARGS", ""));
+        assert!(output.status.success(), "{command}: {output:?}");
+        fs::remove_file(dir.path("a.llmz")).unwrap();
+        let _ = fs::remove_file(dir.path("pipe"));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn rm_keeps_an_input_whose_model_does_not_stay_as_it_was() {
+    let dir = Dir::new();
+    let pack = include_bytes!("../../fixtures/fixture.llmzmodel");
+    let put = || dir.write("m", pack);
+    let remove = || fs::remove_file(dir.path("m")).unwrap();
+    let damage = || dir.write("m", [&pack[..pack.len() - 1], b"x"].concat());
+    let forget = || {
+        dir.llmzip("model remove tiny").succeeds();
+    };
+    put();
+    dir.llmzip("model add m --name tiny").succeeds();
+    dir.llmzip("model remove tiny").succeeds();
+    let changes: [(&str, &dyn Fn(), &str); 3] = [
+        ("./m", &remove, "the model ./m, which is not there"),
+        ("./m", &damage, "the model ./m, which has changed"),
+        ("tiny", &forget, "the model tiny, which is not there"),
+    ];
+    for (model, change, said) in changes {
+        put();
+        if model == "tiny" {
+            dir.llmzip("model add m --name tiny").succeeds();
+        }
+        let args = format!("compress -qf --rm -m {model}");
+        let output = change_while_it_works(&dir, &args, change);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            text(&output.stderr).contains(said),
+            "{}",
+            text(&output.stderr)
+        );
+        assert_eq!(dir.read("a"), long_text());
+    }
+    // Whoever decompresses finds it in the store.
+    put();
+    dir.llmzip("model add m --name tiny").succeeds();
+    let output = change_while_it_works(&dir, "compress -qf --rm -m ./m", remove);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(dir.llmzip("cat a.llmz").succeeds(), long_text());
 }
 
 #[test]

@@ -98,6 +98,34 @@ fn reports_say_what_they_are_measuring() {
 }
 
 #[test]
+fn reports_cannot_command_the_terminal() {
+    let dir = Dir::new();
+    let name = "x\u{1b}[31m\u{202e}";
+    dir.write(name, "hi\u{1b}[31m\u{9b}2Kthere");
+    for format in ["table", "csv", "json", "markdown", "html"] {
+        let options = format!("--format {format} --no-progress");
+        let measured = [
+            format!("llmzip explain {options} x*"),
+            format!("llmzip scaling -m nano {options} x*"),
+            format!("llmzip compare -m none {options} x* 2>/dev/null"),
+            format!("llmzip explain {options} -o /dev/tty x*"),
+        ];
+        for command in measured {
+            let Some((code, shown)) = on_a_terminal(&dir, &command) else {
+                return;
+            };
+            assert_eq!(code, 0, "{command}: {shown}");
+            assert!(shown.len() > 100, "{command}: {shown}");
+            let obeyed = ['\u{1b}', '\u{9b}', '\u{202e}'];
+            assert!(!shown.contains(obeyed), "{command}: {shown:?}");
+        }
+    }
+    // To a file, the bytes of names and texts go as they are.
+    let csv = dir.llmzip("explain --format csv").arg(name).succeeds();
+    assert!(text(&csv).contains('\u{1b}'));
+}
+
+#[test]
 fn overwriting_is_asked_for_on_a_terminal() {
     let dir = Dir::new();
     dir.write("a", TEXT);

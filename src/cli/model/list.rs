@@ -49,7 +49,7 @@ pub(super) fn run(store: &Store, json: bool) -> Result<(), Failure> {
     let names = store.names()?.into_iter();
     let models: Vec<Listed> = names.map(|name| Listed::new(store, name)).collect();
     match json {
-        true => print::result(&to_json(&models)?),
+        true => print::raw_result(&to_json(&models)?),
         false => print::result(&to_table(&models)),
     }
 }

@@ -1,0 +1,172 @@
+//! Files without which outputs cannot be decompressed. Before an input is deleted, each must still
+//! be where it was found, with the same bytes.
+
+use std::cell::RefCell;
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use llmzip::machine::regular_file;
+
+use super::failure::Failure;
+use super::input;
+use super::text;
+
+/// What the outputs of a run need.
+#[derive(Default)]
+pub(super) struct Lasting {
+    files: Vec<LastingFile>,
+}
+
+impl Lasting {
+    pub(super) fn new(files: Vec<LastingFile>) -> Lasting {
+        Lasting { files }
+    }
+
+    /// Refuses what will not be there after this run, so that nothing is done in vain.
+    pub(super) fn refuse_fleeting(&self) -> Result<(), Failure> {
+        match self.files.iter().find(|file| file.is_fleeting()) {
+            Some(file) => Err(Failure::Message(format!(
+                "{} does not outlast this run, and --rm would delete what needs it; name a regular \
+                 file, or keep the inputs",
+                file.name
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether all is there. The error says what is not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.files.iter().try_for_each(LastingFile::check)
+    }
+}
+
+/// A file that must hold certain bytes.
+#[derive(Clone)]
+pub(super) struct LastingFile {
+    /// What it is, and where: `the prime v1`.
+    name: String,
+    /// It is enough if one of these holds the bytes.
+    paths: Vec<PathBuf>,
+    hash: blake3::Hash,
+    /// The file that held the bytes when they were read last.
+    seen: RefCell<Option<Metadata>>,
+}
+
+impl LastingFile {
+    /// The file `what` that must hold bytes with this hash, at one of the paths. The first path is
+    /// the one that is shown.
+    pub(super) fn new(what: &str, paths: Vec<PathBuf>, hash: blake3::Hash) -> LastingFile {
+        let shown = paths.first().map(|path| text::path(path));
+        LastingFile {
+            name: format!("{what} {}", shown.unwrap_or_default()),
+            paths,
+            hash,
+            seen: RefCell::default(),
+        }
+    }
+
+    /// The same file, for which messages have this name.
+    #[must_use]
+    pub(super) fn called(self, name: &str) -> LastingFile {
+        let name = name.to_owned();
+        LastingFile { name, ..self }
+    }
+
+    /// Whether no path names a file that outlasts this process.
+    fn is_fleeting(&self) -> bool {
+        let lasts =
+            |path: &PathBuf| !input::leads_to_open_file(path) && regular_file::open(path).is_ok();
+        !self.paths.iter().any(lasts)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut problem = "is not there";
+        for path in &self.paths {
+            match self.holds_the_bytes(path) {
+                Ok(true) => return Ok(()),
+                Ok(false) => problem = "has changed",
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(_) => problem = "cannot be read",
+            }
+        }
+        Err(format!("its output needs {}, which {problem}", self.name))
+    }
+
+    /// Whether the file at `path` holds the bytes. They are read only if it is not known from the
+    /// last time, because a model can have gigabytes.
+    fn holds_the_bytes(&self, path: &Path) -> io::Result<bool> {
+        if input::leads_to_open_file(path) {
+            return Err(io::Error::other("it ends with this process"));
+        }
+        let file = regular_file::open(path)?;
+        let before = file.metadata()?;
+        let mut seen = self.seen.borrow_mut();
+        if seen
+            .as_ref()
+            .is_some_and(|seen| input::is_untouched(seen, &before))
+        {
+            return Ok(true);
+        }
+        let is_same =
+            input::hash(&file)? == self.hash && input::is_untouched(&before, &file.metadata()?);
+        if is_same {
+            *seen = Some(before);
+        }
+        Ok(is_same)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+
+    fn lasting(paths: &[&Path]) -> Lasting {
+        let paths = paths.iter().map(|path| path.to_path_buf()).collect();
+        let hash = blake3::hash(b"what is needed");
+        Lasting::new(vec![LastingFile::new("the prime", paths, hash)])
+    }
+
+    #[test]
+    fn only_the_bytes_matter_and_they_may_be_at_any_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
+        let needed = lasting(&[&one, &other]);
+        let says = |problem: &str| {
+            let error = needed.check().unwrap_err();
+            assert!(error.ends_with(problem), "{error}");
+        };
+        says("one, which is not there");
+        fs::write(&one, "what is needed").unwrap();
+        needed.check().unwrap();
+        // The same length at the same path.
+        fs::write(&one, "what is in ink").unwrap();
+        says("which has changed");
+        fs::write(&other, "what is needed").unwrap();
+        needed.check().unwrap();
+        fs::remove_file(&one).unwrap();
+        fs::rename(&other, &one).unwrap();
+        needed.check().unwrap();
+        fs::remove_file(&one).unwrap();
+        fs::create_dir(&one).unwrap();
+        says("which cannot be read");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_open_file_does_not_last() {
+        use std::os::fd::AsRawFd;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "what is needed").unwrap();
+        lasting(&[&path]).refuse_fleeting().unwrap();
+        let file = File::open(&path).unwrap();
+        let open = PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()));
+        lasting(&[&open]).refuse_fleeting().unwrap_err();
+        lasting(&[&open]).check().unwrap_err();
+        lasting(&[&open, &path]).refuse_fleeting().unwrap();
+        lasting(&[&open, &path]).check().unwrap();
+    }
+}
