@@ -157,6 +157,64 @@ fn gemma() {
 }
 
 #[test]
+fn gpt_2() {
+    let steps = [
+        Key("activation_function", json!("silu")),
+        Field(|c| c.block.norm = Norm::RootMeanSquare),
+        Values("positions", 0.0, 0.0),
+        Values("qkv.bias", 0.0, 0.0),
+        Values("out.bias", 0.0, 0.0),
+        Values("down.bias", 0.0, 0.0),
+    ];
+    agrees("gpt-2", &steps);
+}
+
+#[test]
+fn phi() {
+    let steps = [
+        Field(|c| c.block.parallel = false),
+        Field(|c| c.block.activation = Activation::Silu),
+        Key(
+            "rope_parameters",
+            json!({"rope_type": "default", "partial_rotary_factor": 1.0}),
+        ),
+        Values("head.bias", 0.0, 0.0),
+        Values("ffn_norm", 0.5, 0.5),
+        Values("down.bias", 0.0, 0.0),
+    ];
+    agrees("phi", &steps);
+}
+
+#[test]
+fn starcoder_2_stablelm_and_nemotron() {
+    let steps = [
+        Key("sliding_window", Value::Null),
+        Field(|c| c.block.activation = Activation::Silu),
+        Values("out.bias", 0.0, 0.0),
+    ];
+    agrees("starcoder2", &steps);
+    let parameters = |share: f64| json!({"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": share});
+    let steps = [
+        Key("rope_parameters", parameters(1.0)),
+        Field(|c| c.block.norm = Norm::RootMeanSquare),
+        Values("qkv.bias", 0.0, 0.0),
+    ];
+    agrees("stablelm", &steps);
+    let steps = [
+        Key("rope_parameters", parameters(1.0)),
+        Values("attn_norm", 1.0, -1.0),
+        Field(|c| c.block.activation = Activation::Relu),
+    ];
+    agrees("nemotron", &steps);
+}
+
+#[test]
+fn arcee_and_seed_oss() {
+    agrees("arcee", &[Field(|c| c.block.activation = Activation::Relu)]);
+    agrees("seed-oss", &[Values("qkv.bias", 0.0, 0.0)]);
+}
+
+#[test]
 fn phi_3() {
     agrees(
         "phi-3",

@@ -102,6 +102,9 @@ fn packing_to_a_file_and_adding_a_packed_file() {
     assert!(out == std::fs::read(fixture("fixture.llmzmodel")).unwrap());
     let added = home.says(&["add", "out.llmzmodel"]);
     assert!(added.starts_with("out: "), "{added}");
+    let error = home.complains(&["add", "@fixture-hf", "--output", "-"]);
+    assert!(error.contains("not written to standard output"), "{error}");
+    assert!(!home.0.path().join("-").exists());
 }
 
 #[test]
@@ -152,6 +155,10 @@ fn check_compares_the_engine_with_float() {
         "{told}"
     );
     assert!(lines[2].contains("exact engine"), "{told}");
+    // A packed model may have any name.
+    std::fs::copy(fixture("fixture.llmzmodel"), home.0.path().join("m2")).unwrap();
+    let told = home.says(&["check", "m2", &text, "--bytes", "500", "--no-candle"]);
+    assert!(told.contains("f32 over the packed weights"), "{told}");
 }
 
 #[test]

@@ -45,6 +45,10 @@ pub struct Block {
     /// The same for logits.
     #[serde(skip_serializing_if = "is_default")]
     pub logit_cap: f32,
+    /// Positions that the model has learned, each with a vector that is added to the embedding. A
+    /// stream is cut into contexts of at most so many tokens. 0 if positions are rotary.
+    #[serde(skip_serializing_if = "is_default")]
+    pub positions: usize,
     /// Layers whose attention sees fewer positions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<Local>,
@@ -194,6 +198,11 @@ impl Block {
                 "0, or 1 to 1000000",
             )?;
         }
+        let positions = self.positions;
+        let usable =
+            positions == 0 || (32..=1 << 16).contains(&positions) && positions.is_multiple_of(2);
+        let want = "0, or an even number from 32 to 65536";
+        expect(usable, "positions", positions, want)?;
         expect_layers("unrotated", &self.unrotated, layers)?;
         let Some(local) = &self.local else {
             return Ok(());

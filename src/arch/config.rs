@@ -192,7 +192,7 @@ pub(crate) mod tests {
         tiny().validate().unwrap();
         type Change = fn(&mut Config);
         let cases: [(&str, Change); 10] = [
-            ("arch", |c| c.arch = "gpt2".into()),
+            ("arch", |c| c.arch = "martian".into()),
             ("hidden", |c| c.hidden = 0),
             ("layers", |c| c.layers = 5000),
             ("kv_heads", |c| c.kv_heads = 3),

@@ -6,7 +6,7 @@ use super::llama::{
     HUGGING_FACE_KEYS, OUT_SOURCES, QKV_SOURCES,
 };
 use super::options::none;
-use super::parts::{ATTN_NORM, ATTN_POST_NORM, FFN_NORM, FFN_POST_NORM, K_NORM, Q_NORM};
+use super::parts::{ATTN_NORM, ATTN_POST_NORM, FFN_NORM, FFN_POST_NORM, K_NORM, POSITIONS, Q_NORM};
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
@@ -29,6 +29,10 @@ pub(super) static FAMILY: Family = Family {
     hugging_face_variants: &[],
     sources: &[
         EMBEDDING_SOURCES,
+        (
+            &POSITIONS,
+            &[source("positions", "positions", POSITIONS.rows)],
+        ),
         HEAD_SOURCES,
         FINAL_NORM_SOURCES,
         (

@@ -73,8 +73,8 @@ pub struct Keys {
     pub layers: &'static str,
     /// Query heads.
     pub heads: &'static str,
-    /// Key/value heads; as many as query heads if the key is missing.
-    pub kv_heads: &'static str,
+    /// Key/value heads; as many as query heads if there is no such key.
+    pub kv_heads: Option<&'static str>,
     /// Width of a head; if the key is missing, the width of the residual stream divided by the
     /// number of query heads.
     pub head_dim: &'static str,

@@ -1,5 +1,7 @@
-//! The Llama family: Llama, `SmolLM2` and Mistral, Qwen2 with biases, Qwen3 with norms of heads.
+//! The Llama family: Llama, `SmolLM2` and Mistral, Qwen2 with biases, Qwen3 with norms of heads,
+//! Seed-OSS, and Arcee without a gate.
 
+use super::block::Activation;
 use super::config::Config;
 use super::family::{Choice, Draft, Family, Fixed, Format, Keys, Member, SourceSpec, source};
 use super::options::{activation, none, sliding_window};
@@ -36,6 +38,21 @@ pub(super) static FAMILY: Family = Family {
             gguf: "qwen3",
             gguf_interleaves: false,
             implies: |draft| draft.config.qk_norm = true,
+        },
+        Member {
+            hugging_face: "SeedOssForCausalLM",
+            gguf: "seed_oss",
+            gguf_interleaves: false,
+            implies: |_| {},
+        },
+        Member {
+            hugging_face: "ArceeForCausalLM",
+            gguf: "arcee",
+            gguf_interleaves: true,
+            implies: |draft| {
+                draft.config.block.ungated = true;
+                draft.config.block.activation = Activation::ReluSquared;
+            },
         },
     ],
     choices: &[
@@ -109,7 +126,7 @@ pub(super) const HUGGING_FACE_KEYS: Keys = Keys {
     hidden: "hidden_size",
     layers: "num_hidden_layers",
     heads: "num_attention_heads",
-    kv_heads: "num_key_value_heads",
+    kv_heads: Some("num_key_value_heads"),
     head_dim: "head_dim",
     intermediate: "intermediate_size",
     norm_eps: "rms_norm_eps",
@@ -125,7 +142,7 @@ pub(super) const GGUF_KEYS: Keys = Keys {
     hidden: "embedding_length",
     layers: "block_count",
     heads: "attention.head_count",
-    kv_heads: "attention.head_count_kv",
+    kv_heads: Some("attention.head_count_kv"),
     head_dim: "attention.key_length",
     intermediate: "feed_forward_length",
     norm_eps: "attention.layer_norm_rms_epsilon",

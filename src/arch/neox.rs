@@ -41,6 +41,7 @@ pub(super) static FAMILY: Family = Family {
     ],
     hugging_face: Format {
         keys: Keys {
+            kv_heads: None,
             norm_eps: "layer_norm_eps",
             ..HUGGING_FACE_KEYS
         },
@@ -56,6 +57,7 @@ pub(super) static FAMILY: Family = Family {
     },
     gguf: Format {
         keys: Keys {
+            kv_heads: None,
             norm_eps: "attention.layer_norm_epsilon",
             ..GGUF_KEYS
         },

@@ -29,6 +29,11 @@ pub struct TensorSpec {
 pub enum TensorKind {
     /// Floats.
     Vector,
+    /// Floats, `columns` in each row, one row after the other.
+    Table {
+        /// Values of a row.
+        columns: Size,
+    },
     /// A quantised matrix.
     Matrix {
         /// Inner dimension.
@@ -49,6 +54,15 @@ pub static EMBEDDING: TensorSpec = TensorSpec {
     kind: TensorKind::TokenMatrix { columns: hidden },
     bias: never,
     present: always,
+};
+
+/// A row for each position that the model has learned.
+pub static POSITIONS: TensorSpec = TensorSpec {
+    name: "positions",
+    rows: |c| c.block.positions,
+    kind: TensorKind::Table { columns: hidden },
+    bias: never,
+    present: |c| c.block.positions > 0,
 };
 
 /// A row for each token that can be predicted; absent if the rows of the embedding are used
@@ -139,7 +153,7 @@ pub static DOWN: TensorSpec = TensorSpec {
 pub static FFN_POST_NORM: TensorSpec = norm("ffn_post_norm", |c| c.block.norms.after());
 
 /// The tensors that a model has once.
-pub static AROUND: [&TensorSpec; 3] = [&EMBEDDING, &HEAD, &FINAL_NORM];
+pub static AROUND: [&TensorSpec; 4] = [&EMBEDDING, &POSITIONS, &HEAD, &FINAL_NORM];
 
 /// The tensors that every layer has.
 pub static LAYER: [&TensorSpec; 10] = [

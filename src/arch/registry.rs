@@ -3,18 +3,25 @@
 use super::config::Config;
 use super::error::ConfigError;
 use super::family::Family;
-use super::{gemma, granite, llama, neox, olmo2, phi3, smollm3};
+use super::{
+    gemma, gpt2, granite, llama, nemotron, neox, olmo2, phi, phi3, smollm3, stablelm, starcoder2,
+};
 
 static FAMILIES: &[&Family] = &[
     &llama::FAMILY,
     &neox::FAMILY,
+    &gpt2::FAMILY,
     &gemma::GEMMA,
     &gemma::GEMMA_2,
     &gemma::GEMMA_3,
+    &phi::FAMILY,
     &phi3::FAMILY,
     &olmo2::FAMILY,
     &granite::FAMILY,
     &smollm3::FAMILY,
+    &starcoder2::FAMILY,
+    &stablelm::FAMILY,
+    &nemotron::FAMILY,
     #[cfg(test)]
     &super::every_part::FAMILY,
 ];

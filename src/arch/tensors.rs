@@ -13,9 +13,9 @@ use super::parts::{AROUND, LAYER, TensorKind, TensorSpec};
 pub struct Tensor {
     /// Name without the suffix.
     pub name: String,
-    /// Rows of a matrix, values of a vector.
+    /// Rows of a matrix, values of a vector or table.
     pub rows: usize,
-    /// Inner dimension of a matrix; `None` for a vector.
+    /// Inner dimension of a matrix; `None` for a vector or table.
     pub columns: Option<usize>,
     /// Whether each row has a bias.
     pub bias: bool,
@@ -116,9 +116,12 @@ impl Family {
     ) -> Tensor {
         let (columns, by_token) = match spec.kind {
             TensorKind::Vector => (None, false),
-            TensorKind::Matrix { columns } => (Some(columns(config)), false),
+            TensorKind::Table { columns } | TensorKind::Matrix { columns } => {
+                (Some(columns(config)), false)
+            }
             TensorKind::TokenMatrix { columns } => (Some(columns(config)), true),
         };
+        let is_table = matches!(spec.kind, TensorKind::Table { .. });
         let (name, rows, bias) = (spec.name(layer), (spec.rows)(config), (spec.bias)(config));
         let mut first_row = 0;
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
@@ -154,8 +157,12 @@ impl Family {
         }
         Tensor {
             name,
-            rows,
-            columns,
+            rows: if is_table {
+                rows * columns.unwrap_or(1)
+            } else {
+                rows
+            },
+            columns: columns.filter(|_| !is_table),
             bias,
             weights,
             biases,

@@ -8,6 +8,7 @@
 use crate::arch::block::{Activation, Norm};
 use crate::arch::parts::{self, TensorSpec};
 use crate::arch::{Config, SourceTensor};
+use crate::engine::contexts;
 use crate::engine::cpu::kernels::Kernels;
 use crate::machine::instructions::InstructionSet;
 use crate::machine::pool::Pool;
@@ -24,6 +25,8 @@ pub struct FloatModel {
     pool: Pool,
     /// Input rows x hidden.
     embed: Vec<f32>,
+    /// Learned positions x hidden, or none.
+    positions: Vec<f32>,
     /// Output rows x hidden; None if they are the first rows of the embedding.
     head: Option<Vec<f32>>,
     /// As many as output rows, or none.
@@ -139,7 +142,12 @@ impl Weights<'_> {
 /// Keys and values of one stream.
 #[derive(Clone, Debug)]
 pub struct FloatStream {
+    /// Tokens of the present context.
     position: usize,
+    /// All tokens, of models that have learned positions.
+    tokens: Vec<u32>,
+    /// Where the present context begins.
+    start: usize,
     /// Layer by layer, key/value head by head: (window + PASS) rotated keys of one head, and as
     /// many values.
     planes: Vec<(Vec<f32>, Vec<f32>)>,
@@ -173,6 +181,10 @@ impl FloatModel {
         let final_norm = weights.linear(&parts::FINAL_NORM, None)?;
         Ok(FloatModel {
             embed: weights.linear(&parts::EMBEDDING, None)?.weight,
+            positions: match (parts::POSITIONS.present)(&config) {
+                true => weights.linear(&parts::POSITIONS, None)?.weight,
+                false => Vec::new(),
+            },
             layers: layers
                 .map(|layer| weights.layer(layer))
                 .collect::<Result<_, PackedError>>()?,
@@ -204,6 +216,8 @@ impl FloatModel {
         };
         FloatStream {
             position: 0,
+            tokens: Vec::new(),
+            start: 0,
             planes: vec![plane(config.window + PASS); config.layers * config.kv_heads],
             sinks: vec![plane(config.sinks); config.layers * config.kv_heads],
         }
@@ -215,10 +229,34 @@ impl FloatModel {
     /// If a token is not an input row of the model.
     pub fn forward(&self, stream: &mut FloatStream, tokens: &[u32]) -> Vec<f32> {
         let mut logits = Vec::with_capacity(tokens.len() * self.config.vocab);
-        for tokens in tokens.chunks(PASS) {
-            self.pass(stream, tokens, &mut logits);
+        let mut rest = tokens;
+        while !rest.is_empty() {
+            let room = self.enter_context(stream);
+            let (now, after) = rest.split_at(rest.len().min(room).min(PASS));
+            self.pass(stream, now, &mut logits);
+            if self.config.block.positions > 0 {
+                stream.tokens.extend_from_slice(now);
+            }
+            rest = after;
         }
         logits
+    }
+
+    /// Feeds the tokens again that the next position has before it in its context, if that is
+    /// another than the present one. Gives the number of tokens that the context has room for.
+    fn enter_context(&self, stream: &mut FloatStream) -> usize {
+        let positions = self.config.block.positions;
+        if positions == 0 {
+            return usize::MAX;
+        }
+        let start = contexts::start(stream.tokens.len() as u64, positions as u64) as usize;
+        if stream.start != start {
+            (stream.start, stream.position) = (start, 0);
+            for tokens in stream.tokens[start..].to_vec().chunks(PASS) {
+                self.pass(stream, tokens, &mut Vec::new());
+            }
+        }
+        positions - stream.position
     }
 
     fn pass(&self, stream: &mut FloatStream, tokens: &[u32], logits: &mut Vec<f32>) {
@@ -229,6 +267,12 @@ impl FloatModel {
             .flat_map(|token| &self.embed[*token as usize * hidden..][..hidden])
             .copied()
             .collect();
+        if !self.positions.is_empty() {
+            let learned = &self.positions[stream.position * hidden..];
+            x.iter_mut()
+                .zip(learned)
+                .for_each(|(x, learned)| *x += learned);
+        }
         for (index, layer) in self.layers.iter().enumerate() {
             let before = x.clone();
             let input = self.normed(&x, layer.attn_norm.as_ref());

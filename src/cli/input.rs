@@ -226,6 +226,7 @@ fn cannot_open(error: io::Error) -> Failure {
 fn refuse_kind(metadata: &Metadata, accept: Accept) -> Result<(), Failure> {
     let refused = match accept {
         _ if metadata.is_dir() => "is a directory, skipped",
+        _ if is_socket(metadata) => "is a socket, skipped",
         _ if is_device(metadata) => "is a device, skipped; it can be read as standard input",
         Accept::Pipes => return Ok(()),
         _ if is_pipe(metadata) => "is a pipe, skipped; -c or -o reads it",
@@ -247,6 +248,17 @@ fn is_pipe(metadata: &Metadata) -> bool {
 
 #[cfg(not(unix))]
 fn is_pipe(_: &Metadata) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn is_socket(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    metadata.file_type().is_socket()
+}
+
+#[cfg(not(unix))]
+fn is_socket(_: &Metadata) -> bool {
     false
 }
 

@@ -19,7 +19,12 @@ const OTHER_NAMES: [&str; 3] = ["unllmzip", "llmzcat", "llmz"];
 /// are replaced, and so are links in their places.
 pub(super) fn run(folder: &Path) -> Result<bool, Failure> {
     if !folder.is_dir() {
-        fs::create_dir_all(folder).map_err(|error| cannot_write(folder, &error))?;
+        fs::create_dir_all(folder).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Failure::Message(format!("{} is not a folder", text::path(folder)))
+            }
+            _ => cannot_write(folder, &error),
+        })?;
     }
     let mut command = Typed::command().disable_help_subcommand(true);
     command.build();

@@ -116,7 +116,8 @@ impl Output {
             file,
             path: path.to_owned(),
             replaced: existing,
-            replace: is_there,
+            // With -f, what another process puts there meanwhile is replaced, too.
+            replace: is_there || force,
         })))
     }
 
@@ -210,7 +211,10 @@ const SAME_FILE: &str = "input and output are the same file";
 fn cannot_create(path: &Path, error: &io::Error) -> Failure {
     let cause = match error.kind() {
         io::ErrorKind::AlreadyExists => return exists(path),
-        io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+        io::ErrorKind::NotFound if !new_file::folder(path).is_dir() => {
+            "there is no such folder".to_owned()
+        }
+        io::ErrorKind::NotFound => "its folder takes no new files".to_owned(),
         _ => error.to_string(),
     };
     Failure::Message(format!("cannot create {}: {cause}", text::path(path)))

@@ -49,7 +49,7 @@ impl PrimeFiles {
     fn read(&mut self, path: &Path, bytes: &mut Vec<u8>) -> Result<(), Failure> {
         if fs::metadata(path).is_ok_and(|metadata| input::is_device(&metadata)) {
             return Err(Failure::message(
-                "is a device; a prime is a file or a folder",
+                "is a device or a socket; a prime is a file or a folder",
             ));
         }
         let mut opened = input::open(&Input::File(path.to_owned()), Accept::Pipes)?;

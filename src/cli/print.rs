@@ -42,9 +42,14 @@ pub(super) fn raw_result(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Prints one line to standard error. If that fails, the line is lost.
+/// Prints one line to standard error. If that fails, the line is lost. Of a line that is as long as
+/// only text from outside makes it, the middle is left out.
 pub(super) fn note(line: &str) {
-    let _ = writeln!(Patient(io::stderr()), "{}", text::printable(line));
+    /// Longer than a sentence with the longest of paths.
+    const MOST: usize = 5_000;
+    let line = text::printable(line);
+    let line = text::shortened(&line, MOST);
+    let _ = writeln!(Patient(io::stderr()), "{line}");
 }
 
 /// As [`note`], unless nothing but errors is to be printed.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use llmzip::machine::new_file::{self, Placing};
+use llmzip::machine::regular_file;
 
 use super::failure::Failure;
 use super::input::{self, InputFile, OpenInput};
@@ -31,7 +32,10 @@ pub(super) fn remove_input(
             Err(format!("the disk may not hold its output yet: {error}"))
         }
         (Stored::Safely, _) if input::leads_to_open_file(&file.path) => {
-            Err("it stands for an open file".to_owned())
+            Err("it belongs to the system, or stands for an open file".to_owned())
+        }
+        (Stored::Safely, _) if fs::symlink_metadata(&file.path).is_err() => {
+            Err("it is not there any more".to_owned())
         }
         (Stored::Safely, _) if !file.is_at_its_path() => {
             Err("another file took its place".to_owned())
@@ -39,7 +43,7 @@ pub(super) fn remove_input(
         (Stored::Safely, _) => check_contents(file, read)
             // What takes long is done before signals have to wait.
             .and_then(|()| needed.check_outputs())
-            .and_then(|()| delete(file, needed)),
+            .and_then(|()| delete(file, read, needed)),
     };
     removed
         .map_err(|reason| Failure::Message(format!("done, but the input is not deleted: {reason}")))
@@ -63,26 +67,38 @@ fn check_contents(file: &InputFile, read: blake3::Hash) -> Result<(), String> {
 /// stands there is deleted, if it is the file. What its output needs is looked for in between: of
 /// two processes of which each would delete what the other one's output needs, at least one finds
 /// that it is gone.
-fn delete(file: &InputFile, needed: &Needed<'_>) -> Result<(), String> {
+fn delete(file: &InputFile, read: blake3::Hash, needed: &Needed<'_>) -> Result<(), String> {
     let signals_wait = Placing::begin();
     let aside = move_aside(&file.path).map_err(|error| error.to_string())?;
-    let is_the_file =
-        fs::metadata(&aside).is_ok_and(|now| input::is_same_file(&now, &file.metadata));
-    let deleted = if !is_the_file {
-        Err("another file took its place".to_owned())
-    } else if file.has_new_contents() {
-        Err("it changed while it was read".to_owned())
-    } else {
-        needed
-            .check_outputs()
-            .and_then(|()| fs::remove_file(&aside).map_err(|error| error.to_string()))
-    };
+    let deleted = needed
+        .check_outputs()
+        .and_then(|()| check_aside(&aside, file, read))
+        .and_then(|()| fs::remove_file(&aside).map_err(|error| error.to_string()));
     let result = deleted.map_err(|reason| match new_file::rename_new(&aside, &file.path) {
         Ok(()) => reason,
         Err(_) => format!("{reason}; it is called {} now", text::path(&aside)),
     });
     drop(signals_wait);
     result
+}
+
+/// Whether what was moved to `aside` is the file, as it was when it was read. A file may have
+/// another number since then: an overlay copies a file of its lower layer when that gets a new
+/// name. Then the bytes decide.
+fn check_aside(aside: &Path, file: &InputFile, read: blake3::Hash) -> Result<(), String> {
+    let is_the_file =
+        fs::metadata(aside).is_ok_and(|now| input::is_same_file(&now, &file.metadata));
+    if is_the_file {
+        return match file.has_new_contents() {
+            true => Err("it changed while it was read".to_owned()),
+            false => Ok(()),
+        };
+    }
+    let hash = regular_file::open(aside).and_then(|file| input::hash(&file));
+    match hash.is_ok_and(|hash| hash == read) {
+        true => Ok(()),
+        false => Err("another file took its place".to_owned()),
+    }
 }
 
 /// Changes the name of what is at `path` to a random one in the same folder, and returns that.
@@ -161,10 +177,16 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::write(&path, "precious").unwrap();
         let primes = PrimeFiles::default();
-        let error = delete(input.regular().unwrap(), &needed(&primes, None)).unwrap_err();
+        let read = blake3::hash(b"what was read");
+        let delete = || delete(input.regular().unwrap(), read, &needed(&primes, None));
+        let error = delete().unwrap_err();
         assert_eq!(error, "another file took its place");
         assert_eq!(names(folder.path()), std::slice::from_ref(&path));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
+        // As where a file system gives the file another number.
+        fs::write(&path, "what was read").unwrap();
+        delete().unwrap();
+        assert!(names(folder.path()).is_empty());
     }
 
     #[test]
@@ -177,11 +199,13 @@ mod tests {
         let lasting = Lasting::new(vec![lasting]);
         let primes = PrimeFiles::default();
         let needed = needed(&primes, Some(&lasting));
-        let error = delete(input.regular().unwrap(), &needed).unwrap_err();
+        let read = blake3::hash(b"what was read");
+        let delete = || delete(input.regular().unwrap(), read, &needed);
+        let error = delete().unwrap_err();
         assert!(error.contains("its output needs the prime"), "{error}");
         assert_eq!(names(folder.path()), std::slice::from_ref(&path));
         fs::write(&prime, "what came before").unwrap();
-        delete(input.regular().unwrap(), &needed).unwrap();
+        delete().unwrap();
         assert_eq!(names(folder.path()), [prime]);
     }
 }

@@ -1,5 +1,6 @@
 //! Numbers as users write and read them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -29,6 +30,19 @@ pub(super) fn printable(text: &str) -> String {
         }
     }
     shown
+}
+
+/// Text of at most `most` characters: where it has more, its beginning and its end.
+pub(super) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    const GAP: &str = " [...] ";
+    let count = text.chars().count();
+    if count <= most {
+        return Cow::Borrowed(text);
+    }
+    let kept = most - GAP.len();
+    let start = text.chars().take(kept - kept / 4);
+    let end = text.chars().skip(count - kept / 4);
+    Cow::Owned(start.chain(GAP.chars()).chain(end).collect())
 }
 
 /// As [`printable`], for text of several lines.
@@ -161,6 +175,14 @@ mod tests {
             assert_eq!(printable(text), shown);
             assert_eq!(path(Path::new(text)), shown);
         }
+    }
+
+    #[test]
+    fn long_text_loses_its_middle() {
+        assert_eq!(shortened("0123456789abcdef", 16), "0123456789abcdef");
+        assert_eq!(shortened("0123456789abcdef", 15), "012345 [...] ef");
+        let long = "\u{e9}".repeat(100_000);
+        assert_eq!(shortened(&long, 5_000).chars().count(), 5_000);
     }
 
     #[test]

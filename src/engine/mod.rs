@@ -7,6 +7,7 @@
 //! on the instruction set. This folder knows packed models and the machine, and nothing of
 //! compression.
 
+pub(crate) mod contexts;
 pub mod cpu;
 pub mod reference;
 mod runtime;

@@ -12,6 +12,7 @@
 use crate::arch::Config;
 use crate::arch::block::{Activation, Norm};
 use crate::arch::config::GROUP;
+use crate::engine::contexts;
 use crate::machine::float_environment::FloatEnvironment;
 use crate::numerics::{
     LOG2_E, TINY, cos_sin, exp2_or_zero, exp2_parts, gelu, gelu_tanh, max, min, round, sigmoid,
@@ -29,6 +30,8 @@ pub struct Reference {
     config: Config,
     /// One row for each token that can be fed: [inputs, hidden].
     embedding: Matrix,
+    /// What is added at each learned position, [positions, hidden]; empty if positions are rotary.
+    positions: Vec<f32>,
     layers: Vec<Layer>,
     final_norm: NormWeights,
     /// One row for each token that can be predicted: [vocab, hidden].
@@ -94,6 +97,10 @@ struct Quantised {
 /// The key/value cache of one stream of tokens: every position is kept, in order.
 #[derive(Clone, Debug)]
 pub struct Stream {
+    /// The tokens fed, of models that have learned positions.
+    tokens: Vec<u32>,
+    /// Position in the stream where the present context begins.
+    start: usize,
     /// Rotated keys, one scale a head: [layers][positions][`kv_heads`] of [`head_dim`].
     keys: Vec<Vec<Vec<Quantised>>>,
     /// Values, in the same layout.
@@ -118,11 +125,44 @@ impl Reference {
     pub fn forward(&self, stream: &mut Stream, token: u32) -> Output {
         // Rounding to nearest and subnormal numbers, whatever modes the caller has set.
         let _environment = FloatEnvironment::enter();
+        if self.config.block.positions > 0 {
+            self.enter_context(stream);
+            stream.tokens.push(token);
+        }
+        self.step(stream, token)
+    }
+
+    /// Feeds the tokens again that the next position has before it in its context, if that is
+    /// another than the present one (section 6).
+    fn enter_context(&self, stream: &mut Stream) {
+        let position = stream.tokens.len();
+        let start = contexts::start(position as u64, self.config.block.positions as u64) as usize;
+        if (stream.start, stream.keys[0].len()) == (start, position - start) {
+            return;
+        }
+        stream.forget(0);
+        stream.start = start;
+        let before = stream.tokens.split_off(start);
+        for token in &before {
+            self.step(stream, *token);
+        }
+        stream.tokens.extend(before);
+    }
+
+    /// Feeds one token in the present context.
+    fn step(&self, stream: &mut Stream, token: u32) -> Output {
         let config = &self.config;
         let wide = config.block.wide;
 
         // The residual stream: [hidden].
         let mut x = self.embedding.row(token as usize);
+        if let Some(learned) = self
+            .positions
+            .chunks(config.hidden)
+            .nth(stream.keys[0].len())
+        {
+            add(&mut x, learned);
+        }
         for (index, layer) in self.layers.iter().enumerate() {
             // x += out * attention(qkv * norm(x))
             let before = x.clone();
@@ -496,11 +536,17 @@ pub fn distribution(logits: &[i32], bias: &[i32]) -> Vec<u64> {
 impl Stream {
     /// Tokens fed so far, which is the position of the next one.
     pub fn position(&self) -> usize {
-        self.keys[0].len()
+        self.start + self.keys[0].len()
     }
 
     /// Forgets every token from `position` on.
     pub fn truncate(&mut self, position: usize) {
+        self.tokens.truncate(position);
+        self.forget(position.saturating_sub(self.start));
+    }
+
+    /// Forgets the keys and values of this context from `position` on.
+    fn forget(&mut self, position: usize) {
         for layer in self.keys.iter_mut().chain(&mut self.values) {
             layer.truncate(position);
         }
@@ -540,6 +586,10 @@ impl Reference {
         head.scales.truncate(config.vocab);
         Ok(Reference {
             embedding: matrix("embed")?,
+            positions: match config.block.positions {
+                0 => Vec::new(),
+                _ => model.floats("positions.weight")?.to_vec(),
+            },
             layers,
             final_norm: norm("final_norm")?,
             head,
@@ -550,6 +600,8 @@ impl Reference {
     /// A stream to which no token has been fed.
     pub fn new_stream(&self) -> Stream {
         Stream {
+            tokens: Vec::new(),
+            start: 0,
             keys: vec![Vec::new(); self.config.layers],
             values: vec![Vec::new(); self.config.layers],
         }

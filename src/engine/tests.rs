@@ -83,17 +83,19 @@ fn block() -> impl Strategy<Value = Block> {
     });
     let local = prop::option::of(local);
     let flags = any::<[bool; 12]>();
+    let positions = prop_oneof![Just(0usize), Just(32usize), Just(64usize)];
     let any = (
         norm,
         norms,
         activation,
-        (cap(), cap()),
+        (cap(), cap(), positions),
         local,
         layers(),
         flags,
     );
     let any = any.prop_map(
         |(norm, norms, activation, caps, local, unrotated, flags)| Block {
+            positions: caps.2,
             norm,
             norms,
             activation,

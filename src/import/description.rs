@@ -125,7 +125,10 @@ impl Description<'_> {
             hidden,
             layers: settings.required_size(keys.layers)?,
             heads,
-            kv_heads: settings.size(keys.kv_heads)?.unwrap_or(heads),
+            kv_heads: match keys.kv_heads {
+                Some(key) => settings.size(key)?.unwrap_or(heads),
+                None => heads,
+            },
             head_dim: match settings.size(keys.head_dim)? {
                 Some(size) => size,
                 None => hidden.checked_div(heads).unwrap_or(0),

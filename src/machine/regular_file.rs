@@ -17,7 +17,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Opens the regular file at `path` for reading and writing. Makes an empty one if nothing is there.
+/// Opens the regular file at `path` for reading and writing. Makes an empty one if nothing is
+/// there.
 ///
 /// # Errors
 /// As [`open`].
@@ -57,7 +58,8 @@ fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 #[error("not a regular file")]
 struct AnotherKind;
 
-fn another_kind() -> io::Error {
+/// The error for what is not a regular file.
+pub fn another_kind() -> io::Error {
     io::Error::other(AnotherKind)
 }
 

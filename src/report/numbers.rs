@@ -46,6 +46,7 @@ pub(super) fn per_second_within(rate: f64, [low, high]: [f64; 2]) -> String {
 pub fn size(bytes: u64) -> String {
     let size = bytes as f64;
     match bytes {
+        1 => "1 byte".to_owned(),
         0..1_000 => format!("{bytes} bytes"),
         1_000..1_000_000 => format!("{:.0} KB", size / 1e3),
         1_000_000..1_000_000_000 => format!("{:.0} MB", size / 1e6),

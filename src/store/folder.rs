@@ -26,6 +26,9 @@ use crate::machine::new_file::{self, NewFile, Placing};
 use crate::machine::regular_file;
 use crate::packed::{Description, PackedError, PackedModel};
 
+/// Bytes that are copied in one step.
+const COPIED_AT_ONCE: usize = 1 << 20;
+
 /// The extension of packed files.
 pub const EXTENSION: &str = "llmzmodel";
 
@@ -140,6 +143,10 @@ impl Store {
             error,
         })?;
         let _lock = self.lock()?;
+        let name_path = names(self.home()?).join(name);
+        if is_no_file(&name_path) {
+            return Err(at(&name_path)(regular_file::another_kind()));
+        }
         match self.identity_of(name)? {
             Some(other) if other != identity => return Err(StoreError::Taken(name.to_owned())),
             _ => {}
@@ -224,8 +231,13 @@ impl Store {
     pub fn add_packed(&self, path: &Path, name: &str) -> Result<Installed, StoreError> {
         let mut from = regular_file::open(path).map_err(at(path))?;
         let mut file = self.new_file()?;
-        io::copy(&mut from, &mut file).map_err(at(path))?;
-        self.add(file, name)
+        let mut part = vec![0; COPIED_AT_ONCE];
+        loop {
+            match from.read(&mut part).map_err(at(path))? {
+                0 => return self.add(file, name),
+                len => file.write_all(&part[..len]).map_err(at(self.home()?))?,
+            }
+        }
     }
 
     /// The identity that a name in the store stands for; `None` if there is none.
@@ -849,7 +861,11 @@ mod tests {
         for name in ["folder", "pipe"] {
             assert!(store.find(name).is_err());
             assert!(store.remove(name).is_err());
-            assert!(store.add_bytes(FIXTURE, name).is_err());
+            let error = store.add_bytes(FIXTURE, name).unwrap_err().to_string();
+            assert!(
+                error.ends_with(&format!("{name}: not a regular file")),
+                "{error}"
+            );
         }
         assert!(store.find(pipe.to_str().unwrap()).is_err());
     }

@@ -343,6 +343,7 @@ fn commands_that_read_follow_links_and_pipes() {
 fn pipes_and_devices_are_skipped_without_waiting() {
     let dir = Dir::new();
     assert!(shell(&dir, "mkfifo pipe").status.success());
+    let _socket = std::os::unix::net::UnixListener::bind(dir.path("socket")).unwrap();
     for (args, said) in [
         (
             "compress pipe",
@@ -352,6 +353,7 @@ fn pipes_and_devices_are_skipped_without_waiting() {
             "compress -f pipe",
             "llmzip: pipe: is a pipe, skipped; -c or -o reads it",
         ),
+        ("compress -c socket", "llmzip: socket: is a socket, skipped"),
         (
             "compress -c /dev/zero",
             "llmzip: /dev/zero: is a device, skipped; it can be read as standard input",
@@ -359,7 +361,7 @@ fn pipes_and_devices_are_skipped_without_waiting() {
     ] {
         assert_eq!(dir.llmzip(args).fails(1), said);
     }
-    assert_eq!(dir.list(), ["pipe"]);
+    assert_eq!(dir.list(), ["pipe", "socket"]);
 }
 
 #[test]
@@ -445,6 +447,21 @@ fn standard_streams_that_do_not_wait_are_waited_for() {
         let _ = feeder.join().unwrap();
         dir.write("c.llmz", compressed);
         assert!(dir.llmzip("cat c.llmz").succeeds() == bytes, "{args}");
+    }
+}
+
+#[test]
+fn of_two_runs_with_f_neither_says_that_f_is_missing() {
+    for _ in 0..10 {
+        let dir = Dir::new();
+        dir.write("q", TEXT);
+        let first = dir.llmzip("-q -1 -f --rm q").spawn();
+        let second = dir.llmzip("-q -1 -f --rm q").output();
+        let first = first.wait_with_output().unwrap();
+        let said = text(&first.stderr) + &text(&second.stderr);
+        assert!(!said.contains("-f overwrites"), "{said}");
+        assert_eq!(dir.list(), ["q.llmz"], "{said}");
+        assert_eq!(dir.llmzip("cat q.llmz").succeeds(), TEXT);
     }
 }
 

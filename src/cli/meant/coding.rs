@@ -21,10 +21,12 @@ use crate::cli::{print, text};
 /// The end of the name of a compressed file.
 pub(in crate::cli) const SUFFIX: &str = ".llmz";
 
-/// Whether a file is a compressed one by its name, which need not be UTF-8.
+/// Whether a file is a compressed one by its name, which need not be UTF-8 and may be nothing but
+/// the suffix.
 pub(in crate::cli) fn is_compressed(path: &Path) -> bool {
     // A name that begins with its only dot has no extension.
     path.extension() == Some(OsStr::new(&SUFFIX[1..]))
+        || path.file_name() == Some(OsStr::new(SUFFIX))
 }
 
 /// The shortest frame that can be asked for. In a shorter one, the model and the experts have

@@ -22,4 +22,6 @@ pub(super) use reports::{CompareJob, CompareOneJob, ReportOptions, compare, comp
 #[cfg(feature = "encode")]
 pub(super) use reports::{ExplainJob, explain};
 pub(super) use reports::{Measurement, ReportResult, ScalingJob, scaling};
+#[cfg(feature = "convert")]
+pub(super) use shared::DASH;
 pub(super) use shared::{Accept, Input, ModelChoice, ModelList, Resources, model_choice};

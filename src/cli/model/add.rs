@@ -30,7 +30,7 @@ use crate::cli::failure::Failure;
 use crate::cli::input::{self, OpenInput};
 use crate::cli::meant::AddTo;
 #[cfg(feature = "convert")]
-use crate::cli::meant::{Accept, Input};
+use crate::cli::meant::{Accept, DASH, Input};
 #[cfg(feature = "convert")]
 use crate::cli::output::Output;
 use crate::cli::text;
@@ -43,6 +43,9 @@ pub(super) fn run(
     wide: Option<bool>,
 ) -> Result<(), Failure> {
     match to {
+        AddTo::File { path: output, .. } if output == Path::new(DASH) => Err(Failure::message(
+            "a packed model is not written to standard output; name a file, or ./-",
+        )),
         AddTo::File {
             path: output,
             force,
@@ -152,7 +155,7 @@ fn output_beside(paths: &[PathBuf], output: &Path, force: bool) -> Result<Output
         _ => false,
     };
     if paths.iter().any(is_part) {
-        return Err(Failure::message("input and output are the same file"));
+        return Err(Failure::message("the output is a part of the model"));
     }
     let source = input::open(&Input::File(paths[0].clone()), Accept::Links);
     Output::file(
@@ -165,7 +168,7 @@ fn output_beside(paths: &[PathBuf], output: &Path, force: bool) -> Result<Output
 /// Whether it is one file that begins as a packed model does: with the length of a header, and the
 /// key of the configuration.
 #[cfg(feature = "convert")]
-fn is_packed(paths: &[PathBuf]) -> bool {
+pub(super) fn is_packed(paths: &[PathBuf]) -> bool {
     const KEY: &[u8] = br#"{"__metadata__":{"llmzip":"#;
     let [path] = paths else {
         return false;

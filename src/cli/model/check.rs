@@ -6,8 +6,9 @@ use std::path::Path;
 
 use llmzip::check::Subject;
 use llmzip::import;
-use llmzip::store::{EXTENSION, Store};
+use llmzip::store::{self, EXTENSION, Store};
 
+use super::add;
 use crate::cli::failure::Failure;
 use crate::cli::meant::CheckJob;
 use crate::cli::{print, text};
@@ -91,14 +92,18 @@ fn print_rows(bytes: usize, models: &[(&str, &[f64])]) -> Result<(), Failure> {
 /// uses.
 fn subject(store: &Store, wanted: &str) -> Result<(Subject, &'static str), Failure> {
     let path = Path::new(wanted);
-    let is_packed = path.extension().is_some_and(|end| end == EXTENSION);
     let is_name = store.names()?.iter().any(|name| name == wanted);
+    let is_packed = path.extension().is_some_and(|end| end == EXTENSION)
+        || !is_name && add::is_packed(&[path.to_path_buf()]);
     if !is_packed && !is_name && path.exists() {
         let source = import::open(path).map_err(|error| about(wanted, &error))?;
         let subject = Subject::from_source(source).map_err(|error| about(wanted, &error))?;
         return Ok((subject, "original"));
     }
-    let found = store.find(wanted)?;
+    let found = match is_packed && !store::is_path(wanted) {
+        true => store.find(&format!("./{wanted}"))?,
+        false => store.find(wanted)?,
+    };
     let subject = Subject::from_packed(found.model);
     Ok((subject, "packed"))
 }

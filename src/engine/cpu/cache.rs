@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use super::kernels::{Kernels, LANES};
 use crate::arch::config::Config;
+use crate::engine::contexts;
 use crate::engine::runtime::{EngineError, SLACK, State};
 use crate::machine::MachineError;
 use crate::machine::memory::{copied, filled};
@@ -21,13 +22,65 @@ const WHAT: &str = "a stream's keys and values";
 /// Keys and values of one stream, for every layer.
 #[derive(Debug)]
 pub(super) struct Cache {
-    /// Tokens of the stream so far.
+    /// Tokens of the present context so far: of the stream, unless its positions are learned.
     pub(super) position: u64,
     /// One past the last position ever written since the reset.
     written: u64,
+    /// Position in the stream where the present context begins.
+    start: u64,
+    /// The last tokens of the stream, if positions are learned.
+    history: History,
     /// One for each key/value head of each layer, in order.
     pub(super) planes: Vec<Plane>,
     kv_heads: usize,
+}
+
+/// The last tokens of a stream whose model has learned `positions` positions; none if these are 0.
+#[derive(Clone, Debug)]
+struct History {
+    positions: u64,
+    /// Position in the stream of the first token kept.
+    first: u64,
+    tokens: Vec<u32>,
+}
+
+impl History {
+    fn new(positions: usize) -> History {
+        History {
+            positions: positions as u64,
+            first: 0,
+            tokens: Vec::new(),
+        }
+    }
+
+    /// The number of tokens in the stream.
+    fn end(&self) -> u64 {
+        self.first + self.tokens.len() as u64
+    }
+
+    fn add(&mut self, tokens: &[u32]) {
+        self.tokens.extend_from_slice(tokens);
+        // A context, and what a cut may take back, is less than two contexts and the slack.
+        let kept = 2 * self.positions as usize + SLACK;
+        if self.tokens.len() > 2 * kept {
+            let dropped = self.tokens.len() - kept;
+            self.tokens.drain(..dropped);
+            self.first += dropped as u64;
+        }
+    }
+
+    /// The tokens from `position` on.
+    fn from(&self, position: u64) -> Vec<u32> {
+        self.tokens[(position - self.first) as usize..].to_vec()
+    }
+
+    /// Forgets the tokens from `position` on; before the first one kept, everything.
+    fn cut(&mut self, position: u64) {
+        match position.checked_sub(self.first) {
+            Some(left) => self.tokens.truncate(left as usize),
+            None => (self.first, self.tokens) = (0, Vec::new()),
+        }
+    }
 }
 
 /// Keys and values of one head of one layer.
@@ -172,9 +225,33 @@ impl Cache {
         Ok(Cache {
             position: 0,
             written: 0,
+            start: 0,
+            history: History::new(config.block.positions),
             planes: planes.collect::<Result<_, MachineError>>()?,
             kv_heads: config.kv_heads,
         })
+    }
+
+    /// Adds tokens to the history; they are then fed.
+    pub(super) fn remember(&mut self, tokens: &[u32]) {
+        self.history.add(tokens);
+    }
+
+    /// The tokens to feed before the next one, so that it has its context before it. Everything
+    /// fed before is forgotten if that is another context than the present one.
+    pub(super) fn enter_context(&mut self) -> Vec<u32> {
+        let next = self.history.end();
+        let start = contexts::start(next, self.history.positions);
+        if (self.start, self.position) == (start, next - start) {
+            return Vec::new();
+        }
+        (self.start, self.position, self.written) = (start, 0, 0);
+        self.history.from(start)
+    }
+
+    /// Tokens that the present context can still take.
+    pub(super) fn room(&self) -> usize {
+        (self.history.positions - self.position) as usize
     }
 
     pub(super) fn advance(&mut self, tokens: usize) {
@@ -195,30 +272,40 @@ impl Cache {
 
 impl State for Cache {
     fn position(&self) -> u64 {
-        self.position
+        match self.history.positions {
+            0 => self.position,
+            _ => self.history.end(),
+        }
     }
 
     fn fork(&self) -> Result<Box<dyn State>, EngineError> {
         let planes = self.planes.iter().map(Plane::try_clone);
         Ok(Box::new(Cache {
             planes: planes.collect::<Result<_, MachineError>>()?,
+            history: self.history.clone(),
             ..*self
         }))
     }
 
     fn truncate(&mut self, position: u64) {
+        let end = self.position();
         assert!(
-            position <= self.position,
-            "a stream of {} tokens cannot be cut to {position}",
-            self.position
+            position <= end,
+            "a stream of {end} tokens cannot be cut to {position}"
         );
+        if self.history.positions > 0 {
+            self.history.cut(position);
+            self.position = position.saturating_sub(self.start);
+            return;
+        }
         let kept = self.written.saturating_sub(SLACK as u64);
         assert!(position >= kept, "keys before position {kept} are gone");
         self.position = position;
     }
 
     fn reset(&mut self) {
-        (self.position, self.written) = (0, 0);
+        (self.position, self.written, self.start) = (0, 0, 0);
+        self.history.cut(0);
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

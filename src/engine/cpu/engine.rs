@@ -60,13 +60,23 @@ impl Runtime for Engine {
         let rows = segments.iter().map(|segment| segment.tokens.len()).sum();
         let stride = config.vocab.next_multiple_of(LANES);
         predictions.resize(rows, config.vocab, stride, config.hidden)?;
+        let mut prediction = 0;
         let mut runs: Vec<Run<'_>> = (segments.iter_mut())
-            .map(|segment| Run {
-                cache: (segment.state.as_any().downcast_mut()).expect("a state of this runtime"),
-                tokens: segment.tokens,
+            .map(|segment| {
+                let run = Run {
+                    cache: (segment.state.as_any().downcast_mut())
+                        .expect("a state of this runtime"),
+                    tokens: segment.tokens,
+                    prediction,
+                };
+                prediction += segment.tokens.len();
+                run
             })
             .collect();
-        self.run(&mut runs, predictions)
+        match config.block.positions {
+            0 => self.run(&mut runs, Some(predictions)),
+            _ => self.run_in_contexts(&mut runs, predictions),
+        }
     }
 
     fn row_cost(&self) -> f32 {
@@ -142,11 +152,16 @@ impl Engine {
     }
 
     /// Runs all tokens in passes of at most [`PASS`] rows.
-    fn run(&self, runs: &mut [Run<'_>], predictions: &mut Predictions) -> Result<(), EngineError> {
+    fn run(
+        &self,
+        runs: &mut [Run<'_>],
+        mut predictions: Option<&mut Predictions>,
+    ) -> Result<(), EngineError> {
         let mut workspace = self.take_workspace();
-        workspace.reserve(self.layers.model.config(), predictions.len().min(PASS))?;
+        let all: usize = runs.iter().map(|run| run.tokens.len()).sum();
+        workspace.reserve(self.layers.model.config(), all.min(PASS))?;
         let mut parts: Vec<Part> = Vec::new();
-        let (mut rows, mut first) = (0, 0);
+        let mut rows = 0;
         for index in 0..runs.len() {
             let mut start = 0;
             while start < runs[index].tokens.len() {
@@ -157,10 +172,11 @@ impl Engine {
                     start,
                     len,
                     row: rows,
-                    prediction: first,
+                    prediction: runs[index].prediction + start,
                 });
-                (start, rows, first) = (start + len, rows + len, first + len);
+                (start, rows) = (start + len, rows + len);
                 if rows == PASS {
+                    let predictions = predictions.as_deref_mut();
                     self.layers.pass(&mut workspace, runs, &parts, predictions);
                     parts.clear();
                     rows = 0;
@@ -171,6 +187,39 @@ impl Engine {
             self.layers.pass(&mut workspace, runs, &parts, predictions);
         }
         self.idle().push(workspace);
+        Ok(())
+    }
+
+    /// Runs all tokens of a model with learned positions: as many of every run as its context can
+    /// take, then those that the next context has in common with it, and so on.
+    fn run_in_contexts(
+        &self,
+        runs: &mut [Run<'_>],
+        predictions: &mut Predictions,
+    ) -> Result<(), EngineError> {
+        while runs.iter().any(|run| !run.tokens.is_empty()) {
+            let mut now = Vec::new();
+            for run in runs.iter_mut().filter(|run| !run.tokens.is_empty()) {
+                let again = run.cache.enter_context();
+                let cache = &mut *run.cache;
+                let (tokens, prediction) = (&again[..], 0);
+                let again = Run {
+                    cache,
+                    tokens,
+                    prediction,
+                };
+                self.run(&mut [again], None)?;
+                let (tokens, rest) = run.tokens.split_at(run.cache.room().min(run.tokens.len()));
+                run.cache.remember(tokens);
+                now.push(Run {
+                    cache: &mut *run.cache,
+                    tokens,
+                    prediction: run.prediction,
+                });
+                (run.tokens, run.prediction) = (rest, run.prediction + tokens.len());
+            }
+            self.run(&mut now, Some(predictions))?;
+        }
         Ok(())
     }
 

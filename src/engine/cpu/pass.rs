@@ -28,6 +28,8 @@ const SERIAL_ROWS: usize = 8;
 pub(super) struct Run<'a> {
     pub(super) cache: &'a mut Cache,
     pub(super) tokens: &'a [u32],
+    /// Row of its first token within the predictions.
+    pub(super) prediction: usize,
 }
 
 /// Consecutive tokens of one run within a pass.
@@ -80,13 +82,14 @@ impl Layers {
         self.model.size() >= CACHES
     }
 
-    /// One pass of at most [`PASS`] rows through all layers.
+    /// One pass of at most [`PASS`] rows through all layers. Without `predictions`, it only adds to
+    /// the caches.
     pub(super) fn pass(
         &self,
         ws: &mut Workspace,
         runs: &mut [Run<'_>],
         parts: &[Part],
-        predictions: &mut Predictions,
+        predictions: Option<&mut Predictions>,
     ) {
         let config = self.model.config();
         let rows: usize = parts.iter().map(|part| part.len).sum();
@@ -114,6 +117,13 @@ impl Layers {
             .flat_map(|part| &runs[part.run].tokens[part.start..][..part.len]);
         for (x, token) in ws.x.chunks_exact_mut(config.hidden).zip(tokens) {
             embed_token(&embed, *token, x);
+        }
+        if !self.weights.positions.is_empty() {
+            let learned = self.weights.positions.chunks_exact(config.hidden);
+            let learned: Vec<&[f32]> = learned.collect();
+            for (x, position) in ws.x.chunks_exact_mut(config.hidden).zip(positions()) {
+                self.kernels.add(x, learned[position as usize]);
+            }
         }
 
         for (index, layer) in self.weights.layers.iter().enumerate() {
@@ -143,6 +153,17 @@ impl Layers {
             self.add_projected(ws);
         }
 
+        if let Some(predictions) = predictions {
+            self.predict(ws, parts, predictions);
+        }
+        for part in parts {
+            runs[part.run].cache.advance(part.len);
+        }
+    }
+
+    /// The logits and states of all rows of a pass.
+    fn predict(&self, ws: &mut Workspace, parts: &[Part], predictions: &mut Predictions) {
+        let config = self.model.config();
         let (final_norm, wide) = (Some(&self.weights.final_norm), config.block.wide.head);
         self.norm_and_quantize(ws, final_norm, Add::Nothing, wide);
         self.store_states(ws, parts, predictions);
@@ -166,10 +187,6 @@ impl Layers {
             &starts,
             predictions.logits_mut(),
         );
-
-        for part in parts {
-            runs[part.run].cache.advance(part.len);
-        }
     }
 
     fn layer(&self, layer: usize) -> &Layer {

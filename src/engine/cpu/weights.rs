@@ -39,6 +39,8 @@ pub(super) struct Layer {
 #[derive(Debug)]
 pub(super) struct Weights {
     pub(super) embed: Linear,
+    /// What is added at each learned position, [positions, hidden]; empty if positions are rotary.
+    pub(super) positions: Vec<f32>,
     pub(super) layers: Vec<Layer>,
     pub(super) final_norm: NormWeights,
     pub(super) head: Linear,
@@ -59,6 +61,10 @@ impl Weights {
         Ok(Weights {
             layers,
             embed: Linear::new(model, &parts::EMBEDDING, None)?,
+            positions: match (parts::POSITIONS.present)(model.config()) {
+                true => model.floats("positions.weight")?.to_vec(),
+                false => Vec::new(),
+            },
             final_norm: NormWeights::new(model, &parts::FINAL_NORM, None)?,
             head: Linear::new(model, head, None)?,
             step_tables,

@@ -147,8 +147,8 @@ mod tests {
         let config =
             |key: &'static str, value: Value| refusal("config.json", |config| config[key] = value);
         says(
-            config("architectures", serde_json::json!(["GPT2LMHeadModel"])),
-            "GPT2",
+            config("architectures", serde_json::json!(["BloomForCausalLM"])),
+            "Bloom",
         );
         says(config("hidden_act", "quick_gelu".into()), "quick_gelu");
         says(config("num_hidden_layers", 3.into()), "layers.2.");

@@ -1,0 +1,88 @@
+//! Phi-1 to Phi-2: layer norms with biases, one for both blocks of a layer, which are side by side;
+//! rotation of a part of each head, biases everywhere, and no gate.
+
+use super::block::{Activation, Norm};
+use super::family::{Cut, Family, Fixed, Format, Keys, Member, SourceSpec, source};
+use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, UNTIED, VARIANTS};
+use super::options::{activation, none};
+use super::parts::{
+    ATTN_NORM, DOWN, EMBEDDING, FFN_NORM, FINAL_NORM, GATE_UP, HEAD, OUT, QKV, heads, hidden,
+    intermediate, kv_heads, kv_rows, q_rows,
+};
+use super::settings::Setting;
+
+/// The table of the family.
+pub(super) static FAMILY: Family = Family {
+    name: "phi",
+    members: &[Member {
+        hugging_face: "PhiForCausalLM",
+        gguf: "phi2",
+        gguf_interleaves: false,
+        implies: |draft| {
+            let config = &mut draft.config;
+            config.attention_bias = true;
+            let block = &mut config.block;
+            block.norm = Norm::Layer;
+            block.parallel = true;
+            block.ungated = true;
+            block.activation = Activation::GeluTanh;
+            (block.out_bias, block.feed_forward_bias, block.head_bias) = (true, true, !config.tied);
+        },
+    }],
+    choices: &[UNTIED],
+    hugging_face: Format {
+        keys: Keys {
+            norm_eps: "layer_norm_eps",
+            ..HUGGING_FACE_KEYS
+        },
+        older: &[],
+        fixed: &[Fixed {
+            key: "qk_layernorm",
+            value: Setting::Flag(false),
+            otherwise: "layer norms of queries and keys",
+        }],
+        options: |settings, draft| activation(settings, "hidden_act", draft),
+    },
+    gguf: Format {
+        keys: Keys {
+            norm_eps: "attention.layer_norm_epsilon",
+            ..GGUF_KEYS
+        },
+        older: &[],
+        fixed: &[NO_EXPERTS],
+        options: none,
+    },
+    hugging_face_layers: "model.layers",
+    hugging_face_variants: VARIANTS,
+    sources: &[
+        (
+            &EMBEDDING,
+            &[source("model.embed_tokens", "token_embd", |c| c.inputs)],
+        ),
+        (&HEAD, &[source("lm_head", "output", |c| c.vocab)]),
+        (
+            &FINAL_NORM,
+            &[source("model.final_layernorm", "output_norm", hidden)],
+        ),
+        (&ATTN_NORM, NORM),
+        (
+            &QKV,
+            &[
+                source("self_attn.q_proj", "attn_qkv", q_rows)
+                    .cut(Cut::Whole, Cut::Stacked)
+                    .rotated(heads),
+                source("self_attn.k_proj", "attn_qkv", kv_rows)
+                    .cut(Cut::Whole, Cut::Stacked)
+                    .rotated(kv_heads),
+                source("self_attn.v_proj", "attn_qkv", kv_rows).cut(Cut::Whole, Cut::Stacked),
+            ],
+        ),
+        (&OUT, &[source("self_attn.dense", "attn_output", hidden)]),
+        (&FFN_NORM, NORM),
+        (&GATE_UP, &[source("mlp.fc1", "ffn_up", intermediate)]),
+        (&DOWN, &[source("mlp.fc2", "ffn_down", hidden)]),
+    ],
+};
+
+/// The norm that both blocks take.
+const NORM: &[SourceSpec] = &[source("input_layernorm", "attn_norm", hidden)];

@@ -1,0 +1,67 @@
+//! `StarCoder2`: layer norms and biases everywhere, no gate, and perhaps a window in all layers.
+
+use super::block::{Activation, Norm};
+use super::family::{Family, Format, Keys, Member, source};
+use super::llama::{
+    EMBEDDING_SOURCES, FEED_FORWARD_BIAS, FINAL_NORM_SOURCES, GGUF_KEYS, HEAD_SOURCES,
+    HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, OUT_SOURCES, QKV_BIAS, QKV_SOURCES, UNTIED, VARIANTS,
+};
+use super::options::{activation, none, sliding_window};
+use super::parts::{ATTN_NORM, DOWN, FFN_NORM, GATE_UP, hidden, intermediate};
+
+/// The table of the family.
+pub(super) static FAMILY: Family = Family {
+    name: "starcoder2",
+    members: &[Member {
+        hugging_face: "Starcoder2ForCausalLM",
+        gguf: "starcoder2",
+        gguf_interleaves: false,
+        implies: |draft| {
+            let block = &mut draft.config.block;
+            block.norm = Norm::Layer;
+            block.ungated = true;
+            block.activation = Activation::GeluTanh;
+        },
+    }],
+    choices: &[QKV_BIAS, OUT_BIAS, FEED_FORWARD_BIAS, UNTIED],
+    hugging_face: Format {
+        keys: Keys {
+            norm_eps: "norm_epsilon",
+            ..HUGGING_FACE_KEYS
+        },
+        older: &[],
+        fixed: &[],
+        options: |settings, draft| {
+            activation(settings, "hidden_act", draft)?;
+            sliding_window(settings, draft, |_| true)
+        },
+    },
+    gguf: Format {
+        keys: Keys {
+            norm_eps: "attention.layer_norm_epsilon",
+            ..GGUF_KEYS
+        },
+        older: &[],
+        fixed: &[NO_EXPERTS],
+        options: none,
+    },
+    hugging_face_layers: "model.layers",
+    hugging_face_variants: VARIANTS,
+    sources: &[
+        EMBEDDING_SOURCES,
+        HEAD_SOURCES,
+        FINAL_NORM_SOURCES,
+        (
+            &ATTN_NORM,
+            &[source("input_layernorm", "attn_norm", hidden)],
+        ),
+        QKV_SOURCES,
+        OUT_SOURCES,
+        (
+            &FFN_NORM,
+            &[source("post_attention_layernorm", "ffn_norm", hidden)],
+        ),
+        (&GATE_UP, &[source("mlp.c_fc", "ffn_up", intermediate)]),
+        (&DOWN, &[source("mlp.c_proj", "ffn_down", hidden)]),
+    ],
+};
