@@ -144,9 +144,16 @@ impl Model {
             identity: start,
             numerics: NUMERICS_VERSION,
             window_log2: packed.config().window.ilog2() as u8,
-            name: name.map(str::to_owned),
+            name: name.map(|name| short(name).to_owned()),
         }
     }
+}
+
+/// The beginning of a name, as long as a small file can afford: the identity is what counts.
+fn short(name: &str) -> &str {
+    const LONGEST: usize = 16;
+    let end = name.floor_char_boundary(LONGEST);
+    name[..end].trim_end_matches(['-', '.', '_', '/', '@', '+'])
 }
 
 impl fmt::Debug for Model {

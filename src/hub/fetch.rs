@@ -235,7 +235,6 @@ impl Hub {
     }
 }
 
-/// Checks the files of the model in the cache, and returns the folder that holds them.
 /// The token that the hub's tools have kept in a file, if they have.
 fn kept_token(path: &Path) -> Result<Option<String>, HubError> {
     match read_short(path) {
@@ -245,6 +244,7 @@ fn kept_token(path: &Path) -> Result<Option<String>, HubError> {
     }
 }
 
+/// Checks the files of the model in the cache, and returns the folder that holds them.
 fn fetch_offline(repository: &Repository, cache: &RepositoryCache) -> Result<PathBuf, HubError> {
     let absent = |name: &str| HubError::Offline {
         file: name.to_owned(),
@@ -263,12 +263,13 @@ fn fetch_offline(repository: &Repository, cache: &RepositoryCache) -> Result<Pat
     Ok(cache.snapshot(&commit))
 }
 
-/// Gets every file that a model consists of. `get` returns where the content of a file is.
+/// Gets every file that a model consists of, the large ones last, so that a model that cannot be
+/// used is refused before they are fetched. `get` returns where the content of a file is.
 fn every_file(
     sharded: bool,
     mut get: impl FnMut(&str) -> Result<PathBuf, HubError>,
 ) -> Result<(), HubError> {
-    get("config.json")?;
+    folder::judge(&get("config.json")?)?;
     get("tokenizer.json")?;
     if !sharded {
         get(WEIGHTS)?;

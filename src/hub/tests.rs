@@ -5,8 +5,23 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use super::room::{FILES, FOLDER, Room, count, is_fetched, says};
-use super::server::{About, COMMIT, Server, fixture, git_hash, sha256};
+use super::server::{About, COMMIT, Reply, Server, fixture, git_hash, sha256};
 use super::{Hub, HubError, Repository};
+
+#[test]
+fn a_model_that_cannot_be_used_is_refused_before_its_weights_are_fetched() {
+    let config = br#"{"architectures": ["BertForMaskedLM"]}"#;
+    let server = Server::start(move |request, reply| match request.name() {
+        "config.json" => Reply::new(200, config.to_vec())
+            .with("X-Repo-Commit", COMMIT)
+            .with("ETag", &format!("\"{}\"", git_hash(config))),
+        _ => reply,
+    });
+    let room = Room::new();
+    let error = server.fetch(&room.cache()).unwrap_err().to_string();
+    says(&error, "BertForMaskedLM");
+    assert_eq!(count(&server, About::Bytes), 1);
+}
 
 #[test]
 fn a_sound_repository_is_fetched_once_and_packs_to_the_frozen_bytes() {

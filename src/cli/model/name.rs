@@ -30,6 +30,12 @@ pub(super) fn from_path(path: &Path) -> Result<String, Failure> {
     usable(stem)
 }
 
+/// A model's name, made from that of its repository, `OWNER/NAME`.
+#[cfg(feature = "hub")]
+pub(super) fn from_repository(id: &str) -> Result<String, Failure> {
+    usable(id.rsplit('/').next().unwrap_or(id))
+}
+
 /// The name of a part of a split GGUF without its place, `-00001-of-00002`.
 fn without_place(stem: &str) -> &str {
     let without_digits = |text: &'_ str| {
@@ -72,6 +78,14 @@ fn usable(stem: &str) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "hub")]
+    #[test]
+    fn names_of_repositories_keep_their_dots() {
+        let name = |id: &str| from_repository(id).unwrap();
+        assert_eq!(name("meta-llama/Llama-3.2-1B"), "llama-3.2-1b");
+        assert_eq!(name("Qwen/Qwen2.5-0.5B"), "qwen2.5-0.5b");
+    }
 
     #[test]
     fn names_come_from_paths() {

@@ -21,7 +21,7 @@ pub(super) fn run(store: &Store, text: &str, name: Option<String>) -> Result<(),
     let name = match name {
         Some(name) => name,
         None if repository_of(short).is_some() => short.to_owned(),
-        None => name::from_path(repository.id.as_ref())?,
+        None => name::from_repository(&repository.id)?,
     };
     store.check_name(&name)?;
     let folder = Hub::of_user()?.fetch(&repository)?;

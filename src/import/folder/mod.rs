@@ -76,6 +76,17 @@ pub fn open(folder: &Path) -> Result<Source, SourceError> {
     })
 }
 
+/// Judges the kind of a model by its `config.json` alone.
+///
+/// # Errors
+/// If the engine runs no such model, or its weights are quantised.
+#[cfg(feature = "hub")]
+pub(crate) fn judge(config: &Path) -> Result<(), SourceError> {
+    let folder = config.parent().unwrap_or(Path::new("."));
+    let name = config.file_name().unwrap_or_default().to_string_lossy();
+    kind::judge(&json::read(folder, &name, MAX_CONFIG)?).map(|_| ())
+}
+
 /// Whether a folder has weights as Hugging Face's libraries write them.
 pub(super) fn has_weights(folder: &Path) -> bool {
     [WHOLE, INDEX].iter().any(|name| folder.join(name).exists())
