@@ -35,6 +35,13 @@ impl Metadata {
         }
     }
 
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+        match self.get(key)? {
+            Value::Bool(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
     pub(super) fn array(&self, key: &str) -> Option<&[Value]> {
         match self.get(key)? {
             Value::Array(values) => Some(values),

@@ -185,6 +185,7 @@ pub(crate) mod tests {
             ("tokenizer.ggml.token_type", Value::Array(types)),
             ("tokenizer.ggml.merges", Value::Array(vec![text("a b")])),
             ("tokenizer.ggml.bos_token_id", Value::U32(0)),
+            ("tokenizer.ggml.add_bos_token", Value::Bool(true)),
         ]
     }
 

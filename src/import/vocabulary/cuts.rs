@@ -285,6 +285,49 @@ fn metadata_without_scores_or_merges_are_refused() {
 }
 
 #[test]
+fn texts_begin_with_a_token_where_the_model_was_trained_so() {
+    let bos = |model: &str, pre: &str, flag: Option<bool>| {
+        let mut metadata = metadata();
+        let mut put = |key: &str, value| metadata.insert(format!("tokenizer.ggml.{key}"), value);
+        put("model", Entry::String(model.into()));
+        put("pre", Entry::String(pre.into()));
+        put("merges", Entry::Array(Vec::new()));
+        if let Some(flag) = flag {
+            put("add_bos_token", Entry::Bool(flag));
+        }
+        gguf::read(&Metadata::new(metadata)).unwrap().bos
+    };
+    assert_eq!(bos("llama", "default", None), Some(1));
+    assert_eq!(bos("llama", "default", Some(false)), None);
+    assert_eq!(bos("gpt2", "qwen2", None), None);
+    assert_eq!(bos("gpt2", "qwen2", Some(true)), Some(1));
+    assert_eq!(bos("gpt2", "llama-bpe", None), Some(1));
+    assert_eq!(bos("t5", "default", None), None);
+
+    let template = serde_json::json!({
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A"}}],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [7], "tokens": ["<s>"]}},
+    });
+    let mut after = template.clone();
+    after["single"] = serde_json::json!([{"Sequence": {"id": "A"}}]);
+    let byte_level = serde_json::json!({"type": "ByteLevel"});
+    let both = serde_json::json!({"type": "Sequence", "processors": [byte_level, template]});
+    for (post_processor, want) in [
+        (template, Some(7)),
+        (both, Some(7)),
+        (after, None),
+        (byte_level, None),
+        (Value::Null, Some(3)),
+    ] {
+        let text = include_str!("../../../fixtures/vocabularies/byte_level.json");
+        let mut tokenizer: Value = serde_json::from_str(text).unwrap();
+        tokenizer["post_processor"] = post_processor;
+        assert_eq!(hugging_face::read(&tokenizer, Some(3)).unwrap().bos, want);
+    }
+}
+
+#[test]
 fn a_unigram_vocabulary_and_listed_merges_are_read_from_metadata() {
     let mut metadata = metadata();
     metadata.insert("tokenizer.ggml.model".into(), Entry::String("t5".into()));

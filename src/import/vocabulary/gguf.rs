@@ -58,7 +58,7 @@ pub(in crate::import) fn read(metadata: &Metadata) -> Result<Vocabulary, SourceE
     };
     let bos = metadata
         .integer("tokenizer.ggml.bos_token_id")
-        .filter(|&id| id < entries.texts.len() as u64);
+        .filter(|&id| id < entries.texts.len() as u64 && begins_texts(metadata, model));
     Ok(Vocabulary {
         tokens: entries.tokens(),
         merges,
@@ -67,6 +67,33 @@ pub(in crate::import) fn read(metadata: &Metadata) -> Result<Vocabulary, SourceE
         algorithm,
         escaped_spaces: pre_tokenizer.escaped_spaces,
     })
+}
+
+/// Whether texts begin with the beginning-of-sequence token. A model that has such a token but was
+/// trained without it is much worse behind it. Where the file does not say, this is llama.cpp's
+/// rule.
+fn begins_texts(metadata: &Metadata, model: &str) -> bool {
+    let usual = match model {
+        "gpt2" => {
+            let name = metadata.text("tokenizer.ggml.pre").unwrap_or_default();
+            const BEGIN: [&str; 8] = [
+                "llama3",
+                "llama-v3",
+                "llama-bpe",
+                "falcon3",
+                "falcon-h1",
+                "pixtral",
+                "midm",
+                "lfm2",
+            ];
+            BEGIN.contains(&name)
+        }
+        "t5" => false,
+        _ => true,
+    };
+    metadata
+        .flag("tokenizer.ggml.add_bos_token")
+        .unwrap_or(usual)
 }
 
 /// The arrays that describe tokens, one element for each.

@@ -8,7 +8,8 @@ use crate::tokenizer::Splitter;
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// The vocabulary of a `tokenizer.json`; `bos` is the token that begins a text.
+/// The vocabulary of a `tokenizer.json`; `bos` is the token that begins a text, unless the file
+/// itself says whether there is one.
 ///
 /// # Errors
 /// When it is broken or of a kind that is not supported.
@@ -26,11 +27,31 @@ pub(in crate::import) fn read(
     Ok(Vocabulary {
         tokens,
         merges: Merges::Listed(model.merges()),
-        bos,
+        bos: match &tokenizer["post_processor"] {
+            Value::Null => bos,
+            post_processor => first_token(post_processor),
+        },
         pre_tokenizer: pre_tokenizer.clone(),
         algorithm: model.algorithm,
         escaped_spaces: model.escaped_spaces,
     })
+}
+
+/// The special token that a post-processor puts before a text. A model that has a
+/// beginning-of-sequence token but was trained without it is much worse behind it.
+fn first_token(post_processor: &Value) -> Option<u32> {
+    if let Some(parts) = post_processor["processors"].as_array() {
+        return parts.iter().find_map(first_token);
+    }
+    let id = match post_processor["type"].as_str()? {
+        "TemplateProcessing" => {
+            let name = post_processor["single"][0]["SpecialToken"]["id"].as_str()?;
+            &post_processor["special_tokens"][name]["ids"][0]
+        }
+        "BertProcessing" | "RobertaProcessing" => &post_processor["cls"][1],
+        _ => return None,
+    };
+    id.as_u64()?.try_into().ok()
 }
 
 fn invalid(what: &str) -> SourceError {
