@@ -33,8 +33,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// The hub of this user, which the environment variables `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`
-    /// and `HF_HUB_OFFLINE` describe.
+    /// The hub of this user, which the environment variables of `huggingface_hub` describe:
+    /// `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`, `HF_TOKEN_PATH` and `HF_HUB_OFFLINE`.
     ///
     /// # Errors
     ///
@@ -56,16 +56,22 @@ impl Hub {
                 variable("USERPROFILE").map(|home| Path::new(&home).join(".cache/huggingface"))
             })
             .ok_or(HubError::NoHome)?;
+        let path =
+            |name, usual: &str| variable(name).map_or_else(|| home.join(usual), PathBuf::from);
         let endpoint = variable("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
         let endpoint = endpoint.into_string();
         let endpoint = endpoint.map_err(|bad| HubError::Endpoint(bad.to_string_lossy().into()))?;
         let token = variable("HF_TOKEN").map(OsString::into_string).transpose();
-        let token = token.map_err(|_| HubError::Token)?;
+        let token = match token.map_err(|_| HubError::Token)? {
+            Some(token) => Some(token),
+            None => kept_token(&path("HF_TOKEN_PATH", "token"))?,
+        };
         let offline = variable("HF_HUB_OFFLINE").is_some_and(|value| {
             let value = value.to_string_lossy().to_ascii_uppercase();
             matches!(value.as_str(), "1" | "ON" | "YES" | "TRUE")
         });
-        Hub::new(&endpoint, &home.join("hub"), token, offline)
+        let cache = path("HF_HUB_CACHE", "hub");
+        Hub::with_patience(&endpoint, &cache, token, offline, Patience::default())
     }
 
     /// The hub at the address `endpoint`, with its cache in the folder `cache`. Without a token,
@@ -81,6 +87,10 @@ impl Hub {
         token: Option<String>,
         offline: bool,
     ) -> Result<Hub, HubError> {
+        let token = match token {
+            Some(token) => Some(token),
+            None => kept_token(&Cache::new(cache.to_owned()).token_path())?,
+        };
         Hub::with_patience(endpoint, cache, token, offline, Patience::default())
     }
 
@@ -91,10 +101,6 @@ impl Hub {
         offline: bool,
         patience: Patience,
     ) -> Result<Hub, HubError> {
-        let token = match token {
-            Some(token) => Some(token),
-            None => kept_token(&Cache::new(cache.to_owned()).token_path())?,
-        };
         Ok(Hub {
             client: Client::new(endpoint, token.as_deref(), patience)?,
             cache: cache.to_owned(),

@@ -17,14 +17,29 @@ pub struct Repository {
     pub(super) pinned: Option<&'static Pinned>,
 }
 
+/// `owner/repo[@revision]` from the address of a page of the hub, with or without `https://`.
+fn of_page(text: &str) -> Option<String> {
+    let text = text.strip_prefix("https://").unwrap_or(text);
+    let hosts = ["huggingface.co/", "www.huggingface.co/", "hf.co/"];
+    let path = hosts.iter().find_map(|host| text.strip_prefix(host))?;
+    let path = path.trim_end_matches('/');
+    Some(match path.split_once("/tree/") {
+        Some((id, revision)) => format!("{id}@{revision}"),
+        None => path.to_owned(),
+    })
+}
+
 impl Repository {
-    /// Parses `owner/repo[@revision]`, or a short name such as `smollm2-135m`. The default revision
-    /// is `main`. A short name without a revision stands for one commit and the files of it.
+    /// Parses `owner/repo[@revision]`, the address of its page, or a short name such as
+    /// `smollm2-135m`. The default revision is `main`. A short name without a revision stands for
+    /// one commit and the files of it.
     ///
     /// # Errors
     ///
     /// [`HubError::BadName`] if `text` is neither.
     pub fn parse(text: &str) -> Result<Repository, HubError> {
+        let page = of_page(text);
+        let text = page.as_deref().unwrap_or(text);
         let pinned = repository_of(text).and_then(of_repository);
         let default = pinned.map_or("main", |pinned| pinned.commit);
         let (id, revision) = text.split_once('@').unwrap_or((text, default));

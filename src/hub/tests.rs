@@ -212,6 +212,51 @@ fn no_network_is_one_sentence() {
     }
 }
 
+#[test]
+fn the_address_of_a_page_names_its_repository() {
+    let parsed = |text: &str| Repository::parse(text).unwrap();
+    for page in [
+        "https://huggingface.co/owner/Tiny-1.5",
+        "hf.co/owner/Tiny-1.5/",
+        "huggingface.co/owner/Tiny-1.5/tree/main",
+    ] {
+        assert_eq!(parsed(page), parsed("owner/Tiny-1.5"), "{page}");
+    }
+    let branch = parsed("https://hf.co/owner/tiny/tree/refs/pr/3");
+    assert_eq!(branch, parsed("owner/tiny@refs/pr/3"));
+    for bad in [
+        "https://hub.example/owner/tiny",
+        "https://hf.co/owner",
+        "hf.co/",
+    ] {
+        assert!(Repository::parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn the_cache_and_the_token_may_lie_apart() {
+    let (server, room) = (Server::sound(), Room::new());
+    let token = room.0.path().join("elsewhere");
+    fs::write(&token, "secret\n").unwrap();
+    let hub = |with_token: bool| {
+        Hub::of_environment(&|name| match name {
+            "HF_ENDPOINT" => Some(server.own.clone().into()),
+            "HF_HOME" => Some(room.0.path().join("nowhere").into()),
+            "HF_HUB_CACHE" => Some(room.cache().into()),
+            "HF_TOKEN_PATH" if with_token => Some(token.clone().into()),
+            _ => None,
+        })
+    };
+    let tiny = Repository::parse("owner/tiny").unwrap();
+    let error = hub(false).unwrap().fetch(&tiny).unwrap_err().to_string();
+    assert!(
+        error.contains("403") || error.contains("restricted"),
+        "{error}"
+    );
+    let folder = hub(true).unwrap().fetch(&tiny).unwrap();
+    assert!(folder.starts_with(room.cache()));
+}
+
 #[cfg(unix)]
 #[test]
 fn variables_that_are_no_text_are_refused_and_not_ignored() {
