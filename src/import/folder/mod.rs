@@ -93,6 +93,7 @@ pub(super) fn has_weights(folder: &Path) -> bool {
 }
 
 /// The shard files that a list of shards names: plain names in the same folder.
+#[cfg(feature = "hub")]
 pub(crate) fn shards(list: &Value) -> Result<Vec<String>, SourceError> {
     Ok(Index::new(list)?.files)
 }
