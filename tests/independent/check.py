@@ -10,7 +10,8 @@ from container import RAW, Block, Header, Refused, hash32, parse, varint
 from decode import decompress, load_models, load_primes
 
 HERE = Path(__file__).resolve().parent
-MODELS = load_models([HERE / "../../fixtures/fixture.llmzmodel"])
+PACKS = sorted(HERE.glob("../golden/models/*.llmzmodel"))
+MODELS = load_models([HERE / "../../fixtures/fixture.llmzmodel", *PACKS])
 PRIMES = load_primes([HERE / "../golden/prime.txt"])
 Cases = Iterator[tuple[str, bool]]  # what was tried, and whether it went as it must
 

@@ -5,8 +5,8 @@ demands in section 1. Products of matrices are sums of integers, which floats ho
 their order does not matter. Rows are computed one at a time.
 """
 
-import copy
 import json
+from collections.abc import Callable
 import blake3
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +15,33 @@ F32 = np.float32
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Tensors = dict[str, NDArray]  # of the packed file, by name
+Change = Callable[[Floats], Floats]  # of a row
+
+# MODELS.md, "The packed file": the fields of its objects, with the defaults of those that may be
+# absent (`...` for others). The tensors themselves tell which norms and biases there are.
+CONFIGURATION = dict.fromkeys("""arch hidden layers heads kv_heads head_dim intermediate vocab
+    inputs bos norm_eps group qk_norm attention_bias tied window sinks parameters
+    pre_tokenizer""".split(), ...) | {"segmentation": {}, "block": {}}
+BLOCK = dict.fromkeys("""norm norms parallel joint_qk_norm out_bias feed_forward_bias head_bias
+    ungated""".split(), False) | {"activation": "silu", "score_cap": 0, "logit_cap": 0,
+    "positions": 0, "local": {}, "unrotated": [], "wide": {}}
+LOCAL = {"window": 0, "layers": [], "own_steps": False}
+WIDE = dict.fromkeys(["qkv", "queries", "out", "gate_up", "down", "head"], False)
+def completed(given: dict, fields: dict) -> dict:
+    """The object with the defaults of fields that are absent."""
+    result = fields | given
+    if result.keys() != fields.keys() or ... in result.values():
+        raise ValueError(f"a field is unknown or missing among {', '.join(given)}")
+    return result
 
 # NUMERICS.md, 1. Arithmetic
 def constants(*bits: int) -> list[np.float32]:
     return list(np.array(bits, np.uint32).view(F32))
-
 LOG2_E, TINY, RADIANS = constants(0x3FB8AA3B, 0x0DA24260, 0x30C90FDB)
 ONE_127TH, LOG2_E_65536 = constants(0x3C010204, 0x47B8AA3B)
 ONE = F32(1)
-
 def bounded(x: Floats, low: float, high: float) -> Floats:
     return np.minimum(np.maximum(x, F32(low)), F32(high))
-
 def striped_sum(values: Floats) -> np.float32:
     padded = np.zeros((len(values) + 15) // 16 * 16, F32)  # adding 0 changes no sum
     padded[: len(values)] = values
@@ -41,7 +56,8 @@ def striped_sum(values: Floats) -> np.float32:
 E = constants(0x3F317218, 0x3E75FDF0, 0x3D635768, 0x3C1D94D5, 0x3AAFA3D8, 0x392247E0)
 S = constants(0xBE2AAAA0, 0x3C0882DA, 0xB94C6D33)
 C = constants(0xBF000000, 0x3D2AAA9F, 0xBAB6043F, 0x37CC9A18)
-
+T = constants(0x3E027906, 0xBE11A98E, 0x3F35F0E3, 0xBF3A00E3, 0x3F07DC22)
+GELU, HALF_LOG2_E, TANH_1, TANH_3 = constants(0x3E6D3388, 0x3F38AA3B, 0x3FCC422A, 0x3D922279)
 def p(coefficients: list[np.float32], x: Floats) -> Floats:
     result = np.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
@@ -56,7 +72,14 @@ def exp2_or_zero(x: Floats) -> Floats:
     return np.where(x < F32(-64), F32(0), exp2(np.maximum(x, F32(-64))))
 def sigmoid(x: Floats) -> Floats:
     return ONE / (ONE + exp2(bounded(x * -LOG2_E, -125, 125)))
-
+def capped(x: Floats, cap: np.float32) -> Floats:
+    return cap * (F32(2) * sigmoid(F32(2) * (x / cap)) - ONE)
+def gelu(x: Floats) -> Floats:
+    t = ONE / (ONE + np.abs(x) * GELU)
+    tail = (p(T, t) * t) * exp2_or_zero((x * x) * -HALF_LOG2_E)
+    return np.where(x < 0, x * tail, x * (ONE - tail))
+def gelu_tanh(x: Floats) -> Floats:
+    return x * sigmoid(x * (TANH_1 + TANH_3 * (x * x)))
 def cos_sin(phase: NDArray[np.uint64]) -> tuple[Floats, Floats]:
     quarter = (phase + np.uint64(1 << 61)) >> np.uint64(62)
     rest = (phase - (quarter << np.uint64(62))).view(np.int64)
@@ -79,59 +102,80 @@ def quantise_groups(x: Floats) -> tuple[Floats, Floats]:
 
 def quantised(x: Floats) -> tuple[Floats, Floats]:
     """x: [n]. Levels [ceil(n / 64), 64], padded with zeros, and scales [ceil(n / 64)]."""
-    padded = np.zeros((len(x) + 63) // 64 * 64, F32)
-    padded[: len(x)] = x
-    return quantise_groups(padded.reshape(-1, 64))
+    return quantise_groups(np.pad(x, (0, -len(x) % 64)).reshape(-1, 64))
+def left_over(x: Floats) -> Floats:
+    levels, scales = quantised(x)
+    return x - (levels * scales[:, None]).reshape(-1)[: len(x)]
 
 # NUMERICS.md, 4. Products
 def product(weights: Floats, levels: Floats, scales: Floats, row_scales: Floats) -> Floats:
-    """weights: [groups, rows, 64], levels: [groups, 64], scales: [groups], row_scales: [rows].
-
-    The partial sums of a group are integers below 2^24, which float32 holds exactly.
-    """
+    """weights: [groups, rows, 64], levels: [groups, 64], scales: [groups], row_scales: [rows]."""
+    # The partial sums of a group are integers below 2^24, which float32 holds exactly.
     total = np.zeros(weights.shape[1], F32)
     for group_weights, group_levels, scale in zip(weights, levels, scales):
         total = total + (group_weights @ group_levels) * scale
     return total * row_scales
-
 class Matrix:
     """A matrix of the packed file: MODELS.md, "The packed file"."""
-    def __init__(self, tensors: Tensors, name: str, rows: int, columns: int):
-        tiles, groups = (rows + 15) // 16, (columns + 63) // 64
+    def __init__(self, tensors: Tensors, name: str, rows: int, columns: int, wide: bool = False):
+        """The first rows of the matrix; `rows` may be fewer than it has."""
+        groups = (columns + 63) // 64
         # [tiles, groups, 16 of 4 columns, 16 rows, 4 columns] to [groups, tiles, rows, columns]
-        levels = tensors[f"{name}.weight"].reshape(tiles, groups, 16, 16, 4)
-        levels = levels.transpose(1, 0, 3, 2, 4).reshape(groups, tiles * 16, 64)
+        levels = tensors[f"{name}.weight"].reshape(-1, groups, 16, 16, 4)
+        levels = levels.transpose(1, 0, 3, 2, 4).reshape(groups, -1, 64)
         self.levels = levels[:, :rows].astype(F32) - F32(128)  # [groups, rows, 64]
         self.scales = tensors[f"{name}.scale"][:rows]
         self.bias = tensors.get(f"{name}.bias")
-        self.columns = columns
+        self.columns, self.wide = columns, wide
     def times(self, x: Floats) -> Floats:
         """The product with `quantised(x)`. x: [columns], result: [rows]."""
         result = product(self.levels, *quantised(x), self.scales)
+        if self.wide:
+            result = result + product(self.levels, *quantised(left_over(x)), self.scales)
         return result if self.bias is None else result + self.bias
     def row(self, number: int) -> Floats:
         """[columns]"""
         return self.levels[:, number].reshape(-1)[: self.columns] * self.scales[number]
 
+# NUMERICS.md, 5. One pass
+def norm(tensors: Tensors, name: str, eps: float) -> Change:
+    """norm(x, w): of kind `layer` if there is a bias, and nothing if there is no tensor."""
+    weight, bias = tensors.get(f"{name}.weight"), tensors.get(f"{name}.bias")
+    def normed(x: Floats) -> Floats:
+        n = F32(len(x))
+        d = x if bias is None else x - striped_sum(x) / n
+        r = ONE / np.sqrt(striped_sum(d * d) / n + F32(eps))
+        return (d * r) * weight if bias is None else (d * r) * weight + bias
+    return (lambda x: x) if weight is None else normed
+ACTIVATIONS: dict[str, Change] = {
+    "silu": lambda g: g * sigmoid(g), "gelu": gelu, "gelu_tanh": gelu_tanh,
+    "relu": lambda g: np.maximum(g, F32(0)),
+    "relu_squared": lambda g: np.square(bounded(g, 0, 2.0**30)),
+}
 class Layer:
-    def __init__(self, tensors: Tensors, name: str, c: dict):
-        hidden, head_dim, intermediate = c["hidden"], c["head_dim"], c["intermediate"]
-        heads = c["heads"] + 2 * c["kv_heads"]
-        self.attn_norm = tensors[f"{name}.attn_norm.weight"]
-        self.qkv = Matrix(tensors, f"{name}.qkv", heads * head_dim, hidden)
-        self.q_norm = tensors.get(f"{name}.q_norm.weight")
-        self.k_norm = tensors.get(f"{name}.k_norm.weight")
-        self.out = Matrix(tensors, f"{name}.out", hidden, c["heads"] * head_dim)
-        self.ffn_norm = tensors[f"{name}.ffn_norm.weight"]
-        self.gate_up = Matrix(tensors, f"{name}.gate_up", 2 * intermediate, hidden)
-        self.down = Matrix(tensors, f"{name}.down", hidden, intermediate)
+    def __init__(self, tensors: Tensors, number: int, model: "Model"):
+        c, name = model.configuration, f"layer.{number}"
+        hidden, intermediate, wide = c["hidden"], c["intermediate"], c["wide"]
+        attended, heads = c["heads"] * c["head_dim"], c["heads"] + 2 * c["kv_heads"]
+        gate_up = intermediate if c["ungated"] else 2 * intermediate
+        self.qkv = Matrix(tensors, f"{name}.qkv", heads * c["head_dim"], hidden, wide["qkv"])
+        self.out = Matrix(tensors, f"{name}.out", hidden, attended, wide["out"])
+        self.gate_up = Matrix(tensors, f"{name}.gate_up", gate_up, hidden, wide["gate_up"])
+        self.down = Matrix(tensors, f"{name}.down", hidden, intermediate, wide["down"])
+        norms = "attn_norm", "attn_post_norm", "ffn_norm", "ffn_post_norm", "q_norm", "k_norm"
+        self.norms = {which: norm(tensors, f"{name}.{which}", c["norm_eps"]) for which in norms}
+        local = number in c["local"]["layers"]
+        self.window, self.sinks = (c["local"]["window"], 0) if local else (c["window"], c["sinks"])
+        steps = "rope.local_steps" if local and c["local"]["own_steps"] else "rope.steps"
+        self.steps = tensors[steps] * np.uint64(number not in c["unrotated"])
 
 class Context:
     """Input rows of the model, and what has been computed from them: FORMAT.md, "State"."""
     def __init__(self, model: "Model"):
         c = model.configuration
         self.rows = [c["bos"] if c["bos"] is not None else 0]
-        self.computed = 0  # how many of the rows have been computed
+        self.begin = 0  # index of the first row that the last one sees: NUMERICS.md, "Contexts"
+        self.computed = 0  # the rows from `begin` to this one, excluded, have been computed
         self.last: Floats | None = None  # h after the final norm, of the last row computed
         # Keys and values: [layer, key or value, head, position, element]; the scales of each head.
         self.levels = np.zeros((c["layers"], 2, c["kv_heads"], 64, c["head_dim"]), F32)
@@ -142,85 +186,96 @@ class Context:
             self.scales = np.concatenate([self.scales, np.zeros_like(self.scales)], axis=3)
 
 def read_tensors(data: bytes) -> tuple[dict, Tensors]:
-    """The configuration and the tensors: MODELS.md, "The packed file"."""
+    """The configuration, with the fields of its `block`, and the tensors: as Matrix."""
     begin = 8 + int.from_bytes(data[:8], "little")
     entries = json.loads(data[8:begin])
-    configuration = json.loads(entries.pop("__metadata__")["llmzip"])
+    c = completed(json.loads(entries.pop("__metadata__")["llmzip"]), CONFIGURATION)
+    c |= completed(c["block"], BLOCK)
+    c["local"], c["wide"] = completed(c["local"], LOCAL), completed(c["wide"], WIDE)
     types, tensors = {"U8": "u1", "U32": "<u4", "U64": "<u8", "F32": "<f4"}, {}
     for name, entry in entries.items():
         first, end = entry["data_offsets"]
         values = np.frombuffer(data[begin + first : begin + end], types[entry["dtype"]])
         tensors[name] = values.reshape(entry["shape"])
-    return configuration, tensors
+    return c, tensors
 
 class Model:
     """A packed model. `tokens[r]` is the bytes of row r."""
     def __init__(self, data: bytes):
         self.identity = blake3.blake3(data).digest()[:8]
-        self.configuration, tensors = read_tensors(data)
-        c = self.configuration
-        self.window, self.sinks, self.norm_eps = c["window"], c["sinks"], F32(c["norm_eps"])
-        self.steps = tensors["rope.steps"]
+        c, tensors = read_tensors(data)
+        self.configuration = c
+        self.window, hidden, vocab = c["window"], c["hidden"], c["vocab"]
+        self.activation = ACTIVATIONS[c["activation"]]
         offsets, text = tensors["token.offsets"].tolist(), tensors["token.bytes"].tobytes()
         self.tokens = [text[begin:end] for begin, end in zip(offsets, offsets[1:])]
         self.has_all_bytes = {bytes([byte]) for byte in range(256)} <= set(self.tokens)
-        self.embed = Matrix(tensors, "embed", c["inputs"], c["hidden"])
-        if c["tied"]:
-            self.head = copy.copy(self.embed)
-            self.head.levels = self.embed.levels[:, : c["vocab"]]
-            self.head.scales = self.embed.scales[: c["vocab"]]
-        else:
-            self.head = Matrix(tensors, "head", c["vocab"], c["hidden"])
-        self.final_norm = tensors["final_norm.weight"]
-        self.layers = [Layer(tensors, f"layer.{number}", c) for number in range(c["layers"])]
+        self.embed = Matrix(tensors, "embed", c["inputs"], hidden)
+        if c["positions"]:
+            self.positions = tensors["positions.weight"].reshape(c["positions"], hidden)
+        head = "embed" if c["tied"] else "head"
+        self.head = Matrix(tensors, head, vocab, hidden, c["wide"]["head"])
+        self.final_norm = norm(tensors, "final_norm", c["norm_eps"])
+        self.layers = [Layer(tensors, number, self) for number in range(c["layers"])]
         # `top` and b of NUMERICS.md, 6.
-        positions = self.window + self.sinks
-        b = max(b for b in range(1, 15) if positions * 127 * (2**b - 1) < 2**31)
+        seen = self.window + c["sinks"]
+        b = max(b for b in range(1, 15) if seen * 127 * (2**b - 1) < 2**31)
         self.top = F32(2**b - 1)
 
     # NUMERICS.md, 5. One pass
-    def norm(self, x: Floats, weights: Floats) -> Floats:
-        r = ONE / np.sqrt(striped_sum(x * x) / F32(len(x)) + self.norm_eps)
-        return (x * r) * weights
     def compute(self, context: Context) -> None:
-        """Computes the rows of the context that have not been computed."""
-        for position in range(context.computed, len(context.rows)):
-            self.compute_row(context, position)
-        context.computed = len(context.rows)
-    def compute_row(self, context: Context, position: int) -> None:
+        """Computes the rows that have not been computed, of the context of the last row."""
+        last, half = len(context.rows) - 1, self.configuration["positions"] // 2
+        begin = ((last - 2 * half) // half + 1) * half if half and last >= 2 * half else 0
+        if begin > context.begin:
+            context.begin = context.computed = begin
+        for index in range(context.computed, last + 1):
+            self.compute_row(context, context.rows[index], index - context.begin)
+        context.computed = last + 1
+    def compute_row(self, context: Context, row: int, position: int) -> None:
         context.make_room(position)
-        x = self.embed.row(context.rows[position])  # [hidden]
+        x = self.embed.row(row)  # [hidden]
+        if self.configuration["positions"]:
+            x = x + self.positions[position]
         for layer, levels, scales in zip(self.layers, context.levels, context.scales):
-            h = self.norm(x, layer.attn_norm)
-            x = x + layer.out.times(self.attention(layer, levels, scales, h, position))
-            h = self.norm(x, layer.ffn_norm)
-            g, u = np.split(layer.gate_up.times(h), 2)  # [intermediate] each
-            x = x + layer.down.times(bounded((g * sigmoid(g)) * u, -(2.0**60), 2.0**60))
-        context.last = self.norm(x, self.final_norm)
+            h = layer.norms["attn_norm"](x)
+            attended = layer.out.times(self.attention(layer, levels, scales, h, position))
+            both = x + layer.norms["attn_post_norm"](attended)
+            h = layer.norms["ffn_norm"](x if self.configuration["parallel"] else both)
+            fed = layer.down.times(self.gated(layer.gate_up.times(h)))
+            x = both + layer.norms["ffn_post_norm"](fed)
+        context.last = self.final_norm(x)
+    def gated(self, gate_up: Floats) -> Floats:
+        """gate_up: g, then u, if there is one. Result: [intermediate]."""
+        g, *u = np.split(gate_up, 1 if self.configuration["ungated"] else 2)
+        f = self.activation(g)
+        return bounded(f * u[0] if u else f, -(2.0**60), 2.0**60)
 
     # NUMERICS.md, 6. Attention
-    def rotate(self, heads: Floats, position: int) -> Floats:
+    def rotate(self, heads: Floats, position: int, steps: NDArray[np.uint64]) -> Floats:
         """heads: [..., head_dim]"""
-        cos, sin = cos_sin(np.uint64(position) * self.steps)
+        cos, sin = cos_sin(np.uint64(position) * steps)
         a, b = np.split(heads, 2, axis=-1)
         return np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+    def norm_heads(self, heads: Floats, normed: Change) -> Floats:
+        if self.configuration["joint_qk_norm"]:
+            return normed(heads.reshape(-1)).reshape(heads.shape)
+        return np.stack([normed(head) for head in heads])
     def attention(self, layer: Layer, all_levels: Floats, all_scales: Floats, h: Floats,
                   position: int) -> Floats:
         """Levels and scales are the context's of this layer. Result: [heads * head_dim]."""
         heads, kv_heads = self.configuration["heads"], self.configuration["kv_heads"]
         qkv = layer.qkv.times(h).reshape(heads + 2 * kv_heads, -1)
         q, k, v = qkv[:heads], qkv[heads : heads + kv_heads], qkv[heads + kv_heads :]
-        if layer.q_norm is not None:
-            q = np.stack([self.norm(head, layer.q_norm) for head in q])
-            k = np.stack([self.norm(head, layer.k_norm) for head in k])
-        levels, scales = quantise_groups(np.stack([self.rotate(k, position), v]))
+        q, k = self.norm_heads(q, layer.norms["q_norm"]), self.norm_heads(k, layer.norms["k_norm"])
+        levels, scales = quantise_groups(np.stack([self.rotate(k, position, layer.steps), v]))
         all_levels[:, :, position], all_scales[:, :, position] = levels, scales
 
-        start = max(0, position - self.window + 1)
+        start = max(0, position - layer.window + 1)
         band = slice(start, position + 1)
-        sinks = slice(0, min(self.sinks, start))  # those that have left the band
-        in_band = self.rotate(q, position)
-        for_sinks = self.rotate(q, min(position, self.window + self.sinks - 1))
+        sinks = slice(0, min(layer.sinks, start))  # those that have left the band
+        in_band = self.rotate(q, position, layer.steps)
+        for_sinks = self.rotate(q, min(position, layer.window + layer.sinks - 1), layer.steps)
         outputs = []
         for head in range(heads):
             kv_head = head // (heads // kv_heads)
@@ -232,14 +287,17 @@ class Model:
             both = np.concatenate([band_scores, sink_scores])
             outputs.append(self.weigh(both, values, value_scales))
         return np.concatenate(outputs)
-
     def scores(self, query: Floats, keys: Floats, key_scales: Floats) -> Floats:
         """query: [head_dim], keys: [n, head_dim], key_scales: [n], result: [n]"""
-        levels, scales = quantised(query)
-        padded = np.zeros((len(keys), levels.size), F32)
-        padded[:, : keys.shape[1]] = keys
-        groups = padded.reshape(len(keys), len(scales), 64).transpose(1, 0, 2)
-        return product(groups, levels, scales * (LOG2_E / np.sqrt(F32(len(query)))), key_scales)
+        rows = [query, left_over(query)] if self.configuration["wide"]["queries"] else [query]
+        total = np.zeros(len(keys), F32)
+        for levels, scales in map(quantised, rows):
+            padded = np.pad(keys, ((0, 0), (0, levels.size - len(query))))
+            groups = padded.reshape(len(keys), len(scales), 64).transpose(1, 0, 2)
+            scales = scales * (LOG2_E / np.sqrt(F32(len(query))))
+            total = total + product(groups, levels, scales, key_scales)
+        cap = F32(self.configuration["score_cap"])
+        return capped(total, cap * LOG2_E) if cap else total
     def weigh(self, scores: Floats, values: Floats, value_scales: Floats) -> Floats:
         """scores: [n], values: [n, head_dim], value_scales: [n], result: [head_dim]"""
         e = exp2_or_zero(scores - np.max(scores))
@@ -257,6 +315,8 @@ class Model:
     def logits(self, context: Context) -> Integers:
         """[vocab], in units of 2^-16 bit. All rows of the context must have been computed."""
         y = self.head.times(context.last)
+        cap = F32(self.configuration["logit_cap"])
+        y = capped(y, cap) if cap else y
         return np.rint(bounded(y * LOG2_E_65536, -(2.0**29), 2.0**29)).astype(np.int64)
     def state(self, context: Context) -> Integers:
         """[hidden]. All rows of the context must have been computed."""
@@ -270,7 +330,6 @@ def token_weights(biased_logits: Integers) -> Integers:
     f = (d - 65536 * n).astype(F32) * F32(2.0**-16)
     v = np.ldexp(p(E, f) * f + ONE, (n + 24).astype(np.int32))
     return np.maximum(1, np.rint(v).astype(np.int64))
-
 def prefix_sums(weights: Integers) -> Integers:
     """[vocab + 1]: exclusive, with the total at the end."""
     return np.concatenate([[0], np.cumsum(weights)])
