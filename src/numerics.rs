@@ -46,7 +46,7 @@ const HALF_LOG2_E: f32 = f32::from_bits(0x3f38_aa3b);
 
 /// Half of the coefficients a1 to a5 in formula 7.1.26 of Abramowitz and Stegun.
 const TAIL: [f32; 5] = [
-    f32::from_bits(0x3e02_7907),
+    f32::from_bits(0x3e02_7906),
     f32::from_bits(0xbe11_a98e),
     f32::from_bits(0x3f35_f0e3),
     f32::from_bits(0xbf3a_00e3),

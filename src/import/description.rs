@@ -9,7 +9,7 @@ use crate::arch::family::{Draft, Family, Fixed, Folds, Format, Member};
 use crate::arch::rope::{Rope, RopeScaling, RotarySteps};
 use crate::arch::settings::{SettingError, Settings};
 use crate::arch::tensors::Place;
-use crate::arch::{Block, Config, SourceTensor, families};
+use crate::arch::{Block, Config, SourceTensor, families, parts};
 use crate::packed::shape_error;
 
 /// A model of at most this many parameters gets wide activations. Its weights stay in the caches of
@@ -261,7 +261,10 @@ impl Description<'_> {
                 self.check_no_bias(&tensor.weights)?;
             }
         }
-        Ok(())
+        match config.tied {
+            true => self.check_no_bias(&self.family.tensor(&parts::HEAD, None, config).weights),
+            false => Ok(()),
+        }
     }
 
     fn check_no_bias(&self, weights: &[SourceTensor]) -> Result<(), SourceError> {

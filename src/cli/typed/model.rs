@@ -34,7 +34,8 @@ pub(in crate::cli) enum ModelCommand {
     },
     /// Fetch a model from Hugging Face, pack it and keep it
     Pull {
-        /// OWNER/REPO[@REVISION], the address of its page, or smollm2-135m, smollm2-360m, smollm2-1.7b
+        /// OWNER/REPO[@REVISION], the address of its page, or smollm2-135m, smollm2-360m,
+        /// smollm2-1.7b
         repository: String,
         /// Name of the model; by default the short name, or that of the repository
         #[arg(long)]
