@@ -67,8 +67,8 @@ fn suggestion(error: &clap::Error) -> Option<String> {
 pub(super) fn help_for() -> String {
     let mut command = Typed::command();
     let mut shown = "llmzip".to_owned();
-    for word in env::args().skip(1) {
-        let Some(found) = command.find_subcommand(&word) else {
+    for word in env::args_os().skip(1) {
+        let Some(found) = word.to_str().and_then(|word| command.find_subcommand(word)) else {
             break;
         };
         shown += &format!(" {}", found.get_name());

@@ -135,6 +135,13 @@ fn collect_rules(
             );
             parse(&rules[rules.len() - 1]).map(drop)
         }
+        // The crate would panic at the first text.
+        Some(name @ "FixedLength") if fragment["length"] == 0 => {
+            Err(TokenizerError::PreTokenizer {
+                name: name.to_owned(),
+                reason: "words of length 0".to_owned(),
+            })
+        }
         // There is no space left.
         Some("Split") if escaped_spaces && fragment["pattern"]["String"] == " " => Ok(()),
         _ => {
@@ -239,6 +246,7 @@ mod tests {
                             "behavior": "Isolated", "invert": false});
         assert!(reason(broken).contains("Split"));
         assert!(reason(json!({"type": "Metaspace", "replacement": 7})).contains("Metaspace"));
+        assert!(reason(json!({"type": "FixedLength", "length": 0})).contains("length 0"));
         assert!(Splitter::new(&json!("words"), false).is_err());
     }
 }

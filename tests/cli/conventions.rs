@@ -445,6 +445,10 @@ fn a_name_need_not_be_text() {
     assert!(!path.exists());
     dir.llmzip("decompress -q").arg(packed).succeeds();
     assert_eq!(fs::read(&path).unwrap(), TEXT);
+    for args in ["", "explain", "compare", "model remove", "model list"] {
+        let error = dir.llmzip(args).arg(name).arg("--no-such-option").fails(2);
+        assert!(error.contains("--help"), "{error}");
+    }
 }
 
 #[test]
