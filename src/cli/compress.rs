@@ -99,7 +99,8 @@ fn needed_by_outputs(job: &CompressJob, primes: &PrimeFiles, options: &EncoderOp
         };
         models::file(named, model)
     });
-    Lasting::new(primes.lasting().chain(model).collect())
+    let files = primes.lasting().chain(model).collect();
+    Lasting::new(files).with_folders(primes.lasting_folders())
 }
 
 struct Compressor {

@@ -16,11 +16,19 @@ use super::text;
 #[derive(Default)]
 pub(super) struct Lasting {
     files: Vec<LastingFile>,
+    folders: Vec<LastingFolder>,
 }
 
 impl Lasting {
     pub(super) fn new(files: Vec<LastingFile>) -> Lasting {
-        Lasting { files }
+        let folders = Vec::new();
+        Lasting { files, folders }
+    }
+
+    /// The same, with folders in which nothing may be added or missing.
+    #[must_use]
+    pub(super) fn with_folders(self, folders: Vec<LastingFolder>) -> Lasting {
+        Lasting { folders, ..self }
     }
 
     /// Refuses what will not be there after this run, so that nothing is done in vain.
@@ -37,7 +45,43 @@ impl Lasting {
 
     /// Whether all is there. The error says what is not.
     pub(super) fn check(&self) -> Result<(), String> {
-        self.files.iter().try_for_each(LastingFile::check)
+        self.files.iter().try_for_each(LastingFile::check)?;
+        self.folders.iter().try_for_each(LastingFolder::check)
+    }
+}
+
+/// A folder of samples, which must hold the same files.
+#[derive(Clone)]
+pub(super) struct LastingFolder {
+    path: PathBuf,
+    files: Vec<PathBuf>,
+}
+
+impl LastingFolder {
+    /// The folder as it is, and its files in the order of their names.
+    pub(super) fn open(path: &Path) -> io::Result<LastingFolder> {
+        let mut files = std::fs::read_dir(path)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<io::Result<Vec<PathBuf>>>()?;
+        files.retain(|path| path.is_file());
+        files.sort();
+        let path = path.to_owned();
+        Ok(LastingFolder { path, files })
+    }
+
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let same = LastingFolder::open(&self.path).is_ok_and(|now| now.files == self.files);
+        let shown = text::path(&self.path);
+        match same {
+            true => Ok(()),
+            false => Err(format!(
+                "its output needs the prime {shown}, a folder whose files are others by now"
+            )),
+        }
     }
 }
 
@@ -127,6 +171,21 @@ mod tests {
         let paths = paths.iter().map(|path| path.to_path_buf()).collect();
         let hash = blake3::hash(b"what is needed");
         Lasting::new(vec![LastingFile::new("the prime", paths, hash)])
+    }
+
+    #[test]
+    fn a_folder_must_hold_the_same_files() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a"), b"one").unwrap();
+        let listed = LastingFolder::open(folder.path()).unwrap();
+        let needed = Lasting::new(Vec::new()).with_folders(vec![listed]);
+        needed.check().unwrap();
+        fs::write(folder.path().join("b"), b"another").unwrap();
+        assert!(needed.check().unwrap_err().contains("others by now"));
+        fs::remove_file(folder.path().join("b")).unwrap();
+        needed.check().unwrap();
+        fs::remove_file(folder.path().join("a")).unwrap();
+        needed.check().unwrap_err();
     }
 
     #[test]

@@ -10,7 +10,7 @@ use llmzip::machine::new_file;
 
 use super::failure::Failure;
 use super::input;
-use super::lasting::LastingFile;
+use super::lasting::{LastingFile, LastingFolder};
 use super::meant::{Accept, Input};
 use super::text;
 
@@ -20,6 +20,7 @@ use super::text;
 pub(super) struct PrimeFiles {
     files: Vec<PrimeFile>,
     folders: Vec<PathBuf>,
+    listed: Vec<LastingFolder>,
 }
 
 struct PrimeFile {
@@ -69,19 +70,26 @@ impl PrimeFiles {
     /// Appends the files of a folder to `bytes`.
     fn join(&mut self, folder: &Path, bytes: &mut Vec<u8>) -> Result<(), Failure> {
         self.folders.extend(fs::canonicalize(folder));
-        for path in files_of(folder)? {
-            self.read(&path, bytes)
-                .map_err(|failure| failure.about(text::path(&path)))?;
+        let listed = LastingFolder::open(folder).map_err(cannot_read)?;
+        for path in listed.files() {
+            self.read(path, bytes)
+                .map_err(|failure| failure.about(text::path(path)))?;
             if bytes.len() > llmzip::codec::MAX_PRIME_LEN {
                 break;
             }
         }
+        self.listed.push(listed);
         Ok(())
     }
 
     /// The files, with what must be read from each again.
     pub(super) fn lasting(&self) -> impl Iterator<Item = LastingFile> {
         self.files.iter().map(|file| file.lasting.clone())
+    }
+
+    /// The folders, with the files that they had.
+    pub(super) fn lasting_folders(&self) -> Vec<LastingFolder> {
+        self.listed.clone()
     }
 
     /// Whether a file belongs to a prime.
@@ -103,18 +111,6 @@ impl PrimeFiles {
         }
         Ok(())
     }
-}
-
-/// The files of a folder in the order of their names.
-fn files_of(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = fs::read_dir(folder).map_err(cannot_read)?;
-    let mut paths: Vec<PathBuf> = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()
-        .map_err(cannot_read)?;
-    paths.retain(|path| path.is_file());
-    paths.sort();
-    Ok(paths)
 }
 
 fn cannot_read(error: io::Error) -> Failure {
