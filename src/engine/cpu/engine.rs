@@ -201,14 +201,14 @@ impl Engine {
             let mut now = Vec::new();
             for run in runs.iter_mut().filter(|run| !run.tokens.is_empty()) {
                 let again = run.cache.enter_context();
-                let cache = &mut *run.cache;
-                let (tokens, prediction) = (&again[..], 0);
-                let again = Run {
-                    cache,
-                    tokens,
-                    prediction,
-                };
-                self.run(&mut [again], None)?;
+                if !again.is_empty() {
+                    let again = Run {
+                        cache: &mut *run.cache,
+                        tokens: &again,
+                        prediction: 0,
+                    };
+                    self.run(&mut [again], None)?;
+                }
                 let (tokens, rest) = run.tokens.split_at(run.cache.room().min(run.tokens.len()));
                 run.cache.remember(tokens);
                 now.push(Run {

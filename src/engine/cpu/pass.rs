@@ -119,10 +119,9 @@ impl Layers {
             embed_token(&embed, *token, x);
         }
         if !self.weights.positions.is_empty() {
-            let learned = self.weights.positions.chunks_exact(config.hidden);
-            let learned: Vec<&[f32]> = learned.collect();
             for (x, position) in ws.x.chunks_exact_mut(config.hidden).zip(positions()) {
-                self.kernels.add(x, learned[position as usize]);
+                let learned = &self.weights.positions[position as usize * config.hidden..];
+                self.kernels.add(x, &learned[..config.hidden]);
             }
         }
 

@@ -68,21 +68,17 @@ impl QuantizedRows {
     /// The rows, to be filled in any order.
     pub fn slots(&mut self) -> impl Iterator<Item = QuantizedRowMut<'_>> {
         let (columns, count) = (self.columns, self.count());
-        let levels = self.levels.chunks_exact_mut(self.width.max(1));
-        let scales = self.scales.chunks_exact_mut(self.groups.max(1));
-        let corrections = self.corrections.chunks_exact_mut(self.groups.max(1));
-        let mut all = levels
-            .zip(scales.zip(corrections))
-            .map(|(levels, (scales, corrections))| RowLevels {
-                levels,
-                scales,
-                corrections,
-            });
-        let first: Vec<RowLevels<'_>> = all.by_ref().take(count).collect();
-        first.into_iter().map(move |first| QuantizedRowMut {
-            columns,
-            first,
-            second: all.next(),
+        let (width, groups) = (self.width, self.groups);
+        let levels = self.levels.split_at_mut(count * width);
+        let scales = self.scales.split_at_mut(count * groups);
+        let corrections = self.corrections.split_at_mut(count * groups);
+        let mut second = row_levels(levels.1, scales.1, corrections.1, width, groups);
+        row_levels(levels.0, scales.0, corrections.0, width, groups).map(move |first| {
+            QuantizedRowMut {
+                columns,
+                first,
+                second: second.next(),
+            }
         })
     }
 
@@ -115,6 +111,26 @@ pub(super) struct RowLevels<'a> {
     pub(super) levels: &'a mut [i8],
     pub(super) scales: &'a mut [f32],
     pub(super) corrections: &'a mut [i32],
+}
+
+/// Rows of `width` levels in `groups` groups.
+fn row_levels<'a>(
+    levels: &'a mut [i8],
+    scales: &'a mut [f32],
+    corrections: &'a mut [i32],
+    width: usize,
+    groups: usize,
+) -> impl Iterator<Item = RowLevels<'a>> {
+    let scales = scales.chunks_exact_mut(groups.max(1));
+    let corrections = corrections.chunks_exact_mut(groups.max(1));
+    levels
+        .chunks_exact_mut(width.max(1))
+        .zip(scales.zip(corrections))
+        .map(|(levels, (scales, corrections))| RowLevels {
+            levels,
+            scales,
+            corrections,
+        })
 }
 
 /// Quantised rows to be multiplied.
