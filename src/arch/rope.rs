@@ -7,6 +7,8 @@
 
 use std::f64::consts::{LN_2, PI, SQRT_2};
 
+use super::block::Block;
+
 /// The rotary steps of a model: one for each pair of a head; 2^64 would be one turn a position.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RotarySteps {
@@ -14,6 +16,17 @@ pub struct RotarySteps {
     pub all: Vec<u64>,
     /// Those of local layers, if they have steps of their own; otherwise empty.
     pub local: Vec<u64>,
+}
+
+impl RotarySteps {
+    /// Those of one layer, all 0 if it does not rotate: `[head_dim / 2]`.
+    pub fn of_layer(&self, block: &Block, layer: usize) -> Vec<u64> {
+        match () {
+            () if !block.is_rotated(layer) => vec![0; self.all.len()],
+            () if block.has_own_steps() && block.is_local(layer) => self.local.clone(),
+            () => self.all.clone(),
+        }
+    }
 }
 
 /// How a model's rotary frequencies are derived.

@@ -28,40 +28,31 @@ pub struct FloatModel {
     /// Learned positions x hidden, or none.
     positions: Vec<f32>,
     /// Output rows x hidden; None if they are the first rows of the embedding.
-    head: Option<Vec<f32>>,
-    /// As many as output rows, or none.
-    head_bias: Vec<f32>,
-    final_norm: NormWeights,
+    head: Option<Affine>,
+    final_norm: Affine,
     layers: Vec<Layer>,
 }
 
 #[derive(Debug)]
 struct Layer {
     /// Norms that the model lacks are `None`.
-    attn_norm: Option<NormWeights>,
+    attn_norm: Option<Affine>,
     /// Query, key and value rows x hidden.
-    qkv: Linear,
-    qk_norms: Option<(NormWeights, NormWeights)>,
+    qkv: Affine,
+    qk_norms: Option<(Affine, Affine)>,
     /// [`head_dim` / 2]
     steps: Vec<u64>,
-    out: Linear,
-    attn_post_norm: Option<NormWeights>,
-    ffn_norm: Option<NormWeights>,
-    gate_up: Linear,
-    down: Linear,
-    ffn_post_norm: Option<NormWeights>,
+    out: Affine,
+    attn_post_norm: Option<Affine>,
+    ffn_norm: Option<Affine>,
+    gate_up: Affine,
+    down: Affine,
+    ffn_post_norm: Option<Affine>,
 }
 
-/// A matrix, row by row, and its bias, which is empty if it has none.
+/// The weights of a matrix, row by row, or of a norm. The bias is empty if there is none.
 #[derive(Debug)]
-struct Linear {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-/// The weights of a norm; the bias is empty if it has none.
-#[derive(Debug)]
-struct NormWeights {
+struct Affine {
     weight: Vec<f32>,
     bias: Vec<f32>,
 }
@@ -75,57 +66,44 @@ struct Weights<'a> {
 impl Weights<'_> {
     fn layer(&mut self, layer: usize) -> Result<Layer, PackedError> {
         let at = Some(layer);
-        let q_norm = self.norm(&parts::Q_NORM, at)?;
-        let k_norm = self.norm(&parts::K_NORM, at)?;
+        let q_norm = self.read_if_present(&parts::Q_NORM, at)?;
+        let k_norm = self.read_if_present(&parts::K_NORM, at)?;
         Ok(Layer {
-            attn_norm: self.norm(&parts::ATTN_NORM, at)?,
-            qkv: self.linear(&parts::QKV, at)?,
+            attn_norm: self.read_if_present(&parts::ATTN_NORM, at)?,
+            qkv: self.read(&parts::QKV, at)?,
             qk_norms: q_norm.zip(k_norm),
-            steps: self.steps(layer),
-            out: self.linear(&parts::OUT, at)?,
-            attn_post_norm: self.norm(&parts::ATTN_POST_NORM, at)?,
-            ffn_norm: self.norm(&parts::FFN_NORM, at)?,
-            gate_up: self.linear(&parts::GATE_UP, at)?,
-            down: self.linear(&parts::DOWN, at)?,
-            ffn_post_norm: self.norm(&parts::FFN_POST_NORM, at)?,
+            steps: self.input.steps.of_layer(&self.input.config.block, layer),
+            out: self.read(&parts::OUT, at)?,
+            attn_post_norm: self.read_if_present(&parts::ATTN_POST_NORM, at)?,
+            ffn_norm: self.read_if_present(&parts::FFN_NORM, at)?,
+            gate_up: self.read(&parts::GATE_UP, at)?,
+            down: self.read(&parts::DOWN, at)?,
+            ffn_post_norm: self.read_if_present(&parts::FFN_POST_NORM, at)?,
         })
     }
 
-    /// The rotary steps of a layer, all 0 if it does not rotate.
-    fn steps(&self, layer: usize) -> Vec<u64> {
-        let (block, steps) = (&self.input.config.block, self.input.steps);
-        if !block.is_rotated(layer) {
-            return vec![0; steps.all.len()];
-        }
-        match block.has_own_steps() && block.is_local(layer) {
-            true => steps.local.clone(),
-            false => steps.all.clone(),
-        }
-    }
-
-    fn linear(
+    fn read(
         &mut self,
         spec: &'static TensorSpec,
         layer: Option<usize>,
-    ) -> Result<Linear, PackedError> {
+    ) -> Result<Affine, PackedError> {
         let config = self.input.config;
         let tensor = config.family()?.tensor(spec, layer, config);
-        Ok(Linear {
+        Ok(Affine {
             weight: self.stack(&tensor.weights)?,
             bias: self.stack(&tensor.biases)?,
         })
     }
 
-    fn norm(
+    fn read_if_present(
         &mut self,
         spec: &'static TensorSpec,
         layer: Option<usize>,
-    ) -> Result<Option<NormWeights>, PackedError> {
-        if !(spec.present)(self.input.config) {
-            return Ok(None);
+    ) -> Result<Option<Affine>, PackedError> {
+        match (spec.present)(self.input.config) {
+            true => self.read(spec, layer).map(Some),
+            false => Ok(None),
         }
-        let Linear { weight, bias } = self.linear(spec, layer)?;
-        Ok(Some(NormWeights { weight, bias }))
     }
 
     /// The rows of every part, one part after the other.
@@ -171,29 +149,15 @@ impl FloatModel {
         config.validate()?;
         let mut weights = Weights { input, source };
         let layers = 0..config.layers;
-        let (head, head_bias) = match (parts::HEAD.present)(&config) {
-            true => {
-                let head = weights.linear(&parts::HEAD, None)?;
-                (Some(head.weight), head.bias)
-            }
-            false => (None, Vec::new()),
-        };
-        let final_norm = weights.linear(&parts::FINAL_NORM, None)?;
+        let positions = weights.read_if_present(&parts::POSITIONS, None)?;
         Ok(FloatModel {
-            embed: weights.linear(&parts::EMBEDDING, None)?.weight,
-            positions: match (parts::POSITIONS.present)(&config) {
-                true => weights.linear(&parts::POSITIONS, None)?.weight,
-                false => Vec::new(),
-            },
+            embed: weights.read(&parts::EMBEDDING, None)?.weight,
+            positions: positions.map_or_else(Vec::new, |learned| learned.weight),
             layers: layers
                 .map(|layer| weights.layer(layer))
                 .collect::<Result<_, PackedError>>()?,
-            final_norm: NormWeights {
-                weight: final_norm.weight,
-                bias: final_norm.bias,
-            },
-            head,
-            head_bias,
+            final_norm: weights.read(&parts::FINAL_NORM, None)?,
+            head: weights.read_if_present(&parts::HEAD, None)?,
             pool: Pool::new(threads),
             kernels: Kernels::new(instructions),
             config,
@@ -298,13 +262,11 @@ impl FloatModel {
             let fed = self.linear(&self.activated(&wide), &layer.down, config.intermediate);
             add(&mut x, &self.normed(&fed, layer.ffn_post_norm.as_ref()));
         }
-        let head = self
-            .head
-            .as_deref()
-            .unwrap_or(&self.embed[..config.vocab * hidden]);
         let x = self.norm(&x, &self.final_norm);
-        let mut y = self.product(&x, head, hidden);
-        add_to_rows(&mut y, &self.head_bias);
+        let mut y = match &self.head {
+            Some(head) => self.linear(&x, head, hidden),
+            None => self.product(&x, &self.embed[..config.vocab * hidden], hidden),
+        };
         cap(&mut y, config.block.logit_cap);
         logits.extend(y);
         stream.position += tokens.len();
@@ -312,14 +274,14 @@ impl FloatModel {
 
     /// A norm of each row of the residual stream, or of what is added to it; `x` as it is if the
     /// model lacks this norm.
-    fn normed(&self, x: &[f32], weights: Option<&NormWeights>) -> Vec<f32> {
+    fn normed(&self, x: &[f32], weights: Option<&Affine>) -> Vec<f32> {
         match weights {
             Some(weights) => self.norm(x, weights),
             None => x.to_vec(),
         }
     }
 
-    fn norm(&self, x: &[f32], weights: &NormWeights) -> Vec<f32> {
+    fn norm(&self, x: &[f32], weights: &Affine) -> Vec<f32> {
         let eps = self.config.norm_eps;
         match self.config.block.norm {
             Norm::RootMeanSquare => rms_norm(x, &weights.weight, eps),
@@ -351,7 +313,7 @@ impl FloatModel {
     }
 
     /// Rows of `width` values times the rows of a matrix, plus its bias.
-    fn linear(&self, x: &[f32], linear: &Linear, width: usize) -> Vec<f32> {
+    fn linear(&self, x: &[f32], linear: &Affine, width: usize) -> Vec<f32> {
         let mut out = self.product(x, &linear.weight, width);
         add_to_rows(&mut out, &linear.bias);
         out

@@ -1,7 +1,9 @@
 //! The weights of a source as a packed model wants them: rows cut from shared tensors, the halves
 //! of rotated heads one after the other, and an architecture's factors multiplied in.
 
-use super::description::Rotation;
+use super::description::{Described, Rotation};
+use super::source::Source;
+use super::vocabulary::RowPlan;
 use crate::arch::family::{Cut, Folds};
 use crate::arch::tensors::Place;
 use crate::arch::{Config, SourceTensor, parts};
@@ -14,7 +16,7 @@ pub(super) trait StoredTensors {
 }
 
 /// The weights of an opened source.
-pub(super) struct Arranged<T> {
+struct Arranged<T> {
     stored: T,
     /// Where the format holds a tensor.
     place: fn(&SourceTensor) -> &Place,
@@ -27,25 +29,34 @@ pub(super) struct Arranged<T> {
     balance: Option<(usize, Balance)>,
 }
 
-impl<T: StoredTensors> Arranged<T> {
-    pub(super) fn new(
+impl Described {
+    /// The opened source: what was described, with `stored` arranged. `place` says where the
+    /// format holds a tensor.
+    pub(super) fn source<T: StoredTensors + 'static>(
+        self,
+        vocabulary: RowPlan,
         stored: T,
         place: fn(&SourceTensor) -> &Place,
-        config: &Config,
-        rotation: Rotation,
-        folds: Folds,
-    ) -> Arranged<T> {
-        Arranged {
+    ) -> Source {
+        let tensors = Arranged {
             stored,
             place,
-            config: config.clone(),
-            rotation,
-            folds,
+            config: self.config.clone(),
+            rotation: self.rotation,
+            folds: self.folds,
             shared: None,
             balance: None,
+        };
+        Source {
+            config: self.config,
+            steps: self.steps,
+            vocabulary,
+            tensors: Box::new(tensors),
         }
     }
+}
 
+impl<T: StoredTensors> Arranged<T> {
     /// The rows that the tensor takes, in the order in which the format has them.
     fn rows(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let Place { name, cut } = (self.place)(tensor);

@@ -274,12 +274,7 @@ impl PackedModel {
 
     /// The rotary steps of one layer, all 0 if it does not rotate: `[head_dim / 2]`.
     pub fn steps_of(&self, layer: usize) -> Vec<u64> {
-        let (block, steps) = (&self.config.block, &self.steps);
-        match () {
-            () if !block.is_rotated(layer) => vec![0; steps.all.len()],
-            () if block.has_own_steps() && block.is_local(layer) => steps.local.clone(),
-            () => steps.all.clone(),
-        }
+        self.steps.of_layer(&self.config.block, layer)
     }
 
     /// The score of every output row; empty unless text is cut by `Unigram`.

@@ -8,7 +8,6 @@ mod weights;
 
 use self::index::{INDEX, Index, WHOLE};
 use self::weights::Weights;
-use super::arranged::Arranged;
 use super::description::Description;
 use super::source::{Source, sorted};
 use super::vocabulary::hugging_face;
@@ -67,13 +66,7 @@ pub fn open(folder: &Path) -> Result<Source, SourceError> {
         let head = family.tensor(&parts::HEAD, None, config);
         weights.parameters(|name| config.tied && head.sources().any(|it| place(it).name == name))
     })?;
-    let (config, rotation, folds) = (described.config, described.rotation, described.folds);
-    Ok(Source {
-        tensors: Box::new(Arranged::new(weights, place, &config, rotation, folds)),
-        config,
-        steps: described.steps,
-        vocabulary: plan,
-    })
+    Ok(described.source(plan, weights, place))
 }
 
 /// Judges the kind of a model by its `config.json` alone.

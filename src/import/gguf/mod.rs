@@ -15,7 +15,6 @@ mod types;
 
 use self::structure::Structure;
 use self::tensors::GgufTensors;
-use super::arranged::Arranged;
 use super::description::Description;
 use super::source::{Source, sorted};
 use super::vocabulary;
@@ -116,13 +115,7 @@ fn source<R: Read + Seek + 'static>(parts: Vec<(R, Structure)>) -> Result<Source
     let described = description.read(&plan, pre_tokenizer, |_| {
         tensors.parameters(|name| name == rope::DIVISORS)
     })?;
-    let (config, rotation, folds) = (described.config, described.rotation, described.folds);
-    Ok(Source {
-        tensors: Box::new(Arranged::new(tensors, place, &config, rotation, folds)),
-        config,
-        steps: described.steps,
-        vocabulary: plan,
-    })
+    Ok(described.source(plan, tensors, place))
 }
 
 /// The tensor of rotary divisors, if the files have one.
