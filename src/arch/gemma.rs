@@ -3,16 +3,15 @@
 //! other layer; Gemma 3 norms queries and keys, and sees a window in five layers of six.
 
 use super::block::{Activation, Norms};
-use super::family::{Draft, Family, Format, Member, SourceSpec, source};
+use super::family::{Draft, Family, Format, Member, source};
 use super::llama::{
-    DOWN_SOURCES, EMBEDDING_SOURCES, FINAL_NORM_SOURCES, GATE_UP_SOURCES, GGUF_KEYS, HEAD_SOURCES,
-    HUGGING_FACE_KEYS, OUT_SOURCES, QKV_BIAS, QKV_SOURCES, UNTIED, VARIANTS,
+    ATTN_NORM_SOURCES, ATTN_POST_NORM_SOURCES, DOWN_SOURCES, EMBEDDING_SOURCES,
+    FFN_POST_NORM_SOURCES, FINAL_NORM_SOURCES, GATE_UP_SOURCES, GGUF_KEYS, HEAD_SOURCES,
+    HUGGING_FACE_KEYS, K_NORM_SOURCES, OUT_SOURCES, Q_NORM_SOURCES, QKV_BIAS, QKV_SOURCES, SOURCES,
+    Sources, UNTIED, VARIANTS,
 };
-use super::options::{activation, cap, set_local, sliding_window};
-use super::parts::{
-    ATTN_NORM, ATTN_POST_NORM, FFN_NORM, FFN_POST_NORM, K_NORM, Q_NORM, TensorSpec, head_dim,
-    hidden,
-};
+use super::options::{activation, cap, gguf_sliding_window, sliding_window};
+use super::parts::{FFN_NORM, hidden};
 use super::settings::{SettingError, Settings};
 
 /// Gemma 1, whose layers have two norms.
@@ -39,23 +38,7 @@ pub(super) static GEMMA: Family = Family {
         fixed: &[],
         options: |_, _| Ok(()),
     },
-    sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        (
-            &ATTN_NORM,
-            &[source("input_layernorm", "attn_norm", hidden)],
-        ),
-        QKV_SOURCES,
-        OUT_SOURCES,
-        (
-            &FFN_NORM,
-            &[source("post_attention_layernorm", "ffn_norm", hidden)],
-        ),
-        GATE_UP_SOURCES,
-        DOWN_SOURCES,
-    ],
+    sources: SOURCES,
     choices: &[QKV_BIAS, UNTIED],
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
@@ -94,22 +77,10 @@ pub(super) static GEMMA_2: Family = Family {
             draft.config.block.score_cap = cap(settings, "attn_logit_softcapping")?;
             draft.config.block.logit_cap = cap(settings, "final_logit_softcapping")?;
             wide_heads(draft, 46);
-            gguf_window(settings, draft, 2)
+            gguf_sliding_window(settings, draft, |layer| layer.is_multiple_of(2))
         },
     },
-    sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        FOUR_NORMS[0],
-        QKV_SOURCES,
-        OUT_SOURCES,
-        FOUR_NORMS[1],
-        FOUR_NORMS[2],
-        GATE_UP_SOURCES,
-        DOWN_SOURCES,
-        FOUR_NORMS[3],
-    ],
+    sources: FOUR_NORM_SOURCES,
     choices: &[QKV_BIAS, UNTIED],
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
@@ -152,61 +123,33 @@ pub(super) static GEMMA_3: Family = Family {
             let theta = settings.number("rope.freq_base_swa")?;
             draft.local_theta = Some(theta.unwrap_or(10_000.0));
             wide_heads(draft, 62);
-            gguf_window(settings, draft, 6)
+            gguf_sliding_window(settings, draft, |layer| !(layer + 1).is_multiple_of(6))
         },
     },
-    sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        FOUR_NORMS[0],
-        QKV_SOURCES,
-        (
-            &Q_NORM,
-            &[source("self_attn.q_norm", "attn_q_norm", head_dim)],
-        ),
-        (
-            &K_NORM,
-            &[source("self_attn.k_norm", "attn_k_norm", head_dim)],
-        ),
-        OUT_SOURCES,
-        FOUR_NORMS[1],
-        FOUR_NORMS[2],
-        GATE_UP_SOURCES,
-        DOWN_SOURCES,
-        FOUR_NORMS[3],
-    ],
+    sources: FOUR_NORM_SOURCES,
     choices: &[QKV_BIAS, UNTIED],
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
 };
 
-/// The norms around the blocks of Gemma 2 and 3.
-const FOUR_NORMS: [(&TensorSpec, &[SourceSpec]); 4] = [
-    (
-        &ATTN_NORM,
-        &[source("input_layernorm", "attn_norm", hidden)],
-    ),
-    (
-        &ATTN_POST_NORM,
-        &[source(
-            "post_attention_layernorm",
-            "post_attention_norm",
-            hidden,
-        )],
-    ),
+/// The names of Gemma 2, and of Gemma 3 with norms of heads.
+const FOUR_NORM_SOURCES: &[Sources] = &[
+    EMBEDDING_SOURCES,
+    HEAD_SOURCES,
+    FINAL_NORM_SOURCES,
+    ATTN_NORM_SOURCES,
+    QKV_SOURCES,
+    Q_NORM_SOURCES,
+    K_NORM_SOURCES,
+    OUT_SOURCES,
+    ATTN_POST_NORM_SOURCES,
     (
         &FFN_NORM,
         &[source("pre_feedforward_layernorm", "ffn_norm", hidden)],
     ),
-    (
-        &FFN_POST_NORM,
-        &[source(
-            "post_feedforward_layernorm",
-            "post_ffw_norm",
-            hidden,
-        )],
-    ),
+    GATE_UP_SOURCES,
+    DOWN_SOURCES,
+    FFN_POST_NORM_SOURCES,
 ];
 
 fn scaled_embeddings(draft: &mut Draft) {
@@ -246,19 +189,4 @@ fn wide_heads(draft: &mut Draft, layers: usize) {
         let width = config.hidden as f64 / config.heads as f64;
         draft.folds.scores = Some(1.0 / width.sqrt());
     }
-}
-
-/// All layers but each `period`-th see a window.
-fn gguf_window(
-    settings: &Settings<'_>,
-    draft: &mut Draft,
-    period: usize,
-) -> Result<(), SettingError> {
-    if let Some(window) = settings.size("attention.sliding_window")? {
-        let layers = 0..draft.config.layers;
-        let local = layers.filter(|layer| !(layer + 1).is_multiple_of(period));
-        let local = local.collect();
-        set_local(draft, window, local);
-    }
-    Ok(())
 }

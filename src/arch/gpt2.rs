@@ -3,7 +3,7 @@
 
 use super::block::{Activation, Norm};
 use super::family::{Cut, Draft, Family, Fixed, Format, Keys, Member, source};
-use super::llama::{GGUF_KEYS, UNTIED};
+use super::llama::{GGUF_LAYER_NORM_KEYS, UNTIED};
 use super::options::activation;
 use super::parts::{
     ATTN_NORM, DOWN, EMBEDDING, FFN_NORM, FINAL_NORM, GATE_UP, HEAD, OUT, POSITIONS, QKV, hidden,
@@ -26,8 +26,6 @@ pub(super) static FAMILY: Family = Family {
             config.block.activation = Activation::GeluTanh;
             (config.block.out_bias, config.block.feed_forward_bias) = (true, true);
             config.block.unrotated = (0..config.layers).collect();
-            // All others are read later; the tables of the tests need some.
-            config.block.positions = config.block.positions.max(32);
         },
     }],
     choices: &[UNTIED],
@@ -72,8 +70,7 @@ pub(super) static FAMILY: Family = Family {
     gguf: Format {
         keys: Keys {
             kv_heads: None,
-            norm_eps: "attention.layer_norm_epsilon",
-            ..GGUF_KEYS
+            ..GGUF_LAYER_NORM_KEYS
         },
         older: &[],
         fixed: &[],

@@ -1,13 +1,11 @@
 //! Granite: Llama with factors on embeddings, scores, blocks and logits.
 
-use super::family::{Family, Format, Member, source};
+use super::family::{Family, Format, Member};
 use super::llama::{
-    DOWN_SOURCES, EMBEDDING_SOURCES, FEED_FORWARD_BIAS, FINAL_NORM_SOURCES, GATE_UP_SOURCES,
-    GGUF_KEYS, HEAD_SOURCES, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, OUT_SOURCES, QKV_BIAS,
-    QKV_SOURCES, UNTIED, VARIANTS,
+    FEED_FORWARD_BIAS, GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, QKV_BIAS, SOURCES,
+    UNTIED, VARIANTS,
 };
 use super::options::{activation, factor};
-use super::parts::{ATTN_NORM, FFN_NORM, hidden};
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
@@ -48,21 +46,5 @@ pub(super) static FAMILY: Family = Family {
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
-    sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        (
-            &ATTN_NORM,
-            &[source("input_layernorm", "attn_norm", hidden)],
-        ),
-        QKV_SOURCES,
-        OUT_SOURCES,
-        (
-            &FFN_NORM,
-            &[source("post_attention_layernorm", "ffn_norm", hidden)],
-        ),
-        GATE_UP_SOURCES,
-        DOWN_SOURCES,
-    ],
+    sources: SOURCES,
 };

@@ -6,8 +6,9 @@ use super::config::Config;
 use super::family::{Choice, Draft, Family, Fixed, Format, Keys, Member, SourceSpec, source};
 use super::options::{activation, none, sliding_window};
 use super::parts::{
-    ATTN_NORM, DOWN, EMBEDDING, FFN_NORM, FINAL_NORM, GATE_UP, HEAD, K_NORM, OUT, Q_NORM, QKV,
-    TensorSpec, head_dim, heads, hidden, intermediate, kv_heads, kv_rows, q_rows,
+    ATTN_NORM, ATTN_POST_NORM, DOWN, EMBEDDING, FFN_NORM, FFN_POST_NORM, FINAL_NORM, GATE_UP, HEAD,
+    K_NORM, OUT, Q_NORM, QKV, TensorSpec, head_dim, heads, hidden, intermediate, kv_heads, kv_rows,
+    q_rows,
 };
 use super::settings::{Setting, SettingError, Settings};
 
@@ -83,31 +84,7 @@ pub(super) static FAMILY: Family = Family {
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
-    sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        (
-            &ATTN_NORM,
-            &[source("input_layernorm", "attn_norm", hidden)],
-        ),
-        QKV_SOURCES,
-        (
-            &Q_NORM,
-            &[source("self_attn.q_norm", "attn_q_norm", head_dim)],
-        ),
-        (
-            &K_NORM,
-            &[source("self_attn.k_norm", "attn_k_norm", head_dim)],
-        ),
-        OUT_SOURCES,
-        (
-            &FFN_NORM,
-            &[source("post_attention_layernorm", "ffn_norm", hidden)],
-        ),
-        GATE_UP_SOURCES,
-        DOWN_SOURCES,
-    ],
+    sources: SOURCES,
 };
 
 fn hugging_face_options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
@@ -153,6 +130,12 @@ pub(super) const GGUF_KEYS: Keys = Keys {
     tied: None,
 };
 
+/// Those of a family with layer norms.
+pub(super) const GGUF_LAYER_NORM_KEYS: Keys = Keys {
+    norm_eps: "attention.layer_norm_epsilon",
+    ..GGUF_KEYS
+};
+
 /// A GGUF file without experts.
 pub(super) const NO_EXPERTS: Fixed = Fixed {
     key: "expert_count",
@@ -184,7 +167,24 @@ pub(super) const UNTIED: Choice = Choice {
     set: |config, made| config.tied = !made,
 };
 
-type Sources = (&'static TensorSpec, &'static [SourceSpec]);
+/// The sources of one packed tensor.
+pub(super) type Sources = (&'static TensorSpec, &'static [SourceSpec]);
+
+/// The names that most families share. A family may have no norms of heads, or no gate; it needs
+/// no other list.
+pub(super) const SOURCES: &[Sources] = &[
+    EMBEDDING_SOURCES,
+    HEAD_SOURCES,
+    FINAL_NORM_SOURCES,
+    ATTN_NORM_SOURCES,
+    QKV_SOURCES,
+    Q_NORM_SOURCES,
+    K_NORM_SOURCES,
+    OUT_SOURCES,
+    FFN_NORM_SOURCES,
+    GATE_UP_SOURCES,
+    DOWN_SOURCES,
+];
 
 pub(super) const EMBEDDING_SOURCES: Sources = (
     &EMBEDDING,
@@ -196,6 +196,11 @@ pub(super) const HEAD_SOURCES: Sources = (&HEAD, &[source("lm_head", "output", |
 pub(super) const FINAL_NORM_SOURCES: Sources =
     (&FINAL_NORM, &[source("model.norm", "output_norm", hidden)]);
 
+pub(super) const ATTN_NORM_SOURCES: Sources = (
+    &ATTN_NORM,
+    &[source("input_layernorm", "attn_norm", hidden)],
+);
+
 pub(super) const QKV_SOURCES: Sources = (
     &QKV,
     &[
@@ -205,8 +210,23 @@ pub(super) const QKV_SOURCES: Sources = (
     ],
 );
 
+pub(super) const Q_NORM_SOURCES: Sources = (
+    &Q_NORM,
+    &[source("self_attn.q_norm", "attn_q_norm", head_dim)],
+);
+
+pub(super) const K_NORM_SOURCES: Sources = (
+    &K_NORM,
+    &[source("self_attn.k_norm", "attn_k_norm", head_dim)],
+);
+
 pub(super) const OUT_SOURCES: Sources =
     (&OUT, &[source("self_attn.o_proj", "attn_output", hidden)]);
+
+pub(super) const FFN_NORM_SOURCES: Sources = (
+    &FFN_NORM,
+    &[source("post_attention_layernorm", "ffn_norm", hidden)],
+);
 
 pub(super) const GATE_UP_SOURCES: Sources = (
     &GATE_UP,
@@ -217,6 +237,25 @@ pub(super) const GATE_UP_SOURCES: Sources = (
 );
 
 pub(super) const DOWN_SOURCES: Sources = (&DOWN, &[source("mlp.down_proj", "ffn_down", hidden)]);
+
+/// Of families that norm the results of their blocks.
+pub(super) const ATTN_POST_NORM_SOURCES: Sources = (
+    &ATTN_POST_NORM,
+    &[source(
+        "post_attention_layernorm",
+        "post_attention_norm",
+        hidden,
+    )],
+);
+
+pub(super) const FFN_POST_NORM_SOURCES: Sources = (
+    &FFN_POST_NORM,
+    &[source(
+        "post_feedforward_layernorm",
+        "post_ffw_norm",
+        hidden,
+    )],
+);
 
 /// Rows of the gate projection.
 pub(super) fn gate_rows(config: &Config) -> usize {

@@ -63,6 +63,10 @@ mod tests {
             local_theta: None,
         };
         (member.implies)(&mut draft);
+        let mut sources = family.sources.iter();
+        if sources.any(|(part, _)| part.name == parts::POSITIONS.name) {
+            draft.config.block.positions = 32;
+        }
         draft.config
     }
 

@@ -3,11 +3,14 @@
 
 use super::block::{Activation, Norm};
 use super::family::{Choice, Cut, Draft, Family, Format, Keys, Member, source};
-use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, UNTIED};
+use super::llama::{
+    ATTN_NORM_SOURCES, FFN_NORM_SOURCES, GGUF_LAYER_NORM_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS,
+    UNTIED,
+};
 use super::options::activation;
 use super::parts::{
-    ATTN_NORM, DOWN, EMBEDDING, FFN_NORM, FINAL_NORM, GATE_UP, HEAD, OUT, QKV, heads, hidden,
-    intermediate, kv_heads, kv_rows, q_rows,
+    DOWN, EMBEDDING, FINAL_NORM, GATE_UP, HEAD, OUT, QKV, heads, hidden, intermediate, kv_heads,
+    kv_rows, q_rows,
 };
 use super::settings::{SettingError, Settings};
 
@@ -58,8 +61,7 @@ pub(super) static FAMILY: Family = Family {
     gguf: Format {
         keys: Keys {
             kv_heads: None,
-            norm_eps: "attention.layer_norm_epsilon",
-            ..GGUF_KEYS
+            ..GGUF_LAYER_NORM_KEYS
         },
         older: &[],
         fixed: &[NO_EXPERTS],
@@ -77,10 +79,7 @@ pub(super) static FAMILY: Family = Family {
             &FINAL_NORM,
             &[source("gpt_neox.final_layer_norm", "output_norm", hidden)],
         ),
-        (
-            &ATTN_NORM,
-            &[source("input_layernorm", "attn_norm", hidden)],
-        ),
+        ATTN_NORM_SOURCES,
         (
             &QKV,
             &[
@@ -95,10 +94,7 @@ pub(super) static FAMILY: Family = Family {
             ],
         ),
         (&OUT, &[source("attention.dense", "attn_output", hidden)]),
-        (
-            &FFN_NORM,
-            &[source("post_attention_layernorm", "ffn_norm", hidden)],
-        ),
+        FFN_NORM_SOURCES,
         (
             &GATE_UP,
             &[source("mlp.dense_h_to_4h", "ffn_up", intermediate)],

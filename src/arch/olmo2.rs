@@ -4,11 +4,12 @@
 use super::block::Norms;
 use super::family::{Draft, Family, Format, Member, source};
 use super::llama::{
-    DOWN_SOURCES, EMBEDDING_SOURCES, FINAL_NORM_SOURCES, GATE_UP_SOURCES, GGUF_KEYS, HEAD_SOURCES,
-    HUGGING_FACE_KEYS, OUT_BIAS, OUT_SOURCES, QKV_BIAS, QKV_SOURCES, UNTIED, VARIANTS,
+    ATTN_POST_NORM_SOURCES, DOWN_SOURCES, EMBEDDING_SOURCES, FFN_POST_NORM_SOURCES,
+    FINAL_NORM_SOURCES, GATE_UP_SOURCES, GGUF_KEYS, HEAD_SOURCES, HUGGING_FACE_KEYS, OUT_BIAS,
+    OUT_SOURCES, QKV_BIAS, QKV_SOURCES, UNTIED, VARIANTS,
 };
-use super::options::{activation, set_local, sliding_window};
-use super::parts::{ATTN_POST_NORM, FFN_POST_NORM, K_NORM, Q_NORM, hidden, kv_rows, q_rows};
+use super::options::{activation, gguf_sliding_window, sliding_window};
+use super::parts::{K_NORM, Q_NORM, kv_rows, q_rows};
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
@@ -47,14 +48,7 @@ pub(super) static FAMILY: Family = Family {
         keys: GGUF_KEYS,
         older: &[],
         fixed: &[],
-        options: |settings, draft| {
-            if let Some(window) = settings.size("attention.sliding_window")? {
-                let layers = (0..draft.config.layers).filter(|layer| three_of_four(*layer));
-                let local = layers.collect();
-                set_local(draft, window, local);
-            }
-            Ok(())
-        },
+        options: |settings, draft| gguf_sliding_window(settings, draft, three_of_four),
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
@@ -72,24 +66,10 @@ pub(super) static FAMILY: Family = Family {
             &[source("self_attn.k_norm", "attn_k_norm", kv_rows)],
         ),
         OUT_SOURCES,
-        (
-            &ATTN_POST_NORM,
-            &[source(
-                "post_attention_layernorm",
-                "post_attention_norm",
-                hidden,
-            )],
-        ),
+        ATTN_POST_NORM_SOURCES,
         GATE_UP_SOURCES,
         DOWN_SOURCES,
-        (
-            &FFN_POST_NORM,
-            &[source(
-                "post_feedforward_layernorm",
-                "post_ffw_norm",
-                hidden,
-            )],
-        ),
+        FFN_POST_NORM_SOURCES,
     ],
 };
 

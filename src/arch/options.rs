@@ -54,6 +54,23 @@ pub(super) fn sliding_window(
     Ok(())
 }
 
+/// Reads the window of a GGUF file, which the layers see for which `is_local` is true.
+pub(super) fn gguf_sliding_window(
+    settings: &Settings<'_>,
+    draft: &mut Draft,
+    is_local: impl Fn(usize) -> bool,
+) -> Result<(), SettingError> {
+    if let Some(window) = settings.size("attention.sliding_window")? {
+        let layers = 0..draft.config.layers;
+        set_local(
+            draft,
+            window,
+            layers.filter(|layer| is_local(*layer)).collect(),
+        );
+    }
+    Ok(())
+}
+
 /// The numbers of the layers of type `sliding_attention`.
 fn named_local(types: &[Setting<'_>], layers: usize) -> Result<Vec<usize>, SettingError> {
     if types.len() != layers {
@@ -75,7 +92,7 @@ fn named_local(types: &[Setting<'_>], layers: usize) -> Result<Vec<usize>, Setti
 }
 
 /// Sets the layers that see `window` positions, if there are any.
-pub(super) fn set_local(draft: &mut Draft, window: usize, layers: Vec<usize>) {
+fn set_local(draft: &mut Draft, window: usize, layers: Vec<usize>) {
     if !layers.is_empty() {
         draft.config.block.local = Some(Local {
             window: window.min(draft.config.window),

@@ -3,7 +3,7 @@
 
 use super::block::{Activation, Norm};
 use super::family::{Cut, Family, Fixed, Format, Keys, Member, SourceSpec, source};
-use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, UNTIED, VARIANTS};
+use super::llama::{GGUF_LAYER_NORM_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, UNTIED, VARIANTS};
 use super::options::{activation, none};
 use super::parts::{
     ATTN_NORM, DOWN, EMBEDDING, FFN_NORM, FINAL_NORM, GATE_UP, HEAD, OUT, QKV, heads, hidden,
@@ -44,10 +44,7 @@ pub(super) static FAMILY: Family = Family {
         options: |settings, draft| activation(settings, "hidden_act", draft),
     },
     gguf: Format {
-        keys: Keys {
-            norm_eps: "attention.layer_norm_epsilon",
-            ..GGUF_KEYS
-        },
+        keys: GGUF_LAYER_NORM_KEYS,
         older: &[],
         fixed: &[NO_EXPERTS],
         options: none,

@@ -2,13 +2,12 @@
 
 use super::family::{Cut, Family, Format, Member, source};
 use super::llama::{
-    DOWN_SOURCES, EMBEDDING_SOURCES, FINAL_NORM_SOURCES, GGUF_KEYS, HEAD_SOURCES,
-    HUGGING_FACE_KEYS, NO_EXPERTS, OUT_SOURCES, UNTIED, VARIANTS, gate_rows,
+    ATTN_NORM_SOURCES, DOWN_SOURCES, EMBEDDING_SOURCES, FFN_NORM_SOURCES, FINAL_NORM_SOURCES,
+    GGUF_KEYS, HEAD_SOURCES, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_SOURCES, UNTIED, VARIANTS,
+    gate_rows,
 };
-use super::options::{activation, set_local, sliding_window};
-use super::parts::{
-    ATTN_NORM, FFN_NORM, GATE_UP, QKV, heads, hidden, intermediate, kv_heads, kv_rows, q_rows,
-};
+use super::options::{activation, gguf_sliding_window, sliding_window};
+use super::parts::{GATE_UP, QKV, heads, intermediate, kv_heads, kv_rows, q_rows};
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
@@ -34,14 +33,11 @@ pub(super) static FAMILY: Family = Family {
         older: &[],
         fixed: &[NO_EXPERTS],
         options: |settings, draft| {
-            if let Some(window) = settings
-                .size("attention.sliding_window")?
-                .filter(|w| *w > 0)
-            {
-                let layers = (0..draft.config.layers).collect();
-                set_local(draft, window, layers);
+            // 0 stands for no window.
+            match settings.size("attention.sliding_window")? {
+                Some(0) => Ok(()),
+                _ => gguf_sliding_window(settings, draft, |_| true),
             }
-            Ok(())
         },
     },
     hugging_face_layers: "model.layers",
@@ -50,10 +46,7 @@ pub(super) static FAMILY: Family = Family {
         EMBEDDING_SOURCES,
         HEAD_SOURCES,
         FINAL_NORM_SOURCES,
-        (
-            &ATTN_NORM,
-            &[source("input_layernorm", "attn_norm", hidden)],
-        ),
+        ATTN_NORM_SOURCES,
         (
             &QKV,
             &[
@@ -67,10 +60,7 @@ pub(super) static FAMILY: Family = Family {
             ],
         ),
         OUT_SOURCES,
-        (
-            &FFN_NORM,
-            &[source("post_attention_layernorm", "ffn_norm", hidden)],
-        ),
+        FFN_NORM_SOURCES,
         (
             &GATE_UP,
             &[

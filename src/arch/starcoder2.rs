@@ -3,11 +3,12 @@
 use super::block::{Activation, Norm};
 use super::family::{Family, Format, Keys, Member, source};
 use super::llama::{
-    EMBEDDING_SOURCES, FEED_FORWARD_BIAS, FINAL_NORM_SOURCES, GGUF_KEYS, HEAD_SOURCES,
-    HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, OUT_SOURCES, QKV_BIAS, QKV_SOURCES, UNTIED, VARIANTS,
+    ATTN_NORM_SOURCES, EMBEDDING_SOURCES, FEED_FORWARD_BIAS, FFN_NORM_SOURCES, FINAL_NORM_SOURCES,
+    GGUF_LAYER_NORM_KEYS, HEAD_SOURCES, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, OUT_SOURCES,
+    QKV_BIAS, QKV_SOURCES, UNTIED, VARIANTS,
 };
 use super::options::{activation, none, sliding_window};
-use super::parts::{ATTN_NORM, DOWN, FFN_NORM, GATE_UP, hidden, intermediate};
+use super::parts::{DOWN, GATE_UP, hidden, intermediate};
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
@@ -37,10 +38,7 @@ pub(super) static FAMILY: Family = Family {
         },
     },
     gguf: Format {
-        keys: Keys {
-            norm_eps: "attention.layer_norm_epsilon",
-            ..GGUF_KEYS
-        },
+        keys: GGUF_LAYER_NORM_KEYS,
         older: &[],
         fixed: &[NO_EXPERTS],
         options: none,
@@ -51,16 +49,10 @@ pub(super) static FAMILY: Family = Family {
         EMBEDDING_SOURCES,
         HEAD_SOURCES,
         FINAL_NORM_SOURCES,
-        (
-            &ATTN_NORM,
-            &[source("input_layernorm", "attn_norm", hidden)],
-        ),
+        ATTN_NORM_SOURCES,
         QKV_SOURCES,
         OUT_SOURCES,
-        (
-            &FFN_NORM,
-            &[source("post_attention_layernorm", "ffn_norm", hidden)],
-        ),
+        FFN_NORM_SOURCES,
         (&GATE_UP, &[source("mlp.c_fc", "ffn_up", intermediate)]),
         (&DOWN, &[source("mlp.c_proj", "ffn_down", hidden)]),
     ],
