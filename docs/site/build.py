@@ -57,7 +57,7 @@ PAGES = [
 # Texts that have a page of `explain`: file, what it is.
 TEXTS = [
     ("docs/site/lighthouse.txt", "a story of 2026, written for this page"),
-    ("src/numerics.rs", "source code in Rust"),
+    ("docs/site/tides.rs", "a program in Rust, written for this page"),
     ("LICENSE-APACHE", "a licence of which the web holds millions of copies"),
 ]
 
