@@ -96,6 +96,7 @@ pub(super) fn hub(error: &HubError) -> String {
             "; to take what the hub has, name the repository (llmzip model pull OWNER/REPO)"
         }
         HubError::Endpoint(_) => "; set HF_ENDPOINT",
+        HubError::Proxy(_) => "; set it anew, or unset it",
         HubError::Token => "; set HF_TOKEN anew",
         HubError::Offline { .. } => "; unset HF_HUB_OFFLINE to fetch it",
         HubError::NoHome => "; set HF_HOME",

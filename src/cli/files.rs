@@ -250,18 +250,19 @@ fn open_output<C: FileCoder>(
     input: &OpenInput,
     coder: &C,
 ) -> Result<Output, Failure> {
-    let path = match (&job.destination, input.path()) {
-        (Destination::Nowhere, _) => return Ok(Output::Nowhere),
-        (Destination::Stdout, _) | (Destination::Beside, None) => {
-            return Output::stdout(C::WRITES, input, job.force);
-        }
-        (Destination::File(path), _) => path.clone(),
-        (Destination::Beside, Some(path)) => coder.output_path(path, job.force)?,
-    };
     let needed = Needed {
         primes,
         models: coder.models(),
         by_outputs: coder.needed_by_outputs(),
+    };
+    let path = match (&job.destination, input.path()) {
+        (Destination::Nowhere, _) => return Ok(Output::Nowhere),
+        (Destination::Stdout, _) | (Destination::Beside, None) => {
+            needed.refuse_stdout()?;
+            return Output::stdout(C::WRITES, input, job.force);
+        }
+        (Destination::File(path), _) => path.clone(),
+        (Destination::Beside, Some(path)) => coder.output_path(path, job.force)?,
     };
     needed.refuse_output(&path)?;
     Output::file(&path, input, job.force)

@@ -11,11 +11,13 @@ use super::input;
 use super::level::NO_MODEL;
 use super::list;
 use super::meant::{Accept, InfoJob, InfoStyle, Input, is_compressed};
+use super::output;
 use super::print;
 use super::text::{self, Ratio};
 
 pub(super) fn run(job: InfoJob) -> Result<bool, Failure> {
     let (inputs, mut all_well) = folders::find(&job.inputs, job.recursive, &is_compressed);
+    output::refuse_stdout(inputs.iter().map(|found| &found.input))?;
     if job.style == InfoStyle::Row {
         print::result(list::HEADING)?;
     }

@@ -127,6 +127,15 @@ pub(super) fn hash(file: &File) -> io::Result<blake3::Hash> {
     Ok(hasher.finalize())
 }
 
+/// Whether an input is read from this file.
+pub(super) fn is_of(input: &Input, file: &Metadata) -> bool {
+    let found = match input {
+        Input::Stdin => redirected(&io::stdin()),
+        Input::File(path) => fs::metadata(path).ok(),
+    };
+    found.is_some_and(|found| is_same_file(&found, file))
+}
+
 /// The name of an input in messages, without anything that a terminal would obey.
 pub(super) fn name(input: &Input) -> String {
     match input {

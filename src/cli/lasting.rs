@@ -2,7 +2,7 @@
 //! be where it was found, with the same bytes.
 
 use std::cell::RefCell;
-use std::fs::Metadata;
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -34,11 +34,7 @@ impl Lasting {
     /// Refuses what will not be there after this run, so that nothing is done in vain.
     pub(super) fn refuse_fleeting(&self) -> Result<(), Failure> {
         match self.files.iter().find(|file| file.is_fleeting()) {
-            Some(file) => Err(Failure::Message(format!(
-                "{} does not outlast this run, and --rm would delete what needs it; name a regular \
-                 file, or keep the inputs",
-                file.name
-            ))),
+            Some(file) => Err(fleeting(&file.name)),
             None => Ok(()),
         }
     }
@@ -48,6 +44,14 @@ impl Lasting {
         self.files.iter().try_for_each(LastingFile::check)?;
         self.folders.iter().try_for_each(LastingFolder::check)
     }
+}
+
+/// The failure for what will not be there after this run.
+pub(super) fn fleeting(what: &str) -> Failure {
+    Failure::Message(format!(
+        "{what} does not outlast this run, and --rm would delete what needs it; name a regular \
+         file, or keep the inputs"
+    ))
 }
 
 /// A folder of samples, which must hold the same files.
@@ -60,7 +64,7 @@ pub(super) struct LastingFolder {
 impl LastingFolder {
     /// The folder as it is, and its files in the order of their names.
     pub(super) fn open(path: &Path) -> io::Result<LastingFolder> {
-        let mut files = std::fs::read_dir(path)?
+        let mut files = fs::read_dir(path)?
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<io::Result<Vec<PathBuf>>>()?;
         files.retain(|path| path.is_file());
@@ -71,6 +75,12 @@ impl LastingFolder {
 
     pub(super) fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// Whether `folder` is this folder.
+    pub(super) fn is_at(&self, folder: &Path) -> bool {
+        let [own, other] = [&self.path, folder].map(fs::canonicalize);
+        matches!((own, other), (Ok(own), Ok(other)) if own == other)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -119,9 +129,7 @@ impl LastingFile {
 
     /// Whether no path names a file that outlasts this process.
     fn is_fleeting(&self) -> bool {
-        let lasts =
-            |path: &PathBuf| !input::leads_to_open_file(path) && regular_file::open(path).is_ok();
-        !self.paths.iter().any(lasts)
+        !self.paths.iter().any(|path| open(path).is_ok())
     }
 
     fn check(&self) -> Result<(), String> {
@@ -140,10 +148,7 @@ impl LastingFile {
     /// Whether the file at `path` holds the bytes. They are read only if it is not known from the
     /// last time, because a model can have gigabytes.
     fn holds_the_bytes(&self, path: &Path) -> io::Result<bool> {
-        if input::leads_to_open_file(path) {
-            return Err(io::Error::other("it ends with this process"));
-        }
-        let file = regular_file::open(path)?;
+        let file = open(path)?;
         let before = file.metadata()?;
         let mut seen = self.seen.borrow_mut();
         if seen
@@ -161,10 +166,20 @@ impl LastingFile {
     }
 }
 
+/// Opens a file that outlasts this process and the system's.
+fn open(path: &Path) -> io::Result<File> {
+    if input::leads_to_open_file(path) {
+        return Err(io::Error::other("it ends with this process"));
+    }
+    let file = regular_file::open(path)?;
+    match regular_file::is_made_by_system(&file) {
+        true => Err(io::Error::other("it is the system's")),
+        false => Ok(file),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, File};
-
     use super::*;
 
     fn lasting(paths: &[&Path]) -> Lasting {
@@ -227,5 +242,12 @@ mod tests {
         lasting(&[&open]).check().unwrap_err();
         lasting(&[&open, &path]).refuse_fleeting().unwrap();
         lasting(&[&open, &path]).check().unwrap();
+        // The kernel makes the contents when they are read.
+        for made in [
+            "/proc/version",
+            "/sys/kernel/mm/transparent_hugepage/enabled",
+        ] {
+            lasting(&[Path::new(made)]).refuse_fleeting().unwrap_err();
+        }
     }
 }

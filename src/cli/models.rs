@@ -1,6 +1,7 @@
 //! Chooses language models for the commands, within the memory that is allowed.
 
 use std::path::PathBuf;
+use std::slice;
 use std::sync::Arc;
 
 use llmzip::container::{MAX_BLOCK_LEN, MAX_STREAMS, ModelRef};
@@ -12,6 +13,7 @@ use super::failure::Failure;
 use super::lasting::LastingFile;
 use super::meant::{ModelChoice, ModelList, Resources};
 use super::memory::{MemoryLimit, Use};
+use super::needed;
 
 /// The models of this user, and the memory that they may take.
 pub(super) struct Models {
@@ -200,9 +202,11 @@ impl Models {
         Ok(model)
     }
 
-    /// The model that a frame was written with, if there is memory for it.
+    /// The model that a frame was written with, if there is memory for it, and standard output is
+    /// not its file.
     fn usable(&self, wanted: &ModelRef) -> Result<Arc<Model>, Failure> {
         let model = self.installed.resolve(wanted)?;
+        needed::refuse_stdout(slice::from_ref(&model))?;
         self.check_memory(&Use {
             model: Some(&model),
             preset: Preset::Normal,

@@ -1,6 +1,7 @@
 //! What outputs need to be decompressed again, or inputs to be decompressed at all: the files of
 //! primes, and models. Whoever deletes or overwrites one loses what needs it.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,6 +40,26 @@ impl Needed<'_> {
     pub(super) fn refuse_output(&self, path: &Path) -> Result<(), Failure> {
         self.primes.refuse_output(path)?;
         refuse_models(path, &self.models)
+    }
+
+    /// Refuses to write to standard output if that changes what is needed.
+    pub(super) fn refuse_stdout(&self) -> Result<(), Failure> {
+        if let Some(stdout) = input::redirected(&io::stdout()) {
+            self.primes.refuse_same(&stdout)?;
+        }
+        refuse_stdout(&self.models)
+    }
+}
+
+/// Refuses to write to standard output if that is the file of one of these models.
+pub(super) fn refuse_stdout(models: &[Arc<Model>]) -> Result<(), Failure> {
+    /// The file that standard output was redirected to. It may be open for writing alone, and is
+    /// opened again to be read.
+    const STDOUT: &str = "/dev/fd/1";
+
+    match input::redirected(&io::stdout()) {
+        Some(_) => refuse_models(Path::new(STDOUT), models),
+        None => Ok(()),
     }
 }
 

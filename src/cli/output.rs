@@ -14,6 +14,7 @@ use llmzip::machine::patient::Patient;
 use super::attributes;
 use super::failure::Failure;
 use super::input::{self, OpenInput};
+use super::meant::Input;
 use super::print;
 use super::text;
 
@@ -205,7 +206,8 @@ impl Write for Output {
     }
 }
 
-const SAME_FILE: &str = "input and output are the same file";
+/// What is said of an output that is the input.
+pub(super) const SAME_FILE: &str = "input and output are the same file";
 
 /// The failure to create a file.
 fn cannot_create(path: &Path, error: &io::Error) -> Failure {
@@ -236,6 +238,18 @@ fn confirm(path: &Path, input: &OpenInput) -> bool {
     let _ = write!(io::stderr(), "llmzip: {path} exists; overwrite? [y/N] ");
     let mut answer = BufReader::new(Patient(stdin.lock()));
     answer.read_line(&mut line).is_ok() && matches!(line.trim(), "y" | "Y" | "yes" | "Yes" | "YES")
+}
+
+/// Refuses to write to standard output if that is one of these inputs.
+pub(super) fn refuse_stdout<'a>(
+    inputs: impl IntoIterator<Item = &'a Input>,
+) -> Result<(), Failure> {
+    let mut inputs = inputs.into_iter();
+    let is_input = |stdout| inputs.any(|input| input::is_of(input, &stdout));
+    match input::redirected(&io::stdout()).is_some_and(is_input) {
+        true => Err(Failure::message(SAME_FILE)),
+        false => Ok(()),
+    }
 }
 
 fn is_input(path: &Path, output: &Metadata, input: &OpenInput) -> bool {

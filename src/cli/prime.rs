@@ -2,7 +2,7 @@
 
 use std::fs::{self, Metadata};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use llmzip::Prime;
@@ -10,7 +10,7 @@ use llmzip::machine::new_file;
 
 use super::failure::Failure;
 use super::input;
-use super::lasting::{LastingFile, LastingFolder};
+use super::lasting::{self, LastingFile, LastingFolder};
 use super::meant::{Accept, Input};
 use super::text;
 
@@ -19,8 +19,9 @@ use super::text;
 #[derive(Default)]
 pub(super) struct PrimeFiles {
     files: Vec<PrimeFile>,
-    folders: Vec<PathBuf>,
-    listed: Vec<LastingFolder>,
+    folders: Vec<LastingFolder>,
+    /// Refuse a pipe, which nobody can read again.
+    must_last: bool,
 }
 
 struct PrimeFile {
@@ -29,6 +30,14 @@ struct PrimeFile {
 }
 
 impl PrimeFiles {
+    /// None yet. If `must_last` is set, a pipe is refused instead of read.
+    pub(super) fn new(must_last: bool) -> PrimeFiles {
+        PrimeFiles {
+            must_last,
+            ..PrimeFiles::default()
+        }
+    }
+
     /// Opens the prime at `path`, and notes its files. The files of a folder are joined in the
     /// order of their names.
     pub(super) fn open(&mut self, path: &Path) -> Result<Arc<Prime>, Failure> {
@@ -48,10 +57,14 @@ impl PrimeFiles {
 
     /// Appends a file to `bytes`.
     fn read(&mut self, path: &Path, bytes: &mut Vec<u8>) -> Result<(), Failure> {
-        if fs::metadata(path).is_ok_and(|metadata| input::is_device(&metadata)) {
+        let found = fs::metadata(path).ok();
+        if found.as_ref().is_some_and(input::is_device) {
             return Err(Failure::message(
                 "is a device or a socket; a prime is a file or a folder",
             ));
+        }
+        if self.must_last && found.is_some_and(|found| !found.is_file()) {
+            return Err(lasting::fleeting("a pipe"));
         }
         let mut opened = input::open(&Input::File(path.to_owned()), Accept::Pipes)?;
         // One byte more than is allowed tells that there are too many.
@@ -69,7 +82,6 @@ impl PrimeFiles {
 
     /// Appends the files of a folder to `bytes`.
     fn join(&mut self, folder: &Path, bytes: &mut Vec<u8>) -> Result<(), Failure> {
-        self.folders.extend(fs::canonicalize(folder));
         let listed = LastingFolder::open(folder).map_err(cannot_read)?;
         for path in listed.files() {
             self.read(path, bytes)
@@ -78,7 +90,7 @@ impl PrimeFiles {
                 break;
             }
         }
-        self.listed.push(listed);
+        self.folders.push(listed);
         Ok(())
     }
 
@@ -89,7 +101,7 @@ impl PrimeFiles {
 
     /// The folders, with the files that they had.
     pub(super) fn lasting_folders(&self) -> Vec<LastingFolder> {
-        self.listed.clone()
+        self.folders.clone()
     }
 
     /// Whether a file belongs to a prime.
@@ -98,13 +110,21 @@ impl PrimeFiles {
         files.any(|one| input::is_same_file(&one.metadata, file))
     }
 
+    /// Refuses an output that is a file of a prime.
+    pub(super) fn refuse_same(&self, output: &Metadata) -> Result<(), Failure> {
+        match self.have(output) {
+            true => Err(Failure::message("output and prime are the same file")),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses an output that would change a prime.
     pub(super) fn refuse_output(&self, path: &Path) -> Result<(), Failure> {
-        if fs::metadata(path).is_ok_and(|existing| self.have(&existing)) {
-            return Err(Failure::message("output and prime are the same file"));
+        if let Ok(existing) = fs::metadata(path) {
+            self.refuse_same(&existing)?;
         }
-        let folder = fs::canonicalize(new_file::folder(path));
-        if folder.is_ok_and(|folder| self.folders.contains(&folder)) {
+        let folder = new_file::folder(path);
+        if self.folders.iter().any(|prime| prime.is_at(folder)) {
             return Err(Failure::message(
                 "the output would become a part of the prime, which is a folder; -o FILE elsewhere",
             ));

@@ -1,7 +1,7 @@
 //! Where a report goes: to standard output or to a file.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::input::{self, OpenInput};
 use super::meant::{Input, ReportResult};
 use super::needed;
-use super::output::Output;
+use super::output::{self, Output, SAME_FILE};
 use super::print;
 use super::text;
 
@@ -31,8 +31,13 @@ impl<'a, T> Destination<'a, T> {
         inputs: &[Input],
         force: bool,
     ) -> Result<Destination<'a, T>, Failure> {
-        let open = |path| open(path, inputs, force);
-        let file = result.file.as_deref().map(open).transpose()?;
+        let file = match result.file.as_deref() {
+            Some(path) => Some(open(path, inputs, force)?),
+            None => {
+                output::refuse_stdout(inputs)?;
+                None
+            }
+        };
         Ok(Destination { result, file })
     }
 
@@ -40,8 +45,10 @@ impl<'a, T> Destination<'a, T> {
     pub(super) fn spare_models(&self, candidates: &[Candidate]) -> Result<(), Failure> {
         let models = candidates.iter().filter_map(Candidate::model);
         let models: Vec<Arc<Model>> = models.cloned().collect();
-        let path = self.result.file.as_deref();
-        path.map_or(Ok(()), |path| needed::refuse_models(path, &models))
+        match self.result.file.as_deref() {
+            Some(path) => needed::refuse_models(path, &models),
+            None => needed::refuse_stdout(&models),
+        }
     }
 
     /// Writes a report.
@@ -64,7 +71,7 @@ impl<'a, T> Destination<'a, T> {
 
 fn open(path: &Path, inputs: &[Input], force: bool) -> Result<(String, Output), Failure> {
     if fs::canonicalize(path).is_ok_and(|path| inputs.iter().any(|input| is_at(input, &path))) {
-        return Err(Failure::message("input and output are the same file"));
+        return Err(Failure::message(SAME_FILE));
     }
     let output = Output::file(path, &OpenInput::nothing(), force)?;
     Ok((text::path(path), output))
@@ -72,11 +79,7 @@ fn open(path: &Path, inputs: &[Input], force: bool) -> Result<(String, Output), 
 
 fn is_at(input: &Input, path: &Path) -> bool {
     match input {
-        Input::Stdin => {
-            let stdin = input::redirected(&io::stdin());
-            let at = fs::metadata(path);
-            stdin.is_some_and(|stdin| at.is_ok_and(|at| input::is_same_file(&stdin, &at)))
-        }
+        Input::Stdin => fs::metadata(path).is_ok_and(|at| input::is_of(input, &at)),
         Input::File(input) => fs::canonicalize(input).is_ok_and(|input| input == path),
     }
 }

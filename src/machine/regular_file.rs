@@ -33,6 +33,44 @@ pub fn open_or_create(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Whether a file lies in one of Linux's file systems whose files the kernel makes up when they are
+/// read, and keeps on no disk. On other systems, always false.
+pub fn is_made_by_system(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        rustix::fs::fstatfs(file)
+            .is_ok_and(|system| KERNEL_SYSTEMS.contains(&(system.f_type as u32)))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        false
+    }
+}
+
+/// Types of such file systems, as linux/magic.h and the kernel's sources give them.
+#[cfg(target_os = "linux")]
+const KERNEL_SYSTEMS: [u32; 18] = [
+    0x0000_9fa0, // proc
+    0x6265_6572, // sysfs
+    0x7363_6673, // securityfs
+    0x7472_6163, // tracefs
+    0x6462_6720, // debugfs
+    0x0027_e0eb, // cgroup
+    0x6367_7270, // cgroup2
+    0xcafe_4a11, // bpf
+    0x6165_676c, // pstore
+    0xde5e_81e4, // efivarfs
+    0x6265_6570, // configfs
+    0xf97c_ff8c, // selinuxfs
+    0x4341_5d53, // smackfs
+    0x4249_4e4d, // binfmt_misc
+    0x0765_5821, // resctrl
+    0x6573_5543, // fusectl
+    0x5a3c_69f0, // apparmorfs
+    0x6e73_6673, // nsfs
+];
+
 /// Whether [`open`] and [`open_or_create`] failed because something else has the name.
 pub fn is_of_another_kind(error: &io::Error) -> bool {
     let inner = error.get_ref();

@@ -390,6 +390,11 @@ fn standard_input_is_not_overwritten_either() {
         ("llmzip -d <c.llmz >>c.llmz", "c.llmz"),
         ("llmzip cat - <c.llmz 1<>c.llmz", "c.llmz"),
         ("llmzip explain -f --format json -o b - <b", "b"),
+        ("llmzip explain b >>b", "b"),
+        ("llmzip scaling - <b >>b", "b"),
+        ("llmzip compare c.llmz b >>b", "b"),
+        ("llmzip info c.llmz >>c.llmz", "c.llmz"),
+        ("llmzip -l c.llmz >>c.llmz", "c.llmz"),
     ] {
         dir.write("b", &bytes);
         // In units of 512 or 1024 bytes: what is eaten is eaten up to here.
@@ -627,7 +632,6 @@ fn rm_refuses_a_prime_or_a_model_that_does_not_outlast_the_run() {
     for command in [
         "cat prime | llmzip compress -q ARGS --prime /dev/stdin a",
         "llmzip compress -q ARGS --prime /dev/stdin a <prime",
-        "mkfifo pipe; cat prime >pipe & llmzip compress -q ARGS --prime pipe a",
         "exec 5<prime; mv prime gone; rm gone; llmzip compress -q ARGS --prime /dev/fd/5 a",
         "llmzip compress -q ARGS -m /dev/fd/5 a 5<m",
     ] {
@@ -641,14 +645,18 @@ fn rm_refuses_a_prime_or_a_model_that_does_not_outlast_the_run() {
         );
         assert_eq!(dir.read("a"), TEXT, "{command}");
         assert!(!dir.path("a.llmz").exists(), "{command}");
-        let _ = fs::remove_file(dir.path("pipe"));
         dir.write("prime", TEXT);
         // Without --rm, nothing is lost.
         let output = shell(&dir, &command.replace("ARGS", ""));
         assert!(output.status.success(), "{command}: {output:?}");
         fs::remove_file(dir.path("a.llmz")).unwrap();
-        let _ = fs::remove_file(dir.path("pipe"));
     }
+    // Nobody waits for the other end of a pipe that will be refused.
+    let output = shell(&dir, "mkfifo pipe; llmzip compress -q --rm --prime pipe a");
+    assert!(text(&output.stderr).contains("does not outlast this run"));
+    assert_eq!(output.status.code(), Some(1));
+    let output = shell(&dir, "cat prime >pipe & llmzip compress -q --prime pipe a");
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[cfg(target_os = "linux")]
@@ -738,6 +746,51 @@ fn a_model_that_an_output_needs_is_neither_deleted_nor_changed() {
         "{error}"
     );
     assert_eq!(fs::read(stored).unwrap(), pack);
+}
+
+#[test]
+fn standard_output_changes_nothing_that_is_needed() {
+    let dir = Dir::new();
+    let pack = include_bytes!("../../fixtures/fixture.llmzmodel");
+    let kept = [("prime", TEXT), ("m", &pack[..]), ("folder/sample", TEXT)];
+    fs::create_dir(dir.path("folder")).unwrap();
+    dir.write("a", TEXT);
+    for (name, bytes) in kept {
+        dir.write(name, bytes);
+    }
+    dir.llmzip("compress -q -m ./m -o by-m.llmz a").succeeds();
+    dir.llmzip("compress -q -1 -D prime -o by-prime.llmz a")
+        .succeeds();
+    dir.llmzip("model add m --name kept").succeeds();
+    let needed_now = dir.read("by-m.llmz");
+    for (command, what) in [
+        ("llmzip -1 -q -D prime -c a >>prime", "prime"),
+        ("llmzip -1 -q -D folder -c a >>folder/sample", "prime"),
+        ("llmzip -1 -q -D folder -c a >folder/a.llmz", "prime"),
+        ("llmzip -d -q -D prime -c by-prime.llmz >>prime", "prime"),
+        ("llmzip -q -m ./m -c a >>m", "model"),
+        ("llmzip -q -m ./m <a 1<>m", "model"),
+        ("llmzip -d -q -m ./m -c by-m.llmz >>m", "model"),
+        (
+            "for model in no-home/models/*; do llmzip cat by-m.llmz >>$model; done",
+            "model",
+        ),
+        ("llmzip explain -q -m ./m a >>m", "model"),
+        ("llmzip compare -q -m ./m a >>m", "model"),
+        ("llmzip scaling -q -m ./m a >>m", "model"),
+    ] {
+        let output = shell(&dir, command);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {said}");
+        let refusal = format!("output and {what} are the same file\n");
+        assert!(said.ends_with(&refusal), "{command}: {said}");
+        for (name, bytes) in kept {
+            assert_eq!(dir.read(name), bytes, "{command}: {name}");
+        }
+        let _ = fs::remove_file(dir.path("folder/a.llmz"));
+    }
+    dir.llmzip("model verify kept").succeeds();
+    assert_eq!(dir.read("by-m.llmz"), needed_now);
 }
 
 #[test]
