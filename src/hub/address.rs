@@ -38,10 +38,12 @@ pub(super) fn names_server(uri: &Uri) -> bool {
         return false;
     };
     let server = authority.as_str().rsplit('@').next().unwrap_or_default();
-    let has_port = server
-        .strip_prefix(host)
-        .is_none_or(|rest| !rest.is_empty());
-    !host.is_empty() && (!has_port || uri.port_u16().is_some())
+    let is_port = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_digit())
+            && text.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    let port = server.strip_prefix(host).unwrap_or(server);
+    !host.is_empty() && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
 fn is_https(uri: &Uri) -> bool {
@@ -121,6 +123,8 @@ mod tests {
             "h:99999",
             "h:",
             "h:abc",
+            "h:+80",
+            "h:0",
             "[::1]:99999",
             "a:b@h:70000",
         ] {

@@ -3,18 +3,20 @@
 //! No answer is trusted. Redirects are followed here, a few at most, and the token goes to the
 //! hub's own server alone. Headers and listings have a largest size, and every wait ends.
 
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::time::Duration;
 
 use serde::Deserialize;
 use ureq::http::header::{AUTHORIZATION, LOCATION, RANGE};
 use ureq::http::{HeaderMap, HeaderValue, Response, Uri};
-use ureq::{Agent, Body, Timeout};
+use ureq::{Agent, Body, Proxy, Timeout};
 
 use super::address::{names_server, redirected, same_server, server};
 use super::announced::{Announced, Place, checked_part, is_metadata};
 use super::error::HubError;
 use super::hash::Commit;
+use super::proxy;
 use super::repository::Repository;
 
 /// Redirects that are followed for one question. The real hub needs two.
@@ -111,16 +113,19 @@ pub(super) struct Client {
     /// Without a slash at its end.
     endpoint: String,
     address: Uri,
+    proxy: Option<Proxy>,
     /// Marked as sensitive, so that it is not shown.
     token: Option<HeaderValue>,
     patience: Patience,
 }
 
 impl Client {
-    /// A client of the hub at the address `endpoint`.
+    /// A client of the hub at the address `endpoint`. `variable` gives the value of a variable of
+    /// the environment, which may name a proxy.
     pub(super) fn new(
         endpoint: &str,
         token: Option<&str>,
+        variable: &dyn Fn(&str) -> Option<OsString>,
         patience: Patience,
     ) -> Result<Client, HubError> {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
@@ -134,7 +139,10 @@ impl Client {
             Ok::<_, ureq::http::header::InvalidHeaderValue>(value)
         });
         let token = token.transpose().map_err(|_| HubError::Token)?;
+        let scheme = address.scheme_str().unwrap_or_default();
+        let proxy = proxy::of_environment(scheme, variable)?;
         let config = Agent::config_builder()
+            .proxy(proxy.clone())
             .http_status_as_error(false)
             .max_redirects(0)
             .max_response_header_size(MAX_HEAD)
@@ -150,6 +158,7 @@ impl Client {
             agent: config.into(),
             endpoint,
             address,
+            proxy,
             token,
             patience,
         })
@@ -302,10 +311,19 @@ impl Client {
         })
     }
 
+    /// A server, and the proxy in front of it, if there is one.
+    fn way_to(&self, uri: &Uri) -> String {
+        let server = server(uri);
+        match self.proxy.as_ref().filter(|proxy| !proxy.is_no_proxy(uri)) {
+            Some(proxy) => format!("{server} through the proxy {}", proxy::shown(proxy)),
+            None => server,
+        }
+    }
+
     /// Turns an error of `ureq` about `what`, from the server at `uri`, into one of ours.
     fn explain(&self, what: &str, uri: &Uri, error: ureq::Error) -> HubError {
         let unreachable = |reason: String| HubError::Unreachable {
-            server: server(uri),
+            server: self.way_to(uri),
             reason,
         };
         match error {

@@ -17,6 +17,9 @@ pub enum HubError {
     /// The address of the hub is not one.
     #[error("the address of the hub, {0:?}, is not http://HOST[:PORT] or https://HOST[:PORT]")]
     Endpoint(String),
+    /// A variable of the environment should name a proxy, and does not.
+    #[error("{0} is not the address of a proxy, such as http://HOST:PORT or socks5h://HOST:PORT")]
+    Proxy(String),
     /// The token cannot be sent.
     #[error("the token holds characters that HTTP cannot send")]
     Token,

@@ -34,7 +34,8 @@ pub struct Hub {
 
 impl Hub {
     /// The hub of this user, which the environment variables of `huggingface_hub` describe:
-    /// `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`, `HF_TOKEN_PATH` and `HF_HUB_OFFLINE`.
+    /// `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`, `HF_TOKEN_PATH` and `HF_HUB_OFFLINE`, and
+    /// those for proxies: `HTTPS_PROXY` or `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
     ///
     /// # Errors
     ///
@@ -48,6 +49,7 @@ impl Hub {
     pub(super) fn of_environment(
         variable: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Hub, HubError> {
+        let environment = variable;
         let variable = |name| variable(name).filter(|value| !value.is_empty());
         let home = variable("HF_HOME")
             .map(PathBuf::from)
@@ -71,7 +73,8 @@ impl Hub {
             matches!(value.as_str(), "1" | "ON" | "YES" | "TRUE")
         });
         let cache = path("HF_HUB_CACHE", "hub");
-        Hub::with_patience(&endpoint, &cache, token, offline, Patience::default())
+        let patience = Patience::default();
+        Hub::with_patience(&endpoint, &cache, token, offline, environment, patience)
     }
 
     /// The hub at the address `endpoint`, with its cache in the folder `cache`. Without a token,
@@ -80,7 +83,8 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`HubError`] if `endpoint` is no address, or the token cannot be sent.
+    /// [`HubError`] if `endpoint` or a proxy that the environment names is no address, or the token
+    /// cannot be sent.
     pub fn new(
         endpoint: &str,
         cache: &Path,
@@ -91,18 +95,21 @@ impl Hub {
             Some(token) => Some(token),
             None => kept_token(&Cache::new(cache.to_owned()).token_path())?,
         };
-        Hub::with_patience(endpoint, cache, token, offline, Patience::default())
+        let (environment, patience) = (|name: &str| std::env::var_os(name), Patience::default());
+        Hub::with_patience(endpoint, cache, token, offline, &environment, patience)
     }
 
+    /// As [`Hub::new`], without looking for a token.
     pub(super) fn with_patience(
         endpoint: &str,
         cache: &Path,
         token: Option<String>,
         offline: bool,
+        environment: &dyn Fn(&str) -> Option<OsString>,
         patience: Patience,
     ) -> Result<Hub, HubError> {
         Ok(Hub {
-            client: Client::new(endpoint, token.as_deref(), patience)?,
+            client: Client::new(endpoint, token.as_deref(), environment, patience)?,
             cache: cache.to_owned(),
             offline,
         })

@@ -303,7 +303,7 @@ impl Server {
     /// A client of the hub with its cache in a folder.
     pub(super) fn client(&self, cache: &Path) -> Hub {
         let token = Some("secret".to_owned());
-        Hub::with_patience(&self.own, cache, token, false, self.patience).unwrap()
+        Hub::with_patience(&self.own, cache, token, false, &|_| None, self.patience).unwrap()
     }
 
     /// Fetches the hub's model into `cache`.

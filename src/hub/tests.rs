@@ -257,6 +257,30 @@ fn the_cache_and_the_token_may_lie_apart() {
     assert!(folder.starts_with(room.cache()));
 }
 
+#[test]
+fn a_proxy_is_asked_and_named() {
+    let (server, room) = (Server::sound(), Room::new());
+    // A port at which nobody listens.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = free.local_addr().unwrap();
+    drop(free);
+    let hub = |bypassed: &str| {
+        Hub::of_environment(&|name| match name {
+            "HF_ENDPOINT" => Some(server.own.clone().into()),
+            "HF_HOME" => Some(room.0.path().into()),
+            "HF_TOKEN" => Some("secret".into()),
+            "ALL_PROXY" => Some(format!("http://me:word@{nobody}").into()),
+            "NO_PROXY" => Some(bypassed.into()),
+            _ => None,
+        })
+    };
+    let tiny = Repository::parse("owner/tiny").unwrap();
+    let error = hub("").unwrap().fetch(&tiny).unwrap_err().to_string();
+    let named = format!("through the proxy {nobody} (");
+    assert!(error.contains(&named) && !error.contains("word"), "{error}");
+    hub("127.0.0.1").unwrap().fetch(&tiny).unwrap();
+}
+
 #[cfg(unix)]
 #[test]
 fn variables_that_are_no_text_are_refused_and_not_ignored() {
@@ -273,6 +297,10 @@ fn variables_that_are_no_text_are_refused_and_not_ignored() {
     with("HF_ENDPOINT", b"").unwrap();
     let error = with("HF_ENDPOINT", b"http://hub\xff").unwrap_err();
     assert!(matches!(error, HubError::Endpoint(_)), "{error}");
+    for proxy in [b"http://hub\xff", &b"http://hub:99999"[..]] {
+        let error = with("https_proxy", proxy).unwrap_err();
+        assert!(matches!(error, HubError::Proxy(_)), "{error}");
+    }
     let error = with("HF_TOKEN", b"secret\xff").unwrap_err();
     assert!(matches!(error, HubError::Token), "{error}");
     fs::create_dir_all(&home).unwrap();
