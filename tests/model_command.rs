@@ -89,6 +89,19 @@ fn a_folder_is_added_listed_verified_and_removed() {
 }
 
 #[test]
+fn a_packed_file_is_verified_at_its_path() {
+    let home = Home::new();
+    let mut pack = include_bytes!("../fixtures/fixture.llmzmodel").to_vec();
+    let path = home.0.path().join("tiny.llmzmodel");
+    let name = path.to_str().unwrap();
+    std::fs::write(&path, &pack).unwrap();
+    assert_eq!(home.says(&["verify", name]), format!("{name}: ok\n"));
+    pack.pop();
+    std::fs::write(&path, &pack).unwrap();
+    assert!(home.complains(&["verify", name]).contains(name));
+}
+
+#[test]
 fn packing_to_a_file_and_adding_a_packed_file() {
     let home = Home::new();
     home.says(&[

@@ -11,6 +11,7 @@ use std::process::Command;
 
 use gguf_file::{GgufFile, Tensor, Value, text};
 use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
 
 /// What no sentence for users contains: how Rust and its crates show things to programmers.
 const DEBUG: &[&str] = &[
@@ -364,8 +365,11 @@ fn the_store_of_ollama_is_read() {
     let home = Home::new();
     let bytes = GgufFile::sound(64).bytes();
     let plain = home.add(&[&home.put("m.gguf", &bytes)]).unwrap();
-    let hash = "0123456789abcdef".repeat(4);
-    home.put(&format!("ollama/blobs/sha256-{hash}"), &bytes);
+    let digits = Sha256::digest(&bytes);
+    let digits = digits.iter().map(|byte| format!("{byte:02x}"));
+    let hash: String = digits.collect();
+    let blob = format!("ollama/blobs/sha256-{hash}");
+    home.put(&blob, &bytes);
     let put = |size: usize| {
         let manifest = json!({"schemaVersion": 2, "layers": [
             {"mediaType": "application/vnd.ollama.image.license", "digest": "sha256:0", "size": 1},
@@ -392,6 +396,10 @@ fn the_store_of_ollama_is_read() {
     put(bytes.len() + 1);
     says(home.refusal(&manifest), "but its manifest says");
     put(bytes.len());
-    fs::remove_file(home.path(&format!("ollama/blobs/sha256-{hash}"))).unwrap();
+    let mut damaged = bytes.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    home.put(&blob, &damaged);
+    says(home.refusal(&manifest), "holds other bytes than its name");
+    fs::remove_file(home.path(&blob)).unwrap();
     says(home.refusal(&manifest), &hash);
 }

@@ -5,6 +5,8 @@
 
 use super::{Source, SourceError, file, gguf, json};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 /// What the name of a model in the store begins with, where a path is expected.
@@ -89,7 +91,8 @@ pub(super) fn open_manifest(path: &Path) -> Result<Source, SourceError> {
         SourceError::invalid("a manifest of Ollama outside of a folder called manifests")
     })?;
     let path = store.join("blobs").join(&content);
-    let length = file::open(&path, &content)?.metadata();
+    let mut file = file::open(&path, &content)?;
+    let length = file.metadata();
     let length = length
         .map_err(|error| SourceError::io(&content, error))?
         .len();
@@ -99,7 +102,33 @@ pub(super) fn open_manifest(path: &Path) -> Result<Source, SourceError> {
             size.unwrap_or_default()
         )));
     }
+    let hash = sha256(&mut file).map_err(|error| SourceError::io(&content, error))?;
+    if content != format!("sha256-{hash}") {
+        return Err(SourceError::Invalid(format!(
+            "{content} holds other bytes than its name says (pull the model again)"
+        )));
+    }
     gguf::open_parts(&[&path])
+}
+
+/// The SHA-256 of what is left to read, in lower-case hexadecimal digits.
+fn sha256(file: &mut impl Read) -> io::Result<String> {
+    /// Bytes hashed at a time.
+    const PIECE: usize = 1 << 16;
+
+    let (mut hasher, mut piece) = (Sha256::new(), vec![0; PIECE]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => {
+                return Ok(hasher
+                    .finalize()
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect());
+            }
+            count => hasher.update(&piece[..count]),
+        }
+    }
 }
 
 /// The store that a manifest lies in.
@@ -142,7 +171,10 @@ fn weights(manifest: &Value) -> Result<(String, Option<u64>), SourceError> {
         .as_str()
         .and_then(|digest| digest.strip_prefix("sha256:"));
     match hash.filter(|hash| hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit())) {
-        Some(hash) => Ok((format!("sha256-{hash}"), layer["size"].as_u64())),
+        Some(hash) => {
+            let name = format!("sha256-{}", hash.to_ascii_lowercase());
+            Ok((name, layer["size"].as_u64()))
+        }
         None => Err(SourceError::invalid(
             "the manifest of Ollama gives no SHA-256 of the weights",
         )),

@@ -9,11 +9,12 @@ mod list;
 mod name;
 mod pull;
 
-use llmzip::store::{Store, StoreError};
+use llmzip::store::{Store, StoreError, is_path};
 
 use super::advice;
 use super::failure::Failure;
-use super::meant::ModelJob;
+use super::meant::{Input, ModelJob};
+use super::output;
 use super::print;
 
 pub(super) fn run(job: ModelJob) -> Result<bool, Failure> {
@@ -30,18 +31,25 @@ pub(super) fn run(job: ModelJob) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Verifies the models of these names, or all if there are none.
+/// Verifies the models of these names and paths, or all that are known if there are none.
 fn verify(store: &Store, names: &[String]) -> Result<(), Failure> {
     let all = store.names()?;
-    if let Some(unknown) = names.iter().find(|name| !all.contains(name)) {
+    let is_unknown = |name: &&String| !is_path(name) && !all.contains(name);
+    if let Some(unknown) = names.iter().find(is_unknown) {
         return Err(StoreError::Unknown(unknown.clone()).into());
     }
+    let paths = names.iter().filter(|name| is_path(name));
+    let paths: Vec<Input> = paths.map(|path| Input::File(path.into())).collect();
+    output::refuse_stdout(&paths)?;
     let mut failures = Vec::new();
-    let is_wanted = |name: &&String| names.is_empty() || names.contains(name);
-    for name in all.iter().filter(is_wanted) {
-        let verified = store.installed(name).and_then(|model| store.verify(&model));
+    for name in if names.is_empty() { &all } else { names } {
+        let verified = match is_path(name) {
+            // What has no known identity is read and checked when it is opened.
+            true => store.find(name).map(drop),
+            false => store.installed(name).and_then(|model| store.verify(&model)),
+        };
         match verified {
-            Ok(()) => print::result(&format!("{name}: ok\n"))?,
+            Ok(()) => print::raw_result(&format!("{name}: ok\n"))?,
             Err(error) => failures.push(advice::store(&error)),
         }
     }

@@ -49,7 +49,7 @@ pub(in crate::cli) enum ModelCommand {
     },
     /// Check that models are undamaged: their identity and every weight
     Verify {
-        /// Names of models; all models if none is given
+        /// Names of models, or paths of packed models; all that are known if none is given
         names: Vec<String>,
     },
     /// Remove models and delete their packed files

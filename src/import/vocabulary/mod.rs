@@ -28,7 +28,7 @@ use std::collections::{HashMap, HashSet};
 const MAX_TOKENS: usize = 1 << 20;
 
 /// Largest magnitude of a score: the logarithm of a probability.
-const MAX_SCORE: f32 = 65_000.0;
+const MAX_SCORE: f32 = 65_536.0;
 
 /// The tokens of a source model that stand for text, before sorting.
 #[derive(Debug, Clone, Default)]
@@ -216,6 +216,7 @@ fn scores(sorted: &[&Token]) -> Result<Vec<f32>, SourceError> {
         return Err(SourceError::Invalid(format!("a token has the score {bad}")));
     }
     let unknown = known().fold(0.0, f32::min) - UNKNOWN_PENALTY as f32;
+    let unknown = unknown.max(-MAX_SCORE);
     let scores = sorted.iter().map(|token| token.score.unwrap_or(unknown));
     Ok(scores.collect())
 }
@@ -341,7 +342,9 @@ mod tests {
         source.algorithm = Algorithm::Unigram;
         source.tokens[1].score = Some(-4.5);
         assert_eq!(source.plan().unwrap().scores, [-14.5, -4.5]);
-        for bad in [f32::NAN, f32::INFINITY, -65_001.0] {
+        source.tokens[1].score = Some(-65_536.0);
+        assert_eq!(source.plan().unwrap().scores, [-65_536.0; 2]);
+        for bad in [f32::NAN, f32::INFINITY, -65_536.01] {
             source.tokens[1].score = Some(bad);
             assert!(source.plan().is_err(), "{bad}");
         }
