@@ -5,10 +5,14 @@
 //! Each is opened as a user's folder is, and run in f32 and by the exact engine. Then each step of
 //! the family is removed or changed in turn, after which the logits must differ.
 
+#[allow(dead_code, reason = "other tests use the rest")]
+mod gguf_file;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gguf_file::{GgufFile, Tensor, Value as Number, text};
 use llmzip::arch::block::{Activation, Norm, Norms};
 use llmzip::arch::rope::RotarySteps;
 use llmzip::arch::{Config, SourceTensor};
@@ -121,6 +125,147 @@ fn gpt_neox() {
         "gpt-neox-sequential",
         &[Key("use_parallel_residual", json!(true))],
     );
+}
+
+#[test]
+fn mixtures_of_experts() {
+    let fewer = || Field(|c| c.block.mixture.as_mut().unwrap().used = 2);
+    let other_shares = || {
+        Field(|c| {
+            let experts = c.block.mixture.as_mut().unwrap();
+            experts.normalised = !experts.normalised;
+        })
+    };
+    let router = || Values("router", 1.5, 0.0);
+    let norms = [
+        Key("norm_topk_prob", json!(false)),
+        Values("q_norm", 1.5, 0.0),
+        fewer(),
+        router(),
+    ];
+    agrees("qwen3-moe", &norms);
+    let other = [
+        Key("norm_topk_prob", json!(true)),
+        Values("k_norm", 1.5, 0.0),
+        fewer(),
+        router(),
+    ];
+    agrees("olmoe", &other);
+    let factors = [
+        Values("down", 2.0, 0.0),
+        Values("embed", 0.5, 0.0),
+        fewer(),
+        other_shares(),
+        router(),
+    ];
+    agrees("granite-moe", &factors);
+    let fewer = Field(|c| c.block.mixture.as_mut().unwrap().used = 1);
+    agrees("mixtral", &[fewer, other_shares(), router()]);
+}
+
+/// GGUF files have one tensor for all experts of a layer.
+#[test]
+fn a_mixture_of_experts_in_a_gguf_file() {
+    let file = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
+    std::fs::write(file.path(), gguf_of_qwen_3_moe().bytes()).unwrap();
+    let mut source = import::open(file.path()).unwrap();
+    let error = difference(&float_logits(&mut source), &reference("qwen3-moe"));
+    assert!(error < TOLERANCE, "{error}");
+    let other = open(&folder("qwen3-moe", None)).pack().unwrap();
+    let [own, other] =
+        [source.pack().unwrap(), other].map(|it| PackedModel::from_bytes(&it).unwrap());
+    assert_eq!(own.config().block, other.config().block);
+    for layer in 0..4 {
+        for part in ["gate_up", "down"] {
+            let name = format!("layer.{layer}.{part}");
+            let [own, other] = [&own, &other].map(|model| model.matrix(&name).unwrap());
+            assert!(
+                own.tiles == other.tiles && own.scales == other.scales,
+                "{name}"
+            );
+        }
+    }
+}
+
+/// The fixture as llama.cpp's converter writes it.
+fn gguf_of_qwen_3_moe() -> GgufFile {
+    let number = |key: &str, number: u32| (format!("qwen3moe.{key}"), Number::U32(number));
+    let model = |key: &str, value: Number| (format!("tokenizer.ggml.{key}"), value);
+    let mut tokens: Vec<String> = vec![String::new(); VOCABULARY];
+    for (text, id) in tokenizer()["model"]["vocab"].as_object().unwrap() {
+        tokens[id.as_u64().unwrap() as usize].clone_from(text);
+    }
+    tokens.push("<s>".to_owned());
+    let (normal, control) = (1, 3);
+    let kinds = [vec![normal; VOCABULARY], vec![control]].concat();
+    let mut file = GgufFile {
+        metadata: vec![
+            ("general.architecture".to_owned(), text("qwen3moe")),
+            number("block_count", 4),
+            number("embedding_length", 64),
+            number("attention.head_count", 4),
+            number("attention.head_count_kv", 2),
+            number("attention.key_length", 32),
+            number("expert_feed_forward_length", 48),
+            number("expert_count", 8),
+            number("expert_used_count", 3),
+            (
+                "qwen3moe.attention.layer_norm_rms_epsilon".to_owned(),
+                Number::F32(1e-6),
+            ),
+            model("model", text("gpt2")),
+            model("pre", text("qwen2")),
+            model("tokens", Number::Texts(tokens)),
+            model("token_type", Number::I32s(kinds)),
+            model("merges", Number::Texts(Vec::new())),
+        ],
+        tensors: Vec::new(),
+        alignment: 32,
+    };
+    let mut add = |name: String, shape: &[usize], sources: &[String]| {
+        let bytes = sources
+            .iter()
+            .flat_map(|source| floats("qwen3-moe", source));
+        file.tensors.push(Tensor {
+            name: format!("{name}.weight"),
+            kind: 0,
+            shape: shape.to_vec(),
+            bytes: bytes.flat_map(f32::to_le_bytes).collect(),
+        });
+    };
+    add(
+        "token_embd".into(),
+        &[257, 64],
+        &["model.embed_tokens".into()],
+    );
+    add("output".into(), &[257, 64], &["lm_head".into()]);
+    add("output_norm".into(), &[64], &["model.norm".into()]);
+    for layer in 0..4 {
+        for (name, source, shape) in [
+            ("attn_norm", "input_layernorm", &[64][..]),
+            ("attn_q", "self_attn.q_proj", &[128, 64]),
+            ("attn_k", "self_attn.k_proj", &[64, 64]),
+            ("attn_v", "self_attn.v_proj", &[64, 64]),
+            ("attn_q_norm", "self_attn.q_norm", &[32]),
+            ("attn_k_norm", "self_attn.k_norm", &[32]),
+            ("attn_output", "self_attn.o_proj", &[64, 128]),
+            ("ffn_norm", "post_attention_layernorm", &[64]),
+            ("ffn_gate_inp", "mlp.gate", &[8, 64]),
+        ] {
+            let source = format!("model.layers.{layer}.{source}");
+            add(format!("blk.{layer}.{name}"), shape, &[source]);
+        }
+        for (name, source, shape) in [
+            ("ffn_gate_exps", "gate_proj", [8, 48, 64]),
+            ("ffn_up_exps", "up_proj", [8, 48, 64]),
+            ("ffn_down_exps", "down_proj", [8, 64, 48]),
+        ] {
+            let of = |expert| format!("model.layers.{layer}.mlp.experts.{expert}.{source}");
+            let sources: Vec<String> = (0..8).map(of).collect();
+            add(format!("blk.{layer}.{name}"), &shape, &sources);
+        }
+    }
+    file
 }
 
 #[test]
@@ -371,20 +516,37 @@ fn tokenizer() -> Value {
     })
 }
 
+/// Shape of a tensor, and centre and spread of its values.
+type Shape = (Vec<usize>, f32, f32);
+
+/// The names and shapes of the fixture's tensors.
+fn shapes(name: &str) -> BTreeMap<String, Shape> {
+    let shapes = std::fs::read(fixture(name).join("tensors.json")).unwrap();
+    serde_json::from_slice(&shapes).unwrap()
+}
+
+/// The values of a tensor of this name.
+fn values(name: &str, (shape, centre, spread): &Shape) -> impl Iterator<Item = f32> {
+    let seed = name.bytes().fold(0x9e37_79b9_7f4a_7c15, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let values = generator(seed).take(shape.iter().product());
+    values.map(move |value| centre + spread * value)
+}
+
+/// The values of the fixture's tensor `name.weight`.
+fn floats(fixture: &str, name: &str) -> Vec<f32> {
+    let name = format!("{name}.weight");
+    values(&name, &shapes(fixture)[&name]).collect()
+}
+
 /// The fixture's weights as a safetensors file.
 fn weights(name: &str) -> Vec<u8> {
-    let shapes = std::fs::read(fixture(name).join("tensors.json")).unwrap();
-    let shapes: BTreeMap<String, (Vec<usize>, f32, f32)> = serde_json::from_slice(&shapes).unwrap();
-    let values: Vec<(String, Vec<usize>, Vec<u8>)> = shapes
+    let values: Vec<(String, Vec<usize>, Vec<u8>)> = shapes(name)
         .into_iter()
-        .map(|(name, (shape, centre, spread))| {
-            let seed = name.bytes().fold(0x9e37_79b9_7f4a_7c15, |hash: u64, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-            let values = generator(seed).take(shape.iter().product());
-            let bytes = values.flat_map(|value| (centre + spread * value).to_le_bytes());
-            let bytes = bytes.collect();
-            (name, shape, bytes)
+        .map(|(name, shape)| {
+            let bytes = values(&name, &shape).flat_map(f32::to_le_bytes).collect();
+            (name, shape.0, bytes)
         })
         .collect();
     let views = values.iter().map(|(name, shape, bytes)| {

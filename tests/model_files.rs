@@ -2,6 +2,7 @@
 //! small, sound or with one fault.
 #![cfg(all(feature = "cli", feature = "convert"))]
 
+#[allow(dead_code, reason = "other tests use the rest")]
 mod gguf_file;
 
 use std::fs::{self, File};

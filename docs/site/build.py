@@ -33,6 +33,7 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(__file__).resolve().parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 # Section, document, name of the page, name in the navigation. The first page is the home page.
 PAGES = [
@@ -366,8 +367,8 @@ def repository():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--update", action="store_true")
-    parser.add_argument("program", nargs="?", default=ROOT / "target/release/llmzip", type=Path)
-    parser.add_argument("folder", nargs="?", default=ROOT / "target/site", type=Path)
+    parser.add_argument("program", nargs="?", default=TARGET / "release/llmzip", type=Path)
+    parser.add_argument("folder", nargs="?", default=TARGET / "site", type=Path)
     arguments = parser.parse_args()
     try:
         Site(arguments.program.resolve(), arguments.folder, arguments.update).build()

@@ -52,6 +52,9 @@ pub struct Block {
     /// Layers whose attention sees fewer positions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<Local>,
+    /// The feed-forward block is a mixture of experts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixture: Option<Mixture>,
     /// Numbers of the layers whose queries and keys are not rotated, ascending.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unrotated: Vec<usize>,
@@ -139,6 +142,22 @@ pub struct Local {
     pub own_steps: bool,
 }
 
+/// A mixture of experts: feed-forward blocks of which each row of activations takes a few. A router
+/// gives each expert a score, and the results of those with the largest scores are added up, each
+/// times its share of a softmax.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mixture {
+    /// Mixture in each layer.
+    pub count: usize,
+    /// Mixture that a row takes.
+    pub used: usize,
+    /// The softmax goes over the experts that the row takes, so that their shares add up to 1, and
+    /// not over all.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub normalised: bool,
+}
+
 impl Wide {
     /// All of them.
     pub const ALL: Wide = Wide {
@@ -183,6 +202,11 @@ impl Block {
         self.unrotated.binary_search(&layer).is_err()
     }
 
+    /// Feed-forward blocks in a layer: the experts, or the only one.
+    pub fn feed_forward_blocks(&self) -> usize {
+        self.mixture.map_or(1, |experts| experts.count)
+    }
+
     /// Whether local layers have rotary steps of their own.
     pub fn has_own_steps(&self) -> bool {
         self.local.as_ref().is_some_and(|local| local.own_steps)
@@ -204,6 +228,7 @@ impl Block {
         let want = "0, or an even number from 32 to 65536";
         expect(usable, "positions", positions, want)?;
         expect_layers("unrotated", &self.unrotated, layers)?;
+        self.validate_mixture()?;
         let Some(local) = &self.local else {
             return Ok(());
         };
@@ -215,6 +240,28 @@ impl Block {
             format!("1 to {window}"),
         )?;
         expect_layers("local.layers", &local.layers, layers)
+    }
+}
+
+impl Block {
+    /// Checks the mixture of experts, if there is one.
+    fn validate_mixture(&self) -> Result<(), ConfigError> {
+        let Some(Mixture { count, used, .. }) = self.mixture else {
+            return Ok(());
+        };
+        expect(
+            (1..=1024).contains(&count),
+            "mixture.count",
+            count,
+            "1 to 1024",
+        )?;
+        let most = format!("1 to {count}");
+        expect((1..=count).contains(&used), "mixture.used", used, most)?;
+        // Scores are finite because the router takes a norm.
+        let (field, got) = ("norms", format!("{:?}", self.norms));
+        expect(self.norms.before(), field, got, "norms before the experts")?;
+        let (field, got) = ("feed_forward_bias", self.feed_forward_bias);
+        expect(!got, field, got, "false with experts")
     }
 }
 
@@ -277,12 +324,37 @@ mod tests {
             unrotated: unrotated.to_vec(),
             ..Block::default()
         };
+        let mixture = |count, used| Block {
+            mixture: Some(Mixture {
+                count,
+                used,
+                normalised: false,
+            }),
+            ..Block::default()
+        };
+        mixture(4, 4).validate(4, 64).unwrap();
         for (want, block) in [
             ("score_cap", block(f32::NAN, 0.0, &[])),
             ("logit_cap", block(50.0, -30.0, &[])),
             ("unrotated", block(0.0, 0.0, &[1, 1])),
             ("local.window", local(65, &[0])),
             ("local.layers", local(8, &[4])),
+            ("mixture.count", mixture(0, 0)),
+            ("mixture.used", mixture(4, 5)),
+            (
+                "feed_forward_bias",
+                Block {
+                    feed_forward_bias: true,
+                    ..mixture(4, 2)
+                },
+            ),
+            (
+                "norms",
+                Block {
+                    norms: Norms::After,
+                    ..mixture(4, 2)
+                },
+            ),
         ] {
             let ConfigError::Field { field, .. } = block.validate(4, 64).unwrap_err();
             assert_eq!(field, want);

@@ -32,7 +32,7 @@ pub struct Config {
     pub kv_heads: usize,
     /// Width of one head; even.
     pub head_dim: usize,
-    /// Width of the feed-forward block.
+    /// Width of the feed-forward block, or of each expert.
     pub intermediate: usize,
     /// Output rows: tokens that can be predicted, sorted by their bytes.
     pub vocab: usize,
@@ -96,6 +96,13 @@ impl Config {
             "an even number",
         )?;
         within("intermediate", self.intermediate, 1, 1 << 18)?;
+        if self.block.mixture.is_some() {
+            // The rows of each expert are whole tiles.
+            for (field, size) in [("hidden", self.hidden), ("intermediate", self.intermediate)] {
+                let want = format!("a multiple of {TILE} with experts");
+                expect(size.is_multiple_of(TILE), field, size, want)?;
+            }
+        }
         within("vocab", self.vocab, 1, 1 << 20)?;
         within("inputs", self.inputs, self.vocab, self.vocab + 1024)?;
         if let Some(bos) = self.bos {
@@ -132,7 +139,8 @@ impl Config {
         (self.heads + 2 * self.kv_heads) * self.head_dim
     }
 
-    /// Rows of the fused gate and up projection, or of the up projection alone.
+    /// Rows of the fused gate and up projection, or of the up projection alone; with experts, those
+    /// of one expert.
     pub fn gate_up_rows(&self) -> usize {
         match self.block.ungated {
             true => self.intermediate,
@@ -160,6 +168,7 @@ impl Config {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::arch::block::Mixture;
 
     pub(crate) fn tiny() -> Config {
         Config {
@@ -191,7 +200,7 @@ pub(crate) mod tests {
     fn a_sound_configuration_passes_and_each_bad_field_is_named() {
         tiny().validate().unwrap();
         type Change = fn(&mut Config);
-        let cases: [(&str, Change); 10] = [
+        let cases: [(&str, Change); 11] = [
             ("arch", |c| c.arch = "martian".into()),
             ("hidden", |c| c.hidden = 0),
             ("layers", |c| c.layers = 5000),
@@ -201,6 +210,13 @@ pub(crate) mod tests {
             ("bos", |c| c.bos = Some(38)),
             ("norm_eps", |c| c.norm_eps = f32::NAN),
             ("window", |c| c.window = 1 << 20),
+            ("hidden", |c| {
+                c.block.mixture = Some(Mixture {
+                    count: 2,
+                    used: 1,
+                    normalised: false,
+                });
+            }),
             ("added", |c| c.segmentation.added = vec![36, 37]),
         ];
         for (want, change) in cases {

@@ -2,11 +2,14 @@
 
 use super::family::{Family, Format, source};
 use super::llama::{
-    DOWN_SOURCES, EMBEDDING_SOURCES, FINAL_NORM_SOURCES, GATE_UP_SOURCES, GGUF_KEYS, HEAD_SOURCES,
-    HUGGING_FACE_KEYS, OUT_SOURCES, QKV_SOURCES,
+    EMBEDDING_SOURCES, FINAL_NORM_SOURCES, GGUF_KEYS, HEAD_SOURCES, HUGGING_FACE_KEYS, OUT_SOURCES,
+    QKV_SOURCES, gate_rows,
 };
 use super::options::none;
-use super::parts::{ATTN_NORM, ATTN_POST_NORM, FFN_NORM, FFN_POST_NORM, K_NORM, POSITIONS, Q_NORM};
+use super::parts::{
+    ATTN_NORM, ATTN_POST_NORM, DOWN, FFN_NORM, FFN_POST_NORM, GATE_UP, K_NORM, POSITIONS, Q_NORM,
+    ROUTER, hidden, intermediate,
+};
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
@@ -52,8 +55,15 @@ pub(super) static FAMILY: Family = Family {
             )],
         ),
         (&FFN_NORM, &[source("ffn_norm", "ffn_norm", FFN_NORM.rows)]),
-        GATE_UP_SOURCES,
-        DOWN_SOURCES,
+        (&ROUTER, &[source("router", "router", ROUTER.rows)]),
+        (
+            &GATE_UP,
+            &[
+                source("gate#", "gate#", gate_rows),
+                source("up#", "up#", intermediate),
+            ],
+        ),
+        (&DOWN, &[source("down#", "down#", hidden)]),
         (
             &FFN_POST_NORM,
             &[source("ffn_post_norm", "ffn_post_norm", FFN_POST_NORM.rows)],

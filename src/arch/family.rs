@@ -165,7 +165,7 @@ pub struct SourceSpec {
 /// Where a format holds the rows of a [`SourceSpec`].
 #[derive(Clone, Copy, Debug)]
 pub struct PlaceSpec {
-    /// Name of the tensor.
+    /// Name of the tensor; `#` stands for the number of an expert.
     pub name: &'static str,
     /// How the rows lie in it.
     pub cut: Cut,
@@ -185,17 +185,29 @@ pub enum Cut {
     Transposed,
     /// As `Stacked`, but the matrix is transposed.
     StackedTransposed,
+    /// The tensor holds a matrix for each expert. That of one holds these rows and no others.
+    OfExperts,
+    /// The tensor holds a matrix for each expert. That of one holds the rows of all sources of the
+    /// packed tensor, in order.
+    StackedOfExperts,
 }
 
 impl Cut {
     /// Whether the tensor holds the rows of all sources of the packed tensor.
     pub fn is_shared(self) -> bool {
-        !matches!(self, Cut::Whole | Cut::Transposed)
+        !matches!(self, Cut::Whole | Cut::Transposed | Cut::OfExperts)
     }
 
     /// Whether matrices are transposed.
     pub fn is_transposed(self) -> bool {
         matches!(self, Cut::Transposed | Cut::StackedTransposed)
+    }
+}
+
+impl Cut {
+    /// Whether the tensor holds a matrix for each expert.
+    pub fn is_of_experts(self) -> bool {
+        matches!(self, Cut::OfExperts | Cut::StackedOfExperts)
     }
 }
 

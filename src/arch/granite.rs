@@ -1,11 +1,12 @@
 //! Granite: Llama with factors on embeddings, scores, blocks and logits.
 
-use super::family::{Family, Format, Member};
+use super::family::{Draft, Family, Format, Member};
 use super::llama::{
     FEED_FORWARD_BIAS, GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, QKV_BIAS, SOURCES,
     UNTIED, VARIANTS,
 };
 use super::options::{activation, factor};
+use super::settings::{SettingError, Settings};
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
@@ -21,30 +22,39 @@ pub(super) static FAMILY: Family = Family {
         keys: HUGGING_FACE_KEYS,
         older: &[],
         fixed: &[],
-        options: |settings, draft| {
-            activation(settings, "hidden_act", draft)?;
-            let folds = &mut draft.folds;
-            folds.embedding = factor(settings, "embedding_multiplier")?;
-            folds.scores = settings.number("attention_multiplier")?;
-            folds.residual = factor(settings, "residual_multiplier")?;
-            folds.logits = 1.0 / factor(settings, "logits_scaling")?;
-            Ok(())
-        },
+        options: hugging_face_options,
     },
     gguf: Format {
         keys: GGUF_KEYS,
         older: &[],
         fixed: &[NO_EXPERTS],
-        options: |settings, draft| {
-            let folds = &mut draft.folds;
-            folds.embedding = factor(settings, "embedding_scale")?;
-            folds.scores = settings.number("attention.scale")?;
-            folds.residual = factor(settings, "residual_scale")?;
-            folds.logits = 1.0 / factor(settings, "logit_scale")?;
-            Ok(())
-        },
+        options: gguf_options,
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
     sources: SOURCES,
 };
+
+/// Reads the function of the feed-forward block and the factors.
+pub(super) fn hugging_face_options(
+    settings: &Settings<'_>,
+    draft: &mut Draft,
+) -> Result<(), SettingError> {
+    activation(settings, "hidden_act", draft)?;
+    let folds = &mut draft.folds;
+    folds.embedding = factor(settings, "embedding_multiplier")?;
+    folds.scores = settings.number("attention_multiplier")?;
+    folds.residual = factor(settings, "residual_multiplier")?;
+    folds.logits = 1.0 / factor(settings, "logits_scaling")?;
+    Ok(())
+}
+
+/// Reads the factors.
+pub(super) fn gguf_options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    let folds = &mut draft.folds;
+    folds.embedding = factor(settings, "embedding_scale")?;
+    folds.scores = settings.number("attention.scale")?;
+    folds.residual = factor(settings, "residual_scale")?;
+    folds.logits = 1.0 / factor(settings, "logit_scale")?;
+    Ok(())
+}

@@ -87,7 +87,11 @@ pub(super) static FAMILY: Family = Family {
     sources: SOURCES,
 };
 
-fn hugging_face_options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+/// Reads the options that Llama and Qwen share.
+pub(super) fn hugging_face_options(
+    settings: &Settings<'_>,
+    draft: &mut Draft,
+) -> Result<(), SettingError> {
     activation(settings, "hidden_act", draft)?;
     // Qwen has this key, and slides in its upper layers only.
     let first = settings.size("max_window_layers")?.unwrap_or(0);

@@ -19,6 +19,7 @@ mod gemma;
 mod gpt2;
 mod granite;
 mod llama;
+mod mixture;
 mod nemotron;
 mod neox;
 mod olmo2;

@@ -1,6 +1,6 @@
 //! Options that several families read in the same way.
 
-use super::block::{Activation, Local};
+use super::block::{Activation, Local, Mixture};
 use super::family::Draft;
 use super::settings::{Setting, SettingError, Settings};
 
@@ -116,4 +116,20 @@ pub(super) fn factor(settings: &Settings<'_>, key: &str) -> Result<f64, SettingE
         ))),
         Some(factor) => Ok(factor),
     }
+}
+
+/// Reads the numbers of experts in a layer and for each token.
+pub(super) fn experts(
+    settings: &Settings<'_>,
+    count: &str,
+    used: &str,
+    normalised: bool,
+    draft: &mut Draft,
+) -> Result<(), SettingError> {
+    draft.config.block.mixture = Some(Mixture {
+        count: settings.required_size(count)?,
+        used: settings.required_size(used)?,
+        normalised,
+    });
+    Ok(())
 }

@@ -129,19 +129,30 @@ pub static ATTN_POST_NORM: TensorSpec = norm("attn_post_norm", |c| c.block.norms
 /// The norm of what the feed-forward block takes.
 pub static FFN_NORM: TensorSpec = norm("ffn_norm", |c| c.block.norms.before());
 
-/// The rows of the gate projection, if there is one, then those of the up projection.
+/// The router of a mixture of experts: a row for each expert.
+pub static ROUTER: TensorSpec = TensorSpec {
+    name: "router",
+    rows: experts,
+    kind: TensorKind::Table { columns: hidden },
+    bias: never,
+    present: |c| c.block.mixture.is_some(),
+};
+
+/// The rows of the gate projection, if there is one, then those of the up projection; of each
+/// expert in turn, if there are several.
 pub static GATE_UP: TensorSpec = TensorSpec {
     name: "gate_up",
-    rows: Config::gate_up_rows,
+    rows: |c| experts(c) * c.gate_up_rows(),
     kind: TensorKind::Matrix { columns: hidden },
     bias: |c| c.block.feed_forward_bias,
     present: always,
 };
 
-/// From the feed-forward block back to the residual stream.
+/// From the feed-forward block back to the residual stream; the rows of each expert in turn, if
+/// there are several.
 pub static DOWN: TensorSpec = TensorSpec {
     name: "down",
-    rows: hidden,
+    rows: |c| experts(c) * c.hidden,
     kind: TensorKind::Matrix {
         columns: intermediate,
     },
@@ -156,7 +167,7 @@ pub static FFN_POST_NORM: TensorSpec = norm("ffn_post_norm", |c| c.block.norms.a
 pub static AROUND: [&TensorSpec; 4] = [&EMBEDDING, &POSITIONS, &HEAD, &FINAL_NORM];
 
 /// The tensors that every layer has.
-pub static LAYER: [&TensorSpec; 10] = [
+pub static LAYER: [&TensorSpec; 11] = [
     &ATTN_NORM,
     &QKV,
     &Q_NORM,
@@ -164,6 +175,7 @@ pub static LAYER: [&TensorSpec; 10] = [
     &OUT,
     &ATTN_POST_NORM,
     &FFN_NORM,
+    &ROUTER,
     &GATE_UP,
     &DOWN,
     &FFN_POST_NORM,
@@ -196,6 +208,10 @@ pub(super) fn hidden(config: &Config) -> usize {
 
 pub(super) fn intermediate(config: &Config) -> usize {
     config.intermediate
+}
+
+pub(super) fn experts(config: &Config) -> usize {
+    config.block.feed_forward_blocks()
 }
 
 pub(super) fn heads(config: &Config) -> usize {

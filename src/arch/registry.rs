@@ -4,7 +4,8 @@ use super::config::Config;
 use super::error::ConfigError;
 use super::family::Family;
 use super::{
-    gemma, gpt2, granite, llama, nemotron, neox, olmo2, phi, phi3, smollm3, stablelm, starcoder2,
+    gemma, gpt2, granite, llama, mixture, nemotron, neox, olmo2, phi, phi3, smollm3, stablelm,
+    starcoder2,
 };
 
 static FAMILIES: &[&Family] = &[
@@ -22,6 +23,10 @@ static FAMILIES: &[&Family] = &[
     &starcoder2::FAMILY,
     &stablelm::FAMILY,
     &nemotron::FAMILY,
+    &mixture::QWEN_3,
+    &mixture::OLMOE,
+    &mixture::GRANITE,
+    &mixture::MIXTRAL,
     #[cfg(test)]
     &super::every_part::FAMILY,
 ];

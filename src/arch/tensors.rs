@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::family::{Cut, Family, PlaceSpec, SourceSpec};
-use super::parts::{AROUND, LAYER, TensorKind, TensorSpec};
+use super::parts::{self, AROUND, LAYER, TensorKind, TensorSpec};
 
 /// A tensor of one packed model.
 ///
@@ -47,10 +47,21 @@ pub struct SourceTensor {
     pub part: &'static str,
     /// Whether it is a part of the bias, not of the weights.
     pub is_bias: bool,
-    /// Where its rows begin in the packed tensor.
+    /// The expert that it belongs to, if the layer has several.
+    pub expert: Option<Expert>,
+    /// Where its rows begin in the packed tensor, or in the share of its expert.
     pub first_row: usize,
-    /// Rows of the packed tensor.
+    /// Rows of the packed tensor, or of the share of an expert.
     pub packed_rows: usize,
+}
+
+/// One of the experts of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expert {
+    /// Its number.
+    pub number: usize,
+    /// How many the layer has.
+    pub count: usize,
 }
 
 /// Where a format holds the rows of a source tensor.
@@ -72,7 +83,17 @@ impl SourceTensor {
         if cut.is_transposed() {
             shape.reverse();
         }
+        if cut.is_of_experts() {
+            shape.insert(0, self.expert.map_or(1, |expert| expert.count));
+        }
         shape
+    }
+
+    /// The rows that it takes in the packed tensor.
+    pub fn rows_in_packed(&self) -> std::ops::Range<usize> {
+        let expert = self.expert.map_or(0, |expert| expert.number);
+        let first = expert * self.packed_rows + self.first_row;
+        first..first + self.shape[0]
     }
 }
 
@@ -123,37 +144,47 @@ impl Family {
         };
         let is_table = matches!(spec.kind, TensorKind::Table { .. });
         let (name, rows, bias) = (spec.name(layer), (spec.rows)(config), (spec.bias)(config));
-        let mut first_row = 0;
+        let of_experts = [parts::GATE_UP.name, parts::DOWN.name].contains(&spec.name);
+        let experts = config.block.mixture.filter(|_| of_experts);
+        let count = experts.map_or(1, |experts| experts.count);
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
-        for source in self.sources_of(spec) {
-            let rows_here = (source.rows)(config);
-            if rows_here == 0 {
-                continue;
+        for number in 0..count {
+            let expert = experts.map(|_| Expert { number, count });
+            let mut first_row = 0;
+            for source in self.sources_of(spec) {
+                let rows_here = (source.rows)(config);
+                if rows_here == 0 {
+                    continue;
+                }
+                let place = |ending| self.places(source, layer, expert, ending);
+                let (hugging_face, gguf) = place("weight");
+                let weight = SourceTensor {
+                    hugging_face,
+                    gguf,
+                    shape: std::iter::once(rows_here).chain(columns).collect(),
+                    by_token,
+                    rotary_heads: source.rotary_heads.map(|heads| heads(config)),
+                    packed: name.clone(),
+                    layer,
+                    part: spec.name,
+                    is_bias: false,
+                    expert,
+                    first_row,
+                    packed_rows: rows / count,
+                };
+                first_row += rows_here;
+                if bias {
+                    let (hugging_face, gguf) = place("bias");
+                    biases.push(SourceTensor {
+                        hugging_face,
+                        gguf,
+                        shape: vec![rows_here],
+                        is_bias: true,
+                        ..weight.clone()
+                    });
+                }
+                weights.push(weight);
             }
-            let weight = SourceTensor {
-                hugging_face: self.hugging_face_place(source.hugging_face, layer, "weight"),
-                gguf: gguf_place(source.gguf, layer, "weight"),
-                shape: std::iter::once(rows_here).chain(columns).collect(),
-                by_token,
-                rotary_heads: source.rotary_heads.map(|heads| heads(config)),
-                packed: name.clone(),
-                layer,
-                part: spec.name,
-                is_bias: false,
-                first_row,
-                packed_rows: rows,
-            };
-            first_row += rows_here;
-            if bias {
-                biases.push(SourceTensor {
-                    hugging_face: self.hugging_face_place(source.hugging_face, layer, "bias"),
-                    gguf: gguf_place(source.gguf, layer, "bias"),
-                    shape: vec![rows_here],
-                    is_bias: true,
-                    ..weight.clone()
-                });
-            }
-            weights.push(weight);
         }
         Tensor {
             name,
@@ -175,28 +206,29 @@ impl Family {
         found.map_or(&[], |(_, sources)| sources)
     }
 
-    fn hugging_face_place(&self, spec: PlaceSpec, layer: Option<usize>, ending: &str) -> Place {
-        let layers = self.hugging_face_layers;
-        let name = match layer {
-            Some(layer) => format!("{layers}.{layer}.{}.{ending}", spec.name),
-            None => format!("{}.{ending}", spec.name),
+    /// Where Hugging Face folders and GGUF files hold the rows of a source. GGUF puts `blk` before
+    /// the number of a layer, whatever the family.
+    fn places(
+        &self,
+        source: &SourceSpec,
+        layer: Option<usize>,
+        expert: Option<Expert>,
+        ending: &str,
+    ) -> (Place, Place) {
+        let place = |spec: &PlaceSpec, layers: &str| {
+            let number = expert.map_or(String::new(), |expert| expert.number.to_string());
+            let name = spec.name.replace('#', &number);
+            let name = match layer {
+                Some(layer) => format!("{layers}.{layer}.{name}.{ending}"),
+                None => format!("{name}.{ending}"),
+            };
+            Place {
+                name,
+                cut: spec.cut,
+            }
         };
-        Place {
-            name,
-            cut: spec.cut,
-        }
-    }
-}
-
-/// GGUF puts `blk` before the number of a layer, whatever the family.
-fn gguf_place(spec: PlaceSpec, layer: Option<usize>, ending: &str) -> Place {
-    let name = match layer {
-        Some(layer) => format!("blk.{layer}.{}.{ending}", spec.name),
-        None => format!("{}.{ending}", spec.name),
-    };
-    Place {
-        name,
-        cut: spec.cut,
+        let hugging_face = place(&source.hugging_face, self.hugging_face_layers);
+        (hugging_face, place(&source.gguf, "blk"))
     }
 }
 

@@ -10,7 +10,7 @@ pub(super) struct Dequantised(pub(super) Arc<PackedModel>);
 
 impl TensorSource for Dequantised {
     fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
-        let rows = tensor.first_row..tensor.first_row + tensor.shape[0];
+        let rows = tensor.rows_in_packed();
         let Ok(matrix) = self.0.matrix(&tensor.packed) else {
             let ending = if tensor.is_bias { "bias" } else { "weight" };
             let vector = self.0.floats(&format!("{}.{ending}", tensor.packed))?;

@@ -45,6 +45,9 @@ struct Layer {
     out: Affine,
     attn_post_norm: Option<Affine>,
     ffn_norm: Option<Affine>,
+    /// Of a mixture of experts.
+    router: Option<Affine>,
+    /// Those of all experts.
     gate_up: Affine,
     down: Affine,
     ffn_post_norm: Option<Affine>,
@@ -76,6 +79,7 @@ impl Weights<'_> {
             out: self.read(&parts::OUT, at)?,
             attn_post_norm: self.read_if_present(&parts::ATTN_POST_NORM, at)?,
             ffn_norm: self.read_if_present(&parts::FFN_NORM, at)?,
+            router: self.read_if_present(&parts::ROUTER, at)?,
             gate_up: self.read(&parts::GATE_UP, at)?,
             down: self.read(&parts::DOWN, at)?,
             ffn_post_norm: self.read_if_present(&parts::FFN_POST_NORM, at)?,
@@ -258,8 +262,13 @@ impl FloatModel {
 
             let input = if config.block.parallel { &before } else { &x };
             let input = self.normed(input, layer.ffn_norm.as_ref());
-            let wide = self.linear(&input, &layer.gate_up, hidden);
-            let fed = self.linear(&self.activated(&wide), &layer.down, config.intermediate);
+            let fed = match &layer.router {
+                Some(router) => self.mixture(layer, router, &input),
+                None => {
+                    let wide = self.linear(&input, &layer.gate_up, hidden);
+                    self.linear(&self.activated(&wide), &layer.down, config.intermediate)
+                }
+            };
             add(&mut x, &self.normed(&fed, layer.ffn_post_norm.as_ref()));
         }
         let x = self.norm(&x, &self.final_norm);
@@ -296,6 +305,39 @@ impl FloatModel {
                 normed
             }
         }
+    }
+
+    /// What the experts that each row takes make of it, each times its share.
+    fn mixture(&self, layer: &Layer, router: &Affine, x: &[f32]) -> Vec<f32> {
+        let config = &self.config;
+        let (hidden, inner) = (config.hidden, config.intermediate);
+        let Some(experts) = config.block.mixture else {
+            return Vec::new();
+        };
+        let scores = self.linear(x, router, hidden);
+        let mut out = vec![0.0; x.len()];
+        let rows = x.chunks_exact(hidden).zip(out.chunks_exact_mut(hidden));
+        for ((x, out), scores) in rows.zip(scores.chunks_exact(experts.count)) {
+            let mut order: Vec<usize> = (0..experts.count).collect();
+            order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+            let taken = &order[..experts.used];
+            let within = if experts.normalised { taken } else { &order };
+            let power = |expert: &usize| (scores[*expert] - scores[order[0]]).exp();
+            let sum: f32 = within.iter().map(power).sum();
+            for expert in taken {
+                let size = config.gate_up_rows() * hidden;
+                let gate_up = &layer.gate_up.weight[expert * size..][..size];
+                let wide = self.activated(&self.product(x, gate_up, hidden));
+                let size = hidden * inner;
+                let down = &layer.down.weight[expert * size..][..size];
+                let share = power(expert) / sum;
+                let fed = self.product(&wide, down, inner);
+                out.iter_mut()
+                    .zip(fed)
+                    .for_each(|(out, fed)| *out += share * fed);
+            }
+        }
+        out
     }
 
     /// The function of the feed-forward block, times `up` if there is a gate.

@@ -10,7 +10,7 @@
 //! a level times its *scale* is the number.
 
 use crate::arch::Config;
-use crate::arch::block::{Activation, Norm};
+use crate::arch::block::{Activation, Mixture, Norm};
 use crate::arch::config::GROUP;
 use crate::engine::contexts;
 use crate::machine::float_environment::FloatEnvironment;
@@ -21,7 +21,7 @@ use crate::numerics::{
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{PackedError, PackedModel};
 
-/// Softmax weights are summed in integer units of `1 / TWO_TO_22`.
+/// Powers of a softmax are summed in integer units of `1 / TWO_TO_22`.
 const TWO_TO_22: f32 = 4_194_304.0;
 
 /// A model with its weights unpacked into plain rows.
@@ -66,13 +66,22 @@ struct Layer {
     attn_post_norm: Option<NormWeights>,
     /// Of the residual stream before the feed-forward block, if the model has this norm.
     ffn_norm: Option<NormWeights>,
+    /// One row for each expert of a mixture, [experts, hidden]; empty if there is none.
+    router: Vec<f32>,
+    /// The experts, or the only feed-forward block.
+    blocks: Vec<FeedForward>,
+    /// Of what the feed-forward block gives, if the model has this norm.
+    ffn_post_norm: Option<NormWeights>,
+}
+
+/// The weights of a feed-forward block.
+#[derive(Debug)]
+struct FeedForward {
     /// Gate and up projections, stacked: [2 intermediate, hidden]. Without a gate, the up
     /// projection: [intermediate, hidden].
     gate_up: Matrix,
     /// [hidden, intermediate]
     down: Matrix,
-    /// Of what the feed-forward block gives, if the model has this norm.
-    ffn_post_norm: Option<NormWeights>,
 }
 
 /// A quantised matrix: `weight = level * scale of its row`.
@@ -175,11 +184,13 @@ impl Reference {
                 &self.normed(&attended, layer.attn_post_norm.as_ref()),
             );
 
-            // x += down * (f(gate) . up), with (gate, up) = gate_up * norm(x)
+            // x += down * (f(gate) . up), with (gate, up) = gate_up * norm(x); or a mixture of such
             let input = if config.block.parallel { &before } else { &x };
             let h = self.normed(input, layer.ffn_norm.as_ref());
-            let gate_up = layer.gate_up.times(&h, wide.gate_up);
-            let fed = layer.down.times(&self.activated(&gate_up), wide.down);
+            let fed = match config.block.mixture {
+                None => self.fed(&layer.blocks[0], &h),
+                Some(experts) => self.mixture(layer, experts, &h),
+            };
             add(&mut x, &self.normed(&fed, layer.ffn_post_norm.as_ref()));
         }
 
@@ -211,6 +222,55 @@ impl Reference {
             Norm::RootMeanSquare => rms_norm(x, &weights.weight, self.config.norm_eps),
             Norm::Layer => layer_norm(x, weights, self.config.norm_eps),
         }
+    }
+
+    /// What a feed-forward block makes of h: [hidden].
+    fn fed(&self, block: &FeedForward, h: &[f32]) -> Vec<f32> {
+        let wide = self.config.block.wide;
+        let gate_up = block.gate_up.times(h, wide.gate_up);
+        block.down.times(&self.activated(&gate_up), wide.down)
+    }
+
+    /// What the experts that h takes make of it, each times its share: [hidden].
+    fn mixture(&self, layer: &Layer, experts: Mixture, h: &[f32]) -> Vec<f32> {
+        // A score for each expert: s_e = router_e . h
+        let mut scores = Vec::new();
+        for row in layer.router.chunks(h.len()) {
+            scores.push(striped_sum(row.iter().zip(h).map(|(w, h)| h * w)));
+        }
+        let largest = scores.iter().copied().fold(f32::MIN, max);
+
+        // Those with the largest scores are taken, of equal ones those with the lowest numbers.
+        let mut taken = Vec::new();
+        for (e, score) in scores.iter().enumerate() {
+            let before = |(other, it): (usize, &f32)| it > score || (it == score && other < e);
+            if scores
+                .iter()
+                .enumerate()
+                .filter(|other| before(*other))
+                .count()
+                < experts.used
+            {
+                taken.push(e);
+            }
+        }
+
+        // Softmax: p_e = 2^((s_e - max s) * log2(e)), and S = sum of p_e, over the experts that are
+        // taken if `normalised` is set and over all otherwise.
+        let power = |e: usize| exp2_or_zero((scores[e] - largest) * LOG2_E);
+        let units = |e: usize| i64::from(round(power(e) * TWO_TO_22));
+        let sum: i64 = match experts.normalised {
+            true => taken.iter().map(|e| units(*e)).sum(),
+            false => (0..scores.len()).map(units).sum(),
+        };
+        let mut result = vec![0.0; h.len()];
+        for e in taken {
+            let share = power(e) / (sum as f32 * (1.0 / TWO_TO_22));
+            for (sum, fed) in result.iter_mut().zip(self.fed(&layer.blocks[e], h)) {
+                *sum += share * fed;
+            }
+        }
+        result
     }
 
     /// What the feed-forward block's last matrix takes: [intermediate]. `gate_up` holds gate and
@@ -576,8 +636,19 @@ impl Reference {
                 out: matrix(&name("out"))?,
                 attn_post_norm: norm_if(after, "attn_post_norm")?,
                 ffn_norm: norm_if(before, "ffn_norm")?,
-                gate_up: matrix(&name("gate_up"))?,
-                down: matrix(&name("down"))?,
+                router: match config.block.mixture {
+                    Some(_) => model.floats(&name("router.weight"))?.to_vec(),
+                    None => Vec::new(),
+                },
+                blocks: {
+                    let count = config.block.feed_forward_blocks();
+                    let gate_up = matrix(&name("gate_up"))?.split(count);
+                    let down = matrix(&name("down"))?.split(count);
+                    let pairs = gate_up.into_iter().zip(down);
+                    pairs
+                        .map(|(gate_up, down)| FeedForward { gate_up, down })
+                        .collect()
+                },
                 ffn_post_norm: norm_if(after, "ffn_post_norm")?,
             });
         }
@@ -619,6 +690,25 @@ impl NormWeights {
 }
 
 impl Matrix {
+    /// The matrices of `count` experts, stacked here.
+    fn split(self, count: usize) -> Vec<Matrix> {
+        if count == 1 {
+            return vec![self];
+        }
+        let rows = self.scales.len() / count;
+        let parts = self
+            .levels
+            .chunks(rows * self.columns)
+            .zip(self.scales.chunks(rows));
+        let part = |(levels, scales): (&[i8], &[f32])| Matrix {
+            levels: levels.to_vec(),
+            scales: scales.to_vec(),
+            bias: Vec::new(),
+            columns: self.columns,
+        };
+        parts.map(part).collect()
+    }
+
     fn unpack(model: &PackedModel, name: &str) -> Result<Matrix, PackedError> {
         let packed = model.matrix(name)?;
         let mut levels = Vec::new();

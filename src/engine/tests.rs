@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::reference::{self, Output, Reference};
 use super::*;
 use crate::arch::Block;
-use crate::arch::block::{Activation, Local, Norm, Norms, Wide};
-use crate::arch::config::{Config, tests::tiny};
+use crate::arch::block::{Activation, Local, Mixture, Norm, Norms, Wide};
+use crate::arch::config::{Config, TILE, tests::tiny};
 use crate::machine::instructions::InstructionSet;
 use crate::packed::{PackedModel, random};
 use crate::predict::kernels::distribution;
@@ -27,7 +27,46 @@ fn config() -> impl Strategy<Value = Config> {
     let flags = any::<[bool; 3]>();
     let sizes = (1usize..140, 1usize..140, 1usize..4);
     let parts = (heads, window, flags, sizes, block());
-    parts.prop_map(|(heads, window, flags, sizes, block)| Config {
+    let mixture = prop::option::of((1usize..9, 1usize..9, any::<bool>()));
+    (parts, mixture).prop_map(|(parts, mixture)| match mixture {
+        Some(mixture) => with_experts(&sizes_and_options(parts), mixture),
+        None => sizes_and_options(parts),
+    })
+}
+
+/// The same model with experts, of which each row takes some.
+fn with_experts(config: &Config, (count, used, normalised): (usize, usize, bool)) -> Config {
+    let norms = match config.block.norms {
+        Norms::After => Norms::Around,
+        other => other,
+    };
+    Config {
+        hidden: config.hidden.next_multiple_of(TILE),
+        intermediate: config.intermediate.next_multiple_of(TILE),
+        block: Block {
+            norms,
+            feed_forward_bias: false,
+            mixture: Some(Mixture {
+                count,
+                used: used.min(count),
+                normalised,
+            }),
+            ..config.block.clone()
+        },
+        ..config.clone()
+    }
+}
+
+type Parts = (
+    (usize, usize, usize),
+    (usize, usize),
+    [bool; 3],
+    (usize, usize, usize),
+    Block,
+);
+
+fn sizes_and_options((heads, window, flags, sizes, block): Parts) -> Config {
+    Config {
         arch: "every part".into(),
         heads: heads.0,
         kv_heads: heads.1,
@@ -51,7 +90,7 @@ fn config() -> impl Strategy<Value = Config> {
             ..block
         },
         ..tiny()
-    })
+    }
 }
 
 fn below(numbers: &[usize], end: usize) -> Vec<usize> {
@@ -96,6 +135,7 @@ fn block() -> impl Strategy<Value = Block> {
     let any = any.prop_map(
         |(norm, norms, activation, caps, local, unrotated, flags)| Block {
             positions: caps.2,
+            mixture: None,
             norm,
             norms,
             activation,

@@ -11,8 +11,13 @@ use crate::packed::{PackedError, TensorSource};
 
 /// Tensors as a file stores them.
 pub(super) trait StoredTensors {
-    /// Shape and values, row-major, of the tensor called `name`.
-    fn read(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError>;
+    /// Shape and values, row-major, of the tensor called `name`. With an `index`, the tensor is a
+    /// list of matrices, and that matrix alone is read.
+    fn read(
+        &mut self,
+        name: &str,
+        index: Option<usize>,
+    ) -> Result<(Vec<usize>, Vec<f32>), PackedError>;
 }
 
 /// The weights of an opened source.
@@ -23,10 +28,18 @@ struct Arranged<T> {
     config: Config,
     rotation: Rotation,
     folds: Folds,
-    /// The tensor read last, if others are cut from it.
-    shared: Option<(String, Vec<usize>, Vec<f32>)>,
+    /// The tensor read last, or its matrix of this number, if others are cut from it.
+    shared: Option<Shared>,
     /// The layer read last, and what its keys are multiplied by.
     balance: Option<(usize, Balance)>,
+}
+
+/// A tensor that several sources are cut from.
+struct Shared {
+    name: String,
+    index: Option<usize>,
+    shape: Vec<usize>,
+    values: Vec<f32>,
 }
 
 impl Described {
@@ -60,21 +73,29 @@ impl<T: StoredTensors> Arranged<T> {
     /// The rows that the tensor takes, in the order in which the format has them.
     fn rows(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let Place { name, cut } = (self.place)(tensor);
+        let index = tensor.expert.map(|expert| expert.number);
+        let index = index.filter(|_| cut.is_of_experts());
         if !cut.is_shared() {
-            let (shape, values) = self.stored.read(name)?;
+            let (shape, values) = self.stored.read(name, index)?;
             return Ok(match cut.is_transposed() {
                 true => transposed(shape, &values),
                 false => (shape, values),
             });
         }
-        if self.shared.as_ref().is_none_or(|(last, ..)| last != name) {
-            let (mut shape, mut values) = self.stored.read(name)?;
+        let is_other = |last: &Shared| (&last.name, last.index) != (name, index);
+        if self.shared.as_ref().is_none_or(is_other) {
+            let (mut shape, mut values) = self.stored.read(name, index)?;
             if cut.is_transposed() {
                 (shape, values) = transposed(shape, &values);
             }
-            self.shared = Some((name.clone(), shape, values));
+            self.shared = Some(Shared {
+                name: name.clone(),
+                index,
+                shape,
+                values,
+            });
         }
-        let (_, shape, values) = self.shared.as_ref().expect("just read");
+        let Shared { shape, values, .. } = self.shared.as_ref().expect("just read");
         if shape.first() != Some(&tensor.packed_rows) {
             return Ok((shape.clone(), values.clone()));
         }

@@ -11,7 +11,9 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::description::parse_config;
 use super::layout::{METADATA_KEY, scored_rows, stored_tensors};
+use super::quantize::padded_rows;
 use super::{BOUNDED, MAX_HEADER_LEN, MAX_SCALE, PackedError, TokenTable, is_bounded};
+use crate::arch::config::{GROUP, TILE};
 use crate::arch::rope::RotarySteps;
 use crate::arch::{Config, Family, Tensor};
 use crate::machine::pages::Pages;
@@ -30,6 +32,25 @@ pub struct Matrix<'a> {
     pub rows: usize,
     /// Inner dimension.
     pub columns: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Some of the rows, without bias. They begin with a tile.
+    ///
+    /// # Panics
+    /// If they do not, or are not rows of this matrix.
+    pub(crate) fn part(&self, rows: Range<usize>) -> Matrix<'a> {
+        assert!(rows.start.is_multiple_of(TILE) && rows.end <= self.rows);
+        let end = padded_rows(rows.end);
+        let bytes = self.columns.next_multiple_of(GROUP);
+        Matrix {
+            tiles: &self.tiles[rows.start * bytes..end * bytes],
+            scales: &self.scales[rows.start..end],
+            bias: None,
+            rows: rows.len(),
+            columns: self.columns,
+        }
+    }
 }
 
 /// Which of the matrices of a model: quicker to find than by name.

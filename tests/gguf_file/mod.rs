@@ -9,6 +9,7 @@ pub(crate) enum Value {
     F32(f32),
     Text(String),
     Texts(Vec<String>),
+    I32s(Vec<i32>),
 }
 
 impl Value {
@@ -24,6 +25,12 @@ impl Value {
                 let mut bytes = 8u32.to_le_bytes().to_vec();
                 bytes.extend((texts.len() as u64).to_le_bytes());
                 bytes.extend(texts.iter().flat_map(|text| encoded_text(text)));
+                (9, bytes)
+            }
+            Value::I32s(numbers) => {
+                let mut bytes = 5u32.to_le_bytes().to_vec();
+                bytes.extend((numbers.len() as u64).to_le_bytes());
+                bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
                 (9, bytes)
             }
         }

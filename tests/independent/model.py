@@ -24,8 +24,9 @@ CONFIGURATION = dict.fromkeys("""arch hidden layers heads kv_heads head_dim inte
     pre_tokenizer""".split(), ...) | {"segmentation": {}, "block": {}}
 BLOCK = dict.fromkeys("""norm norms parallel joint_qk_norm out_bias feed_forward_bias head_bias
     ungated""".split(), False) | {"activation": "silu", "score_cap": 0, "logit_cap": 0,
-    "positions": 0, "local": {}, "unrotated": [], "wide": {}}
+    "positions": 0, "local": {}, "mixture": None, "unrotated": [], "wide": {}}
 LOCAL = {"window": 0, "layers": [], "own_steps": False}
+MIXTURE = {"count": ..., "used": ..., "normalised": False}
 WIDE = dict.fromkeys(["qkv", "queries", "out", "gate_up", "down", "head"], False)
 def completed(given: dict, fields: dict) -> dict:
     """The object with the defaults of fields that are absent."""
@@ -117,14 +118,16 @@ def product(weights: Floats, levels: Floats, scales: Floats, row_scales: Floats)
     return total * row_scales
 class Matrix:
     """A matrix of the packed file: MODELS.md, "The packed file"."""
-    def __init__(self, tensors: Tensors, name: str, rows: int, columns: int, wide: bool = False):
-        """The first rows of the matrix; `rows` may be fewer than it has."""
+    def __init__(self, tensors: Tensors, name: str, rows: int, columns: int, wide: bool = False,
+                 part: int = 0):
+        """Rows `part * rows` to `(part + 1) * rows - 1`; the matrix may have more."""
         groups = (columns + 63) // 64
         # [tiles, groups, 16 of 4 columns, 16 rows, 4 columns] to [groups, tiles, rows, columns]
         levels = tensors[f"{name}.weight"].reshape(-1, groups, 16, 16, 4)
         levels = levels.transpose(1, 0, 3, 2, 4).reshape(groups, -1, 64)
-        self.levels = levels[:, :rows].astype(F32) - F32(128)  # [groups, rows, 64]
-        self.scales = tensors[f"{name}.scale"][:rows]
+        which = slice(part * rows, (part + 1) * rows)
+        self.levels = levels[:, which].astype(F32) - F32(128)  # [groups, rows, 64]
+        self.scales = tensors[f"{name}.scale"][which]
         self.bias = tensors.get(f"{name}.bias")
         self.columns, self.wide = columns, wide
     def times(self, x: Floats) -> Floats:
@@ -160,8 +163,13 @@ class Layer:
         gate_up = intermediate if c["ungated"] else 2 * intermediate
         self.qkv = Matrix(tensors, f"{name}.qkv", heads * c["head_dim"], hidden, wide["qkv"])
         self.out = Matrix(tensors, f"{name}.out", hidden, attended, wide["out"])
-        self.gate_up = Matrix(tensors, f"{name}.gate_up", gate_up, hidden, wide["gate_up"])
-        self.down = Matrix(tensors, f"{name}.down", hidden, intermediate, wide["down"])
+        count = c["mixture"]["count"] if c["mixture"] else 1
+        self.experts = [  # without a mixture, one: the whole block
+            (Matrix(tensors, f"{name}.gate_up", gate_up, hidden, wide["gate_up"], expert),
+             Matrix(tensors, f"{name}.down", hidden, intermediate, wide["down"], expert))
+            for expert in range(count)]
+        if c["mixture"]:
+            self.router = tensors[f"{name}.router.weight"].reshape(count, hidden)
         norms = "attn_norm", "attn_post_norm", "ffn_norm", "ffn_post_norm", "q_norm", "k_norm"
         self.norms = {which: norm(tensors, f"{name}.{which}", c["norm_eps"]) for which in norms}
         local = number in c["local"]["layers"]
@@ -192,6 +200,11 @@ def read_tensors(data: bytes) -> tuple[dict, Tensors]:
     c = completed(json.loads(entries.pop("__metadata__")["llmzip"]), CONFIGURATION)
     c |= completed(c["block"], BLOCK)
     c["local"], c["wide"] = completed(c["local"], LOCAL), completed(c["wide"], WIDE)
+    if c["mixture"] is not None:
+        mixture = c["mixture"] = completed(c["mixture"], MIXTURE)
+        if (not 1 <= mixture["used"] <= mixture["count"] <= 1024 or c["norms"] == "after"
+                or c["hidden"] % 16 or c["intermediate"] % 16 or c["feed_forward_bias"]):
+            raise ValueError("a mixture of experts that is not allowed")
     types, tensors = {"U8": "u1", "U32": "<u4", "U64": "<u8", "F32": "<f4"}, {}
     for name, entry in entries.items():
         first, end = entry["data_offsets"]
@@ -242,9 +255,25 @@ class Model:
             attended = layer.out.times(self.attention(layer, levels, scales, h, position))
             both = x + layer.norms["attn_post_norm"](attended)
             h = layer.norms["ffn_norm"](x if self.configuration["parallel"] else both)
-            fed = layer.down.times(self.gated(layer.gate_up.times(h)))
-            x = both + layer.norms["ffn_post_norm"](fed)
+            x = both + layer.norms["ffn_post_norm"](self.fed(layer, h))
         context.last = self.final_norm(x)
+    def fed(self, layer: Layer, h: Floats) -> Floats:
+        def made(expert: int) -> Floats:
+            gate_up, down = layer.experts[expert]
+            return down.times(self.gated(gate_up.times(h)))
+        mixture = self.configuration["mixture"]
+        if not mixture:
+            return made(0)
+        s = np.stack([striped_sum(h * w) for w in layer.router])
+        taken = np.sort(np.argsort(-s, kind="stable")[: mixture["used"]])
+        e = exp2_or_zero((s - np.max(s)) * LOG2_E)
+        summed = e[taken] if mixture["normalised"] else e
+        total = np.sum(np.rint(summed * F32(1 << 22)).astype(np.int64))
+        result = np.zeros(len(h), F32)
+        for expert in taken:
+            share = e[expert] / (F32(total) * F32(2.0**-22))
+            result = result + share * made(expert)
+        return result
     def gated(self, gate_up: Floats) -> Floats:
         """gate_up: g, then u, if there is one. Result: [intermediate]."""
         g, *u = np.split(gate_up, 1 if self.configuration["ungated"] else 2)

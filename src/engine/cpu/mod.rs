@@ -1,13 +1,14 @@
 //! The engine on the processor's cores: rows of many streams in one pass, shared by threads.
 //!
 //! `engine` plans passes, `pass` runs one in the order of the reference, `attention` and `cache`
-//! know the layout of keys and values, and [`kernels`] holds the operations for each instruction
-//! set.
+//! know the layout of keys and values, `mixture` runs the experts of a layer, and [`kernels`] holds
+//! the operations for each instruction set.
 
 mod attention;
 mod cache;
 mod engine;
 pub mod kernels;
+mod mixture;
 mod pass;
 mod weights;
 mod workspace;

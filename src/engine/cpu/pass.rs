@@ -144,10 +144,19 @@ impl Layers {
                 true => Add::Afterwards,
                 false => Add::First,
             };
-            self.norm_and_quantize(ws, layer.ffn_norm.as_ref(), add, wide.gate_up);
-            self.linear(&layer.gate_up, &ws.rows, &mut ws.gate_up);
-            self.activate_and_quantize(ws, rows);
-            self.linear(&layer.down, &ws.rows, &mut ws.projected);
+            let norm = layer.ffn_norm.as_ref();
+            match &layer.router {
+                None => {
+                    self.norm_and_quantize(ws, norm, add, wide.gate_up);
+                    self.linear(&layer.gate_up, &ws.rows, &mut ws.gate_up);
+                    self.activate_and_quantize(ws, rows);
+                    self.linear(&layer.down, &ws.rows, &mut ws.projected);
+                }
+                Some(router) => {
+                    self.norm_and_route(ws, norm, router, add, wide.gate_up);
+                    self.mix_experts(ws, layer, rows);
+                }
+            }
             self.norm_projected(ws, layer.ffn_post_norm.as_ref());
             self.add_projected(ws);
         }
@@ -195,9 +204,19 @@ impl Layers {
     /// `out = rows * matrix`, resized to whole tiles a row.
     fn linear(&self, linear: &Linear, rows: &QuantizedRows, out: &mut Vec<f32>) {
         let matrix = self.model.matrix_at(linear.index);
+        self.product(&matrix, linear.bias.as_deref(), rows, out);
+    }
+
+    /// As [`Layers::linear`], with a matrix and its padded bias.
+    pub(super) fn product(
+        &self,
+        matrix: &Matrix<'_>,
+        bias: Option<&[f32]>,
+        rows: &QuantizedRows,
+        out: &mut Vec<f32>,
+    ) {
         let stride = matrix.rows.next_multiple_of(LANES);
-        let view = rows.view();
-        let product = Product::of(&matrix, linear.bias.as_deref(), view, stride);
+        let product = Product::of(matrix, bias, rows.view(), stride);
         out.resize(product.room(), 0.0);
         self.kernels
             .product_in(&self.pool, &product.cold(self.is_cold()), out);
@@ -212,32 +231,55 @@ impl Layers {
         add: Add,
         wide: bool,
     ) {
+        self.norm_and_route(ws, norm, &[], add, wide);
+    }
+
+    /// The same. A router, [experts, hidden], also gives every row its scores of the experts.
+    fn norm_and_route(
+        &self,
+        ws: &mut Workspace,
+        norm: Option<&NormWeights>,
+        router: &[f32],
+        add: Add,
+        wide: bool,
+    ) {
         let (kernels, config) = (self.kernels, self.model.config());
         let count = ws.x.len() / config.hidden;
         ws.rows.resize(count, config.hidden, config.group, wide);
         let stride = config.hidden.next_multiple_of(LANES);
         ws.projected.resize(count * stride, 0.0);
+        let experts = router.len() / config.hidden;
+        ws.mixture.scores.resize(count * experts, 0.0);
+        let scores = ws.mixture.scores.chunks_exact_mut(experts.max(1));
+        let scores = scores.chain(std::iter::repeat_with(Default::default));
         let rows = ws
             .rows
             .slots()
             .zip(ws.x.chunks_exact_mut(config.hidden))
-            .zip(ws.projected.chunks_exact(stride));
-        self.each_row(&mut ws.threads, rows, |thread, ((slot, x), projected)| {
-            if add == Add::First {
-                kernels.add(x, &projected[..config.hidden]);
-            }
-            match norm {
-                Some(norm) => {
-                    thread.row.resize(config.hidden, 0.0);
-                    self.norm(x, norm, &mut thread.row);
-                    slot.set(kernels, &thread.row);
+            .zip(ws.projected.chunks_exact(stride))
+            .zip(scores);
+        self.each_row(
+            &mut ws.threads,
+            rows,
+            |thread, (((slot, x), projected), scores)| {
+                if add == Add::First {
+                    kernels.add(x, &projected[..config.hidden]);
                 }
-                None => slot.set(kernels, x),
-            }
-            if add == Add::Afterwards {
-                kernels.add(x, &projected[..config.hidden]);
-            }
-        });
+                let taken = match norm {
+                    Some(norm) => {
+                        thread.row.resize(config.hidden, 0.0);
+                        self.norm(x, norm, &mut thread.row);
+                        &thread.row[..]
+                    }
+                    None => &**x,
+                };
+                slot.set(kernels, taken);
+                kernels.striped_products(taken, router, scores);
+                if add == Add::Afterwards {
+                    kernels.add(x, &projected[..config.hidden]);
+                }
+            },
+        );
     }
 
     /// A norm of the residual stream, or of what is added to it.
@@ -457,7 +499,7 @@ impl Layers {
     }
 
     /// f(gate) * up, quantised, becomes the input of the next product.
-    fn activate_and_quantize(&self, ws: &mut Workspace, count: usize) {
+    pub(super) fn activate_and_quantize(&self, ws: &mut Workspace, count: usize) {
         let (kernels, config) = (self.kernels, self.model.config());
         let (width, both, kind) = (
             config.intermediate,

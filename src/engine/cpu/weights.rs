@@ -30,6 +30,8 @@ pub(super) struct Layer {
     pub(super) out: Linear,
     pub(super) attn_post_norm: Option<NormWeights>,
     pub(super) ffn_norm: Option<NormWeights>,
+    /// Of a mixture of experts: [experts, hidden].
+    pub(super) router: Option<Vec<f32>>,
     pub(super) gate_up: Linear,
     pub(super) down: Linear,
     pub(super) ffn_post_norm: Option<NormWeights>,
@@ -98,6 +100,14 @@ impl Layer {
             out: linear(&parts::OUT)?,
             attn_post_norm: norm(&parts::ATTN_POST_NORM)?,
             ffn_norm: norm(&parts::FFN_NORM)?,
+            router: match (parts::ROUTER.present)(model.config()) {
+                true => Some(
+                    model
+                        .floats(&format!("layer.{layer}.router.weight"))?
+                        .to_vec(),
+                ),
+                false => None,
+            },
             gate_up: linear(&parts::GATE_UP)?,
             down: linear(&parts::DOWN)?,
             ffn_post_norm: norm(&parts::FFN_POST_NORM)?,

@@ -20,6 +20,7 @@ pub(super) struct Workspace {
     pub(super) gate_up: Vec<f32>,
     /// Input of the next product, quantised.
     pub(super) rows: QuantizedRows,
+    pub(super) mixture: MixtureBuffers,
     /// For each table of rotary steps, the angles of each row at its position, and at the position
     /// that it has for sinks.
     pub(super) angles: Vec<RowAngles>,
@@ -47,6 +48,17 @@ impl Workspace {
         }
         Ok(())
     }
+}
+
+/// Buffers of a mixture of experts.
+#[derive(Debug, Default)]
+pub(super) struct MixtureBuffers {
+    /// What the router says: [R, experts].
+    pub(super) scores: Vec<f32>,
+    /// What the experts take: all rows, quantised.
+    pub(super) rows: QuantizedRows,
+    /// What one expert gives: [rows that take it, hidden, padded].
+    pub(super) given: Vec<f32>,
 }
 
 /// Buffers of one thread.

@@ -35,11 +35,30 @@ struct StoredTensor {
 }
 
 impl StoredTensor {
-    fn read(&self, mut file: &File, floats: FloatType) -> Result<Vec<f32>, PackedError> {
-        let mut values = Vec::new();
-        memory::reserve(&mut values, "a tensor", self.shape.iter().product())?;
-        let len = self.range.end - self.range.start;
-        pieces::read(&mut file, self.range.start, len, floats.size(), |bytes| {
+    /// Shape and place of the whole tensor, or of the matrix of this number in a list of them.
+    fn part(&self, index: Option<usize>) -> Option<(&[usize], Range<u64>)> {
+        let Some(index) = index else {
+            return Some((&self.shape, self.range.clone()));
+        };
+        let (count, shape) = self
+            .shape
+            .split_first()
+            .filter(|(count, _)| index < **count)?;
+        let len = (self.range.end - self.range.start) / *count as u64;
+        let start = self.range.start + index as u64 * len;
+        Some((shape, start..start + len))
+    }
+
+    fn read(
+        &self,
+        mut file: &File,
+        range: Range<u64>,
+        floats: FloatType,
+    ) -> Result<Vec<f32>, PackedError> {
+        let (mut values, len) = (Vec::new(), range.end - range.start);
+        let count = usize::try_from(len).unwrap_or(usize::MAX) / floats.size();
+        memory::reserve(&mut values, "a tensor", count)?;
+        pieces::read(&mut file, range.start, len, floats.size(), |bytes| {
             floats.append(bytes, &mut values);
             io::Result::Ok(())
         })?;
@@ -144,7 +163,11 @@ fn safetensors_header(file: &mut File, name: &str) -> Result<(u64, Metadata), So
 }
 
 impl StoredTensors for Weights {
-    fn read(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+    fn read(
+        &mut self,
+        name: &str,
+        index: Option<usize>,
+    ) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let fail = |reason: &str| PackedError::Source {
             name: name.to_owned(),
             reason: reason.to_owned(),
@@ -156,12 +179,14 @@ impl StoredTensors for Weights {
             Dtype::BF16 => FloatType::Bf16,
             other => return Err(fail(&format!("type {other} is not supported"))),
         };
-        let values = stored.read(&self.files[stored.file], floats);
+        let part = stored.part(index);
+        let (shape, range) = part.ok_or_else(|| fail("not one matrix for each expert"))?;
+        let values = stored.read(&self.files[stored.file], range, floats);
         let values = values.map_err(|error| match error {
             PackedError::Io(error) => fail(&error.to_string()),
             error => error,
         })?;
-        Ok((stored.shape.clone(), values))
+        Ok((shape.to_vec(), values))
     }
 }
 

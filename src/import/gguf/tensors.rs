@@ -54,6 +54,18 @@ impl Place {
     fn bytes(&self) -> u64 {
         (self.stored.values() / self.kind.block_values() * self.kind.block_bytes()) as u64
     }
+
+    /// Shape, first byte and length of the whole tensor, or of the matrix of this number in a list
+    /// of them. Rows are whole blocks, and so are matrices.
+    fn part(&self, index: Option<usize>) -> Option<(&[usize], u64, u64)> {
+        let (shape, start) = (&self.stored.shape[..], self.stored.start);
+        let Some(index) = index else {
+            return Some((shape, start, self.bytes()));
+        };
+        let (count, shape) = shape.split_first().filter(|(count, _)| index < **count)?;
+        let len = self.bytes() / *count as u64;
+        Some((shape, start + index as u64 * len, len))
+    }
 }
 
 impl<R: Read + Seek> GgufTensors<R> {
@@ -94,36 +106,36 @@ impl<R: Read + Seek> GgufTensors<R> {
 
     /// The values of a tensor; `None` if there is none of that name.
     pub(super) fn values(&mut self, name: &str) -> Result<Option<Vec<f32>>, PackedError> {
-        let Some(place) = self.tensors.get(name) else {
-            return Ok(None);
-        };
-        let fail = |reason: String| PackedError::Source {
-            name: name.to_owned(),
-            reason,
-        };
-        let mut values = Vec::new();
-        memory::reserve(&mut values, "a tensor", place.stored.values())?;
-        let file = &mut self.files[place.file];
-        let block = place.kind.block_bytes();
-        let (start, len) = (place.stored.start, place.bytes());
-        pieces::read(file, start, len, block, |bytes| {
-            place.kind.append(bytes, &mut values)
-        })
-        .map_err(|error| match error {
-            candle_core::Error::Io(error) => fail(error.to_string()),
-            _ => fail("its values cannot be read".to_owned()),
-        })?;
-        Ok(Some(values))
+        match self.tensors.contains_key(name) {
+            true => Ok(Some(self.read(name, None)?.1)),
+            false => Ok(None),
+        }
     }
 }
 
 impl<R: Read + Seek> StoredTensors for GgufTensors<R> {
-    fn read(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
-        let missing = || PackedError::Source {
+    fn read(
+        &mut self,
+        name: &str,
+        index: Option<usize>,
+    ) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        let fail = |reason: &str| PackedError::Source {
             name: name.to_owned(),
-            reason: "missing".to_owned(),
+            reason: reason.to_owned(),
         };
-        let shape = self.shape(name).ok_or_else(missing)?;
-        Ok((shape, self.values(name)?.unwrap_or_default()))
+        let place = self.tensors.get(name).ok_or_else(|| fail("missing"))?;
+        let part = place.part(index);
+        let (shape, start, len) = part.ok_or_else(|| fail("not one matrix for each expert"))?;
+        let mut values = Vec::new();
+        memory::reserve(&mut values, "a tensor", shape.iter().product())?;
+        let (file, block) = (&mut self.files[place.file], place.kind.block_bytes());
+        pieces::read(file, start, len, block, |bytes| {
+            place.kind.append(bytes, &mut values)
+        })
+        .map_err(|error| match error {
+            candle_core::Error::Io(error) => fail(&error.to_string()),
+            _ => fail("its values cannot be read"),
+        })?;
+        Ok((shape.to_vec(), values))
     }
 }

@@ -62,6 +62,8 @@ compile_for_each! {
     ) = reference::activate;
     fn soft_cap(x: &mut [f32], cap: f32) = reference::soft_cap;
     fn add(x: &mut [f32], y: &[f32]) = reference::add;
+    fn add_times(x: &mut [f32], factor: f32, y: &[f32]) = reference::add_times;
+    fn striped_products(x: &[f32], w: &[f32], out: &mut [f32]) = reference::striped_products;
     fn rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) = reference::rotate;
     fn softmax(
         scores: &mut [f32],
@@ -172,6 +174,18 @@ impl Kernels {
     pub fn add(self, x: &mut [f32], y: &[f32]) {
         assert!(x.len() == y.len());
         add(self.0, x, y);
+    }
+
+    /// `x += factor * y`; both of one length.
+    pub fn add_times(self, x: &mut [f32], factor: f32, y: &[f32]) {
+        assert!(x.len() == y.len());
+        add_times(self.0, x, factor, y);
+    }
+
+    /// `out[n]` is the striped sum of `x * w[n]`, rows of the length of x.
+    pub fn striped_products(self, x: &[f32], w: &[f32], out: &mut [f32]) {
+        assert!(x.len().checked_mul(out.len()) == Some(w.len()));
+        striped_products(self.0, x, w, out);
     }
 
     /// Rotary embedding of one head; `cos` and `sin` have one value for each pair (i, i + half).

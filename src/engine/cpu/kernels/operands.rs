@@ -65,6 +65,24 @@ impl QuantizedRows {
         self.scales.iter_mut().for_each(|scale| *scale *= factor);
     }
 
+    /// Becomes a copy of some rows of `all`.
+    pub fn gather(&mut self, all: &QuantizedRows, rows: &[usize]) {
+        self.resize(rows.len(), all.columns, 1, all.wide);
+        self.width = all.width;
+        let count = all.count();
+        let taken: Vec<usize> = match all.wide {
+            true => rows
+                .iter()
+                .copied()
+                .chain(rows.iter().map(|row| count + row))
+                .collect(),
+            false => rows.to_vec(),
+        };
+        gather(&mut self.levels, &all.levels, self.width, &taken);
+        gather(&mut self.scales, &all.scales, self.groups, &taken);
+        gather(&mut self.corrections, &all.corrections, self.groups, &taken);
+    }
+
     /// The rows, to be filled in any order.
     pub fn slots(&mut self) -> impl Iterator<Item = QuantizedRowMut<'_>> {
         let (columns, count) = (self.columns, self.count());
@@ -93,6 +111,14 @@ impl QuantizedRows {
             scales: &self.scales,
             corrections: &self.corrections,
         }
+    }
+}
+
+/// Copies rows of `width` values.
+fn gather<T: Copy>(to: &mut Vec<T>, from: &[T], width: usize, rows: &[usize]) {
+    to.clear();
+    for row in rows {
+        to.extend_from_slice(&from[row * width..][..width]);
     }
 }
 

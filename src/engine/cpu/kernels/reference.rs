@@ -92,6 +92,24 @@ fn striped_sum(x: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     tree_sum(sums)
 }
 
+/// `out[n]` is the striped sum of `x * w[n]`.
+#[inline(always)]
+pub fn striped_products(x: &[f32], w: &[f32], out: &mut [f32]) {
+    for (out, w) in out.iter_mut().zip(w.chunks_exact(x.len().max(1))) {
+        let mut sums = [0.0; LANES];
+        let ((x, x_rest), (w, w_rest)) = (x.as_chunks::<LANES>(), w.as_chunks::<LANES>());
+        for (x, w) in x.iter().zip(w) {
+            for lane in 0..LANES {
+                sums[lane] += x[lane] * w[lane];
+            }
+        }
+        for ((sum, x), w) in sums.iter_mut().zip(x_rest).zip(w_rest) {
+            *sum += x * w;
+        }
+        *out = tree_sum(sums);
+    }
+}
+
 /// Quantises one group of up to 64 activations: returns the scale; `levels` has the length of `x`.
 #[inline(always)]
 fn quantize_group(x: &[f32; GROUP], levels: &mut [i8; GROUP]) -> (f32, i32) {
@@ -256,6 +274,14 @@ pub fn soft_cap(x: &mut [f32], cap: f32) {
 pub fn add(x: &mut [f32], y: &[f32]) {
     for (x, y) in x.iter_mut().zip(y) {
         *x += y;
+    }
+}
+
+/// `x += factor * y`, with the product rounded first.
+#[inline(always)]
+pub fn add_times(x: &mut [f32], factor: f32, y: &[f32]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x += factor * y;
     }
 }
 

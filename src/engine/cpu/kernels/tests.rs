@@ -222,6 +222,10 @@ proptest! {
             kernels.rms_norm(&x, &y, eps.max(1e-12), &mut normed);
             kernels.layer_norm(&x, &y, &y, eps.max(1e-12), &mut layer);
             kernels.add(&mut sum, &y);
+            kernels.add_times(&mut sum, 0.3, &x);
+            let mut products = [0.0; 2];
+            kernels.striped_products(&x, &[&x[..], &y[..]].concat(), &mut products);
+            sum.extend(products);
             let (mut gated, mut ungated) = (vec![], vec![]);
             for kind in ACTIVATIONS {
                 let mut out = x.clone();

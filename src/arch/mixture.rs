@@ -1,0 +1,305 @@
+//! Families whose feed-forward blocks are mixtures of experts: Qwen3-MoE, `OLMoE`, Granite-MoE and
+//! Mixtral. What lies around the experts is Llama's.
+
+use super::family::{Cut, Family, Format, Keys, Member, source};
+use super::granite;
+use super::llama::{
+    ATTN_NORM_SOURCES, EMBEDDING_SOURCES, FFN_NORM_SOURCES, FINAL_NORM_SOURCES, GGUF_KEYS,
+    HEAD_SOURCES, HUGGING_FACE_KEYS, K_NORM_SOURCES, NO_EXPERTS, OUT_BIAS, OUT_SOURCES,
+    Q_NORM_SOURCES, QKV_BIAS, QKV_SOURCES, Sources, UNTIED, VARIANTS, gate_rows,
+    hugging_face_options,
+};
+use super::options::{activation, experts, none, sliding_window};
+use super::parts::{
+    DOWN, GATE_UP, K_NORM, Q_NORM, ROUTER, experts as expert_count, hidden, intermediate, kv_rows,
+    q_rows,
+};
+use super::settings::{SettingError, Settings};
+
+/// The table of Qwen3's mixtures.
+pub(super) static QWEN_3: Family = Family {
+    name: "qwen3_moe",
+    members: &[Member {
+        hugging_face: "Qwen3MoeForCausalLM",
+        gguf: "qwen3moe",
+        gguf_interleaves: false,
+        implies: |draft| draft.config.qk_norm = true,
+    }],
+    choices: &[QKV_BIAS, OUT_BIAS, UNTIED],
+    hugging_face: Format {
+        keys: Keys {
+            intermediate: "moe_intermediate_size",
+            rotary_fraction: None,
+            ..HUGGING_FACE_KEYS
+        },
+        older: OTHER_COUNT,
+        fixed: &[],
+        options: |settings, draft| {
+            expect_mixtures_alone(settings)?;
+            let normalised = settings.flag("norm_topk_prob")?.unwrap_or(false);
+            experts(
+                settings,
+                "num_experts",
+                "num_experts_per_tok",
+                normalised,
+                draft,
+            )?;
+            hugging_face_options(settings, draft)
+        },
+    },
+    gguf: Format {
+        keys: Keys {
+            intermediate: "expert_feed_forward_length",
+            ..GGUF_KEYS
+        },
+        older: &[],
+        fixed: &[],
+        options: |settings, draft| {
+            experts(settings, "expert_count", "expert_used_count", true, draft)
+        },
+    },
+    hugging_face_layers: "model.layers",
+    hugging_face_variants: VARIANTS,
+    sources: &[
+        EMBEDDING_SOURCES,
+        HEAD_SOURCES,
+        FINAL_NORM_SOURCES,
+        ATTN_NORM_SOURCES,
+        QKV_SOURCES,
+        Q_NORM_SOURCES,
+        K_NORM_SOURCES,
+        OUT_SOURCES,
+        FFN_NORM_SOURCES,
+        ROUTER_SOURCES,
+        GATE_UP_SOURCES,
+        DOWN_SOURCES,
+    ],
+};
+
+/// The table of `OLMoE`, which norms queries and keys over all heads together.
+pub(super) static OLMOE: Family = Family {
+    name: "olmoe",
+    members: &[Member {
+        hugging_face: "OlmoeForCausalLM",
+        gguf: "olmoe",
+        gguf_interleaves: false,
+        implies: |draft| {
+            draft.config.qk_norm = true;
+            draft.config.block.joint_qk_norm = true;
+        },
+    }],
+    choices: &[QKV_BIAS, OUT_BIAS, UNTIED],
+    hugging_face: Format {
+        keys: HUGGING_FACE_KEYS,
+        older: OTHER_COUNT,
+        fixed: &[],
+        options: |settings, draft| {
+            if settings.number("clip_qkv")?.is_some() {
+                return Err(SettingError::Unsupported(
+                    "clipped queries, keys and values".into(),
+                ));
+            }
+            let normalised = settings.flag("norm_topk_prob")?.unwrap_or(false);
+            experts(
+                settings,
+                "num_experts",
+                "num_experts_per_tok",
+                normalised,
+                draft,
+            )?;
+            activation(settings, "hidden_act", draft)
+        },
+    },
+    gguf: Format {
+        keys: GGUF_KEYS,
+        older: &[],
+        fixed: &[],
+        options: |settings, draft| {
+            experts(settings, "expert_count", "expert_used_count", false, draft)
+        },
+    },
+    hugging_face_layers: "model.layers",
+    hugging_face_variants: VARIANTS,
+    sources: &[
+        EMBEDDING_SOURCES,
+        HEAD_SOURCES,
+        FINAL_NORM_SOURCES,
+        ATTN_NORM_SOURCES,
+        QKV_SOURCES,
+        (
+            &Q_NORM,
+            &[source("self_attn.q_norm", "attn_q_norm", q_rows)],
+        ),
+        (
+            &K_NORM,
+            &[source("self_attn.k_norm", "attn_k_norm", kv_rows)],
+        ),
+        OUT_SOURCES,
+        FFN_NORM_SOURCES,
+        ROUTER_SOURCES,
+        GATE_UP_SOURCES,
+        DOWN_SOURCES,
+    ],
+};
+
+/// The table of Mixtral. Its GGUF files have the architecture of Llama's.
+pub(super) static MIXTRAL: Family = Family {
+    name: "mixtral",
+    members: &[Member {
+        hugging_face: "MixtralForCausalLM",
+        gguf: "mixtral",
+        gguf_interleaves: true,
+        implies: |_| {},
+    }],
+    choices: &[UNTIED],
+    hugging_face: Format {
+        keys: HUGGING_FACE_KEYS,
+        older: &[],
+        fixed: &[],
+        options: |settings, draft| {
+            let (count, used) = ("num_local_experts", "num_experts_per_tok");
+            experts(settings, count, used, true, draft)?;
+            activation(settings, "hidden_act", draft)?;
+            sliding_window(settings, draft, |_| true)
+        },
+    },
+    gguf: Format {
+        keys: GGUF_KEYS,
+        older: &[],
+        fixed: &[NO_EXPERTS],
+        options: none,
+    },
+    hugging_face_layers: "model.layers",
+    hugging_face_variants: VARIANTS,
+    sources: &[
+        EMBEDDING_SOURCES,
+        HEAD_SOURCES,
+        FINAL_NORM_SOURCES,
+        ATTN_NORM_SOURCES,
+        QKV_SOURCES,
+        OUT_SOURCES,
+        FFN_NORM_SOURCES,
+        (
+            &ROUTER,
+            &[source(
+                "block_sparse_moe.gate",
+                "ffn_gate_inp",
+                expert_count,
+            )],
+        ),
+        (
+            &GATE_UP,
+            &[
+                source("block_sparse_moe.experts.#.w1", "ffn_gate_exps", gate_rows)
+                    .cut(Cut::Whole, Cut::OfExperts),
+                source("block_sparse_moe.experts.#.w3", "ffn_up_exps", intermediate)
+                    .cut(Cut::Whole, Cut::OfExperts),
+            ],
+        ),
+        (
+            &DOWN,
+            &[
+                source("block_sparse_moe.experts.#.w2", "ffn_down_exps", hidden)
+                    .cut(Cut::Whole, Cut::OfExperts),
+            ],
+        ),
+    ],
+};
+
+/// The table of Granite's mixtures, which have Granite's factors.
+pub(super) static GRANITE: Family = Family {
+    name: "granite_moe",
+    members: &[Member {
+        hugging_face: "GraniteMoeForCausalLM",
+        gguf: "granitemoe",
+        gguf_interleaves: true,
+        implies: |_| {},
+    }],
+    choices: &[QKV_BIAS, OUT_BIAS, UNTIED],
+    hugging_face: Format {
+        keys: HUGGING_FACE_KEYS,
+        older: &[],
+        fixed: &[],
+        options: |settings, draft| {
+            let (count, used) = ("num_local_experts", "num_experts_per_tok");
+            experts(settings, count, used, true, draft)?;
+            granite::hugging_face_options(settings, draft)
+        },
+    },
+    gguf: Format {
+        keys: GGUF_KEYS,
+        older: &[],
+        fixed: &[],
+        options: |settings, draft| {
+            experts(settings, "expert_count", "expert_used_count", true, draft)?;
+            granite::gguf_options(settings, draft)
+        },
+    },
+    hugging_face_layers: "model.layers",
+    hugging_face_variants: VARIANTS,
+    sources: &[
+        EMBEDDING_SOURCES,
+        HEAD_SOURCES,
+        FINAL_NORM_SOURCES,
+        ATTN_NORM_SOURCES,
+        QKV_SOURCES,
+        OUT_SOURCES,
+        FFN_NORM_SOURCES,
+        (
+            &ROUTER,
+            &[source(
+                "block_sparse_moe.router.layer",
+                "ffn_gate_inp",
+                expert_count,
+            )],
+        ),
+        (
+            &GATE_UP,
+            &[
+                source("block_sparse_moe.input_linear", "ffn_gate_exps", gate_rows)
+                    .cut(Cut::StackedOfExperts, Cut::OfExperts),
+                source("block_sparse_moe.input_linear", "ffn_up_exps", intermediate)
+                    .cut(Cut::StackedOfExperts, Cut::OfExperts),
+            ],
+        ),
+        (
+            &DOWN,
+            &[
+                source("block_sparse_moe.output_linear", "ffn_down_exps", hidden)
+                    .cut(Cut::OfExperts, Cut::OfExperts),
+            ],
+        ),
+    ],
+};
+
+/// transformers writes either key.
+const OTHER_COUNT: &[(&str, &str)] = &[("num_experts", "num_local_experts")];
+
+const ROUTER_SOURCES: Sources = (&ROUTER, &[source("mlp.gate", "ffn_gate_inp", expert_count)]);
+
+const GATE_UP_SOURCES: Sources = (
+    &GATE_UP,
+    &[
+        source("mlp.experts.#.gate_proj", "ffn_gate_exps", gate_rows)
+            .cut(Cut::Whole, Cut::OfExperts),
+        source("mlp.experts.#.up_proj", "ffn_up_exps", intermediate)
+            .cut(Cut::Whole, Cut::OfExperts),
+    ],
+);
+
+const DOWN_SOURCES: Sources = (
+    &DOWN,
+    &[source("mlp.experts.#.down_proj", "ffn_down_exps", hidden).cut(Cut::Whole, Cut::OfExperts)],
+);
+
+/// Refuses a model some of whose layers have no experts.
+fn expect_mixtures_alone(settings: &Settings<'_>) -> Result<(), SettingError> {
+    let step = settings.size("decoder_sparse_step")?.unwrap_or(1);
+    let dense = settings.list("mlp_only_layers")?.unwrap_or_default();
+    match step == 1 && dense.is_empty() {
+        true => Ok(()),
+        false => Err(SettingError::Unsupported(
+            "experts in some layers and none in others".into(),
+        )),
+    }
+}
