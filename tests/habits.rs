@@ -481,15 +481,17 @@ fn manual_pages_can_be_shown() {
             "{page}: {pages:?}"
         );
     }
+    let error = world.fails(1, "llmzip man pages");
+    assert!(error.contains(" exists; -f overwrites it"), "{error}");
     // Pages take the places of links and pipes, and nothing is written through them.
     world.write("precious", TEXT);
     world.sh(
         "cd pages; rm llmzip.1 llmz.1; ln -s ../precious llmzip.1; mkfifo llmz.1; \
-              timeout 10 llmzip man . && cmp llmz.1 llmzcat.1",
+              timeout 10 llmzip man -f . && cmp llmz.1 llmzcat.1",
     );
     assert_eq!(world.read("precious"), TEXT.as_bytes());
     world.sh("cd pages; mv llmzip-cat.1 x; mkdir llmzip-cat.1");
-    let error = world.fails(1, "llmzip man pages");
+    let error = world.fails(1, "llmzip man -f pages");
     assert!(error.contains("pages/llmzip-cat.1"), "{error}");
     if !have("man") || !have("groff") {
         return;

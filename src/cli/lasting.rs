@@ -67,6 +67,14 @@ impl LastingFolder {
         let mut files = fs::read_dir(path)?
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<io::Result<Vec<PathBuf>>>()?;
+        // What a link that leads nowhere leads to may be made later, even by this run.
+        let leads_nowhere = |path: &&PathBuf| path.is_symlink() && !path.exists();
+        if let Some(link) = files.iter().find(leads_nowhere) {
+            let link = text::path(link);
+            return Err(io::Error::other(format!(
+                "{link} is a link that leads nowhere"
+            )));
+        }
         files.retain(|path| path.is_file());
         files.sort();
         let path = path.to_owned();
@@ -201,6 +209,16 @@ mod tests {
         needed.check().unwrap();
         fs::remove_file(folder.path().join("a")).unwrap();
         needed.check().unwrap_err();
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("nowhere", folder.path().join("b")).unwrap();
+            let error = LastingFolder::open(folder.path()).err().unwrap();
+            assert!(
+                error
+                    .to_string()
+                    .ends_with("b is a link that leads nowhere")
+            );
+        }
     }
 
     #[test]

@@ -157,6 +157,6 @@ fn run(command: Command) -> Result<bool, Failure> {
         Command::CompareOne(args) => compare::run_one(meant::compare_one(args)?),
         Command::Model(args) => model::run(meant::model(args)),
         Command::Completions { shell } => completions::print_script(shell).map(|()| true),
-        Command::Man { folder } => man::run(&folder),
+        Command::Man { folder, force } => man::run(&folder, force),
     }
 }

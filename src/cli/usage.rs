@@ -83,7 +83,8 @@ pub(super) fn refuse_misspelt_command(args: &PlainArgs) -> Result<(), Failure> {
     let Some(word) = first.and_then(|first| first.to_str()) else {
         return Ok(());
     };
-    if Path::new(word).symlink_metadata().is_ok() {
+    let is_path = word.contains(std::path::is_separator);
+    if is_path || Path::new(word).symlink_metadata().is_ok() {
         return Ok(());
     }
     let typed = Typed::command();

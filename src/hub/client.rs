@@ -132,13 +132,17 @@ impl Client {
         let address = endpoint.parse::<Uri>().ok().filter(|address| {
             matches!(address.scheme_str(), Some("http" | "https")) && names_server(address)
         });
-        let address = address.ok_or_else(|| HubError::Endpoint(endpoint.clone()))?;
+        let address = address.ok_or_else(|| HubError::endpoint(&endpoint))?;
         let token = token.map(|token| {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))?;
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).ok()?;
             value.set_sensitive(true);
-            Ok::<_, ureq::http::header::InvalidHeaderValue>(value)
+            // ureq sends visible ASCII alone.
+            value.to_str().is_ok().then_some(value)
         });
-        let token = token.transpose().map_err(|_| HubError::Token)?;
+        let token = match token {
+            Some(token) => Some(token.ok_or(HubError::Token)?),
+            None => None,
+        };
         let scheme = address.scheme_str().unwrap_or_default();
         let proxy = proxy::of_environment(scheme, variable)?;
         let config = Agent::config_builder()
@@ -250,7 +254,7 @@ impl Client {
     /// The address of a path on the hub.
     fn place(&self, path: &str) -> Result<Place, HubError> {
         let uri = format!("{}{path}", self.endpoint).parse();
-        let uri = uri.map_err(|_| HubError::Endpoint(self.endpoint.clone()))?;
+        let uri = uri.map_err(|_| HubError::endpoint(&self.endpoint))?;
         Ok(Place {
             uri,
             from_hub: true,

@@ -91,6 +91,14 @@ pub enum HubError {
 }
 
 impl HubError {
+    /// The address of the hub is not one. The error does not show a name and a password before the
+    /// server's name.
+    pub(super) fn endpoint(text: &str) -> HubError {
+        let (scheme, rest) = text.split_at(text.find("://").map_or(0, |at| at + 3));
+        let server = rest.rsplit('@').next().unwrap_or_default();
+        HubError::Endpoint(format!("{scheme}{server}"))
+    }
+
     /// An answer about `what` that makes no sense.
     pub(super) fn answer(what: &str, reason: impl Into<String>) -> HubError {
         HubError::Answer {

@@ -62,7 +62,7 @@ impl Hub {
             |name, usual: &str| variable(name).map_or_else(|| home.join(usual), PathBuf::from);
         let endpoint = variable("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
         let endpoint = endpoint.into_string();
-        let endpoint = endpoint.map_err(|bad| HubError::Endpoint(bad.to_string_lossy().into()))?;
+        let endpoint = endpoint.map_err(|bad| HubError::endpoint(&bad.to_string_lossy()))?;
         let token = variable("HF_TOKEN").map(OsString::into_string).transpose();
         let token = match token.map_err(|_| HubError::Token)? {
             Some(token) => Some(token),

@@ -308,6 +308,18 @@ fn variables_that_are_no_text_are_refused_and_not_ignored() {
     let error = with("", b"").unwrap_err();
     assert!(matches!(error, HubError::Token), "{error}");
     with("HF_TOKEN", b"another").unwrap();
+    for token in ["sécret", "two\nlines"] {
+        let error = with("HF_TOKEN", token.as_bytes()).unwrap_err();
+        assert!(matches!(error, HubError::Token), "{error}");
+    }
+    fs::remove_file(home.join("token")).unwrap();
+    let error = with("HF_ENDPOINT", b"http://me:word@hub:99999")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("\"http://hub:99999\"") && !error.contains("word"),
+        "{error}"
+    );
 }
 
 #[cfg(unix)]

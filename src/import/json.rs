@@ -49,6 +49,7 @@ pub(super) fn parse(text: &[u8], name: &str) -> Result<Value, SourceError> {
 pub(super) fn in_words(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Eof => "ends too early".to_owned(),
+        _ if error.to_string().starts_with("recursion limit") => "is nested too deeply".to_owned(),
         _ => format!(
             "is not JSON from line {}, column {} on",
             error.line(),
@@ -120,6 +121,7 @@ mod tests {
                 "config.json is not JSON from line 2, column 2 on",
             ),
             ("{\"a\\", "config.json ends too early"),
+            (&"[".repeat(1000), "config.json is nested too deeply"),
         ] {
             let error = parse(text.as_bytes(), "config.json").unwrap_err();
             assert!(error.to_string().ends_with(want), "{error}");

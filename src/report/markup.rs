@@ -11,6 +11,22 @@ pub(super) fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
+/// `text` on one line with what Markdown takes for markup escaped. An underscore within a word, as
+/// names have, is none.
+pub(super) fn markdown(text: &str) -> String {
+    let mut escaped = String::new();
+    for char in one_line(text).chars() {
+        if matches!(
+            char,
+            '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '&' | '|' | '~'
+        ) {
+            escaped.push('\\');
+        }
+        escaped.push(char);
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -18,5 +34,9 @@ mod tests {
     #[test]
     fn markup_is_escaped() {
         assert_eq!(escaped("<a>&\n\""), "&lt;a&gt;&amp; &quot;");
+        assert_eq!(
+            markdown("<b> [a](b)\n|x_y`"),
+            "\\<b\\> \\[a\\](b) \\|x_y\\`"
+        );
     }
 }

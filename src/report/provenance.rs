@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Candidate;
-use super::markup::escaped;
+use super::markup::{escaped, markdown};
 use super::numbers::one_line;
 use crate::store::hex;
 
@@ -104,7 +104,7 @@ impl Provenance {
         let identity = self.models.iter().find(|one| one.name == model);
         vec![
             self.version.clone(),
-            self.command.clone(),
+            one_line(&self.command),
             self.date.clone(),
             self.cpu.clone(),
             self.cores.to_string(),
@@ -132,7 +132,8 @@ impl Provenance {
         let models: Vec<String> = self.models.iter().map(short).collect();
         let models = models.join(", ");
         let models = if models.is_empty() { "none" } else { &models };
-        format!("    {command}\n\n{rest}. Models: {models}.\n")
+        let rest = markdown(&format!("{rest}. Models: {models}."));
+        format!("    {command}\n\n{rest}\n")
     }
 
     /// A table in HTML.

@@ -1,5 +1,7 @@
 //! Tables of text cells, printed plain, as Markdown or as CSV.
 
+use super::markup::markdown;
+
 /// A head, and rows with as many cells as the head.
 pub(super) struct Table {
     head: Vec<String>,
@@ -48,10 +50,7 @@ impl Table {
     /// A table in the Markdown of GitHub.
     pub(super) fn markdown(&self) -> String {
         let line = |row: &[String]| {
-            let cells: Vec<String> = row
-                .iter()
-                .map(|cell| cell.trim().replace('|', "\\|"))
-                .collect();
+            let cells: Vec<String> = row.iter().map(|cell| markdown(cell.trim())).collect();
             format!("| {} |\n", cells.join(" | "))
         };
         let rule = format!("|---{}\n", "|---:".repeat(self.head.len() - 1) + "|");

@@ -119,5 +119,8 @@ pub(super) enum Command {
     Man {
         /// The folder, which is made if it is absent
         folder: PathBuf,
+        /// Overwrite pages that are there
+        #[arg(short, long)]
+        force: bool,
     },
 }

@@ -161,7 +161,12 @@ impl Trials {
             None => None,
         };
         let encoder = self.take_encoder()?;
-        let before = match bytes.len() < SHORT_RUN || is_nearly_random(bytes) {
+        // Experts need hardly more than 8 bits for any byte. A model that nothing corrects may need
+        // far more.
+        let may_grow = bytes.len() < SHORT_RUN
+            || is_nearly_random(bytes)
+            || (model.is_some() && !self.options.settings.experts);
+        let before = match may_grow {
             true => Some(encoder.fork()?),
             false => None,
         };
@@ -483,6 +488,26 @@ mod tests {
         for text in [FIRST, SECOND] {
             let block = trials.code(text, Class::Text, &mut unheard).unwrap().block;
             assert_eq!(block.mode, Mode::Model);
+        }
+    }
+
+    #[test]
+    fn what_a_model_alone_makes_longer_is_stored() {
+        let mut options = trials(Some(model()), 0).options;
+        options.settings.experts = false;
+        let mut trials = Trials::new(options);
+        let mut state = 1u32;
+        let rare: Vec<u8> = (0..8_000)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                b"\x1b\x0cQXZ\xc3\x9f~"[(state >> 29) as usize]
+            })
+            .collect();
+        for text in [FIRST, &rare, &rare, SECOND] {
+            let block = trials.code(text, Class::Text, &mut unheard).unwrap().block;
+            let stored = block.mode == Mode::Raw;
+            assert_eq!(stored, text == rare);
+            assert!(block.payload.len() <= text.len());
         }
     }
 

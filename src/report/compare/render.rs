@@ -9,7 +9,7 @@ use super::{
     MIN_RUNS, Metric, Outcome, Times,
 };
 use crate::report::Provenance;
-use crate::report::markup::escaped;
+use crate::report::markup::{escaped, markdown as markdown_escaped};
 use crate::report::numbers::{self, one_line, or_dash};
 use crate::report::page;
 use crate::report::provenance;
@@ -31,10 +31,14 @@ pub fn table(comparison: &Comparison, made: &Provenance) -> String {
 pub fn markdown(comparison: &Comparison, made: &Provenance) -> String {
     let section = |file: &FileOutcomes| {
         let rows = rows(comparison, file).markdown();
-        format!("**{}**\n\n{rows}\n", title(file))
+        format!("**{}**\n\n{rows}\n", markdown_escaped(&title(file)))
     };
     let sections: String = files_and_total(comparison).iter().map(section).collect();
-    let notes = notes(comparison).join("\n\n");
+    let notes: Vec<String> = notes(comparison)
+        .iter()
+        .map(|note| markdown_escaped(note))
+        .collect();
+    let notes = notes.join("\n\n");
     format!("{sections}{notes}\n\n{}", made.markdown())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::report::Provenance;
 use crate::report::explain::{Cost, Explanation, ModelVersusExperts, WindowCost};
+use crate::report::markup;
 use crate::report::numbers::{self, one_line, or_dash};
 use crate::report::table::Table;
 
@@ -16,20 +17,25 @@ const EXACT: &str = "All costs are exact: the file is compressed once with the m
 
 /// Tables for a terminal.
 pub fn table(explanation: &Explanation, made: &Provenance) -> String {
-    let parts = joined(explanation, Table::plain);
+    let parts = joined(explanation, str::to_owned, Table::plain);
     format!("{parts}{}\n", made.lines().join("\n"))
 }
 
 /// The same tables in Markdown.
 pub fn markdown(explanation: &Explanation, made: &Provenance) -> String {
-    let parts = joined(explanation, Table::markdown);
+    let parts = joined(explanation, markup::markdown, Table::markdown);
     format!("{parts}{}", made.markdown())
 }
 
-/// The parts of the report one below the other, with tables as `render` makes them.
-fn joined(explanation: &Explanation, render: fn(&Table) -> String) -> String {
+/// The parts of the report one below the other, with words as `say` and tables as `render` makes
+/// them.
+fn joined(
+    explanation: &Explanation,
+    say: fn(&str) -> String,
+    render: fn(&Table) -> String,
+) -> String {
     let shown = |part: &Part| match part {
-        Part::Words(words) => format!("{words}\n\n"),
+        Part::Words(words) => format!("{}\n\n", say(words)),
         Part::Rows(rows) => format!("{}\n", render(rows)),
     };
     parts(explanation).iter().map(shown).collect()

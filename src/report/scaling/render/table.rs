@@ -1,6 +1,7 @@
 //! A [`Scaling`] as tables: for a terminal, with a plot, and for a document.
 
 use crate::report::Provenance;
+use crate::report::markup::markdown as markdown_escaped;
 use crate::report::numbers::{self, one_line, or_dash};
 use crate::report::scaling::plot::plot;
 use crate::report::scaling::series::{self, models};
@@ -44,10 +45,13 @@ pub fn table(scaling: &Scaling, made: &Provenance) -> String {
 /// The tables in Markdown.
 pub fn markdown(scaling: &Scaling, made: &Provenance) -> String {
     let section = |curve: &Curve| {
-        let laws = laws(scaling, curve).join("\n\n");
+        let laws = laws(scaling, curve);
+        let laws: Vec<String> = laws.iter().map(|law| markdown_escaped(law)).collect();
+        let laws = laws.join("\n\n");
         let pays = pays(curve).map_or_else(String::new, |rows| format!("\n\n{}", rows.markdown()));
         let rows = rows(curve).markdown();
-        format!("**{}**\n\n{rows}\n{laws}{pays}\n\n", title(curve))
+        let title = markdown_escaped(&title(curve));
+        format!("**{title}**\n\n{rows}\n{laws}{pays}\n\n")
     };
     let sections: String = scaling.curves.iter().map(section).collect();
     format!("{sections}{}\n\n{}", NOTES.join("\n\n"), made.markdown())
