@@ -5,7 +5,7 @@
 //! that packing takes, so that a model can be packed and checked from one source. Its last bits
 //! differ between machines, so nothing is coded with it.
 
-use crate::arch::block::{Activation, Norm};
+use super::layer::{Affine, Arithmetic, Layer, LayerCache, PASS, cap};
 use crate::arch::parts::{self, TensorSpec};
 use crate::arch::{Config, SourceTensor};
 use crate::engine::contexts;
@@ -14,15 +14,10 @@ use crate::machine::instructions::InstructionSet;
 use crate::machine::pool::Pool;
 use crate::packed::{PackInput, PackedError, SourceRows, TensorSource};
 
-/// Rows of one pass; the ring of keys holds as many more than the window.
-const PASS: usize = 128;
-
 /// A model in f32.
 #[derive(Debug)]
 pub struct FloatModel {
-    config: Config,
-    kernels: Kernels,
-    pool: Pool,
+    arithmetic: Arithmetic,
     /// Input rows x hidden.
     embed: Vec<f32>,
     /// Learned positions x hidden, or none.
@@ -31,33 +26,6 @@ pub struct FloatModel {
     head: Option<Affine>,
     final_norm: Affine,
     layers: Vec<Layer>,
-}
-
-#[derive(Debug)]
-struct Layer {
-    /// Norms that the model lacks are `None`.
-    attn_norm: Option<Affine>,
-    /// Query, key and value rows x hidden.
-    qkv: Affine,
-    qk_norms: Option<(Affine, Affine)>,
-    /// [`head_dim` / 2]
-    steps: Vec<u64>,
-    out: Affine,
-    attn_post_norm: Option<Affine>,
-    ffn_norm: Option<Affine>,
-    /// Of a mixture of experts.
-    router: Option<Affine>,
-    /// Those of all experts.
-    gate_up: Affine,
-    down: Affine,
-    ffn_post_norm: Option<Affine>,
-}
-
-/// The weights of a matrix, row by row, or of a norm. The bias is empty if there is none.
-#[derive(Debug)]
-struct Affine {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
 }
 
 /// Reads tensors in the order of the packed model.
@@ -130,11 +98,7 @@ pub struct FloatStream {
     tokens: Vec<u32>,
     /// Where the present context begins.
     start: usize,
-    /// Layer by layer, key/value head by head: (window + PASS) rotated keys of one head, and as
-    /// many values.
-    planes: Vec<(Vec<f32>, Vec<f32>)>,
-    /// The same for the sinks.
-    sinks: Vec<(Vec<f32>, Vec<f32>)>,
+    layers: Vec<LayerCache>,
 }
 
 impl FloatModel {
@@ -162,32 +126,27 @@ impl FloatModel {
                 .collect::<Result<_, PackedError>>()?,
             final_norm: weights.read(&parts::FINAL_NORM, None)?,
             head: weights.read_if_present(&parts::HEAD, None)?,
-            pool: Pool::new(threads),
-            kernels: Kernels::new(instructions),
-            config,
+            arithmetic: Arithmetic {
+                pool: Pool::new(threads),
+                kernels: Kernels::new(instructions),
+                config,
+            },
         })
     }
 
     /// Sizes and options of the model.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.arithmetic.config
     }
 
     /// An empty stream.
     pub fn stream(&self) -> FloatStream {
-        let config = &self.config;
-        let plane = |positions: usize| {
-            (
-                vec![0.0; positions * config.head_dim],
-                vec![0.0; positions * config.head_dim],
-            )
-        };
+        let config = &self.arithmetic.config;
         FloatStream {
             position: 0,
             tokens: Vec::new(),
             start: 0,
-            planes: vec![plane(config.window + PASS); config.layers * config.kv_heads],
-            sinks: vec![plane(config.sinks); config.layers * config.kv_heads],
+            layers: vec![LayerCache::new(config); config.layers],
         }
     }
 
@@ -196,13 +155,13 @@ impl FloatModel {
     /// # Panics
     /// If a token is not an input row of the model.
     pub fn forward(&self, stream: &mut FloatStream, tokens: &[u32]) -> Vec<f32> {
-        let mut logits = Vec::with_capacity(tokens.len() * self.config.vocab);
+        let mut logits = Vec::with_capacity(tokens.len() * self.arithmetic.config.vocab);
         let mut rest = tokens;
         while !rest.is_empty() {
             let room = self.enter_context(stream);
             let (now, after) = rest.split_at(rest.len().min(room).min(PASS));
             self.pass(stream, now, &mut logits);
-            if self.config.block.positions > 0 {
+            if self.arithmetic.config.block.positions > 0 {
                 stream.tokens.extend_from_slice(now);
             }
             rest = after;
@@ -213,7 +172,7 @@ impl FloatModel {
     /// Feeds the tokens again that the next position has before it in its context, if that is
     /// another than the present one. Gives the number of tokens that the context has room for.
     fn enter_context(&self, stream: &mut FloatStream) -> usize {
-        let positions = self.config.block.positions;
+        let positions = self.arithmetic.config.block.positions;
         if positions == 0 {
             return usize::MAX;
         }
@@ -228,8 +187,8 @@ impl FloatModel {
     }
 
     fn pass(&self, stream: &mut FloatStream, tokens: &[u32], logits: &mut Vec<f32>) {
-        let config = &self.config;
-        let (hidden, dim, eps) = (config.hidden, config.head_dim, config.norm_eps);
+        let config = &self.arithmetic.config;
+        let hidden = config.hidden;
         let mut x: Vec<f32> = tokens
             .iter()
             .flat_map(|token| &self.embed[*token as usize * hidden..][..hidden])
@@ -241,316 +200,23 @@ impl FloatModel {
                 .zip(learned)
                 .for_each(|(x, learned)| *x += learned);
         }
-        for (index, layer) in self.layers.iter().enumerate() {
-            let before = x.clone();
-            let input = self.normed(&x, layer.attn_norm.as_ref());
-            let mut qkv = self.linear(&input, &layer.qkv, hidden);
-            if let Some((q_norm, k_norm)) = &layer.qk_norms {
-                for row in qkv.chunks_exact_mut(config.qkv_rows()) {
-                    let (q, kv) = row.split_at_mut(config.heads * dim);
-                    q.copy_from_slice(&rms_norm(q, &q_norm.weight, eps));
-                    let k = &mut kv[..config.kv_heads * dim];
-                    k.copy_from_slice(&rms_norm(k, &k_norm.weight, eps));
-                }
-            }
-            let attended = self.attend(stream, index, &qkv);
-            let attended = self.linear(&attended, &layer.out, config.heads * dim);
-            add(
-                &mut x,
-                &self.normed(&attended, layer.attn_post_norm.as_ref()),
-            );
-
-            let input = if config.block.parallel { &before } else { &x };
-            let input = self.normed(input, layer.ffn_norm.as_ref());
-            let fed = match &layer.router {
-                Some(router) => self.mixture(layer, router, &input),
-                None => {
-                    let wide = self.linear(&input, &layer.gate_up, hidden);
-                    self.linear(&self.activated(&wide), &layer.down, config.intermediate)
-                }
-            };
-            add(&mut x, &self.normed(&fed, layer.ffn_post_norm.as_ref()));
+        let layers = self.layers.iter().zip(&mut stream.layers).enumerate();
+        for (index, (layer, cache)) in layers {
+            self.arithmetic
+                .layer(layer, index, cache, stream.position, &mut x);
         }
-        let x = self.norm(&x, &self.final_norm);
+        let x = self.arithmetic.norm(&x, &self.final_norm);
         let mut y = match &self.head {
-            Some(head) => self.linear(&x, head, hidden),
-            None => self.product(&x, &self.embed[..config.vocab * hidden], hidden),
+            Some(head) => self.arithmetic.linear(&x, head, hidden),
+            None => {
+                let head = &self.embed[..config.vocab * hidden];
+                self.arithmetic.product(&x, head, hidden)
+            }
         };
         cap(&mut y, config.block.logit_cap);
         logits.extend(y);
         stream.position += tokens.len();
     }
-
-    /// A norm of each row of the residual stream, or of what is added to it; `x` as it is if the
-    /// model lacks this norm.
-    fn normed(&self, x: &[f32], weights: Option<&Affine>) -> Vec<f32> {
-        match weights {
-            Some(weights) => self.norm(x, weights),
-            None => x.to_vec(),
-        }
-    }
-
-    fn norm(&self, x: &[f32], weights: &Affine) -> Vec<f32> {
-        let eps = self.config.norm_eps;
-        match self.config.block.norm {
-            Norm::RootMeanSquare => rms_norm(x, &weights.weight, eps),
-            Norm::Layer => {
-                let mut centred = x.to_vec();
-                for row in centred.chunks_exact_mut(weights.weight.len()) {
-                    let mean = row.iter().sum::<f32>() / row.len() as f32;
-                    row.iter_mut().for_each(|x| *x -= mean);
-                }
-                let mut normed = rms_norm(&centred, &weights.weight, eps);
-                add_to_rows(&mut normed, &weights.bias);
-                normed
-            }
-        }
-    }
-
-    /// What the experts that each row takes make of it, each times its share.
-    fn mixture(&self, layer: &Layer, router: &Affine, x: &[f32]) -> Vec<f32> {
-        let config = &self.config;
-        let (hidden, inner) = (config.hidden, config.intermediate);
-        let Some(experts) = config.block.mixture else {
-            return Vec::new();
-        };
-        let scores = self.linear(x, router, hidden);
-        let mut out = vec![0.0; x.len()];
-        let rows = x.chunks_exact(hidden).zip(out.chunks_exact_mut(hidden));
-        for ((x, out), scores) in rows.zip(scores.chunks_exact(experts.count)) {
-            let mut order: Vec<usize> = (0..experts.count).collect();
-            order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-            let taken = &order[..experts.used];
-            let within = if experts.normalised { taken } else { &order };
-            let power = |expert: &usize| (scores[*expert] - scores[order[0]]).exp();
-            let sum: f32 = within.iter().map(power).sum();
-            for expert in taken {
-                let size = config.gate_up_rows() * hidden;
-                let gate_up = &layer.gate_up.weight[expert * size..][..size];
-                let wide = self.activated(&self.product(x, gate_up, hidden));
-                let size = hidden * inner;
-                let down = &layer.down.weight[expert * size..][..size];
-                let share = power(expert) / sum;
-                let fed = self.product(&wide, down, inner);
-                out.iter_mut()
-                    .zip(fed)
-                    .for_each(|(out, fed)| *out += share * fed);
-            }
-        }
-        out
-    }
-
-    /// The function of the feed-forward block, times `up` if there is a gate.
-    fn activated(&self, gate_up: &[f32]) -> Vec<f32> {
-        let (config, f) = (&self.config, activation(self.config.block.activation));
-        let mut out = Vec::with_capacity(gate_up.len());
-        for row in gate_up.chunks_exact(config.gate_up_rows()) {
-            let (gate, up) = row.split_at(config.intermediate);
-            match up {
-                [] => out.extend(gate.iter().map(|gate| f(*gate))),
-                up => out.extend(gate.iter().zip(up).map(|(gate, up)| f(*gate) * up)),
-            }
-        }
-        out
-    }
-
-    /// Rows of `width` values times the rows of a matrix, plus its bias.
-    fn linear(&self, x: &[f32], linear: &Affine, width: usize) -> Vec<f32> {
-        let mut out = self.product(x, &linear.weight, width);
-        add_to_rows(&mut out, &linear.bias);
-        out
-    }
-
-    /// Rows of `width` values times the rows of `weights`.
-    fn product(&self, x: &[f32], weights: &[f32], width: usize) -> Vec<f32> {
-        let (rows, columns) = (x.len() / width, weights.len() / width);
-        let mut across = vec![0.0; rows * columns];
-        let mut parts: Vec<_> = weights
-            .chunks(width * 64)
-            .zip(across.chunks_mut(rows * 64))
-            .collect();
-        self.pool.for_each(
-            &mut vec![(); self.pool.threads()],
-            &mut parts,
-            |(), (weights, out)| {
-                self.kernels.float_product(x, weights, width, out);
-            },
-        );
-        let mut out = vec![0.0; rows * columns];
-        for (column, values) in across.chunks_exact(rows).enumerate() {
-            for (row, value) in values.iter().enumerate() {
-                out[row * columns + column] = *value;
-            }
-        }
-        out
-    }
-
-    fn attend(&self, stream: &mut FloatStream, layer: usize, qkv: &[f32]) -> Vec<f32> {
-        let config = &self.config;
-        let (dim, stride) = (config.head_dim, config.qkv_rows());
-        let (rows, shared) = (qkv.len() / stride, config.heads_per_kv());
-        let (window, sinks) = (config.window_of(layer), config.sinks_of(layer));
-        let steps = &self.layers[layer].steps;
-        let slots = config.window + PASS;
-        let planes = layer * config.kv_heads..(layer + 1) * config.kv_heads;
-        for head in 0..config.kv_heads {
-            let (keys, values) = &mut stream.planes[planes.start + head];
-            let (sink_keys, sink_values) = &mut stream.sinks[planes.start + head];
-            for row in 0..rows {
-                let position = stream.position + row;
-                let key = &qkv[row * stride + (config.heads + head) * dim..][..dim];
-                let value =
-                    &qkv[row * stride + (config.heads + config.kv_heads + head) * dim..][..dim];
-                let key = rotate(key, position, steps);
-                keys[position % slots * dim..][..dim].copy_from_slice(&key);
-                values[position % slots * dim..][..dim].copy_from_slice(value);
-                if position < sinks {
-                    sink_keys[position * dim..][..dim].copy_from_slice(&key);
-                    sink_values[position * dim..][..dim].copy_from_slice(value);
-                }
-            }
-        }
-        let stream = &*stream;
-        let mut out = vec![0.0; rows * config.heads * dim];
-        let mut tasks: Vec<_> = out.chunks_exact_mut(shared * dim).enumerate().collect();
-        self.pool.for_each(
-            &mut vec![(); self.pool.threads()],
-            &mut tasks,
-            |(), (index, out)| {
-                let (row, head) = (*index / config.kv_heads, *index % config.kv_heads);
-                let position = stream.position + row;
-                let (keys, values) = &stream.planes[planes.start + head];
-                let (sink_keys, sink_values) = &stream.sinks[planes.start + head];
-                // The visible keys: two runs of the ring, and the sinks that have left the window.
-                let first = (position + 1).saturating_sub(window);
-                let (start, count) = (first % slots, position + 1 - first);
-                let before_wrap = count.min(slots - start);
-                let ring = [start..start + before_wrap, 0..count - before_wrap];
-                let passed = first.min(sinks);
-                let sink_position = position.min(window + sinks - usize::from(sinks > 0));
-                for (query, out) in out.chunks_exact_mut(dim).enumerate() {
-                    let query = &qkv[row * stride + (head * shared + query) * dim..][..dim];
-                    let near = rotate(query, position, steps);
-                    let mut scores = vec![0.0; count + passed];
-                    let mut at = 0;
-                    for run in &ring {
-                        let keys = &keys[run.start * dim..run.end * dim];
-                        self.kernels.float_product(
-                            &near,
-                            keys,
-                            dim,
-                            &mut scores[at..at + run.len()],
-                        );
-                        at += run.len();
-                    }
-                    let far = rotate(query, sink_position, steps);
-                    self.kernels.float_product(
-                        &far,
-                        &sink_keys[..passed * dim],
-                        dim,
-                        &mut scores[count..],
-                    );
-                    let scale = 1.0 / (dim as f32).sqrt();
-                    scores.iter_mut().for_each(|score| *score *= scale);
-                    cap(&mut scores, config.block.score_cap);
-                    let best = scores.iter().copied().fold(f32::MIN, f32::max);
-                    scores
-                        .iter_mut()
-                        .for_each(|score| *score = (*score - best).exp());
-                    let total: f32 = scores.iter().sum();
-                    scores.iter_mut().for_each(|weight| *weight /= total);
-                    let mut at = 0;
-                    for run in &ring {
-                        let values = &values[run.start * dim..run.end * dim];
-                        self.kernels
-                            .float_weighted(&scores[at..at + run.len()], values, out);
-                        at += run.len();
-                    }
-                    self.kernels.float_weighted(
-                        &scores[count..],
-                        &sink_values[..passed * dim],
-                        out,
-                    );
-                }
-            },
-        );
-        out
-    }
-}
-
-fn rotate(head: &[f32], position: usize, steps: &[u64]) -> Vec<f32> {
-    let half = head.len() / 2;
-    let mut out = head.to_vec();
-    for (pair, step) in steps.iter().enumerate() {
-        let turns = (position as u64).wrapping_mul(*step) as f64 / 18_446_744_073_709_551_616.0;
-        let (sin, cos) = (turns * std::f64::consts::TAU).sin_cos();
-        let (sin, cos) = (sin as f32, cos as f32);
-        out[pair] = head[pair] * cos - head[half + pair] * sin;
-        out[half + pair] = head[half + pair] * cos + head[pair] * sin;
-    }
-    out
-}
-
-/// The function of a feed-forward block.
-fn activation(kind: Activation) -> fn(f32) -> f32 {
-    match kind {
-        Activation::Silu => |x| x / (1.0 + (-x).exp()),
-        Activation::Gelu => |x| {
-            // Phi as a sum: the Taylor series of the normal density, integrated term by term.
-            let x = f64::from(x);
-            let (mut term, mut sum) = (x, x);
-            for n in 1..200 {
-                term *= x * x / f64::from(2 * n + 1);
-                sum += term;
-            }
-            let phi = match x {
-                x if x > 8.0 => 1.0,
-                x if x < -8.0 => 0.0,
-                x => 0.5 + sum * (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt(),
-            };
-            (x * phi) as f32
-        },
-        Activation::GeluTanh => |x| {
-            let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
-            x / 2.0 * (1.0 + inner.tanh())
-        },
-        Activation::Relu => |x| x.max(0.0),
-        Activation::ReluSquared => |x| x.max(0.0) * x.max(0.0),
-    }
-}
-
-/// `cap * tanh(x / cap)`; a cap of 0 leaves x as it is.
-fn cap(x: &mut [f32], cap: f32) {
-    if cap != 0.0 {
-        x.iter_mut().for_each(|x| *x = cap * (*x / cap).tanh());
-    }
-}
-
-/// Adds `bias`, if it is not empty, to every row of as many values.
-fn add_to_rows(x: &mut [f32], bias: &[f32]) {
-    if !bias.is_empty() {
-        x.chunks_exact_mut(bias.len())
-            .for_each(|row| add(row, bias));
-    }
-}
-
-/// Root-mean-square norm of every row of `weight.len()` values.
-fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
-    let mut out = Vec::with_capacity(x.len());
-    for row in x.chunks_exact(weight.len()) {
-        let mean = row.iter().map(|x| x * x).sum::<f32>() / row.len() as f32;
-        let inverse = 1.0 / (mean + eps).sqrt();
-        out.extend(
-            row.iter()
-                .zip(weight)
-                .map(|(x, weight)| x * inverse * weight),
-        );
-    }
-    out
-}
-
-fn add(x: &mut [f32], y: &[f32]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }
 
 #[cfg(test)]

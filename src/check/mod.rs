@@ -14,8 +14,11 @@ mod candle;
 mod dequantised;
 mod error;
 pub mod float;
+mod layer;
+pub mod sampled;
 mod subject;
 
 pub use error::CheckError;
 pub use float::FloatModel;
+pub use sampled::{Loss, Sampled};
 pub use subject::{Subject, Text};

@@ -21,6 +21,19 @@ pub(crate) struct OwnedTokenTable {
 
 #[cfg(feature = "encode")]
 impl OwnedTokenTable {
+    /// The table of these tokens.
+    #[cfg(feature = "convert")]
+    pub(crate) fn new(tokens: &[Vec<u8>]) -> OwnedTokenTable {
+        let ends = tokens.iter().scan(0, |end, token| {
+            *end += token.len() as u32;
+            Some(*end)
+        });
+        OwnedTokenTable {
+            bytes: tokens.concat(),
+            offsets: std::iter::once(0).chain(ends).collect(),
+        }
+    }
+
     /// The tokens of `rows`, which ascend, of `table`.
     pub(crate) fn select(
         table: TokenTable<'_>,

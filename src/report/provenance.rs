@@ -104,7 +104,7 @@ impl Provenance {
         let identity = self.models.iter().find(|one| one.name == model);
         vec![
             self.version.clone(),
-            one_line(&self.command),
+            self.command.clone(),
             self.date.clone(),
             self.cpu.clone(),
             self.cores.to_string(),

@@ -27,6 +27,8 @@ mod error;
 mod splitter;
 mod unigram;
 
+#[cfg(feature = "convert")]
+use crate::arch::Config;
 use crate::arch::{Algorithm, Segmentation};
 pub use crate::codec::Symbol;
 use crate::packed::{OwnedTokenTable, PackedModel, TokenTable};
@@ -80,6 +82,30 @@ impl Tokenizer {
         Ok(Tokenizer::build(
             tokens,
             merges,
+            scores,
+            splitter,
+            segmentation,
+        ))
+    }
+
+    /// The tokenizer of a model that is not packed yet: of its tokens in the order of the packed
+    /// model, its merges and its scores.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::new`].
+    #[cfg(feature = "convert")]
+    pub(crate) fn of_vocabulary(
+        tokens: &[Vec<u8>],
+        merges: &[(u32, u32)],
+        scores: &[f32],
+        config: &Config,
+    ) -> Result<Tokenizer, TokenizerError> {
+        let (pre_tokenizer, segmentation) = (&config.pre_tokenizer, &config.segmentation);
+        let splitter = Splitter::new(pre_tokenizer, segmentation.escaped_spaces)?;
+        let owned = OwnedTokenTable::new(tokens);
+        Ok(Tokenizer::build(
+            owned.table(),
+            merges.iter().copied(),
             scores,
             splitter,
             segmentation,

@@ -9,7 +9,11 @@ use std::io::{Read, Write};
 #[cfg(feature = "convert")]
 use std::path::Path;
 use std::path::PathBuf;
+#[cfg(feature = "convert")]
+use std::sync::Arc;
 
+#[cfg(feature = "convert")]
+use llmzip::check::sampled;
 #[cfg(feature = "convert")]
 use llmzip::import::{self, Source, SourceError};
 #[cfg(feature = "convert")]
@@ -22,7 +26,7 @@ use llmzip::store::StoreError;
 
 use super::describe::print_added;
 #[cfg(feature = "convert")]
-use super::describe::print_model;
+use super::describe::{print_loss, print_model};
 #[cfg(feature = "convert")]
 use super::name;
 use crate::cli::failure::Failure;
@@ -100,13 +104,14 @@ pub(super) fn run(
 fn add(store: &Store, paths: &[PathBuf], name: &str, wide: Option<bool>) -> Result<(), Failure> {
     store.check_name(name)?;
     let path = &paths[0];
+    let mut sampled = None;
     let added = if is_packed(paths) {
         store.add_packed(path, name)
     } else {
         let file = store.new_file()?;
-        open(paths, wide)
-            .and_then(|mut source| source.pack_to_file(file.file()))
-            .map_err(|error| about(path, &error))?;
+        let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
+        let packed = sampled::pack_to_file(&mut source, file.file());
+        sampled = Some(packed.map_err(|error| about(path, &error))?);
         store.add(file, name)
     };
     let added = added.map_err(|error| match error {
@@ -114,7 +119,11 @@ fn add(store: &Store, paths: &[PathBuf], name: &str, wide: Option<bool>) -> Resu
         StoreError::Packed { error, .. } => about(path, &error),
         error => error.into(),
     })?;
-    print_added(store, &added)
+    print_added(store, &added)?;
+    match sampled {
+        Some(sampled) => print_loss(name, &sampled, store.find(name)?.model),
+        None => Ok(()),
+    }
 }
 
 /// Packs the model at `paths` and writes it to the file `output`.
@@ -128,11 +137,12 @@ fn pack_to_file(
     let nothing = OpenInput::nothing();
     let path = &paths[0];
     let mut file = output_beside(paths, output, force)?;
-    let packed = match is_packed(paths) {
-        true => fs::read(path).map_err(|error| about(path, &error))?,
-        false => open(paths, wide)
-            .and_then(|mut source| source.pack())
-            .map_err(|error| about(path, &error))?,
+    let (sampled, packed) = if is_packed(paths) {
+        (None, fs::read(path).map_err(|error| about(path, &error))?)
+    } else {
+        let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
+        let packed = sampled::pack(&mut source).map_err(|error| about(path, &error))?;
+        (Some(packed.0), packed.1)
     };
     let model = PackedModel::from_bytes(&packed)
         .and_then(|model| model.verify().map(|()| model))
@@ -144,7 +154,11 @@ fn pack_to_file(
         &model.identity(),
         model.config(),
         packed.len() as u64,
-    )
+    )?;
+    match sampled {
+        Some(sampled) => print_loss(&text::path(output), &sampled, Arc::new(model)),
+        None => Ok(()),
+    }
 }
 
 /// The file for the packed model, which must not be a part of the model at `paths`.

@@ -1,6 +1,8 @@
 //! `model pull`: fetches a model, packs it and keeps it.
 
 #[cfg(feature = "hub")]
+use llmzip::check::{CheckError, sampled};
+#[cfg(feature = "hub")]
 use llmzip::hub::{Hub, Repository};
 #[cfg(feature = "hub")]
 use llmzip::import;
@@ -9,7 +11,7 @@ use llmzip::store::Store;
 use llmzip::store::repository_of;
 
 #[cfg(feature = "hub")]
-use super::describe::print_added;
+use super::describe::{print_added, print_loss};
 #[cfg(feature = "hub")]
 use super::name;
 use crate::cli::failure::Failure;
@@ -26,13 +28,14 @@ pub(super) fn run(store: &Store, text: &str, name: Option<String>) -> Result<(),
     store.check_name(&name)?;
     let folder = Hub::of_user()?.fetch(&repository)?;
     let file = store.new_file()?;
-    import::open(&folder)
-        .and_then(|mut source| source.pack_to_file(file.file()))
-        .map_err(|error| Failure::Message(format!("{text}: {error}")))?;
+    let failed = |error: CheckError| Failure::Message(format!("{text}: {error}"));
+    let mut source = import::open(&folder).map_err(|error| failed(error.into()))?;
+    let sampled = sampled::pack_to_file(&mut source, file.file()).map_err(failed)?;
     let added = store
         .add(file, &name)
         .map_err(|error| Failure::from(error).about(text))?;
-    print_added(store, &added)
+    print_added(store, &added)?;
+    print_loss(&name, &sampled, store.find(&name)?.model)
 }
 
 #[cfg(not(feature = "hub"))]

@@ -1,0 +1,351 @@
+//! What exactness costs a model, measured on a short text while the model is packed.
+//!
+//! Packing reads the weights of one layer after the other. Each layer's are run in f32 on the text
+//! before the next are read, so that memory never holds the whole model in f32, and only the head
+//! is read twice.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Arc;
+
+use super::CheckError;
+use super::layer::{Affine, Arithmetic, Layer, LayerCache, PASS, cap};
+use crate::arch::parts::{self, TensorSpec};
+use crate::arch::{Config, SourceTensor};
+use crate::engine::cpu::kernels::Kernels;
+use crate::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
+use crate::import::Source;
+use crate::machine::MachineError;
+use crate::machine::instructions::InstructionSet;
+use crate::machine::pool::Pool;
+use crate::packed::{self, PackInput, PackedError, PackedModel, SourceRows, TensorSource};
+use crate::tokenizer::{Symbol, Tokenizer};
+
+/// Prose and code, written for this.
+const TEXT: &[u8] = include_bytes!("sample.txt");
+/// Most tokens of it that are measured.
+const MOST: usize = 96;
+
+/// What f32 predicts of the sample.
+#[derive(Debug)]
+pub struct Sampled {
+    /// Input rows.
+    tokens: Vec<u32>,
+    /// Logits in nats behind each token, one row of `vocab` after the other.
+    logits: Vec<f32>,
+}
+
+/// What the exact engine costs a model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Loss {
+    /// Bits that a token of the sample costs in f32.
+    pub bits: f64,
+    /// Bits that a token costs more with the exact engine, on average over what f32 expects: the
+    /// Kullback-Leibler divergence.
+    pub more: f64,
+}
+
+impl Loss {
+    /// The loss as a share of the cost in f32.
+    pub fn share(&self) -> f64 {
+        self.more / self.bits.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// Packs `source` into `file`, as [`Source::pack_to_file`] does, and measures what f32 predicts.
+///
+/// # Errors
+/// As there, and if the sample cannot be cut or computed.
+pub fn pack_to_file(source: &mut Source, file: &File) -> Result<Sampled, CheckError> {
+    pack_with(source, |input, tensors| {
+        packed::pack_to_file(input, tensors, file)
+    })
+    .map(|(sampled, ())| sampled)
+}
+
+/// Packs `source` into memory, as [`Source::pack`] does, and measures what f32 predicts.
+///
+/// # Errors
+/// As [`pack_to_file`].
+pub fn pack(source: &mut Source) -> Result<(Sampled, Vec<u8>), CheckError> {
+    pack_with(source, packed::pack)
+}
+
+fn pack_with<T>(
+    source: &mut Source,
+    pack: impl FnOnce(&PackInput<'_>, &mut dyn TensorSource) -> Result<T, PackedError>,
+) -> Result<(Sampled, T), CheckError> {
+    let tokens = sample(source)?;
+    let (input, tensors) = source.input();
+    let instructions = InstructionSet::choose().map_err(MachineError::from)?;
+    let mut pass = Pass {
+        input: &input,
+        tokens: &tokens,
+        arithmetic: Arithmetic {
+            config: input.config.clone(),
+            kernels: Kernels::new(instructions),
+            pool: Pool::new(0),
+        },
+        x: Vec::new(),
+        kept: BTreeMap::new(),
+        layer: None,
+    };
+    let mut watched = Watched {
+        source: tensors,
+        pass: &mut pass,
+    };
+    let packed = pack(&input, &mut watched)?;
+    let logits = pass.finish(tensors)?;
+    Ok((Sampled { tokens, logits }, packed))
+}
+
+/// The input rows of the sample: as many as a context has room for.
+fn sample(source: &Source) -> Result<Vec<u32>, CheckError> {
+    let config = &source.config;
+    let tokenizer = Tokenizer::of_vocabulary(
+        &source.vocabulary.tokens,
+        &source.vocabulary.merges,
+        &source.vocabulary.scores,
+        config,
+    )?;
+    let positions = match config.block.positions {
+        0 => usize::MAX,
+        positions => positions,
+    };
+    let most = MOST.min(PASS).min(config.window).min(positions);
+    let pieces = tokenizer.encode(TEXT);
+    let tokens = pieces.iter().filter_map(Symbol::token);
+    Ok(config.bos.into_iter().chain(tokens).take(most).collect())
+}
+
+/// A forward pass of the sample, layer by layer.
+struct Pass<'a> {
+    input: &'a PackInput<'a>,
+    tokens: &'a [u32],
+    arithmetic: Arithmetic,
+    /// The residual stream: [tokens, hidden].
+    x: Vec<f32>,
+    /// Weights and biases by the name of their part: those of the layer that is read, and of the
+    /// final norm.
+    kept: BTreeMap<&'static str, Affine>,
+    layer: Option<usize>,
+}
+
+/// A source whose tensors a pass sees as they are read.
+struct Watched<'a, 'b> {
+    source: &'a mut dyn TensorSource,
+    pass: &'a mut Pass<'b>,
+}
+
+impl TensorSource for Watched<'_, '_> {
+    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        self.pass.begin(tensor.layer);
+        let (shape, values) = self.source.tensor(tensor)?;
+        self.pass.take(tensor, &values);
+        Ok((shape, values))
+    }
+}
+
+impl Pass<'_> {
+    /// Runs the layer read so far, if another one begins. Its tensors have been accepted: packing
+    /// checks a tensor before it reads the next.
+    fn begin(&mut self, layer: Option<usize>) {
+        if self.layer == layer {
+            return;
+        }
+        if let Some(index) = self.layer {
+            self.run(index);
+        }
+        self.layer = layer;
+    }
+
+    /// Takes what the pass needs of a tensor.
+    fn take(&mut self, tensor: &SourceTensor, values: &[f32]) {
+        let hidden = self.arithmetic.config.hidden;
+        let row = |row: usize| values.get(row * hidden..(row + 1) * hidden);
+        match tensor.part {
+            "embed" => {
+                let ids = self
+                    .tokens
+                    .iter()
+                    .map(|token| self.input.rows[*token as usize]);
+                self.x = ids
+                    .filter_map(|id| row(id as usize))
+                    .flatten()
+                    .copied()
+                    .collect();
+            }
+            "positions" => {
+                let learned = values.iter();
+                self.x
+                    .iter_mut()
+                    .zip(learned)
+                    .for_each(|(x, learned)| *x += learned);
+            }
+            // It is read again in the end.
+            "head" => {}
+            part => {
+                let kept = self.kept.entry(part).or_insert_with(|| Affine {
+                    weight: Vec::new(),
+                    bias: Vec::new(),
+                });
+                match tensor.is_bias {
+                    true => kept.bias.extend_from_slice(values),
+                    false => kept.weight.extend_from_slice(values),
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, index: usize) {
+        let kept = &mut self.kept;
+        let mut part = |spec: &TensorSpec| kept.remove(spec.name);
+        let (q_norm, k_norm) = (part(&parts::Q_NORM), part(&parts::K_NORM));
+        let (qkv, out) = (part(&parts::QKV), part(&parts::OUT));
+        let (gate_up, down) = (part(&parts::GATE_UP), part(&parts::DOWN));
+        let (Some(qkv), Some(out), Some(gate_up), Some(down)) = (qkv, out, gate_up, down) else {
+            return;
+        };
+        let layer = Layer {
+            attn_norm: part(&parts::ATTN_NORM),
+            qkv,
+            qk_norms: q_norm.zip(k_norm),
+            steps: self.input.steps.of_layer(&self.input.config.block, index),
+            out,
+            attn_post_norm: part(&parts::ATTN_POST_NORM),
+            ffn_norm: part(&parts::FFN_NORM),
+            router: part(&parts::ROUTER),
+            gate_up,
+            down,
+            ffn_post_norm: part(&parts::FFN_POST_NORM),
+        };
+        // No query of the sample sees further than its beginning.
+        let cache = Config {
+            window: self.tokens.len(),
+            ..self.arithmetic.config.clone()
+        };
+        let mut cache = LayerCache::new(&cache);
+        self.arithmetic
+            .layer(&layer, index, &mut cache, 0, &mut self.x);
+    }
+
+    /// The logits behind all tokens.
+    fn finish(mut self, source: &mut dyn TensorSource) -> Result<Vec<f32>, PackedError> {
+        self.begin(None);
+        let config = &self.arithmetic.config;
+        let hidden = config.hidden;
+        let norm = self.kept.remove(parts::FINAL_NORM.name);
+        let x = self.arithmetic.normed(&self.x, norm.as_ref());
+        let spec = if config.tied {
+            &parts::EMBEDDING
+        } else {
+            &parts::HEAD
+        };
+        let head = config.family()?.tensor(spec, None, config);
+        let mut logits = vec![0.0; self.tokens.len() * config.vocab];
+        for tensor in &head.weights {
+            let rows = SourceRows::read(source, tensor, self.input.rows)?;
+            let rows: Vec<&[f32]> = rows.iter().take(config.vocab).collect();
+            for (block, rows) in rows.chunks(BLOCK).enumerate() {
+                let products = self.arithmetic.product(&x, &rows.concat(), hidden);
+                for (token, products) in products.chunks_exact(rows.len()).enumerate() {
+                    let at = token * config.vocab + block * BLOCK;
+                    logits[at..at + rows.len()].copy_from_slice(products);
+                }
+            }
+        }
+        for tensor in &head.biases {
+            let bias = SourceRows::read(source, tensor, self.input.rows)?;
+            let bias: Vec<f32> = bias.iter().take(config.vocab).flatten().copied().collect();
+            for row in logits.chunks_exact_mut(config.vocab) {
+                row.iter_mut()
+                    .zip(&bias)
+                    .for_each(|(logit, bias)| *logit += bias);
+            }
+        }
+        cap(&mut logits, config.block.logit_cap);
+        Ok(logits)
+    }
+}
+
+/// Rows of the head of one product: memory holds a copy of them.
+const BLOCK: usize = 4096;
+
+impl Sampled {
+    /// Compares the exact engine of the packed model with f32; `None` if the sample is too short.
+    ///
+    /// # Errors
+    /// If the engine cannot run the model.
+    pub fn compare(&self, packed: Arc<PackedModel>) -> Result<Option<Loss>, CheckError> {
+        let vocab = packed.config().vocab;
+        let engine = Engine::new(packed, EngineOptions::default())?;
+        let (mut state, mut predictions) = (engine.new_state()?, Predictions::new());
+        let segment = Segment {
+            state: &mut *state,
+            tokens: &self.tokens,
+        };
+        engine.forward(&mut [segment], &mut predictions)?;
+        let (mut bits, mut more, mut count) = (0.0, 0.0, 0.0);
+        let next = self.tokens.iter().skip(1);
+        for (row, (logits, next)) in self.logits.chunks_exact(vocab).zip(next).enumerate() {
+            let exact = predictions.row(row).logits.iter();
+            let exact = normalised(exact.map(|logit| f64::from(*logit) / 65536.0));
+            let float = logits
+                .iter()
+                .map(|logit| f64::from(*logit) * std::f64::consts::LOG2_E);
+            let float = normalised(float);
+            let pairs = float.iter().zip(&exact);
+            more += pairs
+                .map(|(float, exact)| float.exp2() * (float - exact))
+                .sum::<f64>();
+            bits -= float.get(*next as usize).copied().unwrap_or_default();
+            count += 1.0;
+        }
+        Ok((count > 0.0).then(|| Loss {
+            bits: bits / count,
+            more: more / count,
+        }))
+    }
+}
+
+/// Base-2 logarithms of probabilities from those of unnormalised ones.
+fn normalised(logits: impl Iterator<Item = f64>) -> Vec<f64> {
+    let logits: Vec<f64> = logits.collect();
+    let best = logits.iter().copied().fold(f64::MIN, f64::max);
+    let total: f64 = logits.iter().map(|logit| (logit - best).exp2()).sum();
+    let total = total.log2() + best;
+    logits.into_iter().map(|logit| logit - total).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::check::FloatModel;
+
+    fn fixture() -> Source {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/fixture-hf");
+        crate::import::open(&folder).unwrap()
+    }
+
+    #[test]
+    fn layer_by_layer_is_the_same_as_at_once() {
+        let mut source = fixture();
+        let (sampled, bytes) = pack(&mut source).unwrap();
+        assert_eq!(bytes, fixture().pack().unwrap());
+        assert!(sampled.tokens.len() > 40, "{}", sampled.tokens.len());
+        let (input, tensors) = source.input();
+        let instructions = InstructionSet::choose().unwrap();
+        let float = FloatModel::new(&input, tensors, instructions, 1).unwrap();
+        let want = float.forward(&mut float.stream(), &sampled.tokens);
+        assert_eq!(want.len(), sampled.logits.len());
+        for (want, got) in want.iter().zip(&sampled.logits) {
+            assert!((want - got).abs() < 1e-3, "{want} {got}");
+        }
+        let packed = Arc::new(PackedModel::from_bytes(&bytes).unwrap());
+        let loss = sampled.compare(packed).unwrap().unwrap();
+        assert!(loss.more > 0.0 && loss.share() < 0.01, "{loss:?}");
+        assert!((1.0..8.0).contains(&loss.bits), "{loss:?}");
+    }
+}
