@@ -187,6 +187,47 @@ fn a_mixture_of_experts_in_a_gguf_file() {
     }
 }
 
+/// A part that a family does not know would make another model if it were left out.
+#[test]
+fn a_tensor_that_no_part_takes_is_refused() {
+    let refused = |source: Result<Source, import::SourceError>, name: &str| {
+        let error = source.unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("lacks"), "{error}");
+    };
+    let file = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
+    let mut gguf = gguf_of_qwen_3_moe();
+    gguf.add("blk.1.ffn_up_shexp.weight", &[48, 64]);
+    std::fs::write(file.path(), gguf.bytes()).unwrap();
+    refused(import::open(file.path()), "blk.1.ffn_up_shexp.weight");
+    let folder = folder("llama", None);
+    let add = |name: &str| {
+        let zeros = [0; 256];
+        let view = TensorView::new(Dtype::F32, vec![64], &zeros).unwrap();
+        let bytes = safetensors::serialize([(name, view)], None).unwrap();
+        std::fs::write(
+            folder.path().join("model-00002-of-00002.safetensors"),
+            bytes,
+        )
+        .unwrap();
+        let weights = weights("llama");
+        std::fs::write(
+            folder.path().join("model-00001-of-00002.safetensors"),
+            weights,
+        )
+        .unwrap();
+        let _ = std::fs::remove_file(folder.path().join("model.safetensors"));
+        import::open(folder.path())
+    };
+    add("model.layers.2.self_attn.rotary_emb.inv_freq").unwrap();
+    add("model.layers.4.embed_tokens.weight").unwrap();
+    for name in [
+        "model.layers.0.self_attn.sinks",
+        "layers.3.mlp.shared_expert.weight",
+    ] {
+        refused(add(name), name);
+    }
+}
+
 /// The fixture as llama.cpp's converter writes it.
 fn gguf_of_qwen_3_moe() -> GgufFile {
     let number = |key: &str, number: u32| (format!("qwen3moe.{key}"), Number::U32(number));

@@ -255,10 +255,10 @@ fn open_output<C: FileCoder>(
         models: coder.models(),
         by_outputs: coder.needed_by_outputs(),
     };
+    needed.refuse_streams()?;
     let path = match (&job.destination, input.path()) {
         (Destination::Nowhere, _) => return Ok(Output::Nowhere),
         (Destination::Stdout, _) | (Destination::Beside, None) => {
-            needed.refuse_stdout()?;
             return Output::stdout(C::WRITES, input, job.force);
         }
         (Destination::File(path), _) => path.clone(),

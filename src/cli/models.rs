@@ -202,11 +202,11 @@ impl Models {
         Ok(model)
     }
 
-    /// The model that a frame was written with, if there is memory for it, and standard output is
-    /// not its file.
+    /// The model that a frame was written with, if there is memory for it, and neither standard
+    /// output nor standard error is its file.
     fn usable(&self, wanted: &ModelRef) -> Result<Arc<Model>, Failure> {
         let model = self.installed.resolve(wanted)?;
-        needed::refuse_stdout(slice::from_ref(&model))?;
+        needed::refuse_streams(slice::from_ref(&model))?;
         self.check_memory(&Use {
             model: Some(&model),
             preset: Preset::Normal,

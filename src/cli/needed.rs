@@ -1,6 +1,7 @@
 //! What outputs need to be decompressed again, or inputs to be decompressed at all: the files of
 //! primes, and models. Whoever deletes or overwrites one loses what needs it.
 
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,37 +43,56 @@ impl Needed<'_> {
         refuse_models(path, &self.models)
     }
 
-    /// Refuses to write to standard output if that changes what is needed.
-    pub(super) fn refuse_stdout(&self) -> Result<(), Failure> {
-        if let Some(stdout) = input::redirected(&io::stdout()) {
-            self.primes.refuse_same(&stdout)?;
+    /// Refuses standard output and standard error if they would change what is needed.
+    pub(super) fn refuse_streams(&self) -> Result<(), Failure> {
+        for (stream, _, name) in streams() {
+            if stream.is_some_and(|stream| self.primes.have(&stream)) {
+                let reason = format!("{name} and prime are the same file");
+                return Err(Failure::Message(reason));
+            }
         }
-        refuse_stdout(&self.models)
+        refuse_streams(&self.models)
     }
 }
 
-/// Refuses to write to standard output if that is the file of one of these models.
-pub(super) fn refuse_stdout(models: &[Arc<Model>]) -> Result<(), Failure> {
-    /// The file that standard output was redirected to. It may be open for writing alone, and is
-    /// opened again to be read.
-    const STDOUT: &str = "/dev/fd/1";
-
-    match input::redirected(&io::stdout()) {
-        Some(_) => refuse_models(Path::new(STDOUT), models),
-        None => Ok(()),
+/// Refuses standard output and standard error if they are the file of one of these models.
+pub(super) fn refuse_streams(models: &[Arc<Model>]) -> Result<(), Failure> {
+    for (stream, path, name) in streams() {
+        if stream.is_some() && is_model(Path::new(path), models) {
+            let reason = format!("{name} and model are the same file");
+            return Err(Failure::Message(reason));
+        }
     }
+    Ok(())
+}
+
+/// The files that standard output and standard error were redirected to, their paths, and what
+/// messages call them. They may be open for writing alone, and are opened again to be read.
+fn streams() -> [(Option<Metadata>, &'static str, &'static str); 2] {
+    [
+        (input::redirected(&io::stdout()), "/dev/fd/1", "output"),
+        (
+            input::redirected(&io::stderr()),
+            "/dev/fd/2",
+            "standard error",
+        ),
+    ]
 }
 
 /// Refuses an output that would overwrite one of these models.
 pub(super) fn refuse_models(path: &Path, models: &[Arc<Model>]) -> Result<(), Failure> {
-    let is_model = regular_file::open(path).is_ok_and(|file| {
-        let metadata = file.metadata();
-        metadata.is_ok_and(|metadata| is_one_of(models, metadata.len(), || input::hash(&file).ok()))
-    });
-    match is_model {
+    match is_model(path, models) {
         true => Err(Failure::message("output and model are the same file")),
         false => Ok(()),
     }
+}
+
+/// Whether one of these models, or a copy of it, is at `path`.
+fn is_model(path: &Path, models: &[Arc<Model>]) -> bool {
+    regular_file::open(path).is_ok_and(|file| {
+        let metadata = file.metadata();
+        metadata.is_ok_and(|metadata| is_one_of(models, metadata.len(), || input::hash(&file).ok()))
+    })
 }
 
 /// Whether a file of this length and hash is one of these models, or a copy of it.

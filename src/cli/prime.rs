@@ -110,18 +110,10 @@ impl PrimeFiles {
         files.any(|one| input::is_same_file(&one.metadata, file))
     }
 
-    /// Refuses an output that is a file of a prime.
-    pub(super) fn refuse_same(&self, output: &Metadata) -> Result<(), Failure> {
-        match self.have(output) {
-            true => Err(Failure::message("output and prime are the same file")),
-            false => Ok(()),
-        }
-    }
-
     /// Refuses an output that would change a prime.
     pub(super) fn refuse_output(&self, path: &Path) -> Result<(), Failure> {
-        if let Ok(existing) = fs::metadata(path) {
-            self.refuse_same(&existing)?;
+        if fs::metadata(path).is_ok_and(|existing| self.have(&existing)) {
+            return Err(Failure::message("output and prime are the same file"));
         }
         let folder = new_file::folder(path);
         if self.folders.iter().any(|prime| prime.is_at(folder)) {

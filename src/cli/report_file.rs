@@ -47,7 +47,7 @@ impl<'a, T> Destination<'a, T> {
         let models: Vec<Arc<Model>> = models.cloned().collect();
         match self.result.file.as_deref() {
             Some(path) => needed::refuse_models(path, &models),
-            None => needed::refuse_stdout(&models),
+            None => needed::refuse_streams(&models),
         }
     }
 

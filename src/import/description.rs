@@ -9,8 +9,9 @@ use crate::arch::family::{Draft, Family, Fixed, Folds, Format, Member};
 use crate::arch::rope::{Rope, RopeScaling, RotarySteps};
 use crate::arch::settings::{SettingError, Settings};
 use crate::arch::tensors::Place;
-use crate::arch::{Block, Config, SourceTensor, families, parts};
+use crate::arch::{Block, Config, SourceTensor, Tensor, families, parts};
 use crate::packed::shape_error;
+use std::collections::HashSet;
 
 /// A model of at most this many parameters gets wide activations. Its weights stay in the caches of
 /// a processor, and quantisation costs it more than it costs a larger one: the values of a group of
@@ -32,7 +33,21 @@ pub(super) struct Description<'a> {
     pub(super) place: fn(&SourceTensor) -> &Place,
     /// The shape of the tensor with that name.
     pub(super) shape: &'a dyn Fn(&str) -> Option<Vec<usize>>,
+    /// The names of all tensors.
+    pub(super) names: &'a dyn Fn() -> Vec<String>,
+    /// What stands before the number of a layer in names.
+    pub(super) layers: &'static str,
 }
+
+/// How names of tensors end that hold no weights: tables and masks that some publishers store.
+const BUFFERS: [&str; 6] = [
+    "rotary_emb.inv_freq",
+    ".attn.bias",
+    ".attn.masked_bias",
+    ".attention.bias",
+    ".attention.masked_bias",
+    ".attn_rot_embd.weight",
+];
 
 /// What a description says of a model.
 pub(super) struct Described {
@@ -99,6 +114,7 @@ impl Description<'_> {
         let steps = self.steps(&mut draft, rotation)?;
         draft.config.validate()?;
         self.check_shapes(&draft.config, &plan.rows)?;
+        self.check_no_others(&draft.config)?;
         draft.config.parameters = parameters(&draft.config);
         if draft.config.parameters <= WIDE_UP_TO {
             draft.config.block.wide = Wide::ALL;
@@ -265,6 +281,35 @@ impl Description<'_> {
             true => self.check_no_bias(&self.family.tensor(&parts::HEAD, None, config).weights),
             false => Ok(()),
         }
+    }
+
+    /// The layers have no tensor that the table lacks: leaving it out would make another model.
+    fn check_no_others(&self, config: &Config) -> Result<(), SourceError> {
+        let tensors = self.family.tensors(config);
+        let sources = tensors.iter().flat_map(Tensor::sources);
+        let known: HashSet<&str> = sources.map(|it| (self.place)(it).name.as_str()).collect();
+        let variants = self.family.hugging_face_variants;
+        for name in (self.names)() {
+            let forms = variants.iter().filter_map(|(beginning, other)| {
+                Some(format!("{beginning}{}", name.strip_prefix(other)?))
+            });
+            let forms: Vec<String> = forms.chain([name.clone()]).collect();
+            let is_of_layer = |form: &String| {
+                let rest = form
+                    .strip_prefix(self.layers)
+                    .and_then(|rest| rest.strip_prefix('.'));
+                let number = rest.and_then(|rest| rest.split('.').next()?.parse().ok());
+                // Further layers predict further tokens.
+                number.is_some_and(|number: usize| number < config.layers)
+            };
+            let is_known = forms.iter().any(|form| known.contains(form.as_str()));
+            let is_buffer = BUFFERS.iter().any(|ending| name.ends_with(ending));
+            if forms.iter().any(is_of_layer) && !is_known && !is_buffer {
+                let reason = format!("tensor {name}, which this architecture lacks");
+                return Err(SourceError::Unsupported(reason));
+            }
+        }
+        Ok(())
     }
 
     fn check_no_bias(&self, weights: &[SourceTensor]) -> Result<(), SourceError> {

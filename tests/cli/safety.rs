@@ -791,6 +791,16 @@ fn standard_output_changes_nothing_that_is_needed() {
     }
     dir.llmzip("model verify kept").succeeds();
     assert_eq!(dir.read("by-m.llmz"), needed_now);
+    // Nor does standard error. Its message is written, but no input is deleted.
+    for command in [
+        "llmzip -1 -q --rm -D folder a nowhere 2>folder/log",
+        "llmzip -q --rm -m ./m a nowhere 2>>m",
+    ] {
+        let output = shell(&dir, command);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        assert_eq!(dir.read("a"), TEXT, "{command}");
+        assert!(!dir.path("a.llmz").exists(), "{command}");
+    }
 }
 
 #[test]

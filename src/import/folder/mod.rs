@@ -58,6 +58,8 @@ pub fn open(folder: &Path) -> Result<Source, SourceError> {
         interleaved: false,
         place: |tensor| &tensor.hugging_face,
         shape: &|name| weights.shape(name),
+        names: &|| weights.names(),
+        layers: family.hugging_face_layers,
     };
     let place = description.place;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);

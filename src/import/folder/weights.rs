@@ -116,6 +116,10 @@ impl Weights {
         self.find(name).map(|tensor| tensor.shape.clone())
     }
 
+    pub(super) fn names(&self) -> Vec<String> {
+        self.tensors.keys().cloned().collect()
+    }
+
     /// The tensor called `name`, or so but for its beginning.
     fn find(&self, name: &str) -> Option<&StoredTensor> {
         let variant = |(beginning, other): &(&str, &str)| {

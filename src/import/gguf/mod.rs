@@ -109,6 +109,8 @@ fn source<R: Read + Seek + 'static>(parts: Vec<(R, Structure)>) -> Result<Source
         interleaved: member.gguf_interleaves,
         place: |tensor| &tensor.gguf,
         shape: &|name| tensors.shape(name),
+        names: &|| tensors.names(),
+        layers: "blk",
     };
     let place = description.place;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);

@@ -98,6 +98,10 @@ impl<R: Read + Seek> GgufTensors<R> {
         Some(self.tensors.get(name)?.stored.shape.clone())
     }
 
+    pub(super) fn names(&self) -> Vec<String> {
+        self.tensors.keys().cloned().collect()
+    }
+
     /// Numbers in all tensors but those that are `unused`.
     pub(super) fn parameters(&self, unused: impl Fn(&str) -> bool) -> u64 {
         let used = self.tensors.values().filter(|it| !unused(&it.stored.name));
