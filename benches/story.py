@@ -145,6 +145,22 @@ def both(bench):
     return table(["file", "none", *bench.models], rows), picture
 
 
+def real(bench):
+    """Published models of other families beside the built-in ones, on text and code of 2026 and on prose."""
+    rows, series = [], []
+    for name in ["fresh2026/til.md", "code/python-2026.py", "canterbury/lcet10.txt"]:
+        head = bench.head(name, 20_000)
+        models = bench.models + bench.larger
+        alone = bench.scaling(head, "--experts", "off", models=models)
+        mixed = bench.scaling(head, models=models)
+        cells = [f"{a['bits_per_byte']:.3f} / {m['bits_per_byte']:.3f}" for a, m in zip(with_model(alone), with_model(mixed))]
+        rows.append([short(name), f"{mixed['points'][0]['bits_per_byte']:.3f}", *cells])
+        series.append(panel(name, alone))
+    text = "Marks: models alone. Curves: the law of the four built-in models; the three others are of a family each, and have none."
+    picture = panels(series, "Bits per byte against parameters, published models", "parameters", "bits per byte", bench.caption("real", text))
+    return table(["first 20,000 bytes of", "none", *models], rows), picture
+
+
 def pays(bench):
     """From which length on `mini` pays, foretold from the beginning of each file and from all of it."""
     head_len = 20_000
@@ -263,7 +279,7 @@ def noise(bench):
     return table(["model", "bytes", "compressed", "bits per byte"], rows), bars(groups, [""], "Bits per byte of random bytes", bench.caption("noise", ""))
 
 
-EXPERIMENTS = {run.__name__: run for run in (law, both, pays, tokens, memory, pi, languages, noise)}
+EXPERIMENTS = {run.__name__: run for run in (law, both, real, pays, tokens, memory, pi, languages, noise)}
 
 
 def replace(document, name, text):
@@ -284,7 +300,8 @@ def main():
     larger = args.larger.split(",") if args.larger else []
     bench = Bench(args.corpus, args.models.split(","), larger, args.checkpoints, args.work)
     page = ROOT / "docs/SCALING.md"
-    possible = [name for name in EXPERIMENTS if args.checkpoints or name != "tokens"]
+    lacks = {"tokens": not args.checkpoints, "real": not larger}
+    possible = [name for name in EXPERIMENTS if not lacks.get(name)]
     for name in args.experiments or possible:
         text, picture = EXPERIMENTS[name](bench)
         if picture:

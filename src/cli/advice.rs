@@ -96,7 +96,7 @@ pub(super) fn hub(error: &HubError) -> String {
             "; to take what the hub has, name the repository (llmzip model pull OWNER/REPO)"
         }
         HubError::Endpoint(_) => "; set HF_ENDPOINT",
-        HubError::Proxy(_) => "; set it anew, or unset it",
+        HubError::Proxy(_) | HubError::Certificates(_) => "; set it anew, or unset it",
         HubError::Token => "; set HF_TOKEN anew",
         HubError::Offline { .. } => "; unset HF_HUB_OFFLINE to fetch it",
         HubError::NoHome => "; set HF_HOME",
@@ -148,7 +148,12 @@ mod tests {
     fn errors_of_the_hub_come_with_what_to_do() {
         let refused = |status| {
             let what = "owner/repo".to_owned();
-            hub(&HubError::Status { what, status })
+            let retry_after = None;
+            hub(&HubError::Status {
+                what,
+                status,
+                retry_after,
+            })
         };
         assert!(refused(403).contains("HF_TOKEN"));
         assert!(!refused(500).contains("HF_TOKEN"));

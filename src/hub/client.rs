@@ -8,12 +8,14 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use serde::Deserialize;
-use ureq::http::header::{AUTHORIZATION, LOCATION, RANGE};
+use ureq::http::header::{AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderValue, Response, Uri};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body, Proxy, Timeout};
 
 use super::address::{names_server, redirected, same_server, server};
 use super::announced::{Announced, Place, checked_part, is_metadata};
+use super::certificates;
 use super::error::HubError;
 use super::hash::Commit;
 use super::proxy;
@@ -27,6 +29,10 @@ const MAX_HEAD: usize = 64 << 10;
 const MAX_LISTING: u64 = 32 << 20;
 /// A body may take the time limit of silence for each of so many bytes, so that a drip ends.
 const SLOWEST: u64 = 1 << 10;
+/// How often a question is asked again that the hub could not answer just then.
+const RETRIES: u32 = 4;
+/// Longest pause before that. A hub that asks for more is not asked again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A listing may take the time limit of silence so many times.
 const LISTING_WAITS: u32 = 10;
 
@@ -37,6 +43,8 @@ pub(super) struct Patience {
     pub(super) connect: Duration,
     /// Until an answer begins, and between any two parts of a body.
     pub(super) silence: Duration,
+    /// Before a question is asked a second time; twice as long before the third, and so on.
+    pub(super) pause: Duration,
 }
 
 impl Default for Patience {
@@ -44,6 +52,7 @@ impl Default for Patience {
         Patience {
             connect: Duration::from_secs(10),
             silence: Duration::from_secs(10),
+            pause: Duration::from_secs(1),
         }
     }
 }
@@ -121,7 +130,8 @@ pub(super) struct Client {
 
 impl Client {
     /// A client of the hub at the address `endpoint`. `variable` gives the value of a variable of
-    /// the environment, which may name a proxy.
+    /// the environment, which may name a proxy
+    /// and certificates.
     pub(super) fn new(
         endpoint: &str,
         token: Option<&str>,
@@ -145,8 +155,13 @@ impl Client {
         };
         let scheme = address.scheme_str().unwrap_or_default();
         let proxy = proxy::of_environment(scheme, variable)?;
+        let mut tls = TlsConfig::builder();
+        if let Some(roots) = certificates::of_environment(variable)? {
+            tls = tls.root_certs(roots);
+        }
         let config = Agent::config_builder()
             .proxy(proxy.clone())
+            .tls_config(tls.build())
             .http_status_as_error(false)
             .max_redirects(0)
             .max_response_header_size(MAX_HEAD)
@@ -271,9 +286,7 @@ impl Client {
     ) -> Result<(Response<Body>, Place), HubError> {
         let mut at = start;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self
-                .ask(question, &at)
-                .map_err(|error| self.explain(question.what, &at.uri, error))?;
+            let response = self.ask_until_answered(question, &at)?;
             if !is_redirect(&response) || is_last(response.headers()) {
                 return Ok((response, at));
             }
@@ -281,6 +294,30 @@ impl Client {
         }
         let reason = format!("the hub redirects more than {MAX_REDIRECTS} times");
         Err(HubError::answer(question.what, reason))
+    }
+
+    /// Asks one server, and again after a pause while it says that it cannot answer now.
+    fn ask_until_answered(
+        &self,
+        question: &Question<'_>,
+        at: &Place,
+    ) -> Result<Response<Body>, HubError> {
+        let mut pause = self.patience.pause;
+        for _ in 0..RETRIES {
+            let response = self.ask_once(question, at)?;
+            let wait = retry_after(response.headers()).unwrap_or(pause);
+            if !is_passing(response.status().as_u16()) || wait > LONGEST_PAUSE {
+                return Ok(response);
+            }
+            std::thread::sleep(wait);
+            pause = pause.saturating_mul(2);
+        }
+        self.ask_once(question, at)
+    }
+
+    fn ask_once(&self, question: &Question<'_>, at: &Place) -> Result<Response<Body>, HubError> {
+        let answer = self.ask(question, at);
+        answer.map_err(|error| self.explain(question.what, &at.uri, error))
     }
 
     /// Asks one server once. The token goes to the hub's own server alone, and only to places that
@@ -368,6 +405,17 @@ fn waited(error: ureq::Error, silence: Duration) -> Result<String, ureq::Error> 
     }
 }
 
+/// Whether a status says that the same question may be answered later.
+fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// The seconds in `Retry-After`. A date, which the hub does not send, is not understood.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(text.trim().parse().ok()?))
+}
+
 /// Whether an answer is a redirect that names its target in `Location`.
 fn is_redirect(response: &Response<Body>) -> bool {
     matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
@@ -380,6 +428,7 @@ fn expect(what: &str, response: &Response<Body>, statuses: &[u16]) -> Result<(),
         false => Err(HubError::Status {
             what: what.to_owned(),
             status,
+            retry_after: retry_after(response.headers()),
         }),
     }
 }

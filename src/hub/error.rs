@@ -1,6 +1,7 @@
 //! Why a model could not be fetched.
 
 use std::io;
+use std::time::Duration;
 
 use crate::import::SourceError;
 
@@ -20,6 +21,9 @@ pub enum HubError {
     /// A variable of the environment should name a proxy, and does not.
     #[error("{0} is not the address of a proxy, such as http://HOST:PORT or socks5h://HOST:PORT")]
     Proxy(String),
+    /// A variable of the environment should name a file of certificates, and does not.
+    #[error("{0} names no file of certificates in PEM")]
+    Certificates(String),
     /// The token cannot be sent.
     #[error("the token holds characters that HTTP cannot send")]
     Token,
@@ -40,12 +44,14 @@ pub enum HubError {
         reason: String,
     },
     /// The hub answered with an error.
-    #[error("{what}: the hub answered {status}{}", meaning(*status))]
+    #[error("{what}: the hub answered {status}{}{}", meaning(*status), waiting(*retry_after))]
     Status {
         /// Repository or file asked for.
         what: String,
         /// HTTP status.
         status: u16,
+        /// After how long the hub wants to be asked again, if it says so.
+        retry_after: Option<Duration>,
     },
     /// The answer of the hub makes no sense.
     #[error("{what}: {reason}")]
@@ -106,6 +112,13 @@ impl HubError {
             reason: reason.into(),
         }
     }
+}
+
+/// How long a hub asks to wait.
+fn waiting(retry_after: Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |wait| {
+        format!(", and asks to wait {} s", wait.as_secs())
+    })
 }
 
 /// What an HTTP status of a hub usually means, in parentheses.

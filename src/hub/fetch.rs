@@ -23,6 +23,9 @@ const WEIGHTS: &str = "model.safetensors";
 /// Most files over which weights may be spread. The largest public models have some 200.
 const MAX_SHARDS: usize = 1000;
 
+/// Connections for one file, each of which broke: a hub that drips would go on for ever.
+const MAX_CONNECTIONS: usize = 10;
+
 /// A hub and its local cache.
 #[derive(Debug)]
 pub struct Hub {
@@ -129,6 +132,12 @@ impl Hub {
         }
     }
 
+    /// Whether all files of the repository are in the cache already.
+    pub fn has(&self, repository: &Repository) -> bool {
+        let cache = RepositoryCache::open(&self.cache, repository);
+        cache.is_ok_and(|cache| fetch_offline(repository, &cache).is_ok())
+    }
+
     fn fetch_online(
         &self,
         repository: &Repository,
@@ -210,13 +219,21 @@ impl Hub {
     /// Fetches an announced file to its place in the cache.
     fn download(&self, name: &str, announced: &Announced, place: &Path) -> Result<(), HubError> {
         let mut part = Part::open(place, announced)?;
-        if part.missing() > 0
-            && let Err(error) = self.receive(name, announced, &mut part)
-        {
-            if part.length() == 0 || !can_be_resumed(&error) {
-                part.discard()?;
+        let mut connections = 0;
+        while part.missing() > 0 {
+            let before = part.length();
+            let Err(error) = self.receive(name, announced, &mut part) else {
+                break;
+            };
+            connections += 1;
+            // A connection that brought something is worth another.
+            let goes_on = can_be_resumed(&error) && part.length() > before;
+            if !goes_on || connections == MAX_CONNECTIONS {
+                if part.length() == 0 || !can_be_resumed(&error) {
+                    part.discard()?;
+                }
+                return Err(error);
             }
-            return Err(error);
         }
         part.finish(place)?.map_err(|reason| HubError::Corrupt {
             file: name.to_owned(),

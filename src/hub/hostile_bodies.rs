@@ -1,6 +1,7 @@
 //! Bodies of a hub that does what it should not: silent, slow, endless, short, wrong.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::room::{Room, failure, is_fetched, says};
@@ -149,6 +150,7 @@ fn wrong_short_and_compressed_bodies_are_noticed() {
 /// A room in which a fetch broke after the first 5,000 bytes of the weights.
 fn interrupted() -> Room {
     let server = Server::start(|request, reply| match request.is_weights(About::Bytes) {
+        true if request.range.is_some() => Reply::new(503, Vec::new()),
         true if request.elsewhere => reply.sending(|body| Body::Cut(body, 5000)),
         _ => reply,
     });
@@ -172,6 +174,59 @@ fn an_interrupted_fetch_goes_on() {
     assert_eq!(ranges, [Some("bytes=5000-".to_owned())]);
     // Nothing but complete contents is left.
     assert_eq!(fs::read_dir(room.at("blobs")).unwrap().count(), 3);
+}
+
+#[test]
+fn a_connection_that_breaks_is_made_anew_but_not_for_ever() {
+    let breaking = |after: usize| {
+        Server::start(
+            move |request, reply| match request.is_weights(About::Bytes) {
+                true if request.elsewhere => reply.sending(move |body| match body.len() > after {
+                    true => Body::Cut(body, after),
+                    false => Body::Whole(body),
+                }),
+                _ => reply,
+            },
+        )
+    };
+    let server = breaking(50_000);
+    is_fetched(&server, &Room::new());
+    let requests = server.requests();
+    let bytes = requests
+        .iter()
+        .filter(|it| it.is_weights(About::Bytes) && it.elsewhere);
+    let ranges: Vec<_> = bytes.map(|it| it.range.clone()).collect();
+    let resumed = |start: usize| Some(format!("bytes={start}-"));
+    assert_eq!(
+        ranges,
+        [None, resumed(50_000), resumed(100_000), resumed(150_000)]
+    );
+    let server = breaking(1_000);
+    says(&failure(&server), "the connection broke");
+    let requests = server.requests();
+    let bytes = requests
+        .iter()
+        .filter(|it| it.is_weights(About::Bytes) && it.elsewhere);
+    assert_eq!(bytes.count(), 10);
+}
+
+#[test]
+fn a_busy_hub_is_asked_again_unless_it_asks_for_much_patience() {
+    let busy = |status: u16, retry_after: &'static str| {
+        // Two of three questions.
+        let count = AtomicUsize::new(0);
+        Server::start(
+            move |_, reply| match count.fetch_add(1, Ordering::Relaxed) % 3 {
+                2 => reply,
+                _ => Reply::new(status, Vec::new()).with("Retry-After", retry_after),
+            },
+        )
+    };
+    for (status, retry_after) in [(503, "0"), (429, "soon"), (500, "")] {
+        is_fetched(&busy(status, retry_after), &Room::new());
+    }
+    says(&failure(&busy(429, "3600")), "asks to wait 3600 s");
+    says(&failure(&busy(404, "0")), "404");
 }
 
 #[test]

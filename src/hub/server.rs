@@ -23,11 +23,13 @@ pub(super) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const PATIENT: Patience = Patience {
     connect: Duration::from_secs(30),
     silence: Duration::from_secs(30),
+    pause: Duration::from_millis(1),
 };
 /// Short enough for a test of silence.
 const IMPATIENT: Patience = Patience {
     connect: Duration::from_secs(30),
     silence: Duration::from_millis(500),
+    pause: Duration::from_millis(1),
 };
 
 /// A file of the fixture model, which the hub offers.

@@ -8,7 +8,7 @@ use llmzip::hub::{Hub, Repository};
 use llmzip::import;
 use llmzip::store::Store;
 #[cfg(feature = "hub")]
-use llmzip::store::repository_of;
+use llmzip::store::{StoreError, repository_of};
 
 #[cfg(feature = "hub")]
 use super::describe::{print_added, print_loss};
@@ -26,7 +26,12 @@ pub(super) fn run(store: &Store, text: &str, name: Option<String>) -> Result<(),
         None => name::from_repository(&repository.id)?,
     };
     store.check_name(&name)?;
-    let folder = Hub::of_user()?.fetch(&repository)?;
+    let hub = Hub::of_user()?;
+    // What would be fetched could not be kept, unless it is the same model again.
+    if store.names()?.contains(&name) && !hub.has(&repository) {
+        return Err(StoreError::Taken(name).into());
+    }
+    let folder = hub.fetch(&repository)?;
     let file = store.new_file()?;
     let failed = |error: CheckError| Failure::Message(format!("{text}: {error}"));
     let mut source = import::open(&folder).map_err(|error| failed(error.into()))?;
