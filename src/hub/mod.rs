@@ -5,8 +5,8 @@
 //! how many may come, which hash they must have, and under which name they are kept. `cache`
 //! keeps them in the layout of `hf-hub`, whose types for repositories and paths are used here. Its
 //! client is not: it asks twice and believes the second answer, sends the token wherever a redirect
-//! leads, and waits for ever. `proxy` and `certificates` read from the environment what lies in between. All files of
-//! a model come from one commit.
+//! leads, and waits for ever. `proxy` and `certificates` read from the environment what lies in
+//! between. All files of a model come from one commit.
 //!
 //! This folder may use [`crate::import`], to know which files a model consists of,
 //! [`crate::store`], for the short names of models, and the machine's files. Its errors say what is
