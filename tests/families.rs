@@ -196,6 +196,12 @@ fn a_tensor_that_no_part_takes_is_refused() {
     };
     let file = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
     let mut gguf = gguf_of_qwen_3_moe();
+    let scale = "qwen3moe.expert_weights_scale".to_owned();
+    gguf.metadata.push((scale, Number::F32(2.5)));
+    std::fs::write(file.path(), gguf.bytes()).unwrap();
+    let error = import::open(file.path()).unwrap_err().to_string();
+    assert!(error.contains("expert_weights_scale is 2.5"), "{error}");
+    gguf.metadata.pop();
     gguf.add("blk.1.ffn_up_shexp.weight", &[48, 64]);
     std::fs::write(file.path(), gguf.bytes()).unwrap();
     refused(import::open(file.path()), "blk.1.ffn_up_shexp.weight");

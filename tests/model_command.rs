@@ -106,6 +106,16 @@ fn a_packed_file_is_verified_at_its_path() {
     pack.pop();
     std::fs::write(&path, &pack).unwrap();
     assert!(home.complains(&["verify", name]).contains(name));
+    // What follows is not read: it may have terabytes.
+    std::fs::File::create(&path)
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    assert!(home.complains(&["verify", name]).contains(name));
+    std::fs::write(&path, include_bytes!("../fixtures/fixture.llmzmodel")).unwrap();
+    let grown = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    grown.set_len(1 << 40).unwrap();
+    assert!(home.complains(&["verify", name]).contains(name));
 }
 
 #[test]

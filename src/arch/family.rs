@@ -32,7 +32,8 @@ pub struct Family {
 pub struct Member {
     /// The class in `architectures` of `config.json`.
     pub hugging_face: &'static str,
-    /// `general.architecture` in GGUF metadata; several members may share one.
+    /// `general.architecture` in GGUF metadata; several members may share one. Empty if its GGUF
+    /// files cannot be read.
     pub gguf: &'static str,
     /// Whether GGUF files hold the two halves of each rotated head interleaved: row `2i + s` of a
     /// head is row `i` of half `s`.

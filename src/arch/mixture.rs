@@ -1,7 +1,7 @@
 //! Families whose feed-forward blocks are mixtures of experts: Qwen3-MoE, `OLMoE`, Granite-MoE and
 //! Mixtral. What lies around the experts is Llama's.
 
-use super::family::{Cut, Family, Format, Keys, Member, source};
+use super::family::{Cut, Family, Fixed, Format, Keys, Member, source};
 use super::granite;
 use super::llama::{
     ATTN_NORM_SOURCES, EMBEDDING_SOURCES, FFN_NORM_SOURCES, FINAL_NORM_SOURCES, GGUF_KEYS,
@@ -14,7 +14,7 @@ use super::parts::{
     DOWN, GATE_UP, K_NORM, Q_NORM, ROUTER, experts as expert_count, hidden, intermediate, kv_rows,
     q_rows,
 };
-use super::settings::{SettingError, Settings};
+use super::settings::{Setting, SettingError, Settings};
 
 /// The table of Qwen3's mixtures.
 pub(super) static QWEN_3: Family = Family {
@@ -53,7 +53,7 @@ pub(super) static QWEN_3: Family = Family {
             ..GGUF_KEYS
         },
         older: &[],
-        fixed: &[],
+        fixed: NO_OTHER_ROUTING,
         options: |settings, draft| {
             experts(settings, "expert_count", "expert_used_count", true, draft)
         },
@@ -113,7 +113,7 @@ pub(super) static OLMOE: Family = Family {
     gguf: Format {
         keys: GGUF_KEYS,
         older: &[],
-        fixed: &[],
+        fixed: NO_OTHER_ROUTING,
         options: |settings, draft| {
             experts(settings, "expert_count", "expert_used_count", false, draft)
         },
@@ -147,7 +147,7 @@ pub(super) static MIXTRAL: Family = Family {
     name: "mixtral",
     members: &[Member {
         hugging_face: "MixtralForCausalLM",
-        gguf: "mixtral",
+        gguf: "",
         gguf_interleaves: true,
         implies: |_| {},
     }],
@@ -229,7 +229,7 @@ pub(super) static GRANITE: Family = Family {
     gguf: Format {
         keys: GGUF_KEYS,
         older: &[],
-        fixed: &[],
+        fixed: NO_OTHER_ROUTING,
         options: |settings, draft| {
             experts(settings, "expert_count", "expert_used_count", true, draft)?;
             granite::gguf_options(settings, draft)
@@ -271,6 +271,40 @@ pub(super) static GRANITE: Family = Family {
         ),
     ],
 };
+
+/// Ways to choose and to weigh experts that these families do not have.
+const NO_OTHER_ROUTING: &[Fixed] = &[
+    Fixed {
+        key: "expert_gating_func",
+        value: Setting::Number(1.0),
+        otherwise: "shares of experts that are no softmax",
+    },
+    Fixed {
+        key: "expert_weights_scale",
+        value: Setting::Number(1.0),
+        otherwise: "shares of experts that are multiplied",
+    },
+    Fixed {
+        key: "expert_shared_count",
+        value: Setting::Number(0.0),
+        otherwise: "experts that all tokens share",
+    },
+    Fixed {
+        key: "expert_shared_feed_forward_length",
+        value: Setting::Number(0.0),
+        otherwise: "experts that all tokens share",
+    },
+    Fixed {
+        key: "leading_dense_block_count",
+        value: Setting::Number(0.0),
+        otherwise: "experts in some layers and none in others",
+    },
+    Fixed {
+        key: "expert_group_count",
+        value: Setting::Number(1.0),
+        otherwise: "groups of experts",
+    },
+];
 
 /// transformers writes either key.
 const OTHER_COUNT: &[(&str, &str)] = &[("num_experts", "num_local_experts")];

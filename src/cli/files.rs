@@ -18,7 +18,7 @@ use super::folders::Found;
 use super::input::{self, InputFile, OpenInput};
 use super::lasting::Lasting;
 use super::meant::{Destination, FilesJob};
-use super::needed::Needed;
+use super::needed::{self, Needed};
 use super::output::{Content, Output, Stored};
 use super::prime::PrimeFiles;
 use super::print;
@@ -143,6 +143,11 @@ fn code_file<C: FileCoder>(
     }
     let name = input::name(input);
     let mut opened = input::open(input, job.accept)?;
+    if job.remove_inputs && opened.regular().is_some_and(needed::is_written_to) {
+        return Err(Failure::message(
+            "standard output or standard error goes to it, so --rm would lose what is written",
+        ));
+    }
     let mut output = open_output(job, primes, &opened, coder)?;
     // An input whose output is no file is not deleted, so nothing depends on that output.
     if coder.verify_with().is_some() && output.written().is_none() && !job.remove_inputs {

@@ -66,6 +66,12 @@ pub(super) fn refuse_streams(models: &[Arc<Model>]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether standard output or standard error goes to this file.
+pub(super) fn is_written_to(file: &InputFile) -> bool {
+    let mut streams = streams().into_iter().filter_map(|(stream, ..)| stream);
+    streams.any(|stream| input::is_same_file(&stream, &file.metadata))
+}
+
 /// The files that standard output and standard error were redirected to, their paths, and what
 /// messages call them. They may be open for writing alone, and are opened again to be read.
 fn streams() -> [(Option<Metadata>, &'static str, &'static str); 2] {

@@ -67,6 +67,10 @@ fn parse(address: &str, bypassed: &str) -> Option<Proxy> {
     let hosts = bypassed.split([',', ' ']).filter(|host| !host.is_empty());
     for host in hosts {
         proxy = proxy.no_proxy(host);
+        if host.contains(':') {
+            // An address of IPv6, which stands in brackets where there may be a port.
+            proxy = proxy.no_proxy(&format!("[{host}]"));
+        }
         if !host.starts_with(['.', '*']) {
             proxy = proxy.no_proxy(&format!(".{host}"));
         }
@@ -156,7 +160,7 @@ mod tests {
     fn hosts_can_be_spared() {
         let variables = [
             ("ALL_PROXY", "a:1"),
-            ("NO_PROXY", "hub.example, .org,127.0.0.1"),
+            ("NO_PROXY", "hub.example, .org,127.0.0.1,::1"),
         ];
         let found = proxy("https", &variables).unwrap().unwrap();
         let spared = |uri: &'static str| found.is_no_proxy(&Uri::from_static(uri));
@@ -165,6 +169,7 @@ mod tests {
             "https://cdn.hub.example",
             "https://a.org",
             "http://127.0.0.1:80",
+            "http://[::1]:80",
         ] {
             assert!(spared(host), "{host}");
         }

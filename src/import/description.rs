@@ -76,7 +76,9 @@ pub(super) fn find_member(
 ) -> Result<(&'static Family, &'static Member), SourceError> {
     let all = || {
         let families = families().iter().copied();
-        families.flat_map(|family| family.members.iter().map(move |member| (family, member)))
+        families
+            .flat_map(|family| family.members.iter().map(move |member| (family, member)))
+            .filter(|(_, member)| !name(member).is_empty())
     };
     all()
         .find(|(_, member)| name(member) == wanted)

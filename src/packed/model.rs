@@ -7,9 +7,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
-use super::description::parse_config;
+use super::description::{parse_config, read_header};
 use super::layout::{METADATA_KEY, scored_rows, stored_tensors};
 use super::quantize::padded_rows;
 use super::{BOUNDED, MAX_HEADER_LEN, MAX_SCALE, PackedError, TokenTable, is_bounded};
@@ -128,6 +129,10 @@ impl PackedModel {
     }
 
     fn read(file: &File, expected: Option<[u8; 32]>) -> Result<PackedModel, PackedError> {
+        expect_no_more(file).map_err(|error| match (expected, error) {
+            (None, error) | (_, error @ PackedError::Io(_)) => error,
+            (Some(_), _) => PackedError::Damaged,
+        })?;
         let (pages, identity) = read_and_hash(file)?;
         if expected.is_some_and(|expected| expected != identity) {
             return Err(PackedError::Damaged);
@@ -347,6 +352,20 @@ impl PackedModel {
             None => Ok(()),
             Some(bad) => Err(PackedError::value("token.scores", bad, BOUNDED)),
         }
+    }
+}
+
+/// Refuses a file that is longer than its header says, which could take for ever to read.
+fn expect_no_more(mut file: &File) -> Result<(), PackedError> {
+    let len = file.metadata()?.len();
+    let header = read_header(&mut file.try_clone()?)?.ok_or(SafeTensorError::HeaderTooLarge)?;
+    let metadata: Metadata =
+        serde_json::from_slice(&header).map_err(|error| PackedError::json(&error))?;
+    file.rewind()?;
+    let described = (8 + header.len() as u64).saturating_add(metadata.data_len() as u64);
+    match len > described {
+        true => Err(SafeTensorError::MetadataIncompleteBuffer.into()),
+        false => Ok(()),
     }
 }
 

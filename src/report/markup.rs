@@ -2,9 +2,10 @@
 
 use super::numbers::one_line;
 
-/// `text` on one line with the characters of markup escaped.
+/// `text` on one line with the characters of markup escaped. Two that XML forbids are replaced.
 pub(super) fn escaped(text: &str) -> String {
     one_line(text)
+        .replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -34,6 +35,7 @@ mod tests {
     #[test]
     fn markup_is_escaped() {
         assert_eq!(escaped("<a>&\n\""), "&lt;a&gt;&amp; &quot;");
+        assert_eq!(escaped("a\u{ffff}"), "a\u{fffd}");
         assert_eq!(
             markdown("<b> [a](b)\n|x_y`"),
             "\\<b\\> \\[a\\](b) \\|x_y\\`"

@@ -791,6 +791,15 @@ fn standard_output_changes_nothing_that_is_needed() {
     }
     dir.llmzip("model verify kept").succeeds();
     assert_eq!(dir.read("by-m.llmz"), needed_now);
+    // What messages are written to is not deleted.
+    dir.write("log", b"");
+    let output = shell(&dir, "llmzip -1 -q --rm log nowhere 2>>log");
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8(dir.read("log")).unwrap();
+    assert!(
+        log.contains("goes to it") && log.contains("nowhere"),
+        "{log}"
+    );
     // Nor does standard error. Its message is written, but no input is deleted.
     for command in [
         "llmzip -1 -q --rm -D folder a nowhere 2>folder/log",

@@ -36,7 +36,7 @@ use crate::cli::meant::AddTo;
 #[cfg(feature = "convert")]
 use crate::cli::meant::{Accept, DASH, Input};
 #[cfg(feature = "convert")]
-use crate::cli::output::Output;
+use crate::cli::output::{self, Output};
 use crate::cli::text;
 
 #[cfg(feature = "convert")]
@@ -46,6 +46,8 @@ pub(super) fn run(
     to: AddTo,
     wide: Option<bool>,
 ) -> Result<(), Failure> {
+    let sources: Vec<Input> = paths.iter().cloned().map(Input::File).collect();
+    output::refuse_stdout(&sources)?;
     match to {
         AddTo::File { path: output, .. } if output == Path::new(DASH) => Err(Failure::message(
             "a packed model is not written to standard output; name a file, or ./-",

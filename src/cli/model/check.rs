@@ -10,10 +10,12 @@ use llmzip::store::{self, EXTENSION, Store};
 
 use super::add;
 use crate::cli::failure::Failure;
-use crate::cli::meant::CheckJob;
-use crate::cli::{print, text};
+use crate::cli::meant::{CheckJob, Input};
+use crate::cli::{output, print, text};
 
 pub(super) fn run(store: &Store, job: &CheckJob) -> Result<(), Failure> {
+    let inputs = [job.file.clone(), job.model.clone().into()].map(Input::File);
+    output::refuse_stdout(&inputs)?;
     let file = text::path(&job.file);
     let mut bytes =
         fs::read(&job.file).map_err(|error| about(&file, &format!("cannot open: {error}")))?;
