@@ -483,6 +483,9 @@ fn manual_pages_can_be_shown() {
     }
     let error = world.fails(1, "llmzip man pages");
     assert!(error.contains(" exists; -f overwrites it"), "{error}");
+    let error = world.fails(1, "mkdir few; echo mine >few/llmzip.1; llmzip man few");
+    assert!(error.contains("few/llmzip.1 exists"), "{error}");
+    assert_eq!(world.sh("ls few; cat few/llmzip.1"), "llmzip.1\nmine\n");
     // Pages take the places of links and pipes, and nothing is written through them.
     world.write("precious", TEXT);
     world.sh(

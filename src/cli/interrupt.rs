@@ -93,10 +93,13 @@ mod system {
     fn handle() -> std::io::Result<Signals> {
         let signals = ENDING.into_iter();
         let signals: Vec<i32> = signals.filter(|&one| !inherited::is_ignored(one)).collect();
-        for &signal in &signals {
+        // In this order: a signal that set the flag and that nobody handled would keep the program
+        // waiting for ever.
+        let handled = Signals::new(&signals)?;
+        for signal in signals {
             signal_hook::flag::register(signal, Arc::clone(&ARRIVED))?;
         }
-        Signals::new(signals)
+        Ok(handled)
     }
 
     pub(super) fn wait_if_ending() {

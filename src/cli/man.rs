@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
@@ -28,23 +28,32 @@ pub(super) fn run(folder: &Path, force: bool) -> Result<bool, Failure> {
     }
     let mut command = Typed::command().disable_help_subcommand(true);
     command.build();
-    write_pages(&command, folder, force)?;
-    for name in OTHER_NAMES {
-        let page = folder.join(format!("{name}.1"));
-        write(&page, b".so man1/llmzip.1\n", force)?;
+    let mut pages = Vec::new();
+    render(&command, &mut pages)?;
+    let link = |name| (format!("{name}.1"), b".so man1/llmzip.1\n".to_vec());
+    pages.extend(OTHER_NAMES.map(link));
+    // All or none.
+    let paths: Vec<PathBuf> = pages.iter().map(|(name, _)| folder.join(name)).collect();
+    let is_there = |path: &&PathBuf| path.symlink_metadata().is_ok();
+    if let Some(path) = paths.iter().find(is_there).filter(|_| !force) {
+        return Err(cannot_write(path, &io::ErrorKind::AlreadyExists.into()));
+    }
+    for (path, (_, content)) in paths.iter().zip(&pages) {
+        write(path, content, force)?;
     }
     Ok(true)
 }
 
-/// Writes the page of a command and those of the commands in it.
-fn write_pages(command: &Command, folder: &Path, force: bool) -> Result<(), Failure> {
+/// Appends the page of a command, under its file's name, and those of the commands in it.
+fn render(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> Result<(), Failure> {
     for command in command.get_subcommands().filter(|one| !one.is_hide_set()) {
-        write_pages(command, folder, force)?;
+        render(command, pages)?;
     }
     let page = Man::new(command.clone());
     let mut content = Vec::new();
     page.render(&mut content).map_err(Failure::from_write)?;
-    write(&folder.join(page.get_filename()), &content, force)
+    pages.push((page.get_filename(), content));
+    Ok(())
 }
 
 fn write(path: &Path, content: &[u8], force: bool) -> Result<(), Failure> {

@@ -77,6 +77,9 @@ impl Hub {
         });
         let cache = path("HF_HUB_CACHE", "hub");
         let patience = Patience::default();
+        // Offline, nothing is asked, through whatever proxy.
+        let nothing = |_: &str| None;
+        let environment = if offline { &nothing } else { environment };
         Hub::with_patience(&endpoint, &cache, token, offline, environment, patience)
     }
 
