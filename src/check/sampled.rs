@@ -25,6 +25,8 @@ use crate::tokenizer::{Symbol, Tokenizer};
 const TEXT: &[u8] = include_bytes!("sample.txt");
 /// Most tokens of it that are measured.
 const MOST: usize = 96;
+/// Rows of the head in one product, which takes a copy of them.
+const BLOCK: usize = 4096;
 
 /// What f32 predicts of the sample.
 #[derive(Debug)]
@@ -267,9 +269,6 @@ impl Pass<'_> {
         Ok(logits)
     }
 }
-
-/// Rows of the head of one product: memory holds a copy of them.
-const BLOCK: usize = 4096;
 
 impl Sampled {
     /// Compares the exact engine of the packed model with f32; `None` if the sample is too short.
