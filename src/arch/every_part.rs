@@ -1,10 +1,7 @@
 //! A family of the tests, whose models may have every part.
 
 use super::family::{Family, Format, source};
-use super::llama::{
-    EMBEDDING_SOURCES, FINAL_NORM_SOURCES, GGUF_KEYS, HEAD_SOURCES, HUGGING_FACE_KEYS, OUT_SOURCES,
-    QKV_SOURCES, gate_rows,
-};
+use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, SOURCES, gate_rows};
 use super::options::none;
 use super::parts::{
     ATTN_NORM, ATTN_POST_NORM, DOWN, FFN_NORM, FFN_POST_NORM, GATE_UP, K_NORM, POSITIONS, Q_NORM,
@@ -31,42 +28,40 @@ pub(super) static FAMILY: Family = Family {
     hugging_face_layers: "layers",
     hugging_face_variants: &[],
     sources: &[
-        EMBEDDING_SOURCES,
-        (
-            &POSITIONS,
-            &[source("positions", "positions", POSITIONS.rows)],
-        ),
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        (
-            &ATTN_NORM,
-            &[source("attn_norm", "attn_norm", ATTN_NORM.rows)],
-        ),
-        QKV_SOURCES,
-        (&Q_NORM, &[source("q_norm", "q_norm", Q_NORM.rows)]),
-        (&K_NORM, &[source("k_norm", "k_norm", K_NORM.rows)]),
-        OUT_SOURCES,
-        (
-            &ATTN_POST_NORM,
-            &[source(
-                "attn_post_norm",
-                "attn_post_norm",
-                ATTN_POST_NORM.rows,
-            )],
-        ),
-        (&FFN_NORM, &[source("ffn_norm", "ffn_norm", FFN_NORM.rows)]),
-        (&ROUTER, &[source("router", "router", ROUTER.rows)]),
-        (
-            &GATE_UP,
-            &[
-                source("gate#", "gate#", gate_rows),
-                source("up#", "up#", intermediate),
-            ],
-        ),
-        (&DOWN, &[source("down#", "down#", hidden)]),
-        (
-            &FFN_POST_NORM,
-            &[source("ffn_post_norm", "ffn_post_norm", FFN_POST_NORM.rows)],
-        ),
+        &[
+            (
+                &POSITIONS,
+                &[source("positions", "positions", POSITIONS.rows)],
+            ),
+            (
+                &ATTN_NORM,
+                &[source("attn_norm", "attn_norm", ATTN_NORM.rows)],
+            ),
+            (&Q_NORM, &[source("q_norm", "q_norm", Q_NORM.rows)]),
+            (&K_NORM, &[source("k_norm", "k_norm", K_NORM.rows)]),
+            (
+                &ATTN_POST_NORM,
+                &[source(
+                    "attn_post_norm",
+                    "attn_post_norm",
+                    ATTN_POST_NORM.rows,
+                )],
+            ),
+            (&FFN_NORM, &[source("ffn_norm", "ffn_norm", FFN_NORM.rows)]),
+            (&ROUTER, &[source("router", "router", ROUTER.rows)]),
+            (
+                &GATE_UP,
+                &[
+                    source("gate#", "gate#", gate_rows),
+                    source("up#", "up#", intermediate),
+                ],
+            ),
+            (&DOWN, &[source("down#", "down#", hidden)]),
+            (
+                &FFN_POST_NORM,
+                &[source("ffn_post_norm", "ffn_post_norm", FFN_POST_NORM.rows)],
+            ),
+        ],
+        SOURCES,
     ],
 };

@@ -22,10 +22,13 @@ pub struct Family {
     pub hugging_face_layers: &'static str,
     /// Beginnings of Hugging Face's names of tensors, and what some folders have instead.
     pub hugging_face_variants: &'static [(&'static str, &'static str)],
-    /// For each tensor of a packed model, the tensors of a source whose rows are stacked into it,
-    /// in order.
-    pub sources: &'static [(&'static TensorSpec, &'static [SourceSpec])],
+    /// The sources of packed tensors. The first list that has a tensor counts.
+    pub sources: &'static [&'static [Sources]],
 }
+
+/// A tensor of a packed model, and the tensors of a source whose rows are stacked into it, in
+/// order.
+pub type Sources = (&'static TensorSpec, &'static [SourceSpec]);
 
 /// An architecture of a family, as publishers name it.
 #[derive(Debug)]

@@ -3,13 +3,8 @@
 //! other layer; Gemma 3 norms queries and keys, and sees a window in five layers of six.
 
 use super::block::{Activation, Norms};
-use super::family::{Draft, Family, Format, Member, source};
-use super::llama::{
-    ATTN_NORM_SOURCES, ATTN_POST_NORM_SOURCES, DOWN_SOURCES, EMBEDDING_SOURCES,
-    FFN_POST_NORM_SOURCES, FINAL_NORM_SOURCES, GATE_UP_SOURCES, GGUF_KEYS, HEAD_SOURCES,
-    HUGGING_FACE_KEYS, K_NORM_SOURCES, OUT_SOURCES, Q_NORM_SOURCES, QKV_BIAS, QKV_SOURCES, SOURCES,
-    Sources, UNTIED, VARIANTS,
-};
+use super::family::{Draft, Family, Format, Member, Sources, source};
+use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, QKV_BIAS, SOURCES, UNTIED, VARIANTS};
 use super::options::{activation, cap, gguf_sliding_window, sliding_window};
 use super::parts::{FFN_NORM, hidden};
 use super::settings::{SettingError, Settings};
@@ -38,7 +33,7 @@ pub(super) static GEMMA: Family = Family {
         fixed: &[],
         options: |_, _| Ok(()),
     },
-    sources: SOURCES,
+    sources: &[SOURCES],
     choices: &[QKV_BIAS, UNTIED],
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
@@ -80,7 +75,7 @@ pub(super) static GEMMA_2: Family = Family {
             gguf_sliding_window(settings, draft, |layer| layer.is_multiple_of(2))
         },
     },
-    sources: FOUR_NORM_SOURCES,
+    sources: &[FOUR_NORMS, SOURCES],
     choices: &[QKV_BIAS, UNTIED],
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
@@ -126,31 +121,17 @@ pub(super) static GEMMA_3: Family = Family {
             gguf_sliding_window(settings, draft, |layer| !(layer + 1).is_multiple_of(6))
         },
     },
-    sources: FOUR_NORM_SOURCES,
+    sources: &[FOUR_NORMS, SOURCES],
     choices: &[QKV_BIAS, UNTIED],
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
 };
 
-/// The names of Gemma 2, and of Gemma 3 with norms of heads.
-const FOUR_NORM_SOURCES: &[Sources] = &[
-    EMBEDDING_SOURCES,
-    HEAD_SOURCES,
-    FINAL_NORM_SOURCES,
-    ATTN_NORM_SOURCES,
-    QKV_SOURCES,
-    Q_NORM_SOURCES,
-    K_NORM_SOURCES,
-    OUT_SOURCES,
-    ATTN_POST_NORM_SOURCES,
-    (
-        &FFN_NORM,
-        &[source("pre_feedforward_layernorm", "ffn_norm", hidden)],
-    ),
-    GATE_UP_SOURCES,
-    DOWN_SOURCES,
-    FFN_POST_NORM_SOURCES,
-];
+/// What is named otherwise where layers have four norms.
+const FOUR_NORMS: &[Sources] = &[(
+    &FFN_NORM,
+    &[source("pre_feedforward_layernorm", "ffn_norm", hidden)],
+)];
 
 fn scaled_embeddings(draft: &mut Draft) {
     draft.folds.embedding = (draft.config.hidden as f64).sqrt();

@@ -3,10 +3,10 @@
 
 use super::block::{Activation, Norm};
 use super::family::{Cut, Draft, Family, Fixed, Format, Keys, Member, source};
-use super::llama::{GGUF_LAYER_NORM_KEYS, UNTIED};
+use super::llama::{GGUF_LAYER_NORM_KEYS, SOURCES, UNTIED};
 use super::options::activation;
 use super::parts::{
-    ATTN_NORM, DOWN, EMBEDDING, FFN_NORM, FINAL_NORM, GATE_UP, HEAD, OUT, POSITIONS, QKV, hidden,
+    ATTN_NORM, DOWN, EMBEDDING, FFN_NORM, FINAL_NORM, GATE_UP, OUT, POSITIONS, QKV, hidden,
     intermediate, kv_rows, q_rows,
 };
 use super::settings::{Setting, SettingError, Settings};
@@ -79,45 +79,48 @@ pub(super) static FAMILY: Family = Family {
     hugging_face_layers: "transformer.h",
     hugging_face_variants: &[("transformer.", "")],
     sources: &[
-        (
-            &EMBEDDING,
-            &[source("transformer.wte", "token_embd", |c| c.inputs)],
-        ),
-        (
-            &POSITIONS,
-            &[source("transformer.wpe", "position_embd", |c| {
-                c.block.positions
-            })],
-        ),
-        (&HEAD, &[source("lm_head", "output", |c| c.vocab)]),
-        (
-            &FINAL_NORM,
-            &[source("transformer.ln_f", "output_norm", hidden)],
-        ),
-        (&ATTN_NORM, &[source("ln_1", "attn_norm", hidden)]),
-        (
-            &QKV,
-            &[
-                source("attn.c_attn", "attn_qkv", q_rows).cut(Cut::StackedTransposed, Cut::Stacked),
-                source("attn.c_attn", "attn_qkv", kv_rows)
-                    .cut(Cut::StackedTransposed, Cut::Stacked),
-                source("attn.c_attn", "attn_qkv", kv_rows)
-                    .cut(Cut::StackedTransposed, Cut::Stacked),
-            ],
-        ),
-        (
-            &OUT,
-            &[source("attn.c_proj", "attn_output", hidden).cut(Cut::Transposed, Cut::Whole)],
-        ),
-        (&FFN_NORM, &[source("ln_2", "ffn_norm", hidden)]),
-        (
-            &GATE_UP,
-            &[source("mlp.c_fc", "ffn_up", intermediate).cut(Cut::Transposed, Cut::Whole)],
-        ),
-        (
-            &DOWN,
-            &[source("mlp.c_proj", "ffn_down", hidden).cut(Cut::Transposed, Cut::Whole)],
-        ),
+        &[
+            (
+                &EMBEDDING,
+                &[source("transformer.wte", "token_embd", |c| c.inputs)],
+            ),
+            (
+                &POSITIONS,
+                &[source("transformer.wpe", "position_embd", |c| {
+                    c.block.positions
+                })],
+            ),
+            (
+                &FINAL_NORM,
+                &[source("transformer.ln_f", "output_norm", hidden)],
+            ),
+            (&ATTN_NORM, &[source("ln_1", "attn_norm", hidden)]),
+            (
+                &QKV,
+                &[
+                    source("attn.c_attn", "attn_qkv", q_rows)
+                        .cut(Cut::StackedTransposed, Cut::Stacked),
+                    source("attn.c_attn", "attn_qkv", kv_rows)
+                        .cut(Cut::StackedTransposed, Cut::Stacked),
+                    source("attn.c_attn", "attn_qkv", kv_rows)
+                        .cut(Cut::StackedTransposed, Cut::Stacked),
+                ],
+            ),
+            (
+                &OUT,
+                &[source("attn.c_proj", "attn_output", hidden).cut(Cut::Transposed, Cut::Whole)],
+            ),
+            (&FFN_NORM, &[source("ln_2", "ffn_norm", hidden)]),
+            (
+                &GATE_UP,
+                &[source("mlp.c_fc", "ffn_up", intermediate).cut(Cut::Transposed, Cut::Whole)],
+            ),
+            (
+                &DOWN,
+                &[source("mlp.c_proj", "ffn_down", hidden).cut(Cut::Transposed, Cut::Whole)],
+            ),
+        ],
+        SOURCES,
     ],
 };
 

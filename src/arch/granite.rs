@@ -32,7 +32,7 @@ pub(super) static FAMILY: Family = Family {
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
-    sources: SOURCES,
+    sources: &[SOURCES],
 };
 
 /// Reads the function of the feed-forward block and the factors.

@@ -3,12 +3,11 @@
 
 use super::block::Activation;
 use super::config::Config;
-use super::family::{Choice, Draft, Family, Fixed, Format, Keys, Member, SourceSpec, source};
+use super::family::{Choice, Draft, Family, Fixed, Format, Keys, Member, Sources, source};
 use super::options::{activation, none, sliding_window};
 use super::parts::{
     ATTN_NORM, ATTN_POST_NORM, DOWN, EMBEDDING, FFN_NORM, FFN_POST_NORM, FINAL_NORM, GATE_UP, HEAD,
-    K_NORM, OUT, Q_NORM, QKV, TensorSpec, head_dim, heads, hidden, intermediate, kv_heads, kv_rows,
-    q_rows,
+    K_NORM, OUT, Q_NORM, QKV, heads, hidden, intermediate, kv_heads, kv_rows, q_rows,
 };
 use super::settings::{Setting, SettingError, Settings};
 
@@ -84,7 +83,7 @@ pub(super) static FAMILY: Family = Family {
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
-    sources: SOURCES,
+    sources: &[SOURCES],
 };
 
 /// Reads the options that Llama and Qwen share.
@@ -171,95 +170,64 @@ pub(super) const UNTIED: Choice = Choice {
     set: |config, made| config.tied = !made,
 };
 
-/// The sources of one packed tensor.
-pub(super) type Sources = (&'static TensorSpec, &'static [SourceSpec]);
-
-/// The names that most families share. A family may have no norms of heads, or no gate; it needs
-/// no other list.
+/// The names that most families share. A family lists before them those that it has otherwise.
 pub(super) const SOURCES: &[Sources] = &[
-    EMBEDDING_SOURCES,
-    HEAD_SOURCES,
-    FINAL_NORM_SOURCES,
-    ATTN_NORM_SOURCES,
-    QKV_SOURCES,
-    Q_NORM_SOURCES,
-    K_NORM_SOURCES,
-    OUT_SOURCES,
-    FFN_NORM_SOURCES,
-    GATE_UP_SOURCES,
-    DOWN_SOURCES,
+    (
+        &EMBEDDING,
+        &[source("model.embed_tokens", "token_embd", |c| c.inputs)],
+    ),
+    (&HEAD, &[source("lm_head", "output", |c| c.vocab)]),
+    (&FINAL_NORM, &[source("model.norm", "output_norm", hidden)]),
+    (
+        &ATTN_NORM,
+        &[source("input_layernorm", "attn_norm", hidden)],
+    ),
+    (
+        &QKV,
+        &[
+            source("self_attn.q_proj", "attn_q", q_rows).rotated(heads),
+            source("self_attn.k_proj", "attn_k", kv_rows).rotated(kv_heads),
+            source("self_attn.v_proj", "attn_v", kv_rows),
+        ],
+    ),
+    (
+        &Q_NORM,
+        &[source("self_attn.q_norm", "attn_q_norm", Q_NORM.rows)],
+    ),
+    (
+        &K_NORM,
+        &[source("self_attn.k_norm", "attn_k_norm", K_NORM.rows)],
+    ),
+    (&OUT, &[source("self_attn.o_proj", "attn_output", hidden)]),
+    (
+        &ATTN_POST_NORM,
+        &[source(
+            "post_attention_layernorm",
+            "post_attention_norm",
+            hidden,
+        )],
+    ),
+    (
+        &FFN_NORM,
+        &[source("post_attention_layernorm", "ffn_norm", hidden)],
+    ),
+    (
+        &GATE_UP,
+        &[
+            source("mlp.gate_proj", "ffn_gate", gate_rows),
+            source("mlp.up_proj", "ffn_up", intermediate),
+        ],
+    ),
+    (&DOWN, &[source("mlp.down_proj", "ffn_down", hidden)]),
+    (
+        &FFN_POST_NORM,
+        &[source(
+            "post_feedforward_layernorm",
+            "post_ffw_norm",
+            hidden,
+        )],
+    ),
 ];
-
-pub(super) const EMBEDDING_SOURCES: Sources = (
-    &EMBEDDING,
-    &[source("model.embed_tokens", "token_embd", |c| c.inputs)],
-);
-
-pub(super) const HEAD_SOURCES: Sources = (&HEAD, &[source("lm_head", "output", |c| c.vocab)]);
-
-pub(super) const FINAL_NORM_SOURCES: Sources =
-    (&FINAL_NORM, &[source("model.norm", "output_norm", hidden)]);
-
-pub(super) const ATTN_NORM_SOURCES: Sources = (
-    &ATTN_NORM,
-    &[source("input_layernorm", "attn_norm", hidden)],
-);
-
-pub(super) const QKV_SOURCES: Sources = (
-    &QKV,
-    &[
-        source("self_attn.q_proj", "attn_q", q_rows).rotated(heads),
-        source("self_attn.k_proj", "attn_k", kv_rows).rotated(kv_heads),
-        source("self_attn.v_proj", "attn_v", kv_rows),
-    ],
-);
-
-pub(super) const Q_NORM_SOURCES: Sources = (
-    &Q_NORM,
-    &[source("self_attn.q_norm", "attn_q_norm", head_dim)],
-);
-
-pub(super) const K_NORM_SOURCES: Sources = (
-    &K_NORM,
-    &[source("self_attn.k_norm", "attn_k_norm", head_dim)],
-);
-
-pub(super) const OUT_SOURCES: Sources =
-    (&OUT, &[source("self_attn.o_proj", "attn_output", hidden)]);
-
-pub(super) const FFN_NORM_SOURCES: Sources = (
-    &FFN_NORM,
-    &[source("post_attention_layernorm", "ffn_norm", hidden)],
-);
-
-pub(super) const GATE_UP_SOURCES: Sources = (
-    &GATE_UP,
-    &[
-        source("mlp.gate_proj", "ffn_gate", gate_rows),
-        source("mlp.up_proj", "ffn_up", intermediate),
-    ],
-);
-
-pub(super) const DOWN_SOURCES: Sources = (&DOWN, &[source("mlp.down_proj", "ffn_down", hidden)]);
-
-/// Of families that norm the results of their blocks.
-pub(super) const ATTN_POST_NORM_SOURCES: Sources = (
-    &ATTN_POST_NORM,
-    &[source(
-        "post_attention_layernorm",
-        "post_attention_norm",
-        hidden,
-    )],
-);
-
-pub(super) const FFN_POST_NORM_SOURCES: Sources = (
-    &FFN_POST_NORM,
-    &[source(
-        "post_feedforward_layernorm",
-        "post_ffw_norm",
-        hidden,
-    )],
-);
 
 /// Rows of the gate projection.
 pub(super) fn gate_rows(config: &Config) -> usize {

@@ -1,19 +1,14 @@
 //! Families whose feed-forward blocks are mixtures of experts: Qwen3-MoE, `OLMoE`, Granite-MoE and
 //! Mixtral. What lies around the experts is Llama's.
 
-use super::family::{Cut, Family, Fixed, Format, Keys, Member, source};
+use super::family::{Cut, Family, Fixed, Format, Keys, Member, Sources, source};
 use super::granite;
 use super::llama::{
-    ATTN_NORM_SOURCES, EMBEDDING_SOURCES, FFN_NORM_SOURCES, FINAL_NORM_SOURCES, GGUF_KEYS,
-    HEAD_SOURCES, HUGGING_FACE_KEYS, K_NORM_SOURCES, NO_EXPERTS, OUT_BIAS, OUT_SOURCES,
-    Q_NORM_SOURCES, QKV_BIAS, QKV_SOURCES, Sources, UNTIED, VARIANTS, gate_rows,
-    hugging_face_options,
+    GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, QKV_BIAS, SOURCES, UNTIED, VARIANTS,
+    gate_rows, hugging_face_options,
 };
 use super::options::{activation, experts, none, sliding_window};
-use super::parts::{
-    DOWN, GATE_UP, K_NORM, Q_NORM, ROUTER, experts as expert_count, hidden, intermediate, kv_rows,
-    q_rows,
-};
+use super::parts::{DOWN, GATE_UP, ROUTER, experts as expert_count, hidden, intermediate};
 use super::settings::{Setting, SettingError, Settings};
 
 /// The table of Qwen3's mixtures.
@@ -60,20 +55,7 @@ pub(super) static QWEN_3: Family = Family {
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
-    sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        ATTN_NORM_SOURCES,
-        QKV_SOURCES,
-        Q_NORM_SOURCES,
-        K_NORM_SOURCES,
-        OUT_SOURCES,
-        FFN_NORM_SOURCES,
-        ROUTER_SOURCES,
-        GATE_UP_SOURCES,
-        DOWN_SOURCES,
-    ],
+    sources: &[EXPERTS, SOURCES],
 };
 
 /// The table of `OLMoE`, which norms queries and keys over all heads together.
@@ -120,26 +102,7 @@ pub(super) static OLMOE: Family = Family {
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
-    sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        ATTN_NORM_SOURCES,
-        QKV_SOURCES,
-        (
-            &Q_NORM,
-            &[source("self_attn.q_norm", "attn_q_norm", q_rows)],
-        ),
-        (
-            &K_NORM,
-            &[source("self_attn.k_norm", "attn_k_norm", kv_rows)],
-        ),
-        OUT_SOURCES,
-        FFN_NORM_SOURCES,
-        ROUTER_SOURCES,
-        GATE_UP_SOURCES,
-        DOWN_SOURCES,
-    ],
+    sources: &[EXPERTS, SOURCES],
 };
 
 /// The table of Mixtral. Its GGUF files have the architecture of Llama's.
@@ -172,37 +135,33 @@ pub(super) static MIXTRAL: Family = Family {
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
     sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        ATTN_NORM_SOURCES,
-        QKV_SOURCES,
-        OUT_SOURCES,
-        FFN_NORM_SOURCES,
-        (
-            &ROUTER,
-            &[source(
-                "block_sparse_moe.gate",
-                "ffn_gate_inp",
-                expert_count,
-            )],
-        ),
-        (
-            &GATE_UP,
-            &[
-                source("block_sparse_moe.experts.#.w1", "ffn_gate_exps", gate_rows)
-                    .cut(Cut::Whole, Cut::OfExperts),
-                source("block_sparse_moe.experts.#.w3", "ffn_up_exps", intermediate)
-                    .cut(Cut::Whole, Cut::OfExperts),
-            ],
-        ),
-        (
-            &DOWN,
-            &[
-                source("block_sparse_moe.experts.#.w2", "ffn_down_exps", hidden)
-                    .cut(Cut::Whole, Cut::OfExperts),
-            ],
-        ),
+        &[
+            (
+                &ROUTER,
+                &[source(
+                    "block_sparse_moe.gate",
+                    "ffn_gate_inp",
+                    expert_count,
+                )],
+            ),
+            (
+                &GATE_UP,
+                &[
+                    source("block_sparse_moe.experts.#.w1", "ffn_gate_exps", gate_rows)
+                        .cut(Cut::Whole, Cut::OfExperts),
+                    source("block_sparse_moe.experts.#.w3", "ffn_up_exps", intermediate)
+                        .cut(Cut::Whole, Cut::OfExperts),
+                ],
+            ),
+            (
+                &DOWN,
+                &[
+                    source("block_sparse_moe.experts.#.w2", "ffn_down_exps", hidden)
+                        .cut(Cut::Whole, Cut::OfExperts),
+                ],
+            ),
+        ],
+        SOURCES,
     ],
 };
 
@@ -238,37 +197,33 @@ pub(super) static GRANITE: Family = Family {
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
     sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        ATTN_NORM_SOURCES,
-        QKV_SOURCES,
-        OUT_SOURCES,
-        FFN_NORM_SOURCES,
-        (
-            &ROUTER,
-            &[source(
-                "block_sparse_moe.router.layer",
-                "ffn_gate_inp",
-                expert_count,
-            )],
-        ),
-        (
-            &GATE_UP,
-            &[
-                source("block_sparse_moe.input_linear", "ffn_gate_exps", gate_rows)
-                    .cut(Cut::StackedOfExperts, Cut::OfExperts),
-                source("block_sparse_moe.input_linear", "ffn_up_exps", intermediate)
-                    .cut(Cut::StackedOfExperts, Cut::OfExperts),
-            ],
-        ),
-        (
-            &DOWN,
-            &[
-                source("block_sparse_moe.output_linear", "ffn_down_exps", hidden)
-                    .cut(Cut::OfExperts, Cut::OfExperts),
-            ],
-        ),
+        &[
+            (
+                &ROUTER,
+                &[source(
+                    "block_sparse_moe.router.layer",
+                    "ffn_gate_inp",
+                    expert_count,
+                )],
+            ),
+            (
+                &GATE_UP,
+                &[
+                    source("block_sparse_moe.input_linear", "ffn_gate_exps", gate_rows)
+                        .cut(Cut::StackedOfExperts, Cut::OfExperts),
+                    source("block_sparse_moe.input_linear", "ffn_up_exps", intermediate)
+                        .cut(Cut::StackedOfExperts, Cut::OfExperts),
+                ],
+            ),
+            (
+                &DOWN,
+                &[
+                    source("block_sparse_moe.output_linear", "ffn_down_exps", hidden)
+                        .cut(Cut::OfExperts, Cut::OfExperts),
+                ],
+            ),
+        ],
+        SOURCES,
     ],
 };
 
@@ -309,22 +264,24 @@ const NO_OTHER_ROUTING: &[Fixed] = &[
 /// transformers writes either key.
 const OTHER_COUNT: &[(&str, &str)] = &[("num_experts", "num_local_experts")];
 
-const ROUTER_SOURCES: Sources = (&ROUTER, &[source("mlp.gate", "ffn_gate_inp", expert_count)]);
-
-const GATE_UP_SOURCES: Sources = (
-    &GATE_UP,
-    &[
-        source("mlp.experts.#.gate_proj", "ffn_gate_exps", gate_rows)
-            .cut(Cut::Whole, Cut::OfExperts),
-        source("mlp.experts.#.up_proj", "ffn_up_exps", intermediate)
-            .cut(Cut::Whole, Cut::OfExperts),
-    ],
-);
-
-const DOWN_SOURCES: Sources = (
-    &DOWN,
-    &[source("mlp.experts.#.down_proj", "ffn_down_exps", hidden).cut(Cut::Whole, Cut::OfExperts)],
-);
+/// The names of experts that most of these families share.
+const EXPERTS: &[Sources] = &[
+    (&ROUTER, &[source("mlp.gate", "ffn_gate_inp", expert_count)]),
+    (
+        &GATE_UP,
+        &[
+            source("mlp.experts.#.gate_proj", "ffn_gate_exps", gate_rows)
+                .cut(Cut::Whole, Cut::OfExperts),
+            source("mlp.experts.#.up_proj", "ffn_up_exps", intermediate)
+                .cut(Cut::Whole, Cut::OfExperts),
+        ],
+    ),
+    (
+        &DOWN,
+        &[source("mlp.experts.#.down_proj", "ffn_down_exps", hidden)
+            .cut(Cut::Whole, Cut::OfExperts)],
+    ),
+];
 
 /// Refuses a model some of whose layers have no experts.
 fn expect_mixtures_alone(settings: &Settings<'_>) -> Result<(), SettingError> {

@@ -64,7 +64,7 @@ mod tests {
             local_theta: None,
         };
         (member.implies)(&mut draft);
-        let mut sources = family.sources.iter();
+        let mut sources = family.sources.iter().copied().flatten();
         if sources.any(|(part, _)| part.name == parts::POSITIONS.name) {
             draft.config.block.positions = 32;
         }

@@ -45,5 +45,5 @@ pub(super) static FAMILY: Family = Family {
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
-    sources: SOURCES,
+    sources: &[SOURCES],
 };

@@ -3,10 +3,7 @@
 
 use super::block::{Activation, Norm};
 use super::family::{Choice, Cut, Draft, Family, Format, Keys, Member, source};
-use super::llama::{
-    ATTN_NORM_SOURCES, FFN_NORM_SOURCES, GGUF_LAYER_NORM_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS,
-    UNTIED,
-};
+use super::llama::{GGUF_LAYER_NORM_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, SOURCES, UNTIED};
 use super::options::activation;
 use super::parts::{
     DOWN, EMBEDDING, FINAL_NORM, GATE_UP, HEAD, OUT, QKV, heads, hidden, intermediate, kv_heads,
@@ -70,36 +67,37 @@ pub(super) static FAMILY: Family = Family {
     hugging_face_layers: "gpt_neox.layers",
     hugging_face_variants: &[("gpt_neox.", ""), ("embed_out.", "lm_head.")],
     sources: &[
-        (
-            &EMBEDDING,
-            &[source("gpt_neox.embed_in", "token_embd", |c| c.inputs)],
-        ),
-        (&HEAD, &[source("embed_out", "output", |c| c.vocab)]),
-        (
-            &FINAL_NORM,
-            &[source("gpt_neox.final_layer_norm", "output_norm", hidden)],
-        ),
-        ATTN_NORM_SOURCES,
-        (
-            &QKV,
-            &[
-                source("attention.query_key_value", "attn_qkv", q_rows)
-                    .cut(Cut::HeadByHead, Cut::Stacked)
-                    .rotated(heads),
-                source("attention.query_key_value", "attn_qkv", kv_rows)
-                    .cut(Cut::HeadByHead, Cut::Stacked)
-                    .rotated(kv_heads),
-                source("attention.query_key_value", "attn_qkv", kv_rows)
-                    .cut(Cut::HeadByHead, Cut::Stacked),
-            ],
-        ),
-        (&OUT, &[source("attention.dense", "attn_output", hidden)]),
-        FFN_NORM_SOURCES,
-        (
-            &GATE_UP,
-            &[source("mlp.dense_h_to_4h", "ffn_up", intermediate)],
-        ),
-        (&DOWN, &[source("mlp.dense_4h_to_h", "ffn_down", hidden)]),
+        &[
+            (
+                &EMBEDDING,
+                &[source("gpt_neox.embed_in", "token_embd", |c| c.inputs)],
+            ),
+            (&HEAD, &[source("embed_out", "output", |c| c.vocab)]),
+            (
+                &FINAL_NORM,
+                &[source("gpt_neox.final_layer_norm", "output_norm", hidden)],
+            ),
+            (
+                &QKV,
+                &[
+                    source("attention.query_key_value", "attn_qkv", q_rows)
+                        .cut(Cut::HeadByHead, Cut::Stacked)
+                        .rotated(heads),
+                    source("attention.query_key_value", "attn_qkv", kv_rows)
+                        .cut(Cut::HeadByHead, Cut::Stacked)
+                        .rotated(kv_heads),
+                    source("attention.query_key_value", "attn_qkv", kv_rows)
+                        .cut(Cut::HeadByHead, Cut::Stacked),
+                ],
+            ),
+            (&OUT, &[source("attention.dense", "attn_output", hidden)]),
+            (
+                &GATE_UP,
+                &[source("mlp.dense_h_to_4h", "ffn_up", intermediate)],
+            ),
+            (&DOWN, &[source("mlp.dense_4h_to_h", "ffn_down", hidden)]),
+        ],
+        SOURCES,
     ],
 };
 

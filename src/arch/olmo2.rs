@@ -2,14 +2,9 @@
 //! queries and keys over all heads together. `OLMo` 3 sees a window in three layers of four.
 
 use super::block::Norms;
-use super::family::{Draft, Family, Format, Member, source};
-use super::llama::{
-    ATTN_POST_NORM_SOURCES, DOWN_SOURCES, EMBEDDING_SOURCES, FFN_POST_NORM_SOURCES,
-    FINAL_NORM_SOURCES, GATE_UP_SOURCES, GGUF_KEYS, HEAD_SOURCES, HUGGING_FACE_KEYS, OUT_BIAS,
-    OUT_SOURCES, QKV_BIAS, QKV_SOURCES, UNTIED, VARIANTS,
-};
+use super::family::{Draft, Family, Format, Member};
+use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, OUT_BIAS, QKV_BIAS, SOURCES, UNTIED, VARIANTS};
 use super::options::{activation, gguf_sliding_window, sliding_window};
-use super::parts::{K_NORM, Q_NORM, kv_rows, q_rows};
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
@@ -52,25 +47,7 @@ pub(super) static FAMILY: Family = Family {
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
-    sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        QKV_SOURCES,
-        (
-            &Q_NORM,
-            &[source("self_attn.q_norm", "attn_q_norm", q_rows)],
-        ),
-        (
-            &K_NORM,
-            &[source("self_attn.k_norm", "attn_k_norm", kv_rows)],
-        ),
-        OUT_SOURCES,
-        ATTN_POST_NORM_SOURCES,
-        GATE_UP_SOURCES,
-        DOWN_SOURCES,
-        FFN_POST_NORM_SOURCES,
-    ],
+    sources: &[SOURCES],
 };
 
 fn normed_results(draft: &mut Draft) {

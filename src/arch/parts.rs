@@ -222,10 +222,6 @@ pub(super) fn kv_heads(config: &Config) -> usize {
     config.kv_heads
 }
 
-pub(super) fn head_dim(config: &Config) -> usize {
-    config.head_dim
-}
-
 pub(super) fn q_rows(config: &Config) -> usize {
     config.heads * config.head_dim
 }

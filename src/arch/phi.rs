@@ -3,11 +3,13 @@
 
 use super::block::{Activation, Norm};
 use super::family::{Cut, Family, Fixed, Format, Keys, Member, SourceSpec, source};
-use super::llama::{GGUF_LAYER_NORM_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, UNTIED, VARIANTS};
+use super::llama::{
+    GGUF_LAYER_NORM_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, SOURCES, UNTIED, VARIANTS,
+};
 use super::options::{activation, none};
 use super::parts::{
-    ATTN_NORM, DOWN, EMBEDDING, FFN_NORM, FINAL_NORM, GATE_UP, HEAD, OUT, QKV, heads, hidden,
-    intermediate, kv_heads, kv_rows, q_rows,
+    ATTN_NORM, DOWN, FFN_NORM, FINAL_NORM, GATE_UP, OUT, QKV, heads, hidden, intermediate,
+    kv_heads, kv_rows, q_rows,
 };
 use super::settings::Setting;
 
@@ -52,32 +54,30 @@ pub(super) static FAMILY: Family = Family {
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
     sources: &[
-        (
-            &EMBEDDING,
-            &[source("model.embed_tokens", "token_embd", |c| c.inputs)],
-        ),
-        (&HEAD, &[source("lm_head", "output", |c| c.vocab)]),
-        (
-            &FINAL_NORM,
-            &[source("model.final_layernorm", "output_norm", hidden)],
-        ),
-        (&ATTN_NORM, NORM),
-        (
-            &QKV,
-            &[
-                source("self_attn.q_proj", "attn_qkv", q_rows)
-                    .cut(Cut::Whole, Cut::Stacked)
-                    .rotated(heads),
-                source("self_attn.k_proj", "attn_qkv", kv_rows)
-                    .cut(Cut::Whole, Cut::Stacked)
-                    .rotated(kv_heads),
-                source("self_attn.v_proj", "attn_qkv", kv_rows).cut(Cut::Whole, Cut::Stacked),
-            ],
-        ),
-        (&OUT, &[source("self_attn.dense", "attn_output", hidden)]),
-        (&FFN_NORM, NORM),
-        (&GATE_UP, &[source("mlp.fc1", "ffn_up", intermediate)]),
-        (&DOWN, &[source("mlp.fc2", "ffn_down", hidden)]),
+        &[
+            (
+                &FINAL_NORM,
+                &[source("model.final_layernorm", "output_norm", hidden)],
+            ),
+            (&ATTN_NORM, NORM),
+            (
+                &QKV,
+                &[
+                    source("self_attn.q_proj", "attn_qkv", q_rows)
+                        .cut(Cut::Whole, Cut::Stacked)
+                        .rotated(heads),
+                    source("self_attn.k_proj", "attn_qkv", kv_rows)
+                        .cut(Cut::Whole, Cut::Stacked)
+                        .rotated(kv_heads),
+                    source("self_attn.v_proj", "attn_qkv", kv_rows).cut(Cut::Whole, Cut::Stacked),
+                ],
+            ),
+            (&OUT, &[source("self_attn.dense", "attn_output", hidden)]),
+            (&FFN_NORM, NORM),
+            (&GATE_UP, &[source("mlp.fc1", "ffn_up", intermediate)]),
+            (&DOWN, &[source("mlp.fc2", "ffn_down", hidden)]),
+        ],
+        SOURCES,
     ],
 };
 

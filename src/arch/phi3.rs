@@ -2,9 +2,7 @@
 
 use super::family::{Cut, Family, Format, Member, source};
 use super::llama::{
-    ATTN_NORM_SOURCES, DOWN_SOURCES, EMBEDDING_SOURCES, FFN_NORM_SOURCES, FINAL_NORM_SOURCES,
-    GGUF_KEYS, HEAD_SOURCES, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_SOURCES, UNTIED, VARIANTS,
-    gate_rows,
+    GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, SOURCES, UNTIED, VARIANTS, gate_rows,
 };
 use super::options::{activation, gguf_sliding_window, sliding_window};
 use super::parts::{GATE_UP, QKV, heads, intermediate, kv_heads, kv_rows, q_rows};
@@ -43,31 +41,29 @@ pub(super) static FAMILY: Family = Family {
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
     sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        ATTN_NORM_SOURCES,
-        (
-            &QKV,
-            &[
-                source("self_attn.qkv_proj", "attn_qkv", q_rows)
-                    .cut(Cut::Stacked, Cut::Stacked)
-                    .rotated(heads),
-                source("self_attn.qkv_proj", "attn_qkv", kv_rows)
-                    .cut(Cut::Stacked, Cut::Stacked)
-                    .rotated(kv_heads),
-                source("self_attn.qkv_proj", "attn_qkv", kv_rows).cut(Cut::Stacked, Cut::Stacked),
-            ],
-        ),
-        OUT_SOURCES,
-        FFN_NORM_SOURCES,
-        (
-            &GATE_UP,
-            &[
-                source("mlp.gate_up_proj", "ffn_up", gate_rows).cut(Cut::Stacked, Cut::Stacked),
-                source("mlp.gate_up_proj", "ffn_up", intermediate).cut(Cut::Stacked, Cut::Stacked),
-            ],
-        ),
-        DOWN_SOURCES,
+        &[
+            (
+                &QKV,
+                &[
+                    source("self_attn.qkv_proj", "attn_qkv", q_rows)
+                        .cut(Cut::Stacked, Cut::Stacked)
+                        .rotated(heads),
+                    source("self_attn.qkv_proj", "attn_qkv", kv_rows)
+                        .cut(Cut::Stacked, Cut::Stacked)
+                        .rotated(kv_heads),
+                    source("self_attn.qkv_proj", "attn_qkv", kv_rows)
+                        .cut(Cut::Stacked, Cut::Stacked),
+                ],
+            ),
+            (
+                &GATE_UP,
+                &[
+                    source("mlp.gate_up_proj", "ffn_up", gate_rows).cut(Cut::Stacked, Cut::Stacked),
+                    source("mlp.gate_up_proj", "ffn_up", intermediate)
+                        .cut(Cut::Stacked, Cut::Stacked),
+                ],
+            ),
+        ],
+        SOURCES,
     ],
 };

@@ -39,7 +39,7 @@ pub(super) static FAMILY: Family = Family {
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
-    sources: SOURCES,
+    sources: &[SOURCES],
 };
 
 /// `no_rope_layers` has a 0 for each layer that does not rotate; without such a list, the last of

@@ -42,7 +42,7 @@ pub(super) static FAMILY: Family = Family {
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
-    sources: SOURCES,
+    sources: &[SOURCES],
 };
 
 /// The blocks of a layer, one after the other.

@@ -3,9 +3,8 @@
 use super::block::{Activation, Norm};
 use super::family::{Family, Format, Keys, Member, source};
 use super::llama::{
-    ATTN_NORM_SOURCES, EMBEDDING_SOURCES, FEED_FORWARD_BIAS, FFN_NORM_SOURCES, FINAL_NORM_SOURCES,
-    GGUF_LAYER_NORM_KEYS, HEAD_SOURCES, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, OUT_SOURCES,
-    QKV_BIAS, QKV_SOURCES, UNTIED, VARIANTS,
+    FEED_FORWARD_BIAS, GGUF_LAYER_NORM_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, QKV_BIAS,
+    SOURCES, UNTIED, VARIANTS,
 };
 use super::options::{activation, none, sliding_window};
 use super::parts::{DOWN, GATE_UP, hidden, intermediate};
@@ -46,14 +45,10 @@ pub(super) static FAMILY: Family = Family {
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
     sources: &[
-        EMBEDDING_SOURCES,
-        HEAD_SOURCES,
-        FINAL_NORM_SOURCES,
-        ATTN_NORM_SOURCES,
-        QKV_SOURCES,
-        OUT_SOURCES,
-        FFN_NORM_SOURCES,
-        (&GATE_UP, &[source("mlp.c_fc", "ffn_up", intermediate)]),
-        (&DOWN, &[source("mlp.c_proj", "ffn_down", hidden)]),
+        &[
+            (&GATE_UP, &[source("mlp.c_fc", "ffn_up", intermediate)]),
+            (&DOWN, &[source("mlp.c_proj", "ffn_down", hidden)]),
+        ],
+        SOURCES,
     ],
 };

@@ -202,7 +202,8 @@ impl Family {
 
     /// The sources of a packed tensor; none if no model of this family has it.
     fn sources_of(&self, spec: &TensorSpec) -> &'static [SourceSpec] {
-        let found = self.sources.iter().find(|(part, _)| part.name == spec.name);
+        let mut all = self.sources.iter().copied().flatten();
+        let found = all.find(|(part, _)| part.name == spec.name);
         found.map_or(&[], |(_, sources)| sources)
     }
 
