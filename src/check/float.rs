@@ -36,22 +36,8 @@ struct Weights<'a> {
 
 impl Weights<'_> {
     fn layer(&mut self, layer: usize) -> Result<Layer, PackedError> {
-        let at = Some(layer);
-        let q_norm = self.read_if_present(&parts::Q_NORM, at)?;
-        let k_norm = self.read_if_present(&parts::K_NORM, at)?;
-        Ok(Layer {
-            attn_norm: self.read_if_present(&parts::ATTN_NORM, at)?,
-            qkv: self.read(&parts::QKV, at)?,
-            qk_norms: q_norm.zip(k_norm),
-            steps: self.input.steps.of_layer(&self.input.config.block, layer),
-            out: self.read(&parts::OUT, at)?,
-            attn_post_norm: self.read_if_present(&parts::ATTN_POST_NORM, at)?,
-            ffn_norm: self.read_if_present(&parts::FFN_NORM, at)?,
-            router: self.read_if_present(&parts::ROUTER, at)?,
-            gate_up: self.read(&parts::GATE_UP, at)?,
-            down: self.read(&parts::DOWN, at)?,
-            ffn_post_norm: self.read_if_present(&parts::FFN_POST_NORM, at)?,
-        })
+        let steps = self.input.steps.of_layer(&self.input.config.block, layer);
+        Layer::of(steps, |spec| self.read_if_present(spec, Some(layer)))
     }
 
     fn read(

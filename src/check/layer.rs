@@ -2,8 +2,10 @@
 
 use crate::arch::Config;
 use crate::arch::block::{Activation, Norm};
+use crate::arch::parts::{self, TensorSpec};
 use crate::engine::cpu::kernels::Kernels;
 use crate::machine::pool::Pool;
+use crate::packed::PackedError;
 
 /// Rows of one pass; the ring of keys holds as many more than the window.
 pub(super) const PASS: usize = 128;
@@ -27,6 +29,37 @@ pub(super) struct Layer {
     pub(super) gate_up: Affine,
     pub(super) down: Affine,
     pub(super) ffn_post_norm: Option<Affine>,
+}
+
+impl Layer {
+    /// The layer with these rotary steps whose weights `part` gives; `None` for a part that the
+    /// model lacks.
+    pub(super) fn of(
+        steps: Vec<u64>,
+        mut part: impl FnMut(&'static TensorSpec) -> Result<Option<Affine>, PackedError>,
+    ) -> Result<Layer, PackedError> {
+        let q_norm = part(&parts::Q_NORM)?;
+        let k_norm = part(&parts::K_NORM)?;
+        let mut matrix = |spec: &'static TensorSpec| {
+            part(spec)?.ok_or_else(|| PackedError::Source {
+                name: spec.name.to_owned(),
+                reason: "missing".to_owned(),
+            })
+        };
+        Ok(Layer {
+            qkv: matrix(&parts::QKV)?,
+            out: matrix(&parts::OUT)?,
+            gate_up: matrix(&parts::GATE_UP)?,
+            down: matrix(&parts::DOWN)?,
+            qk_norms: q_norm.zip(k_norm),
+            steps,
+            attn_norm: part(&parts::ATTN_NORM)?,
+            attn_post_norm: part(&parts::ATTN_POST_NORM)?,
+            ffn_norm: part(&parts::FFN_NORM)?,
+            router: part(&parts::ROUTER)?,
+            ffn_post_norm: part(&parts::FFN_POST_NORM)?,
+        })
+    }
 }
 
 /// The weights of a matrix, row by row, or of a norm. The bias is empty if there is none.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use super::CheckError;
 use super::layer::{Affine, Arithmetic, Layer, LayerCache, PASS, cap};
-use crate::arch::parts::{self, TensorSpec};
+use super::subject::log_of_sum;
+use crate::arch::parts;
 use crate::arch::{Config, SourceTensor};
 use crate::engine::cpu::kernels::Kernels;
 use crate::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
@@ -141,7 +142,7 @@ struct Watched<'a, 'b> {
 
 impl TensorSource for Watched<'_, '_> {
     fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
-        self.pass.begin(tensor.layer);
+        self.pass.begin(tensor.layer)?;
         let (shape, values) = self.source.tensor(tensor)?;
         self.pass.take(tensor, &values);
         Ok((shape, values))
@@ -151,14 +152,12 @@ impl TensorSource for Watched<'_, '_> {
 impl Pass<'_> {
     /// Runs the layer read so far, if another one begins. Its tensors have been accepted: packing
     /// checks a tensor before it reads the next.
-    fn begin(&mut self, layer: Option<usize>) {
+    fn begin(&mut self, layer: Option<usize>) -> Result<(), PackedError> {
         if self.layer == layer {
-            return;
+            return Ok(());
         }
-        if let Some(index) = self.layer {
-            self.run(index);
-        }
-        self.layer = layer;
+        let read = std::mem::replace(&mut self.layer, layer);
+        read.map_or(Ok(()), |index| self.run(index))
     }
 
     /// Takes what the pass needs of a tensor.
@@ -199,28 +198,9 @@ impl Pass<'_> {
         }
     }
 
-    fn run(&mut self, index: usize) {
-        let kept = &mut self.kept;
-        let mut part = |spec: &TensorSpec| kept.remove(spec.name);
-        let (q_norm, k_norm) = (part(&parts::Q_NORM), part(&parts::K_NORM));
-        let (qkv, out) = (part(&parts::QKV), part(&parts::OUT));
-        let (gate_up, down) = (part(&parts::GATE_UP), part(&parts::DOWN));
-        let (Some(qkv), Some(out), Some(gate_up), Some(down)) = (qkv, out, gate_up, down) else {
-            return;
-        };
-        let layer = Layer {
-            attn_norm: part(&parts::ATTN_NORM),
-            qkv,
-            qk_norms: q_norm.zip(k_norm),
-            steps: self.input.steps.of_layer(&self.input.config.block, index),
-            out,
-            attn_post_norm: part(&parts::ATTN_POST_NORM),
-            ffn_norm: part(&parts::FFN_NORM),
-            router: part(&parts::ROUTER),
-            gate_up,
-            down,
-            ffn_post_norm: part(&parts::FFN_POST_NORM),
-        };
+    fn run(&mut self, index: usize) -> Result<(), PackedError> {
+        let steps = self.input.steps.of_layer(&self.input.config.block, index);
+        let layer = Layer::of(steps, |spec| Ok(self.kept.remove(spec.name)))?;
         // No query of the sample sees further than its beginning.
         let cache = Config {
             window: self.tokens.len(),
@@ -229,11 +209,12 @@ impl Pass<'_> {
         let mut cache = LayerCache::new(&cache);
         self.arithmetic
             .layer(&layer, index, &mut cache, 0, &mut self.x);
+        Ok(())
     }
 
     /// The logits behind all tokens.
     fn finish(mut self, source: &mut dyn TensorSource) -> Result<Vec<f32>, PackedError> {
-        self.begin(None);
+        self.begin(None)?;
         let config = &self.arithmetic.config;
         let hidden = config.hidden;
         let norm = self.kept.remove(parts::FINAL_NORM.name);
@@ -310,9 +291,7 @@ impl Sampled {
 /// Base-2 logarithms of probabilities from those of unnormalised ones.
 fn normalised(logits: impl Iterator<Item = f64>) -> Vec<f64> {
     let logits: Vec<f64> = logits.collect();
-    let best = logits.iter().copied().fold(f64::MIN, f64::max);
-    let total: f64 = logits.iter().map(|logit| (logit - best).exp2()).sum();
-    let total = total.log2() + best;
+    let total = log_of_sum(logits.iter().copied());
     logits.into_iter().map(|logit| logit - total).collect()
 }
 

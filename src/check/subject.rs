@@ -185,10 +185,15 @@ impl Subject {
 
 /// Bits of `token` under logits in bits.
 fn cost(logits: impl Iterator<Item = f64> + Clone, token: u32) -> f64 {
-    let best = logits.clone().fold(f64::MIN, f64::max);
-    let total: f64 = logits.clone().map(|l| (l - best).exp2()).sum();
     let own = logits.clone().nth(token as usize).unwrap_or(f64::MIN);
-    total.log2() + best - own
+    log_of_sum(logits) - own
+}
+
+/// The base-2 logarithm of the sum of what these are the logarithms of.
+pub(super) fn log_of_sum(logits: impl Iterator<Item = f64> + Clone) -> f64 {
+    let best = logits.clone().fold(f64::MIN, f64::max);
+    let total: f64 = logits.map(|l| (l - best).exp2()).sum();
+    total.log2() + best
 }
 
 #[cfg(test)]

@@ -196,17 +196,23 @@ impl Models {
                 name: wanted.name.clone(),
             }
         })?;
-        if !self.used.iter().any(|used| Arc::ptr_eq(used, &model)) {
+        if !self.is_used(&model) {
             self.used.push(Arc::clone(&model));
         }
         Ok(model)
+    }
+
+    fn is_used(&self, model: &Arc<Model>) -> bool {
+        self.used.iter().any(|used| Arc::ptr_eq(used, model))
     }
 
     /// The model that a frame was written with, if there is memory for it, and neither standard
     /// output nor standard error is its file.
     fn usable(&self, wanted: &ModelRef) -> Result<Arc<Model>, Failure> {
         let model = self.installed.resolve(wanted)?;
-        needed::refuse_streams(slice::from_ref(&model))?;
+        if !self.is_used(&model) {
+            needed::refuse_streams(slice::from_ref(&model))?;
+        }
         self.check_memory(&Use {
             model: Some(&model),
             preset: Preset::Normal,

@@ -3,10 +3,11 @@
 //! The store has a manifest for each name and tag, in JSON, and one file for each content, under
 //! its SHA-256. A manifest lists the contents that make up a model; one of them is a GGUF file.
 
-use super::{Source, SourceError, file, gguf, json};
+use super::{Source, SourceError, file, gguf, json, pieces};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 /// What the name of a model in the store begins with, where a path is expected.
@@ -102,7 +103,7 @@ pub(super) fn open_manifest(path: &Path) -> Result<Source, SourceError> {
             size.unwrap_or_default()
         )));
     }
-    let hash = sha256(&mut file).map_err(|error| SourceError::io(&content, error))?;
+    let hash = sha256(&mut file, length).map_err(|error| SourceError::io(&content, error))?;
     if content != format!("sha256-{hash}") {
         return Err(SourceError::Invalid(format!(
             "{content} holds other bytes than its name says (pull the model again)"
@@ -111,24 +112,15 @@ pub(super) fn open_manifest(path: &Path) -> Result<Source, SourceError> {
     gguf::open_parts(&[&path])
 }
 
-/// The SHA-256 of what is left to read, in lower-case hexadecimal digits.
-fn sha256(file: &mut impl Read) -> io::Result<String> {
-    /// Bytes hashed at a time.
-    const PIECE: usize = 1 << 16;
-
-    let (mut hasher, mut piece) = (Sha256::new(), vec![0; PIECE]);
-    loop {
-        match file.read(&mut piece)? {
-            0 => {
-                return Ok(hasher
-                    .finalize()
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect());
-            }
-            count => hasher.update(&piece[..count]),
-        }
-    }
+/// The SHA-256 of a file of `length` bytes, in lower-case hexadecimal digits.
+fn sha256(file: &mut File, length: u64) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    pieces::read(file, 0, length, 1, |piece| {
+        hasher.update(piece);
+        io::Result::Ok(())
+    })?;
+    let digits = hasher.finalize();
+    Ok(digits.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The store that a manifest lies in.

@@ -1,6 +1,7 @@
 //! Long stretches of files, read in small pieces: memory holds the values of a tensor once.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 /// Bytes of a piece at most, if no block is longer.
 const PIECE: usize = 1 << 20;
@@ -30,10 +31,36 @@ pub(super) fn read<E: From<io::Error>>(
     Ok(())
 }
 
+/// Shape and place of a tensor, or, with an `index`, of that matrix in a list of them; `None` if
+/// there is none of that number. Matrices are of one length.
+pub(super) fn part(
+    shape: &[usize],
+    place: Range<u64>,
+    index: Option<usize>,
+) -> Option<(&[usize], Range<u64>)> {
+    let Some(index) = index else {
+        return Some((shape, place));
+    };
+    let (count, shape) = shape.split_first().filter(|(count, _)| index < **count)?;
+    let len = (place.end - place.start) / *count as u64;
+    let start = place.start + index as u64 * len;
+    Some((shape, start..start + len))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Cursor;
+
+    #[test]
+    fn a_matrix_is_a_part_of_a_list() {
+        let shape = [3, 2, 4];
+        assert_eq!(part(&shape, 10..58, None), Some((&shape[..], 10..58)));
+        assert_eq!(part(&shape, 10..58, Some(2)), Some((&shape[1..], 42..58)));
+        assert_eq!(part(&shape, 10..58, Some(3)), None);
+        assert_eq!(part(&[], 10..14, Some(0)), None);
+        assert_eq!(part(&[0, 2], 10..10, Some(0)), None);
+    }
 
     #[test]
     fn pieces_are_whole_blocks_and_make_up_the_stretch() {

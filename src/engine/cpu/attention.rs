@@ -6,7 +6,7 @@
 
 use super::cache::Plane;
 use crate::engine::cpu::kernels::reference::MASKED;
-use crate::engine::cpu::kernels::{Kernels, LANES, Product, QuantizedRows, Values};
+use crate::engine::cpu::kernels::{Kernels, LANES, Product, QuantizedRows, Values, levels_of};
 use crate::machine::prefetch::prefetch_range;
 use crate::numerics::LOG2_E;
 
@@ -122,7 +122,7 @@ impl Task<'_> {
             &mut scratch.queries,
         );
         // A wide product needs room for the scores of both levels.
-        let rows = queries * (1 + usize::from(self.wide));
+        let rows = queries * levels_of(self.wide);
         scratch.scores.resize(rows * stride, 0.0);
         scratch.value_scales.resize(stride, 0.0);
         for (tiles, column) in &runs {

@@ -35,20 +35,6 @@ struct StoredTensor {
 }
 
 impl StoredTensor {
-    /// Shape and place of the whole tensor, or of the matrix of this number in a list of them.
-    fn part(&self, index: Option<usize>) -> Option<(&[usize], Range<u64>)> {
-        let Some(index) = index else {
-            return Some((&self.shape, self.range.clone()));
-        };
-        let (count, shape) = self
-            .shape
-            .split_first()
-            .filter(|(count, _)| index < **count)?;
-        let len = (self.range.end - self.range.start) / *count as u64;
-        let start = self.range.start + index as u64 * len;
-        Some((shape, start..start + len))
-    }
-
     fn read(
         &self,
         mut file: &File,
@@ -183,7 +169,7 @@ impl StoredTensors for Weights {
             Dtype::BF16 => FloatType::Bf16,
             other => return Err(fail(&format!("type {other} is not supported"))),
         };
-        let part = stored.part(index);
+        let part = pieces::part(&stored.shape, stored.range.clone(), index);
         let (shape, range) = part.ok_or_else(|| fail("not one matrix for each expert"))?;
         let values = stored.read(&self.files[stored.file], range, floats);
         let values = values.map_err(|error| match error {

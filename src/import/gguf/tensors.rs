@@ -8,6 +8,7 @@ use crate::machine::memory;
 use crate::packed::PackedError;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
+use std::ops::Range;
 
 /// The tensors of the files that make up a model.
 pub(super) struct GgufTensors<R> {
@@ -55,16 +56,8 @@ impl Place {
         (self.stored.values() / self.kind.block_values() * self.kind.block_bytes()) as u64
     }
 
-    /// Shape, first byte and length of the whole tensor, or of the matrix of this number in a list
-    /// of them. Rows are whole blocks, and so are matrices.
-    fn part(&self, index: Option<usize>) -> Option<(&[usize], u64, u64)> {
-        let (shape, start) = (&self.stored.shape[..], self.stored.start);
-        let Some(index) = index else {
-            return Some((shape, start, self.bytes()));
-        };
-        let (count, shape) = shape.split_first().filter(|(count, _)| index < **count)?;
-        let len = self.bytes() / *count as u64;
-        Some((shape, start + index as u64 * len, len))
+    fn range(&self) -> Range<u64> {
+        self.stored.start..self.stored.start + self.bytes()
     }
 }
 
@@ -128,12 +121,13 @@ impl<R: Read + Seek> StoredTensors for GgufTensors<R> {
             reason: reason.to_owned(),
         };
         let place = self.tensors.get(name).ok_or_else(|| fail("missing"))?;
-        let part = place.part(index);
-        let (shape, start, len) = part.ok_or_else(|| fail("not one matrix for each expert"))?;
+        let part = pieces::part(&place.stored.shape, place.range(), index);
+        let (shape, range) = part.ok_or_else(|| fail("not one matrix for each expert"))?;
         let mut values = Vec::new();
         memory::reserve(&mut values, "a tensor", shape.iter().product())?;
         let (file, block) = (&mut self.files[place.file], place.kind.block_bytes());
-        pieces::read(file, start, len, block, |bytes| {
+        let len = range.end - range.start;
+        pieces::read(file, range.start, len, block, |bytes| {
             place.kind.append(bytes, &mut values)
         })
         .map_err(|error| match error {

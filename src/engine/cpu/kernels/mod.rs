@@ -25,7 +25,9 @@ use crate::machine::pool::{Pool, Raw};
 use std::ops::Range;
 
 use operands::RowLevels;
-pub use operands::{LANES, Product, QuantizedRowMut, QuantizedRows, QuantizedRowsRef, Values};
+pub use operands::{
+    LANES, Product, QuantizedRowMut, QuantizedRows, QuantizedRowsRef, Values, levels_of,
+};
 
 /// The operations of the engine, in code compiled for one instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

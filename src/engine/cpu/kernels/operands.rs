@@ -25,6 +25,11 @@ pub(super) fn shares(count: usize, most: usize) -> impl Iterator<Item = Range<us
     (0..parts).map(move |part| count * part / parts..count * (part + 1) / parts)
 }
 
+/// Rows of levels that a row of activations has.
+pub fn levels_of(wide: bool) -> usize {
+    1 + usize::from(wide)
+}
+
 /// Activation rows, quantised in groups of 64: to one level for each value, or, if they are wide,
 /// to a second one of what the first has left over.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +51,7 @@ impl QuantizedRows {
     /// Makes room for `count` rows of `columns` values, padded to a multiple of `pad`, which is 4
     /// or 64.
     pub fn resize(&mut self, count: usize, columns: usize, pad: usize, wide: bool) {
-        let count = area(count, 1 + usize::from(wide));
+        let count = area(count, levels_of(wide));
         (self.count, self.columns, self.wide) = (count, columns, wide);
         self.width = columns.next_multiple_of(pad);
         self.groups = columns.div_ceil(GROUP);
@@ -57,7 +62,7 @@ impl QuantizedRows {
 
     /// Number of rows.
     pub fn count(&self) -> usize {
-        self.count / (1 + usize::from(self.wide))
+        self.count / levels_of(self.wide)
     }
 
     /// Multiplies all scales by `factor`.
@@ -260,7 +265,7 @@ impl<'a> Product<'a> {
     /// Rows of the result. A wide product needs room for twice as many, of which the second half is
     /// left undefined.
     pub(super) fn rows(&self) -> usize {
-        self.rows.count / (1 + usize::from(self.rows.wide))
+        self.rows.count / levels_of(self.rows.wide)
     }
 
     /// Elements of the output, with what a wide product leaves undefined.
