@@ -126,7 +126,8 @@ impl Store {
         NewFile::create_in(&folder).map_err(at(&folder))
     }
 
-    /// Adds a packed file to the store under `name`, after checking it, every weight included.
+    /// Adds a packed file to the store under `name`, after checking it, every weight included. Also
+    /// gives the model, which has been read for that.
     ///
     /// To add the same model under the same name again replaces its file, which may be damaged.
     ///
@@ -134,14 +135,18 @@ impl Store {
     ///
     /// If the name is taken or not allowed, the packed file is unsound, or the store cannot be
     /// written.
-    pub fn add(&self, file: NewFile, name: &str) -> Result<Installed, StoreError> {
+    pub fn add(
+        &self,
+        file: NewFile,
+        name: &str,
+    ) -> Result<(Installed, Arc<PackedModel>), StoreError> {
         self.check_name(name)?;
         let model = PackedModel::from_file(file.file());
-        let identity = model.map(|model| model.identity());
-        let identity = identity.map_err(|error| StoreError::Packed {
+        let model = model.map_err(|error| StoreError::Packed {
             name: name.to_owned(),
             error,
         })?;
+        let identity = model.identity();
         let _lock = self.lock()?;
         let name_path = names(self.home()?).join(name);
         if is_no_file(&name_path) {
@@ -152,11 +157,12 @@ impl Store {
             _ => {}
         }
         self.place(file, name, &identity)?;
-        Ok(Installed {
+        let installed = Installed {
             name: name.to_owned(),
             identity,
             built_in: false,
-        })
+        };
+        Ok((installed, Arc::new(model)))
     }
 
     /// Puts a packed model in place and then its name, or leaves nothing of either. A process that
@@ -220,7 +226,7 @@ impl Store {
     pub fn add_bytes(&self, bytes: &[u8], name: &str) -> Result<Installed, StoreError> {
         let mut file = self.new_file()?;
         file.write_all(bytes).map_err(at(self.home()?))?;
-        self.add(file, name)
+        Ok(self.add(file, name)?.0)
     }
 
     /// Adds a copy of the packed file at `path` to the store under `name`.
@@ -234,7 +240,7 @@ impl Store {
         let mut part = vec![0; COPIED_AT_ONCE];
         loop {
             match from.read(&mut part).map_err(at(path))? {
-                0 => return self.add(file, name),
+                0 => return Ok(self.add(file, name)?.0),
                 len => file.write_all(&part[..len]).map_err(at(self.home()?))?,
             }
         }

@@ -106,26 +106,22 @@ pub(super) fn run(
 fn add(store: &Store, paths: &[PathBuf], name: &str, wide: Option<bool>) -> Result<(), Failure> {
     store.check_name(name)?;
     let path = &paths[0];
-    let mut sampled = None;
-    let added = if is_packed(paths) {
-        store.add_packed(path, name)
-    } else {
-        let file = store.new_file()?;
-        let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
-        let packed = sampled::pack_to_file(&mut source, file.file());
-        sampled = Some(packed.map_err(|error| about(path, &error))?);
-        store.add(file, name)
-    };
-    let added = added.map_err(|error| match error {
+    let failed = |error| match error {
         // Users know the path, not yet the name.
         StoreError::Packed { error, .. } => about(path, &error),
         error => error.into(),
-    })?;
-    print_added(store, &added)?;
-    match sampled {
-        Some(sampled) => print_loss(name, &sampled, store.find(name)?.model),
-        None => Ok(()),
+    };
+    if is_packed(paths) {
+        let added = store.add_packed(path, name).map_err(failed)?;
+        return print_added(store, &added);
     }
+    let file = store.new_file()?;
+    let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
+    let sampled = sampled::pack_to_file(&mut source, file.file());
+    let sampled = sampled.map_err(|error| about(path, &error))?;
+    let (added, model) = store.add(file, name).map_err(failed)?;
+    print_added(store, &added)?;
+    print_loss(name, &sampled, model)
 }
 
 /// Packs the model at `paths` and writes it to the file `output`.

@@ -36,11 +36,11 @@ pub(super) fn run(store: &Store, text: &str, name: Option<String>) -> Result<(),
     let failed = |error: CheckError| Failure::Message(format!("{text}: {error}"));
     let mut source = import::open(&folder).map_err(|error| failed(error.into()))?;
     let sampled = sampled::pack_to_file(&mut source, file.file()).map_err(failed)?;
-    let added = store
+    let (added, model) = store
         .add(file, &name)
         .map_err(|error| Failure::from(error).about(text))?;
     print_added(store, &added)?;
-    print_loss(&name, &sampled, store.find(&name)?.model)
+    print_loss(&name, &sampled, model)
 }
 
 #[cfg(not(feature = "hub"))]
