@@ -130,8 +130,7 @@ pub(super) struct Client {
 
 impl Client {
     /// A client of the hub at the address `endpoint`. `variable` gives the value of a variable of
-    /// the environment, which may name a proxy
-    /// and certificates.
+    /// the environment, which may name a proxy and certificates.
     pub(super) fn new(
         endpoint: &str,
         token: Option<&str>,
