@@ -433,7 +433,8 @@ pub(crate) fn hub(data: &[u8]) {
         let repository = llmzip::hub::Repository::parse("owner/tiny").expect("a repository");
         let cache = folder.path().join("cache");
         let hub = llmzip::hub::Hub::new(endpoint, &cache, Some("secret".to_owned()), false);
-        let _ = hub.expect("the endpoint is an address").fetch(&repository);
+        let hub = hub.expect("the endpoint is an address");
+        let _ = hub.fetch(&repository, &mut |_, _, _| {});
         done.store(true, std::sync::atomic::Ordering::Release);
         let _ = std::net::TcpStream::connect(endpoint.trim_start_matches("http://"));
     });

@@ -1,5 +1,6 @@
 //! Measures what exactness costs: how well the exact engine predicts a text, compared with plain
-//! f32 arithmetic and with candle's own model. `llmzip model check` prints the result.
+//! f32 arithmetic and with candle's own model. `llmzip model check` prints the result. [`Speed`]
+//! estimates what a model costs before there is one.
 //!
 //! All three see the same tokens and start with the same beginning-of-sequence token. The exact
 //! engine and [`FloatModel`] slide over the whole text with the same window and sinks. candle's
@@ -16,9 +17,11 @@ mod error;
 pub mod float;
 mod layer;
 pub mod sampled;
+mod speed;
 mod subject;
 
 pub use error::CheckError;
 pub use float::FloatModel;
 pub use sampled::{Loss, Sampled};
+pub use speed::Speed;
 pub use subject::{Subject, Text};

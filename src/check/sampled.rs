@@ -55,12 +55,20 @@ impl Loss {
     }
 }
 
+/// Is told while a model is packed: how many weights have been read, and how many there are.
+pub type Watch<'a> = dyn FnMut(u64, u64) + 'a;
+
 /// Packs `source` into `file`, as [`Source::pack_to_file`] does, and measures what f32 predicts.
+/// `watch` is told how far it is.
 ///
 /// # Errors
 /// As there, and if the sample cannot be cut or computed.
-pub fn pack_to_file(source: &mut Source, file: &File) -> Result<Sampled, CheckError> {
-    pack_with(source, |input, tensors| {
+pub fn pack_to_file(
+    source: &mut Source,
+    file: &File,
+    watch: &mut Watch<'_>,
+) -> Result<Sampled, CheckError> {
+    pack_with(source, watch, |input, tensors| {
         packed::pack_to_file(input, tensors, file)
     })
     .map(|(sampled, ())| sampled)
@@ -70,12 +78,13 @@ pub fn pack_to_file(source: &mut Source, file: &File) -> Result<Sampled, CheckEr
 ///
 /// # Errors
 /// As [`pack_to_file`].
-pub fn pack(source: &mut Source) -> Result<(Sampled, Vec<u8>), CheckError> {
-    pack_with(source, packed::pack)
+pub fn pack(source: &mut Source, watch: &mut Watch<'_>) -> Result<(Sampled, Vec<u8>), CheckError> {
+    pack_with(source, watch, packed::pack)
 }
 
 fn pack_with<T>(
     source: &mut Source,
+    watch: &mut Watch<'_>,
     pack: impl FnOnce(&PackInput<'_>, &mut dyn TensorSource) -> Result<T, PackedError>,
 ) -> Result<(Sampled, T), CheckError> {
     let tokens = sample(source)?;
@@ -96,6 +105,8 @@ fn pack_with<T>(
     let mut watched = Watched {
         source: tensors,
         pass: &mut pass,
+        read: 0,
+        watch,
     };
     let packed = pack(&input, &mut watched)?;
     let logits = pass.finish(tensors)?;
@@ -135,16 +146,22 @@ struct Pass<'a> {
 }
 
 /// A source whose tensors a pass sees as they are read.
-struct Watched<'a, 'b> {
+struct Watched<'a, 'b, 'c> {
     source: &'a mut dyn TensorSource,
     pass: &'a mut Pass<'b>,
+    /// Weights so far.
+    read: u64,
+    watch: &'a mut Watch<'c>,
 }
 
-impl TensorSource for Watched<'_, '_> {
+impl TensorSource for Watched<'_, '_, '_> {
     fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         self.pass.begin(tensor.layer)?;
         let (shape, values) = self.source.tensor(tensor)?;
         self.pass.take(tensor, &values);
+        let all = self.pass.arithmetic.config.parameters;
+        self.read = (self.read + values.len() as u64).min(all);
+        (self.watch)(self.read, all);
         Ok((shape, values))
     }
 }
@@ -310,7 +327,13 @@ mod tests {
     #[test]
     fn layer_by_layer_is_the_same_as_at_once() {
         let mut source = fixture();
-        let (sampled, bytes) = pack(&mut source).unwrap();
+        let mut told = Vec::new();
+        let (sampled, bytes) = pack(&mut source, &mut |read, all| told.push((read, all))).unwrap();
+        let all = source.config.parameters;
+        assert!(
+            told.is_sorted() && told.last() == Some(&(all, all)),
+            "{told:?}"
+        );
         assert_eq!(bytes, fixture().pack().unwrap());
         assert!(sampled.tokens.len() > 40, "{}", sampled.tokens.len());
         let (input, tensors) = source.input();

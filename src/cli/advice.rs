@@ -8,7 +8,8 @@ use std::path::Path;
 use llmzip::Error;
 #[cfg(feature = "hub")]
 use llmzip::hub::HubError;
-use llmzip::store::{SHORT_NAMES, StoreError, hex, is_free_name, repository_of};
+use llmzip::store::catalogue::{CATALOGUE, entry};
+use llmzip::store::{StoreError, hex, is_free_name};
 
 use super::text;
 
@@ -26,7 +27,7 @@ pub(super) fn library(error: &Error) -> String {
 fn missing_model(identity: &[u8; 8], name: Option<&str>) -> String {
     let digits = hex(identity);
     match name {
-        Some(name) if repository_of(name).is_some() => {
+        Some(name) if entry(name).is_some() => {
             format!("needs model {name} (blake3 {digits}...); run: llmzip model pull {name}")
         }
         Some(name) if is_free_name(name) => format!(
@@ -48,7 +49,7 @@ pub(super) fn store(error: &StoreError) -> String {
         StoreError::Taken(name) => format!(
             "; remove it first (llmzip model remove {name}) or choose another name with --name"
         ),
-        StoreError::Unknown(name) if repository_of(name).is_some() => {
+        StoreError::Unknown(name) if entry(name).is_some() => {
             format!("; llmzip model pull {name} fetches it")
         }
         StoreError::Unknown(name) if Path::new(name).is_file() => {
@@ -77,7 +78,7 @@ fn similar_model(name: &str) -> Option<String> {
     let names = installed
         .iter()
         .map(String::as_str)
-        .chain(SHORT_NAMES.map(|(name, _)| name));
+        .chain(CATALOGUE.iter().map(|entry| entry.name));
     text::similar(name, names).map(str::to_owned)
 }
 
@@ -100,6 +101,8 @@ pub(super) fn hub(error: &HubError) -> String {
         HubError::Token => "; set HF_TOKEN anew",
         HubError::Offline { .. } => "; unset HF_HUB_OFFLINE to fetch it",
         HubError::NoHome => "; set HF_HOME",
+        HubError::Several { .. } => "; name one (llmzip model pull OWNER/REPO:NAME)",
+        HubError::BadName(_) => " (llmzip model list --available)",
         _ => "",
     };
     format!("{error}{hint}")

@@ -163,7 +163,7 @@ mod tests {
         let built_in: Vec<&str> = embedded::ALL.iter().map(|model| model.name).collect();
         assert!(named.starts_with(&built_in), "{named:?} {built_in:?}");
         for name in &named[built_in.len()..] {
-            assert!(llmzip::store::repository_of(name).is_some(), "{name}");
+            assert!(llmzip::store::catalogue::entry(name).is_some(), "{name}");
         }
     }
 }

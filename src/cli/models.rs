@@ -1,12 +1,12 @@
 //! Chooses language models for the commands, within the memory that is allowed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::Arc;
 
 use llmzip::container::{MAX_BLOCK_LEN, MAX_STREAMS, ModelRef};
 use llmzip::report::Candidate;
-use llmzip::store::{self, Store, embedded};
+use llmzip::store::{self, Store, StoreError, embedded};
 use llmzip::{EncoderOptions, Error, Model, Preset};
 
 use super::failure::Failure;
@@ -14,6 +14,7 @@ use super::lasting::LastingFile;
 use super::meant::{ModelChoice, ModelList, Resources};
 use super::memory::{MemoryLimit, Use};
 use super::needed;
+use super::offer;
 
 /// The models of this user, and the memory that they may take.
 pub(super) struct Models {
@@ -93,6 +94,18 @@ impl Models {
         self.memory.check_any_file()
     }
 
+    /// The model called `name`. If it is not installed and can be fetched, the user is asked.
+    fn get(&self, name: &str) -> Result<Arc<Model>, Failure> {
+        let error = match self.installed.get(name) {
+            Err(error @ Error::Store(StoreError::Unknown(_))) => error,
+            // A path that does not exist may be the name of a repository.
+            Err(error) if store::is_path(name) && !Path::new(name).exists() => error,
+            model => return Ok(model?),
+        };
+        offer::fetch(name, error)?;
+        Ok(self.installed.get(name)?)
+    }
+
     /// The model to compress with; `None` for the experts alone.
     pub(super) fn choose(&self, choice: &ModelChoice) -> Result<Option<Arc<Model>>, Failure> {
         let name = match choice {
@@ -100,7 +113,7 @@ impl Models {
             ModelChoice::Default => embedded::default().name,
             ModelChoice::Named(name) => name,
         };
-        Ok(Some(self.installed.get(name)?))
+        Ok(Some(self.get(name)?))
     }
 
     /// What a report measures for `choice`.
@@ -127,7 +140,7 @@ impl Models {
         let mut candidates = vec![self.experts_alone()?];
         let mut identities = Vec::new();
         let mut add = |name: &str| -> Result<(), Failure> {
-            let model = self.installed.get(name)?;
+            let model = self.get(name)?;
             let identity = model.identity();
             if !identities.contains(&identity) {
                 candidates.push(self.with_model(name, model)?);
@@ -176,7 +189,7 @@ impl Models {
 
     /// Uses the model called `name` for the files that were written with it.
     pub(super) fn prefer(&mut self, name: &str) -> Result<(), Failure> {
-        let model = self.installed.get(name)?;
+        let model = self.get(name)?;
         self.used.push(Arc::clone(&model));
         self.installed = self.installed.clone().with(model);
         Ok(())

@@ -4,7 +4,7 @@
 //! output and special files (`/dev/null`, a named pipe) are written directly.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use llmzip::machine::inherited::{self, Stream};
@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::input::{self, OpenInput};
 use super::meant::Input;
 use super::print;
+use super::question;
 use super::text;
 
 /// What an output is made of.
@@ -229,15 +230,9 @@ fn exists(path: &Path) -> Failure {
 
 /// Asks the user whether to overwrite a file, if there is a terminal to ask at.
 fn confirm(path: &Path, input: &OpenInput) -> bool {
-    let stdin = io::stdin();
-    if input.file.is_none() || !stdin.is_terminal() || !io::stderr().is_terminal() {
-        return false;
-    }
-    let mut line = String::new();
-    let path = text::path(path);
-    let _ = write!(io::stderr(), "llmzip: {path} exists; overwrite? [y/N] ");
-    let mut answer = BufReader::new(Patient(stdin.lock()));
-    answer.read_line(&mut line).is_ok() && matches!(line.trim(), "y" | "Y" | "yes" | "Yes" | "YES")
+    input.file.is_some()
+        && question::can_be_asked()
+        && question::ask(&format!("{} exists; overwrite?", text::path(path)))
 }
 
 /// Refuses to write to standard output if that is one of these inputs.

@@ -63,6 +63,35 @@ impl Drop for ProgressLine {
     }
 }
 
+/// A line for one step after the other, such as the files that are fetched.
+pub(super) struct StepLine {
+    current: Option<(String, ProgressLine)>,
+}
+
+impl StepLine {
+    pub(super) fn new() -> StepLine {
+        StepLine { current: None }
+    }
+
+    /// Takes the line away until a step goes on.
+    pub(super) fn clear(&mut self) {
+        self.current = None;
+    }
+
+    /// Shows that of a step so much is done.
+    pub(super) fn update(&mut self, step: &str, done: u64, all: u64) {
+        if self.current.as_ref().is_none_or(|(now, _)| *now != step) {
+            // The old line must disappear before the new one is drawn.
+            self.clear();
+            let line = ProgressLine::new(step, Some(all), false, true);
+            self.current = Some((step.to_owned(), line));
+        }
+        if let Some((_, line)) = &self.current {
+            line.update(done, 0);
+        }
+    }
+}
+
 /// What the line shows, in the notation of `indicatif`.
 fn template(total_known: bool) -> &'static str {
     if total_known {

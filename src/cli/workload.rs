@@ -9,7 +9,7 @@ use super::input;
 use super::meant::{Accept, Input, Measurement};
 use super::models::Models;
 use super::print;
-use super::progress::ProgressLine;
+use super::progress::StepLine;
 
 /// The files and models of a report, ready to be measured.
 pub(super) struct Workload {
@@ -66,21 +66,21 @@ pub(super) fn read(input: &Input) -> Result<Sample, Failure> {
 /// Shows on one line which file is measured under which compressor, and how far that has come.
 pub(super) struct MeasureLine {
     show: bool,
-    current: Option<(String, ProgressLine)>,
+    line: StepLine,
 }
 
 impl MeasureLine {
     pub(super) fn new(show: bool) -> MeasureLine {
         MeasureLine {
             show,
-            current: None,
+            line: StepLine::new(),
         }
     }
 
     /// Takes the line away until something is measured again.
     #[cfg(feature = "compare")]
     pub(super) fn clear(&mut self) {
-        self.current = None;
+        self.line.clear();
     }
 
     pub(super) fn update(&mut self, progress: MeasureProgress<'_>) {
@@ -93,14 +93,6 @@ impl MeasureLine {
             Phase::Predict => "measuring",
         };
         let name = format!("{}, {}, {phase}", progress.file, progress.compressor);
-        if self.current.as_ref().is_none_or(|(now, _)| *now != name) {
-            // The old line must disappear before the new one is drawn.
-            self.current = None;
-            let line = ProgressLine::new(&name, Some(progress.total), false, true);
-            self.current = Some((name, line));
-        }
-        if let Some((_, line)) = &self.current {
-            line.update(progress.done, 0);
-        }
+        self.line.update(&name, progress.done, progress.total);
     }
 }

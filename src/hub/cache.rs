@@ -91,6 +91,13 @@ impl RepositoryCache {
         self.repo.pointer_path(commit.as_str())
     }
 
+    /// The names of the files of a commit that are in the cache.
+    pub(super) fn names(&self, commit: &Commit) -> Vec<String> {
+        let entries = fs::read_dir(self.snapshot(commit)).into_iter().flatten();
+        let names = entries.flatten().map(|entry| entry.file_name());
+        names.filter_map(|name| name.into_string().ok()).collect()
+    }
+
     /// Where the content of a file of a commit is, links followed, if it is in the cache.
     pub(super) fn find(&self, commit: &Commit, name: &str) -> Option<PathBuf> {
         let path = self.snapshot(commit).join(name).canonicalize().ok()?;

@@ -57,8 +57,8 @@ impl Default for Patience {
     }
 }
 
-/// What the API says of a repository at one revision. Names of files are compared and never become
-/// paths.
+/// What the API says of a repository at one revision. A name of a file becomes a path only if
+/// [`is_file_name`](crate::store::is_file_name) allows it.
 #[derive(Deserialize)]
 pub(super) struct Listing {
     sha: String,
@@ -76,8 +76,10 @@ impl Listing {
         Commit::parse(&self.sha)
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.siblings.iter().any(|file| file.rfilename == name)
+    /// The names of its files.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let names = self.siblings.iter().map(|file| &*file.rfilename);
+        names.collect()
     }
 }
 

@@ -10,10 +10,8 @@ use crate::import::SourceError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// The name is neither a short name nor `owner/repo[@revision]`.
-    #[error(
-        "{0:?} is neither owner/repo[@revision] nor one of smollm2-135m, smollm2-360m, smollm2-1.7b"
-    )]
+    /// The name is neither a short name nor `owner/repo[@revision][:file]`.
+    #[error("{0:?} is neither owner/repo[@revision][:file] nor the short name of a model")]
     BadName(String),
     /// The address of the hub is not one.
     #[error("the address of the hub, {0:?}, is not http://HOST[:PORT] or https://HOST[:PORT]")]
@@ -68,6 +66,14 @@ pub enum HubError {
         file: String,
         /// The size or the hash, found and expected.
         reason: String,
+    },
+    /// Which of several models is meant is not clear.
+    #[error("{repo}: it holds several GGUF models{}", listed(models))]
+    Several {
+        /// The repository.
+        repo: String,
+        /// The names of their files.
+        models: Vec<String>,
     },
     /// The hub has another file than the one that a short name stands for.
     #[error("{file}: {reason}; it is not the file that the short name stands for")]
@@ -131,5 +137,16 @@ fn meaning(status: u16) -> &'static str {
         429 => " (too many requests)",
         500..=599 => " (a fault of the hub)",
         _ => "",
+    }
+}
+
+/// The names of models in an error, a few at most.
+pub(super) fn listed(models: &[impl AsRef<str>]) -> String {
+    const SHOWN: usize = 4;
+    let shown: Vec<&str> = models.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    match (shown.is_empty(), models.len().saturating_sub(SHOWN)) {
+        (true, _) => String::new(),
+        (false, 0) => format!(": {}", shown.join(", ")),
+        (false, more) => format!(": {} and {more} more", shown.join(", ")),
     }
 }

@@ -1,7 +1,6 @@
 //! Fetches a model's files, and checks them.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,19 +11,32 @@ use super::cache::{RepositoryCache, read_short};
 use super::client::{Client, Patience};
 use super::error::HubError;
 use super::hash::{Commit, Hash, check};
+use super::model::Model;
 use super::part::Part;
+use super::pinned::{admit, confirm};
 use super::repository::Repository;
-use crate::import::folder;
+use crate::import::gguf;
+use crate::store::{Origin, Pin, PinnedFile};
 
-/// Lists the files over which large weights are spread.
-pub(super) const INDEX: &str = "model.safetensors.index.json";
-/// Weights in one file.
-const WEIGHTS: &str = "model.safetensors";
-/// Most files over which weights may be spread. The largest public models have some 200.
-const MAX_SHARDS: usize = 1000;
+/// How much of a GGUF file must be there to judge its architecture, in bytes.
+const GGUF_START: u64 = 64 << 10;
 
 /// Connections for one file, each of which broke: a hub that drips would go on for ever.
 const MAX_CONNECTIONS: usize = 10;
+
+/// Is told while a file arrives: its name, how many bytes are there, and how many it has.
+pub type Watch<'a> = dyn FnMut(&str, u64, u64) + 'a;
+
+/// A model that was fetched.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// The folder with its files, or the GGUF file, or the first of a set.
+    pub path: PathBuf,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The commit and all files, if the hash of each is known.
+    pub pin: Option<Pin>,
+}
 
 /// A hub and its local cache.
 #[derive(Debug)]
@@ -121,17 +133,20 @@ impl Hub {
         })
     }
 
-    /// Fetches configuration, tokenizer and weights of one commit, and returns the folder that
-    /// holds them.
+    /// Fetches the files of a model, all from one commit. `watch` is told while they arrive.
     ///
     /// # Errors
     ///
     /// [`HubError`] says what failed. No wrong file stays in the cache.
-    pub fn fetch(&self, repository: &Repository) -> Result<PathBuf, HubError> {
+    pub fn fetch(
+        &self,
+        repository: &Repository,
+        watch: &mut Watch<'_>,
+    ) -> Result<Fetched, HubError> {
         let cache = RepositoryCache::open(&self.cache, repository)?;
         match self.offline {
             true => fetch_offline(repository, &cache),
-            false => self.fetch_online(repository, &cache),
+            false => self.fetch_online(repository, &cache, watch),
         }
     }
 
@@ -145,20 +160,24 @@ impl Hub {
         &self,
         repository: &Repository,
         cache: &RepositoryCache,
-    ) -> Result<PathBuf, HubError> {
-        let (commit, sharded) = self.commit(repository)?;
+        watch: &mut Watch<'_>,
+    ) -> Result<Fetched, HubError> {
+        let (commit, model) = self.commit(repository)?;
         let _lock = cache.lock()?;
-        every_file(sharded, |name| self.file(repository, cache, &commit, name))?;
+        let mut files = Vec::new();
+        model.every_file(|name| {
+            let (path, file) = self.file(repository, cache, &commit, name, watch)?;
+            files.push(file);
+            Ok(path)
+        })?;
         cache.note(&commit)?;
-        Ok(cache.snapshot(&commit))
+        Ok(fetched(repository, cache, &commit, &model, Some(files)))
     }
 
-    /// The commit that a revision stands for, and whether its weights lie in several files.
-    fn commit(&self, repository: &Repository) -> Result<(Commit, bool), HubError> {
-        if repository.pinned.is_some()
-            && let Some(commit) = Commit::parse(&repository.revision)
-        {
-            return Ok((commit, false));
+    /// The commit that a revision stands for, and the model in it.
+    fn commit(&self, repository: &Repository) -> Result<(Commit, Model), HubError> {
+        if let Some(pinned) = pinned(repository)? {
+            return Ok(pinned);
         }
         let wrong = |reason: &str| HubError::answer(&repository.id, reason);
         let listing = self.client.listing(repository)?;
@@ -167,11 +186,7 @@ impl Hub {
         if Commit::parse(&repository.revision).is_some_and(|asked| asked != commit) {
             return Err(wrong("the hub answers for another commit"));
         }
-        match (listing.has(WEIGHTS), listing.has(INDEX)) {
-            (true, _) => Ok((commit, false)),
-            (false, true) => Ok((commit, true)),
-            _ => Err(wrong("the repository holds no model.safetensors")),
-        }
+        Ok((commit, Model::choose(&listing.names(), repository)?))
     }
 
     /// The content of a file of one commit, from the cache or from the hub. The hub is asked what
@@ -182,19 +197,25 @@ impl Hub {
         cache: &RepositoryCache,
         commit: &Commit,
         name: &str,
-    ) -> Result<PathBuf, HubError> {
+        watch: &mut Watch<'_>,
+    ) -> Result<(PathBuf, PinnedFile), HubError> {
         let announced = self.client.announced(repository, commit, name)?;
         let pinned = repository.pinned_file(name);
         if let Some(pinned) = pinned {
-            pinned.admit(&announced)?;
+            admit(pinned, &announced)?;
         }
-        let path = self.announced_file(cache, commit, name, &announced)?;
+        let path = self.announced_file(cache, commit, name, &announced, watch)?;
         match pinned {
             // An announced SHA-256 is the pinned one, and the content has it.
-            Some(pinned) if !announced.hash.is_sha256() => pinned.confirm(&path)?,
+            Some(pinned) if pinned.hash != announced.hash.as_str() => confirm(pinned, &path)?,
             _ => {}
         }
-        Ok(path)
+        let file = PinnedFile {
+            name: name.to_owned(),
+            size: announced.size,
+            hash: announced.hash.as_str().to_owned(),
+        };
+        Ok((path, file))
     }
 
     /// The announced content of a file.
@@ -204,6 +225,7 @@ impl Hub {
         commit: &Commit,
         name: &str,
         announced: &Announced,
+        watch: &mut Watch<'_>,
     ) -> Result<PathBuf, HubError> {
         let is_right = |path: &Path| check(path, &announced.hash, Some(announced.size)).is_ok();
         if let Some(path) = cache.find(commit, name)
@@ -213,19 +235,25 @@ impl Hub {
         }
         let blob = cache.blob(&announced.hash)?;
         if blob.is_symlink() || !is_right(&blob) {
-            self.download(name, announced, &blob)?;
+            self.download(name, announced, &blob, watch)?;
         }
         cache.point(commit, name, &announced.hash)?;
         Ok(cache.find(commit, name).unwrap_or(blob))
     }
 
     /// Fetches an announced file to its place in the cache.
-    fn download(&self, name: &str, announced: &Announced, place: &Path) -> Result<(), HubError> {
+    fn download(
+        &self,
+        name: &str,
+        announced: &Announced,
+        place: &Path,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), HubError> {
         let mut part = Part::open(place, announced)?;
         let mut connections = 0;
         while part.missing() > 0 {
             let before = part.length();
-            let Err(error) = self.receive(name, announced, &mut part) else {
+            let Err(error) = self.receive(name, announced, &mut part, watch) else {
                 break;
             };
             connections += 1;
@@ -250,7 +278,9 @@ impl Hub {
         name: &str,
         announced: &Announced,
         part: &mut Part<'_>,
+        watch: &mut Watch<'_>,
     ) -> Result<(), HubError> {
+        let mut judged = !name.ends_with(".gguf");
         let mut incoming = self.client.bytes(name, announced, part.length())?;
         if !incoming.resumed {
             part.restart()?;
@@ -262,6 +292,11 @@ impl Hub {
             match incoming.read(&mut buffer[..room])? {
                 0 => break,
                 count => part.append(&buffer[..count])?,
+            }
+            watch(name, part.length(), announced.size);
+            if !judged && (part.length() >= GGUF_START || part.missing() == 0) {
+                gguf::judge_start(&part.start(GGUF_START)?)?;
+                judged = true;
             }
         }
         Ok(())
@@ -277,52 +312,86 @@ fn kept_token(path: &Path) -> Result<Option<String>, HubError> {
     }
 }
 
-/// Checks the files of the model in the cache, and returns the folder that holds them.
-fn fetch_offline(repository: &Repository, cache: &RepositoryCache) -> Result<PathBuf, HubError> {
+/// The commit and the model that a repository is pinned to.
+fn pinned(repository: &Repository) -> Result<Option<(Commit, Model)>, HubError> {
+    let Some(pin) = &repository.pin else {
+        return Ok(None);
+    };
+    let bad = || {
+        HubError::answer(
+            &repository.id,
+            "what its short name is pinned to is no commit",
+        )
+    };
+    let commit = Commit::parse(&pin.commit).ok_or_else(bad)?;
+    let names: Vec<&str> = pin.files.iter().map(|file| &*file.name).collect();
+    Ok(Some((commit, Model::choose(&names, repository)?)))
+}
+
+/// What is known of a model whose files are in the cache.
+fn fetched(
+    repository: &Repository,
+    cache: &RepositoryCache,
+    commit: &Commit,
+    model: &Model,
+    files: Option<Vec<PinnedFile>>,
+) -> Fetched {
+    let text = || commit.as_str().to_owned();
+    Fetched {
+        path: model.path(cache.snapshot(commit)),
+        origin: Origin {
+            repository: repository.id.clone(),
+            commit: text(),
+            file: model.gguf().map(str::to_owned),
+        },
+        pin: files.map(|files| Pin {
+            commit: text(),
+            files,
+        }),
+    }
+}
+
+/// Checks the files of the model in the cache.
+fn fetch_offline(repository: &Repository, cache: &RepositoryCache) -> Result<Fetched, HubError> {
     let absent = |name: &str| HubError::Offline {
         file: name.to_owned(),
         repo: repository.id.clone(),
     };
-    let commit = cache.commit().ok_or_else(|| absent("config.json"))?;
-    let sharded = cache.find(&commit, WEIGHTS).is_none() && cache.find(&commit, INDEX).is_some();
-    every_file(sharded, |name| {
+    let (commit, model) = match pinned(repository)? {
+        Some(pinned) => pinned,
+        None => {
+            let commit = cache.commit().ok_or_else(|| absent("config.json"))?;
+            let names = cache.names(&commit);
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let model = Model::choose(&names, repository).map_err(|error| match error {
+                HubError::Answer { .. } => absent(repository.file.as_deref().unwrap_or("a model")),
+                error => error,
+            });
+            (commit, model?)
+        }
+    };
+    let mut files = Vec::new();
+    model.every_file(|name| {
         let path = cache.find(&commit, name).ok_or_else(|| absent(name))?;
         match repository.pinned_file(name) {
-            Some(pinned) => pinned.confirm(&path)?,
+            Some(pinned) => confirm(pinned, &path)?,
             None => checked_by_name(&path, name)?,
         }
+        files.push(file_in_cache(&path, name));
         Ok(path)
     })?;
-    Ok(cache.snapshot(&commit))
+    let files = files.into_iter().collect();
+    Ok(fetched(repository, cache, &commit, &model, files))
 }
 
-/// Gets every file that a model consists of, the large ones last, so that a model that cannot be
-/// used is refused before they are fetched. `get` returns where the content of a file is.
-fn every_file(
-    sharded: bool,
-    mut get: impl FnMut(&str) -> Result<PathBuf, HubError>,
-) -> Result<(), HubError> {
-    folder::judge(&get("config.json")?)?;
-    get("tokenizer.json")?;
-    if !sharded {
-        get(WEIGHTS)?;
-        return Ok(());
-    }
-    let index = fs::read(get(INDEX)?)?;
-    let index = serde_json::from_slice(&index)
-        .map_err(|error| HubError::answer(INDEX, error.to_string()))?;
-    let shards = folder::shards(&index)?;
-    if shards.len() > MAX_SHARDS {
-        let reason = format!(
-            "it names {} files, at most {MAX_SHARDS} are read",
-            shards.len()
-        );
-        return Err(HubError::answer(INDEX, reason));
-    }
-    for shard in shards {
-        get(&shard)?;
-    }
-    Ok(())
+/// What a file of the cache is, if its name is its hash.
+fn file_in_cache(path: &Path, name: &str) -> Option<PinnedFile> {
+    let hash = Hash::parse(path.file_name()?.to_str()?)?;
+    Some(PinnedFile {
+        name: name.to_owned(),
+        size: path.metadata().ok()?.len(),
+        hash: hash.as_str().to_owned(),
+    })
 }
 
 /// Checks a file of the cache against the hash that is its name. Where there are no links

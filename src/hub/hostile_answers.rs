@@ -4,10 +4,10 @@ use std::fs;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::pinned::{Pinned, PinnedFile};
 use super::room::{FILES, Room, count, failure, is_fetched, says};
 use super::server::{About, COMMIT, Reply, Server, fixture, git_hash, listing, sha256};
 use super::{Hub, HubError, Repository};
+use crate::store::{Pin, PinnedFile};
 
 #[test]
 fn statuses_become_sentences() {
@@ -55,7 +55,7 @@ fn what_is_no_http_becomes_a_sentence() {
         });
         let room = Room::new();
         let hub = Hub::new(&address, &room.cache(), None, false).unwrap();
-        let error = hub.fetch(&Repository::parse("owner/tiny").unwrap());
+        let error = hub.fetch_path(&Repository::parse("owner/tiny").unwrap());
         let error = error.unwrap_err().to_string();
         assert!(!error.contains(char::is_control), "{error:?}");
         room.is_intact();
@@ -232,7 +232,7 @@ fn a_commit_that_is_asked_for_is_the_one_that_is_answered() {
     let room = Room::new();
     let fetch = |commit: &str| {
         let repository = Repository::parse(&format!("owner/tiny@{commit}")).unwrap();
-        server.client(&room.cache()).fetch(&repository)
+        server.client(&room.cache()).fetch_path(&repository)
     };
     let other = COMMIT.replace('0', "f");
     says(&fetch(&other).unwrap_err().to_string(), "another commit");
@@ -258,24 +258,20 @@ fn a_hub_that_changes_its_mind_between_two_files_gives_one_commit() {
 #[test]
 fn a_short_name_means_the_same_files_on_every_hub() {
     let pinned = |sha256: fn(&str) -> String| {
-        let file = |name: &'static str| PinnedFile {
-            name,
+        let file = |name: &str| PinnedFile {
+            name: name.to_owned(),
             size: fixture(name).len() as u64,
-            sha256: sha256(name).leak(),
+            hash: sha256(name),
         };
-        Repository {
-            id: "owner/tiny".to_owned(),
-            revision: COMMIT.to_owned(),
-            pinned: Some(Box::leak(Box::new(Pinned {
-                repository: "owner/tiny",
-                commit: COMMIT,
-                files: Box::leak(Box::new(FILES.map(file))),
-            }))),
-        }
+        let pin = Pin {
+            commit: COMMIT.to_owned(),
+            files: FILES.iter().map(|name| file(name)).collect(),
+        };
+        Repository::parse("owner/tiny").unwrap().pinned_to(pin)
     };
     let (server, room) = (Server::sound(), Room::new());
     let right = pinned(|name| sha256(&fixture(name)));
-    server.client(&room.cache()).fetch(&right).unwrap();
+    server.client(&room.cache()).fetch_path(&right).unwrap();
     // The commit is known, so that nobody needs to be asked for it.
     assert_eq!(count(&server, About::Listing), 0);
 
@@ -294,7 +290,7 @@ fn a_short_name_means_the_same_files_on_every_hub() {
                 true => Hub::new(&server.own, &room.cache(), None, true).unwrap(),
                 false => server.client(&room.cache()),
             };
-            match hub.fetch(&other).unwrap_err() {
+            match hub.fetch_path(&other).unwrap_err() {
                 HubError::Pinned { file, .. } => assert_eq!(file, wrong),
                 error => panic!("{error}"),
             }
@@ -311,7 +307,7 @@ fn a_short_name_means_the_same_files_on_every_hub() {
     });
     let error = server
         .client(&Room::new().cache())
-        .fetch(&short)
+        .fetch_path(&short)
         .unwrap_err();
     says(
         &error.to_string(),

@@ -6,11 +6,11 @@
 //! keeps them in the layout of `hf-hub`, whose types for repositories and paths are used here. Its
 //! client is not: it asks twice and believes the second answer, sends the token wherever a redirect
 //! leads, and waits for ever. `proxy` and `certificates` read from the environment what lies in
-//! between. All files of a model come from one commit.
+//! between. `model` tells which files of a repository are a model; all come from one commit.
 //!
 //! This folder may use [`crate::import`], to know which files a model consists of,
-//! [`crate::store`], for the short names of models, and the machine's files. Its errors say what is
-//! wrong, not which command helps.
+//! [`crate::store`], for the catalogue of models and its notes, and the machine's files. Its errors
+//! say what is wrong, not which command helps.
 
 mod address;
 mod announced;
@@ -26,6 +26,7 @@ mod hostile_answers;
 mod hostile_bodies;
 #[cfg(test)]
 mod hostile_redirects;
+mod model;
 mod part;
 mod pinned;
 mod proxy;
@@ -38,5 +39,5 @@ mod server;
 mod tests;
 
 pub use error::HubError;
-pub use fetch::Hub;
+pub use fetch::{Fetched, Hub, Watch};
 pub use repository::Repository;

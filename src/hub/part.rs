@@ -5,7 +5,7 @@
 //! holds the lock of the repository.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::announced::Announced;
@@ -60,6 +60,13 @@ impl<'a> Part<'a> {
     /// How many bytes are still to come.
     pub(super) fn missing(&self) -> u64 {
         self.announced.size - self.length
+    }
+
+    /// The first bytes of it, at most `most`.
+    pub(super) fn start(&self, most: u64) -> io::Result<Vec<u8>> {
+        let mut start = Vec::new();
+        File::open(&self.path)?.take(most).read_to_end(&mut start)?;
+        Ok(start)
     }
 
     /// Empties the part.

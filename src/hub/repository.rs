@@ -3,8 +3,7 @@
 use hf_hub::{Repo, RepoType};
 
 use super::error::HubError;
-use super::pinned::{Pinned, PinnedFile, of_repository};
-use crate::store::repository_of;
+use crate::store::{Pin, PinnedFile, catalogue, is_file_name};
 
 /// A repository at a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,26 +12,37 @@ pub struct Repository {
     pub id: String,
     /// Branch, tag or commit.
     pub revision: String,
+    /// The GGUF model that is meant: the name of its file, or the end of it, such as `Q8_0`.
+    pub file: Option<String>,
     /// The files that it must have, if a short name stands for it.
-    pub(super) pinned: Option<&'static Pinned>,
+    pub(super) pin: Option<Pin>,
 }
 
-/// `owner/repo[@revision]` from the address of a page of the hub, with or without `https://`.
+/// `owner/repo[@revision][:file]` from the address of a page of the hub, with or without
+/// `https://`.
 fn of_page(text: &str) -> Option<String> {
     let text = text.strip_prefix("https://").unwrap_or(text);
     let hosts = ["huggingface.co/", "www.huggingface.co/", "hf.co/"];
     let path = hosts.iter().find_map(|host| text.strip_prefix(host))?;
+    let path = path.split(['?', '#']).next().unwrap_or(path);
     let path = path.trim_end_matches('/');
-    Some(match path.split_once("/tree/") {
-        Some((id, revision)) => format!("{id}@{revision}"),
-        None => path.to_owned(),
-    })
+    if let Some((id, revision)) = path.split_once("/tree/") {
+        return Some(format!("{id}@{revision}"));
+    }
+    let mut files = ["/blob/", "/resolve/"].into_iter();
+    let file = files.find_map(|kind| path.split_once(kind));
+    Some(
+        match file.and_then(|(id, file)| Some((id, file.rsplit_once('/')?))) {
+            Some((id, (revision, file))) => format!("{id}@{revision}:{file}"),
+            None => path.to_owned(),
+        },
+    )
 }
 
 impl Repository {
-    /// Parses `owner/repo[@revision]`, the address of its page, or a short name such as
+    /// Parses `owner/repo[@revision][:file]`, the address of its page, or a short name such as
     /// `smollm2-135m`. The default revision is `main`. A short name without a revision stands for
-    /// one commit and the files of it.
+    /// one commit and the files of it, if they are known in advance.
     ///
     /// # Errors
     ///
@@ -40,10 +50,13 @@ impl Repository {
     pub fn parse(text: &str) -> Result<Repository, HubError> {
         let page = of_page(text);
         let text = page.as_deref().unwrap_or(text);
-        let pinned = repository_of(text).and_then(of_repository);
-        let default = pinned.map_or("main", |pinned| pinned.commit);
-        let (id, revision) = text.split_once('@').unwrap_or((text, default));
-        let id = repository_of(id).unwrap_or(id);
+        let pin = catalogue::entry(text).and_then(catalogue::Entry::pin);
+        let (place, file) = match text.split_once(':') {
+            Some((place, file)) => (place, Some(file)),
+            None => (text, None),
+        };
+        let (id, revision) = place.split_once('@').unwrap_or((place, "main"));
+        let id = catalogue::entry(id).map_or(id, |entry| entry.repository);
         let word = |word: &str| {
             let letters = word
                 .bytes()
@@ -53,20 +66,33 @@ impl Repository {
         // Folders of the cache have -- where the name has a slash; no hub allows it in a name.
         let part = |name: &str| word(name) && !name.contains("--");
         let sound = matches!(id.split_once('/'), Some((owner, repo)) if part(owner) && part(repo))
-            && revision.split('/').all(word);
+            && revision.split('/').all(word)
+            && file.is_none_or(is_file_name);
+        let revision = pin.as_ref().map_or(revision, |pin| &pin.commit);
         match sound {
             true => Ok(Repository {
                 id: id.to_owned(),
                 revision: revision.to_owned(),
-                pinned,
+                file: file.map(str::to_owned),
+                pin,
             }),
             false => Err(HubError::BadName(text.to_owned())),
         }
     }
 
+    /// The same repository at the commit of `pin`, with the files that it names.
+    #[must_use]
+    pub fn pinned_to(self, pin: Pin) -> Repository {
+        Repository {
+            revision: pin.commit.clone(),
+            pin: Some(pin),
+            ..self
+        }
+    }
+
     /// What a file must be, if a short name stands for it.
-    pub(super) fn pinned_file(&self, name: &str) -> Option<&'static PinnedFile> {
-        let files = self.pinned?.files;
+    pub(super) fn pinned_file(&self, name: &str) -> Option<&PinnedFile> {
+        let files = &self.pin.as_ref()?.files;
         files.iter().find(|file| file.name == name)
     }
 

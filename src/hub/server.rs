@@ -233,6 +233,14 @@ impl Reply {
     }
 }
 
+impl Hub {
+    /// Fetches a model, and returns where it is.
+    pub(super) fn fetch_path(&self, repository: &Repository) -> Result<PathBuf, HubError> {
+        let fetched = self.fetch(repository, &mut |_, _, _| {})?;
+        Ok(fetched.path)
+    }
+}
+
 /// Changes the answer that a sound hub gives to a request.
 type Change = dyn Fn(&Request, Reply) -> Reply + Send + Sync;
 
@@ -311,7 +319,7 @@ impl Server {
     /// Fetches the hub's model into `cache`.
     pub(super) fn fetch(&self, cache: &Path) -> Result<PathBuf, HubError> {
         let repository = Repository::parse("owner/tiny").unwrap();
-        self.client(cache).fetch(&repository)
+        self.client(cache).fetch_path(&repository)
     }
 
     /// The requests so far.
@@ -357,6 +365,11 @@ fn sound_reply(request: &Request, other: &str) -> Reply {
             .with("X-Linked-Size", &body.len().to_string())
             .with("ETag", "\"0-0\"");
     }
+    small_file(request, body)
+}
+
+/// The answer of a sound hub about a small file with this content.
+pub(super) fn small_file(request: &Request, body: Vec<u8>) -> Reply {
     let etag = format!("\"{}\"", git_hash(&body));
     file(request, body)
         .with("X-Repo-Commit", COMMIT)

@@ -5,8 +5,9 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use super::room::{FILES, FOLDER, Room, count, is_fetched, says};
-use super::server::{About, COMMIT, Reply, Server, fixture, git_hash, sha256};
+use super::server::{About, COMMIT, Reply, Server, fixture, git_hash, listing, sha256, small_file};
 use super::{Hub, HubError, Repository};
+use crate::import::gguf::tests::tiny_gguf;
 
 #[test]
 fn a_model_that_cannot_be_used_is_refused_before_its_weights_are_fetched() {
@@ -44,12 +45,12 @@ fn a_sound_repository_is_fetched_once_and_packs_to_the_frozen_bytes() {
     let offline = Hub::new("http://127.0.0.1:1", &room.cache(), None, true).unwrap();
     for name in ["owner/tiny", &format!("owner/tiny@{COMMIT}")] {
         let repository = Repository::parse(name).unwrap();
-        assert_eq!(offline.fetch(&repository).unwrap(), folder);
+        assert_eq!(offline.fetch_path(&repository).unwrap(), folder);
     }
     for name in ["owner/other", "owner/tiny@dev"] {
         let repository = Repository::parse(name).unwrap();
         says(
-            &offline.fetch(&repository).unwrap_err().to_string(),
+            &offline.fetch_path(&repository).unwrap_err().to_string(),
             "the hub is offline",
         );
     }
@@ -109,7 +110,7 @@ fn a_damaged_file_in_the_cache_is_fetched_again_and_refused_offline() {
     )
     .unwrap();
     let offline = Hub::new("http://127.0.0.1:1", &room.cache(), None, true).unwrap();
-    let error = offline.fetch(&Repository::parse("owner/tiny").unwrap());
+    let error = offline.fetch_path(&Repository::parse("owner/tiny").unwrap());
     says(
         &error.unwrap_err().to_string(),
         "model.safetensors: in the cache, its hash is",
@@ -191,7 +192,7 @@ fn a_note_of_a_commit_that_is_none_is_not_followed() {
     fs::create_dir_all(room.at("refs")).unwrap();
     fs::write(room.at("refs/main"), "../../../../victim").unwrap();
     let offline = Hub::new("http://127.0.0.1:1", &room.cache(), None, true).unwrap();
-    let error = offline.fetch(&Repository::parse("owner/tiny").unwrap());
+    let error = offline.fetch_path(&Repository::parse("owner/tiny").unwrap());
     says(&error.unwrap_err().to_string(), "the hub is offline");
 }
 
@@ -204,7 +205,7 @@ fn no_network_is_one_sentence() {
     let hub = Hub::new(&address, &room.cache(), None, false).unwrap();
     for name in ["owner/tiny", "smollm2-135m"] {
         let error = hub
-            .fetch(&Repository::parse(name).unwrap())
+            .fetch_path(&Repository::parse(name).unwrap())
             .unwrap_err()
             .to_string();
         assert!(error.starts_with("cannot reach http://127"), "{error}");
@@ -248,12 +249,16 @@ fn the_cache_and_the_token_may_lie_apart() {
         })
     };
     let tiny = Repository::parse("owner/tiny").unwrap();
-    let error = hub(false).unwrap().fetch(&tiny).unwrap_err().to_string();
+    let error = hub(false)
+        .unwrap()
+        .fetch_path(&tiny)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("403") || error.contains("restricted"),
         "{error}"
     );
-    let folder = hub(true).unwrap().fetch(&tiny).unwrap();
+    let folder = hub(true).unwrap().fetch_path(&tiny).unwrap();
     assert!(folder.starts_with(room.cache()));
 }
 
@@ -275,10 +280,10 @@ fn a_proxy_is_asked_and_named() {
         })
     };
     let tiny = Repository::parse("owner/tiny").unwrap();
-    let error = hub("").unwrap().fetch(&tiny).unwrap_err().to_string();
+    let error = hub("").unwrap().fetch_path(&tiny).unwrap_err().to_string();
     let named = format!("through the proxy {nobody} (");
     assert!(error.contains(&named) && !error.contains("word"), "{error}");
-    hub("127.0.0.1").unwrap().fetch(&tiny).unwrap();
+    hub("127.0.0.1").unwrap().fetch_path(&tiny).unwrap();
 }
 
 #[cfg(unix)]
@@ -342,10 +347,10 @@ fn pipes_in_the_cache_keep_nobody_waiting() {
         Hub::new(&server.own, &room.cache(), token, offline).unwrap()
     };
     let repository = Repository::parse("owner/tiny").unwrap();
-    hub(true).fetch(&repository).unwrap_err();
-    hub(false).fetch(&repository).unwrap_err();
+    hub(true).fetch_path(&repository).unwrap_err();
+    hub(false).fetch_path(&repository).unwrap_err();
     fs::remove_file(lock).unwrap();
-    hub(false).fetch(&repository).unwrap();
+    hub(false).fetch_path(&repository).unwrap();
 }
 
 #[test]
@@ -378,6 +383,100 @@ fn what_is_no_address_or_no_token_is_refused() {
     assert!(!format!("{hub:?}").contains("secret"));
 }
 
+/// A hub whose repository holds files with these names, each a GGUF model.
+fn gguf_hub(
+    names: &'static [&'static str],
+    model: impl Fn() -> Vec<u8> + Send + Sync + 'static,
+) -> Server {
+    Server::start(move |request, reply| match request.about() {
+        About::Listing => Reply::new(200, listing(COMMIT, names)),
+        _ if names.contains(&request.name()) => small_file(request, model()),
+        _ => reply,
+    })
+}
+
+#[test]
+fn a_gguf_model_of_a_repository_is_fetched_by_its_name() {
+    let names = &[
+        "README.md",
+        "Tiny-Q4_0.gguf",
+        "Tiny-Q8_0.gguf",
+        "mmproj.gguf",
+    ];
+    let (server, room) = (gguf_hub(names, tiny_gguf), Room::new());
+    let fetch = |name: &str| {
+        let repository = Repository::parse(name).unwrap();
+        server
+            .client(&room.cache())
+            .fetch(&repository, &mut |_, _, _| {})
+    };
+    says(
+        &fetch("owner/tiny").unwrap_err().to_string(),
+        "several GGUF models: Tiny-Q4_0.gguf",
+    );
+    says(
+        &fetch("owner/tiny:Q2_K").unwrap_err().to_string(),
+        "no GGUF model called Q2_K",
+    );
+    assert_eq!(count(&server, About::Bytes), 0);
+    let fetched = fetch("owner/tiny:q8_0").unwrap();
+    assert_eq!(fetched.origin.file.as_deref(), Some("Tiny-Q8_0.gguf"));
+    assert_eq!(fetched.pin.unwrap().files.len(), 1);
+    assert!(fs::read(&fetched.path).unwrap() == tiny_gguf());
+    assert!(crate::import::open(&fetched.path).is_ok());
+    assert_eq!(count(&server, About::Bytes), 1);
+
+    let offline = Hub::new("http://127.0.0.1:1", &room.cache(), None, true).unwrap();
+    for name in ["owner/tiny:Q8_0", "owner/tiny"] {
+        let repository = Repository::parse(name).unwrap();
+        assert_eq!(
+            offline.fetch_path(&repository).unwrap(),
+            fetched.path,
+            "{name}"
+        );
+    }
+    let absent = Repository::parse("owner/tiny:Q4_0").unwrap();
+    says(
+        &offline.fetch_path(&absent).unwrap_err().to_string(),
+        "Q4_0 of owner/tiny is not in the",
+    );
+}
+
+#[test]
+fn all_files_of_a_split_gguf_model_are_fetched() {
+    let names = &["m-00002-of-00002.gguf", "m-00001-of-00002.gguf"];
+    let (server, room) = (gguf_hub(names, tiny_gguf), Room::new());
+    let path = server.fetch(&room.cache()).unwrap();
+    assert!(path.ends_with("m-00001-of-00002.gguf"));
+    assert!(path.with_file_name(names[0]).exists());
+}
+
+#[test]
+fn a_gguf_model_of_another_kind_is_refused_before_all_of_it_is_fetched() {
+    let other = || {
+        let tiny = tiny_gguf();
+        let at = tiny.windows(5).position(|it| it == b"llama").unwrap();
+        let mut other = [&tiny[..at], b"blama", &tiny[at + 5..]].concat();
+        other.resize(10_000_000, 0);
+        other
+    };
+    let (server, room) = (gguf_hub(&["m.gguf"], other), Room::new());
+    let mut most = 0;
+    let repository = Repository::parse("owner/tiny").unwrap();
+    let hub = server.client(&room.cache());
+    let error = hub
+        .fetch(&repository, &mut |_, done, _| most = done)
+        .unwrap_err();
+    says(&error.to_string(), "architecture blama");
+    assert!(most < 1_000_000, "{most}");
+    assert_eq!(fs::read_dir(room.at("blobs")).unwrap().count(), 0);
+    let (server, room) = (gguf_hub(&["m.gguf"], || vec![b'x'; 100]), Room::new());
+    says(
+        &server.fetch(&room.cache()).unwrap_err().to_string(),
+        "not a GGUF file",
+    );
+}
+
 #[test]
 fn names_of_repositories() {
     let short = Repository::parse("smollm2-360m").unwrap();
@@ -386,7 +485,7 @@ fn names_of_repositories() {
         (&*short.id, &*short.revision),
         ("HuggingFaceTB/SmolLM2-360M", commit)
     );
-    assert!(short.pinned.is_some());
+    assert!(short.pin.is_some());
     // Who names a revision, or the repository, takes what the hub has.
     for name in ["smollm2-360m@main", "HuggingFaceTB/SmolLM2-360M"] {
         let free = Repository::parse(name).unwrap();
@@ -394,11 +493,36 @@ fn names_of_repositories() {
             (&*free.id, &*free.revision),
             ("HuggingFaceTB/SmolLM2-360M", "main")
         );
-        assert!(free.pinned.is_none());
+        assert!(free.pin.is_none());
     }
     let full = Repository::parse("a/b-1.5@refs/pr/1").unwrap();
     assert_eq!((&*full.id, &*full.revision), ("a/b-1.5", "refs/pr/1"));
+    for (text, place, file) in [
+        ("a/b:Q8_0", "a/b@main", Some("Q8_0")),
+        ("a/b@v1:m.gguf", "a/b@v1", Some("m.gguf")),
+        ("hf.co/a/b:Q4_K_M", "a/b@main", Some("Q4_K_M")),
+        (
+            "https://huggingface.co/a/b/blob/main/m.gguf",
+            "a/b@main",
+            Some("m.gguf"),
+        ),
+        (
+            "https://huggingface.co/a/b/resolve/v1/m.gguf?download=true",
+            "a/b@v1",
+            Some("m.gguf"),
+        ),
+        ("https://huggingface.co/a/b/tree/main", "a/b@main", None),
+    ] {
+        let repository = Repository::parse(text).unwrap();
+        assert_eq!(format!("{}@{}", repository.id, repository.revision), place);
+        assert_eq!(repository.file.as_deref(), file, "{text}");
+    }
     for bad in [
+        "a/b:",
+        "a/b:../x",
+        "a/b:x/y.gguf",
+        "a/b:x:y",
+        "smollm2-135m:Q8 0",
         "",
         "a",
         "a/",

@@ -29,6 +29,7 @@ pub mod vocabulary;
 mod wheel;
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -119,7 +120,7 @@ fn open_folder(folder: &Path) -> Result<Source, SourceError> {
     if folder::has_weights(folder) {
         return folder::open(folder);
     }
-    let models: Vec<PathBuf> = gguf_models(folder)?.into_iter().collect();
+    let models: Vec<OsString> = gguf_models(folder)?.into_iter().collect();
     match &models[..] {
         [] if !folder.join("config.json").exists() => Err(no_model(folder)),
         [] => folder::open(folder),
@@ -127,8 +128,8 @@ fn open_folder(folder: &Path) -> Result<Source, SourceError> {
         [first, second, ..] => Err(SourceError::Invalid(format!(
             "the folder holds {} GGUF models, {} and {} among them (name the one that you want)",
             models.len(),
-            first.display(),
-            second.display()
+            first.to_string_lossy(),
+            second.to_string_lossy()
         ))),
     }
 }
@@ -145,24 +146,45 @@ fn no_model(folder: &Path) -> SourceError {
     }
 }
 
-/// The names of the GGUF models in a folder, and of the first file of each split one. What belongs
-/// to a model but does not predict text, a projector for pictures, is left out.
-fn gguf_models(folder: &Path) -> Result<BTreeSet<PathBuf>, SourceError> {
+/// The GGUF models in a folder, by the name of a file of each.
+fn gguf_models(folder: &Path) -> Result<BTreeSet<OsString>, SourceError> {
     let failed = |error| SourceError::io("cannot read the folder", error);
-    let mut models = BTreeSet::new();
+    let entries = std::fs::read_dir(folder).map_err(failed)?.take(MAX_ENTRIES);
+    let names: Result<Vec<OsString>, SourceError> = entries
+        .map(|entry| Ok(entry.map_err(failed)?.file_name()))
+        .collect();
+    Ok(one_of_each_gguf(names?))
+}
+
+/// Of each GGUF model among files with these names, the first name that is met. What belongs to a
+/// model but does not predict text, a projector for pictures, is left out.
+pub fn one_of_each_gguf<N: AsRef<OsStr> + Ord>(names: impl IntoIterator<Item = N>) -> BTreeSet<N> {
     let mut sets = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)?.take(MAX_ENTRIES) {
-        let file = entry.map_err(failed)?.file_name();
-        let name = file.to_string_lossy();
-        if !name.ends_with(".gguf") || name.starts_with('.') || name.contains("mmproj") {
-            continue;
-        }
-        let is_new = PartName::parse(&name).is_none_or(|part| sets.insert((part.stem, part.count)));
-        if is_new {
-            models.insert(file.into());
-        }
+    let mut is_new =
+        |name: &str| PartName::parse(name).is_none_or(|part| sets.insert((part.stem, part.count)));
+    let is_model =
+        |name: &str| name.ends_with(".gguf") && !name.starts_with('.') && !name.contains("mmproj");
+    let names = names.into_iter().filter(|name| {
+        let name = name.as_ref().to_string_lossy();
+        is_model(&name) && is_new(&name)
+    });
+    names.collect()
+}
+
+/// The name of a GGUF file without the ending, and without the place in a set.
+pub fn gguf_stem(name: &str) -> &str {
+    match PartName::parse(name) {
+        Some(part) => &name[..part.stem.len()],
+        None => name.strip_suffix(".gguf").unwrap_or(name),
     }
-    Ok(models)
+}
+
+/// The names of all files of the GGUF model that the file called `name` belongs to, in order.
+///
+/// # Errors
+/// If they are more than are read.
+pub fn gguf_set(name: &str) -> Result<Vec<String>, SourceError> {
+    PartName::parse(name).map_or_else(|| Ok(vec![name.to_owned()]), |part| part.set())
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! names/<name>                       the identity that a name stands for
 //! ```
 //!
+//! `notes.rs` adds what is noted of models that were fetched.
+//!
 //! A packed model is a new file that is hashed, synced and then given its name, so a file in the
 //! store is complete. It may be damaged later; therefore [`Store::open`] hashes what it reads, and
 //! refuses a file that does not have the identity in its name. Models are found in an older folder,
@@ -18,9 +20,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::catalogue::{self, Entry};
 use super::error::StoreError;
+use super::file::{at, finish};
 use super::hex::{hex, unhex};
 use super::name::{is_free_name, is_name};
+use super::notes::{self, Origin, origin_path};
+use super::pin::Pin;
 use super::{embedded, location};
 use crate::machine::new_file::{self, NewFile, Placing};
 use crate::machine::regular_file;
@@ -350,7 +356,9 @@ impl Store {
             .map_err(|error| cannot_open(installed, error))
     }
 
-    /// Opens a model by its name, or a packed file by its path.
+    /// Opens a model by its name, a packed file by its path, or a model that was fetched by its
+    /// repository, `owner/repo`. For a short name of the catalogue, a model with the same weights
+    /// serves, whatever it is called.
     ///
     /// # Errors
     ///
@@ -362,9 +370,86 @@ impl Store {
             return Err(StoreError::BadName(String::new()));
         }
         if is_path(wanted) {
-            return open_path(path, wanted);
+            return match self.fetched_from(wanted) {
+                Some(identity) if !path.exists() => self.open_identity(identity),
+                _ => open_path(path, wanted),
+            };
         }
-        let installed = self.installed(wanted)?;
+        match self.installed(wanted) {
+            Err(StoreError::Unknown(name)) => match self.of_entry(&name) {
+                Some(identity) => self.open_identity(identity),
+                None => Err(StoreError::Unknown(name)),
+            },
+            installed => self.found(installed?),
+        }
+    }
+
+    /// A model in the store whose origin is wanted.
+    fn of_origin(&self, is_wanted: &dyn Fn(&Origin) -> bool) -> Option<[u8; 32]> {
+        let identities = notes::of_origin(&self.homes, is_wanted);
+        identities.into_iter().find(|identity| self.has(identity))
+    }
+
+    /// The model that was fetched from a repository.
+    fn fetched_from(&self, repository: &str) -> Option<[u8; 32]> {
+        self.of_origin(&|origin| {
+            origin.repository.eq_ignore_ascii_case(repository) && origin.file.is_none()
+        })
+    }
+
+    /// A model with the weights that a short name stands for: fetched from the same repository and
+    /// commit, or measured as that model.
+    fn of_entry(&self, name: &str) -> Option<[u8; 32]> {
+        let entry = catalogue::entry(name)?;
+        let commit = self.pinned(entry).ok()?.map(|pin| pin.commit);
+        let fetched = self.of_origin(&|origin| {
+            let is_pinned = commit
+                .as_ref()
+                .is_none_or(|commit| *commit == origin.commit);
+            origin.repository == entry.repository && origin.file.is_none() && is_pinned
+        });
+        fetched.or_else(|| {
+            let identity = unhex(entry.measured?.identity)?;
+            self.has(&identity).then_some(identity)
+        })
+    }
+
+    /// Whether the packed model with this identity is in the store.
+    fn has(&self, identity: &[u8; 32]) -> bool {
+        self.path_of(identity).is_ok_and(|path| path.is_file())
+    }
+
+    /// Opens the model with this identity, which may have a name.
+    fn open_identity(&self, identity: [u8; 32]) -> Result<Found, StoreError> {
+        let names = self.stored_names().unwrap_or_default();
+        let mut models = names.iter().filter_map(|name| self.installed(name).ok());
+        match models.find(|model| model.identity == identity) {
+            Some(installed) => self.found(installed),
+            None => self.open_nameless(identity),
+        }
+    }
+
+    fn open_nameless(&self, identity: [u8; 32]) -> Result<Found, StoreError> {
+        let installed = Installed {
+            name: hex(&identity[..8]),
+            identity,
+            built_in: false,
+        };
+        Ok(Found {
+            name: None,
+            model: self.open(&installed)?,
+        })
+    }
+
+    /// The identity of the model that [`Store::find`] opens for a short name, if there is one.
+    pub fn serves(&self, short_name: &str) -> Option<[u8; 32]> {
+        match self.installed(short_name) {
+            Ok(installed) => Some(installed.identity),
+            Err(_) => self.of_entry(short_name),
+        }
+    }
+
+    fn found(&self, installed: Installed) -> Result<Found, StoreError> {
         Ok(Found {
             model: self.open(&installed)?,
             name: Some(installed.name),
@@ -420,15 +505,7 @@ impl Store {
             let Some(identity) = identities.find(|identity| matches(identity)) else {
                 continue;
             };
-            let installed = Installed {
-                name: hex(&identity[..8]),
-                identity,
-                built_in: false,
-            };
-            return Ok(Some(Found {
-                name: None,
-                model: self.open(&installed)?,
-            }));
+            return self.open_nameless(identity).map(Some);
         }
         Ok(None)
     }
@@ -443,6 +520,38 @@ impl Store {
         self.open(installed)?
             .verify()
             .map_err(|error| cannot_open(installed, error))
+    }
+
+    /// Notes where a packed model came from.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::NoHome`] if it cannot be written.
+    pub fn note_origin(&self, identity: &[u8; 32], origin: &Origin) -> Result<(), StoreError> {
+        notes::note_origin(self.home()?, identity, origin)
+    }
+
+    /// Where a packed model came from, if that was noted.
+    pub fn origin(&self, identity: &[u8; 32]) -> Option<Origin> {
+        notes::origin(&self.homes, identity)
+    }
+
+    /// Pins a short name to what was fetched for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::note_origin`].
+    pub fn pin(&self, entry: &Entry, pin: &Pin) -> Result<(), StoreError> {
+        notes::pin(self.home()?, entry, pin)
+    }
+
+    /// What a short name stands for: on every machine, or since it was first fetched on this one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] if the note is there and cannot be read.
+    pub fn pinned(&self, entry: &Entry) -> Result<Option<Pin>, StoreError> {
+        notes::pinned(&self.homes, entry)
     }
 
     /// Removes a name, and deletes the packed file if no other name stands for it.
@@ -506,6 +615,11 @@ impl Store {
         self.homes
             .iter()
             .filter_map(packed)
+            .try_for_each(|path| delete(&path))?;
+        let origin = |home: &PathBuf| Some(origin_path(home, model?));
+        self.homes
+            .iter()
+            .filter_map(origin)
             .try_for_each(|path| delete(&path))
     }
 }
@@ -619,12 +733,6 @@ fn open_path(path: &Path, wanted: &str) -> Result<Found, StoreError> {
     })
 }
 
-/// Adds to an error of the operating system the path that it is about.
-fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_path_buf();
-    move |error| StoreError::Io { path, error }
-}
-
 /// The file of a name, which is not in place yet.
 fn new_name(path: &Path, identity: &[u8; 32]) -> io::Result<NewFile> {
     fs::create_dir_all(new_file::folder(path))?;
@@ -632,12 +740,6 @@ fn new_name(path: &Path, identity: &[u8; 32]) -> io::Result<NewFile> {
     writeln!(file, "{}", hex(identity))?;
     finish(&file)?;
     Ok(file)
-}
-
-/// Syncs a new file. Unlike other new files, those in the store are readable by everybody.
-fn finish(file: &NewFile) -> io::Result<()> {
-    file.let_everybody_read();
-    new_file::sync_if_possible(file.file())
 }
 
 #[cfg(test)]

@@ -4,17 +4,23 @@
 //! of a compressed file hold.
 //!
 //! This folder may use [`crate::packed`] and the machine's files only. It neither packs nor fetches
-//! models, but it knows the short names of those that can be fetched. Its errors say what is wrong,
-//! not which command helps.
+//! models, but it has the catalogue of those that can be fetched, and notes where they came from.
+//! Its errors say what is wrong, not which command helps.
 
+pub mod catalogue;
 pub mod embedded;
 mod error;
+mod file;
 mod folder;
 mod hex;
 mod location;
 mod name;
+mod notes;
+mod pin;
 
 pub use error::StoreError;
 pub use folder::{EXTENSION, Found, Installed, Store, is_path};
 pub use hex::hex;
-pub use name::{NO_MODEL, SHORT_NAMES, is_free_name, is_name, repository_of};
+pub use name::{NO_MODEL, is_free_name, is_name};
+pub use notes::Origin;
+pub use pin::{Pin, PinnedFile, is_file_name};

@@ -24,6 +24,8 @@ mod hub;
 mod inputs;
 mod kills;
 mod limits;
+#[path = "../loopback_hub/mod.rs"]
+mod loopback_hub;
 mod program;
 mod races;
 mod streams;

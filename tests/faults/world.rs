@@ -11,7 +11,7 @@ use llmzip::store::{Installed, Store};
 use llmzip::{EncoderOptions, Models, compress_all, decompress_all};
 
 use crate::git_hash::git_hash;
-use crate::hub::{Hub, REPOSITORY};
+use crate::loopback_hub::{Hub, REPOSITORY};
 use crate::program::{Ran, run};
 use crate::trials::{Random, Trials};
 

@@ -23,6 +23,11 @@ pub(in crate::cli) enum ModelJob {
     List {
         json: bool,
     },
+    /// List the models that can be fetched by a short name.
+    #[cfg(feature = "hub")]
+    Available {
+        json: bool,
+    },
     /// Check these models, or all if there are none.
     Verify {
         names: Vec<String>,
@@ -78,7 +83,12 @@ pub(in crate::cli) fn model(args: ModelArgs) -> ModelJob {
             },
         },
         ModelCommand::Pull { repository, name } => ModelJob::Pull { repository, name },
-        ModelCommand::List { json } => ModelJob::List { json },
+        #[cfg(feature = "hub")]
+        ModelCommand::List {
+            available: true,
+            json,
+        } => ModelJob::Available { json },
+        ModelCommand::List { json, .. } => ModelJob::List { json },
         ModelCommand::Verify { names } => ModelJob::Verify { names },
         ModelCommand::Remove { names } => ModelJob::Remove { names },
         #[cfg(feature = "convert")]

@@ -37,6 +37,8 @@ use crate::cli::meant::AddTo;
 use crate::cli::meant::{Accept, DASH, Input};
 #[cfg(feature = "convert")]
 use crate::cli::output::{self, Output};
+#[cfg(feature = "convert")]
+use crate::cli::progress::StepLine;
 use crate::cli::text;
 
 #[cfg(feature = "convert")]
@@ -117,8 +119,11 @@ fn add(store: &Store, paths: &[PathBuf], name: &str, wide: Option<bool>) -> Resu
     }
     let file = store.new_file()?;
     let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
-    let sampled = sampled::pack_to_file(&mut source, file.file());
+    let mut line = StepLine::new();
+    let mut watch = |done, all| line.update("packing", done, all);
+    let sampled = sampled::pack_to_file(&mut source, file.file(), &mut watch);
     let sampled = sampled.map_err(|error| about(path, &error))?;
+    line.clear();
     let (added, model) = store.add(file, name).map_err(failed)?;
     print_added(store, &added)?;
     print_loss(name, &sampled, model)
@@ -139,7 +144,9 @@ fn pack_to_file(
         (None, fs::read(path).map_err(|error| about(path, &error))?)
     } else {
         let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
-        let packed = sampled::pack(&mut source).map_err(|error| about(path, &error))?;
+        let mut line = StepLine::new();
+        let mut watch = |done, all| line.update("packing", done, all);
+        let packed = sampled::pack(&mut source, &mut watch).map_err(|error| about(path, &error))?;
         (Some(packed.0), packed.1)
     };
     let model = PackedModel::from_bytes(&packed)

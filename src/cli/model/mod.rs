@@ -1,6 +1,8 @@
 //! `model`: adds, fetches, lists, verifies, removes and checks packed models.
 
 mod add;
+#[cfg(feature = "hub")]
+mod available;
 #[cfg(feature = "convert")]
 mod check;
 mod describe;
@@ -23,12 +25,21 @@ pub(super) fn run(job: ModelJob) -> Result<bool, Failure> {
         ModelJob::Add { paths, to, wide } => add::run(&store, &paths, to, wide)?,
         ModelJob::Pull { repository, name } => pull::run(&store, &repository, name)?,
         ModelJob::List { json } => list::run(&store, json)?,
+        #[cfg(feature = "hub")]
+        ModelJob::Available { json } => available::run(&store, json)?,
         ModelJob::Verify { names } => verify(&store, &names)?,
         ModelJob::Remove { names } => remove(&store, &names)?,
         #[cfg(feature = "convert")]
         ModelJob::Check(job) => check::run(&store, &job)?,
     }
     Ok(true)
+}
+
+/// Fetches the model that `text` names, and returns the name under which it is kept.
+#[cfg(feature = "hub")]
+pub(super) fn pull(text: &str) -> Result<String, Failure> {
+    let pulled = pull::pull(&Store::of_user(), text, None)?;
+    Ok(pulled.added.name)
 }
 
 /// Verifies the models of these names and paths, or all that are known if there are none.

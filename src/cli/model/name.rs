@@ -30,10 +30,19 @@ pub(super) fn from_path(path: &Path) -> Result<String, Failure> {
     usable(stem)
 }
 
-/// A model's name, made from that of its repository, `OWNER/NAME`.
+/// A model's name, made from that of its repository, `OWNER/NAME`, or of the GGUF file in it that
+/// is meant: its whole name, or the end of it.
 #[cfg(feature = "hub")]
-pub(super) fn from_repository(id: &str) -> Result<String, Failure> {
-    usable(id.rsplit('/').next().unwrap_or(id))
+pub(super) fn from_repository(id: &str, file: Option<&str>) -> Result<String, Failure> {
+    let repository = id.rsplit('/').next().unwrap_or(id);
+    let repository = repository.strip_suffix("-GGUF").unwrap_or(repository);
+    match file {
+        None => usable(repository),
+        Some(file) => match file.strip_suffix(".gguf") {
+            Some(stem) => usable(without_place(stem)),
+            None => usable(&format!("{repository}-{file}")),
+        },
+    }
 }
 
 /// The name of a part of a split GGUF without its place, `-00001-of-00002`.
@@ -82,9 +91,13 @@ mod tests {
     #[cfg(feature = "hub")]
     #[test]
     fn names_of_repositories_keep_their_dots() {
-        let name = |id: &str| from_repository(id).unwrap();
+        let name = |id: &str| from_repository(id, None).unwrap();
         assert_eq!(name("meta-llama/Llama-3.2-1B"), "llama-3.2-1b");
         assert_eq!(name("Qwen/Qwen2.5-0.5B"), "qwen2.5-0.5b");
+        assert_eq!(name("Qwen/Qwen3-0.6B-GGUF"), "qwen3-0.6b");
+        let name = |file: &str| from_repository("Qwen/Qwen3-0.6B-GGUF", Some(file)).unwrap();
+        assert_eq!(name("Q8_0"), "qwen3-0.6b-q8_0");
+        assert_eq!(name("M-F16-00001-of-00002.gguf"), "m-f16");
     }
 
     #[test]

@@ -1,29 +1,67 @@
 //! `model pull`: fetches a model, packs it and keeps it.
 
 #[cfg(feature = "hub")]
-use llmzip::check::{CheckError, sampled};
+use std::sync::Arc;
+
 #[cfg(feature = "hub")]
-use llmzip::hub::{Hub, Repository};
+use llmzip::check::{CheckError, Sampled, sampled};
+#[cfg(feature = "hub")]
+use llmzip::hub::{Fetched, Hub, Repository};
 #[cfg(feature = "hub")]
 use llmzip::import;
+#[cfg(feature = "hub")]
+use llmzip::packed::PackedModel;
 use llmzip::store::Store;
 #[cfg(feature = "hub")]
-use llmzip::store::{StoreError, repository_of};
+use llmzip::store::catalogue::{self, Entry};
+#[cfg(feature = "hub")]
+use llmzip::store::{Installed, StoreError};
 
 #[cfg(feature = "hub")]
 use super::describe::{print_added, print_loss};
 #[cfg(feature = "hub")]
 use super::name;
 use crate::cli::failure::Failure;
+#[cfg(feature = "hub")]
+use crate::cli::print;
+#[cfg(feature = "hub")]
+use crate::cli::progress::StepLine;
 
 #[cfg(feature = "hub")]
 pub(super) fn run(store: &Store, text: &str, name: Option<String>) -> Result<(), Failure> {
-    let repository = Repository::parse(text)?;
+    let pulled = pull(store, text, name)?;
+    print_added(store, &pulled.added)?;
+    print_loss(&pulled.added.name, &pulled.sampled, pulled.model)
+}
+
+/// A model that was fetched and added to the store.
+#[cfg(feature = "hub")]
+pub(in crate::cli) struct Pulled {
+    pub(in crate::cli) added: Installed,
+    sampled: Sampled,
+    model: Arc<PackedModel>,
+}
+
+/// Fetches the model that `text` names and adds it to the store. What it came from is noted, and a
+/// short name is pinned to what was fetched for it.
+#[cfg(feature = "hub")]
+pub(in crate::cli) fn pull(
+    store: &Store,
+    text: &str,
+    name: Option<String>,
+) -> Result<Pulled, Failure> {
+    let entry = catalogue::entry(text);
+    let mut repository = Repository::parse(text)?;
+    if let Some(entry) = entry
+        && let Some(pin) = store.pinned(entry)?
+    {
+        repository = repository.pinned_to(pin);
+    }
     let short = text.split('@').next().unwrap_or(text);
     let name = match name {
         Some(name) => name,
-        None if repository_of(short).is_some() => short.to_owned(),
-        None => name::from_repository(&repository.id)?,
+        None if catalogue::entry(short).is_some() => short.to_owned(),
+        None => name::from_repository(&repository.id, repository.file.as_deref())?,
     };
     store.check_name(&name)?;
     let hub = Hub::of_user()?;
@@ -31,16 +69,40 @@ pub(super) fn run(store: &Store, text: &str, name: Option<String>) -> Result<(),
     if store.names()?.contains(&name) && !hub.has(&repository) {
         return Err(StoreError::Taken(name).into());
     }
-    let folder = hub.fetch(&repository)?;
+    let mut line = StepLine::new();
+    let mut watch = |file: &str, done, all| line.update(file, done, all);
+    let fetched = hub.fetch(&repository, &mut watch)?;
     let file = store.new_file()?;
     let failed = |error: CheckError| Failure::Message(format!("{text}: {error}"));
-    let mut source = import::open(&folder).map_err(|error| failed(error.into()))?;
-    let sampled = sampled::pack_to_file(&mut source, file.file()).map_err(failed)?;
+    let mut source = import::open(&fetched.path).map_err(|error| failed(error.into()))?;
+    let mut watch = |done, all| line.update("packing", done, all);
+    let sampled = sampled::pack_to_file(&mut source, file.file(), &mut watch).map_err(failed)?;
+    line.clear();
     let (added, model) = store
         .add(file, &name)
         .map_err(|error| Failure::from(error).about(text))?;
-    print_added(store, &added)?;
-    print_loss(&name, &sampled, model)
+    note(store, entry, &added, fetched);
+    Ok(Pulled {
+        added,
+        sampled,
+        model,
+    })
+}
+
+/// Notes where a model came from. Without the note it can be used all the same.
+#[cfg(feature = "hub")]
+fn note(store: &Store, entry: Option<&Entry>, added: &Installed, fetched: Fetched) {
+    let noted = store.note_origin(&added.identity, &fetched.origin);
+    let pinned = match (entry, fetched.pin) {
+        (Some(entry), Some(pin)) if entry.pin().is_none() => store.pin(entry, &pin),
+        _ => Ok(()),
+    };
+    if let Err(error) = noted.and(pinned) {
+        print::warning(&format!(
+            "{}: its origin could not be noted: {error}",
+            added.name
+        ));
+    }
 }
 
 #[cfg(not(feature = "hub"))]

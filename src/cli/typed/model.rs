@@ -34,8 +34,8 @@ pub(in crate::cli) enum ModelCommand {
     },
     /// Fetch a model from Hugging Face, pack it and keep it
     Pull {
-        /// OWNER/REPO[@REVISION], the address of its page, or smollm2-135m, smollm2-360m,
-        /// smollm2-1.7b
+        /// OWNER/REPO[@REVISION], the address of its page, or a short name from llmzip model list
+        /// --available; with :NAME behind it, a GGUF file in the repository or the end of its name
         repository: String,
         /// Name of the model; by default the short name, or that of the repository
         #[arg(long)]
@@ -43,6 +43,11 @@ pub(in crate::cli) enum ModelCommand {
     },
     /// List the models that can be used
     List {
+        /// List the models that can be fetched by a short name instead, with size and licence, and
+        /// an estimate of their speed on this machine
+        #[cfg(feature = "hub")]
+        #[arg(long)]
+        available: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,

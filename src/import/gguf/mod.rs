@@ -45,6 +45,19 @@ pub fn open(path: &Path) -> Result<Source, SourceError> {
     source(parts.collect::<Result<_, _>>()?)
 }
 
+/// Judges the architecture of a file of which only the beginning is there.
+///
+/// # Errors
+/// If it is no GGUF, or holds a model that cannot be used.
+pub fn judge_start(start: &[u8]) -> Result<(), SourceError> {
+    let metadata = Structure::start_of_metadata(start)?;
+    // The later files of a set name none.
+    match metadata.text("general.architecture") {
+        Some(_) => kind::judge(&metadata).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
 /// Opens the files of one model, whatever their names and order.
 ///
 /// # Errors

@@ -39,6 +39,17 @@ impl PartName {
         })
     }
 
+    /// The names of all files of the set, in order.
+    ///
+    /// # Errors
+    /// If they are more than are read.
+    pub(in crate::import) fn set(&self) -> Result<Vec<String>, SourceError> {
+        check_count(self.count)?;
+        Ok((1..=self.count)
+            .map(|number| self.sibling(number))
+            .collect())
+    }
+
     /// The name of another part of the set.
     fn sibling(&self, number: u64) -> String {
         format!("{}-{number:05}-of-{:05}.gguf", self.stem, self.count)
@@ -94,15 +105,21 @@ fn listed(names: &[String]) -> String {
     }
 }
 
+fn check_count(count: u64) -> Result<(), SourceError> {
+    match count <= MAX_PARTS {
+        true => Ok(()),
+        false => Err(SourceError::Unsupported(format!(
+            "a GGUF file in {count} parts (the limit is {MAX_PARTS})"
+        ))),
+    }
+}
+
 /// The name of a part of a set. `None` if the file at `path` is no part.
 fn name(path: &Path, structure: &Structure) -> Result<Option<PartName>, SourceError> {
     let Some((number, count)) = place(structure) else {
         return Ok(None);
     };
-    if count > MAX_PARTS {
-        let reason = format!("a GGUF file in {count} parts (the limit is {MAX_PARTS})");
-        return Err(SourceError::Unsupported(reason));
-    }
+    check_count(count)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match PartName::parse(&name).filter(|name| (name.number, name.count) == (number, count)) {
         Some(name) => Ok(Some(name)),

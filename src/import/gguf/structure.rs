@@ -63,6 +63,29 @@ impl Structure {
         }
         .file()
     }
+
+    /// The metadata at the start of a file of which no more than `start` is known: all that is
+    /// whole.
+    ///
+    /// # Errors
+    /// If the file is no GGUF.
+    pub(super) fn start_of_metadata(start: &[u8]) -> Result<Metadata, SourceError> {
+        let mut reader = StructureReader {
+            reader: &mut &*start,
+            position: 0,
+            length: start.len() as u64,
+            elements: 0,
+        };
+        let (_, keys) = reader.counts()?;
+        let mut metadata = HashMap::new();
+        for _ in 0..keys {
+            let Ok((key, value)) = reader.entry() else {
+                break;
+            };
+            metadata.insert(key, value);
+        }
+        Ok(Metadata::new(metadata))
+    }
 }
 
 struct StructureReader<'a, R> {
@@ -168,13 +191,7 @@ impl<R: Read> StructureReader<'_, R> {
     }
 
     fn file(mut self) -> Result<Structure, SourceError> {
-        check_start(self.bytes()?, self.u32()?)?;
-        let (tensors, keys) = (self.u64()?, self.u64()?);
-        if tensors > 1 << 16 || keys > 1 << 16 {
-            return Err(SourceError::invalid(
-                "the GGUF file declares too many entries",
-            ));
-        }
+        let (tensors, keys) = self.counts()?;
         let metadata = self.metadata(keys)?;
         let mut tensors = (0..tensors)
             .map(|_| self.tensor())
@@ -191,12 +208,29 @@ impl<R: Read> StructureReader<'_, R> {
         })
     }
 
+    /// How many tensors and keys of metadata the file has.
+    fn counts(&mut self) -> Result<(u64, u64), SourceError> {
+        check_start(self.bytes()?, self.u32()?)?;
+        let (tensors, keys) = (self.u64()?, self.u64()?);
+        match tensors.max(keys) <= 1 << 16 {
+            true => Ok((tensors, keys)),
+            false => Err(SourceError::invalid(
+                "the GGUF file declares too many entries",
+            )),
+        }
+    }
+
+    /// The next key of the metadata, and its value.
+    fn entry(&mut self) -> Result<(String, Value), SourceError> {
+        let key = self.name()?;
+        let kind = self.u32()?;
+        Ok((key, self.value(kind, 0)?))
+    }
+
     fn metadata(&mut self, keys: u64) -> Result<HashMap<String, Value>, SourceError> {
         let mut metadata = HashMap::new();
         for _ in 0..keys {
-            let key = self.name()?;
-            let kind = self.u32()?;
-            let value = self.value(kind, 0)?;
+            let (key, value) = self.entry()?;
             if metadata.contains_key(&key) {
                 return Err(SourceError::Invalid(format!(
                     "the GGUF file has the key {key} twice"

@@ -1,0 +1,105 @@
+//! Offers to fetch a model that was asked for and is not installed.
+
+use std::path::Path;
+
+use llmzip::Error;
+use llmzip::store::catalogue;
+
+use super::failure::Failure;
+#[cfg(feature = "hub")]
+use super::model;
+#[cfg(feature = "hub")]
+use super::print;
+#[cfg(feature = "hub")]
+use super::question;
+#[cfg(feature = "hub")]
+use super::text;
+
+/// Whether `name` may be that of a model on the hub: a short name, or `owner/repo` if there is no
+/// such file.
+pub(super) fn is_on_hub(name: &str) -> bool {
+    catalogue::entry(name).is_some() || (is_repository(name) && !Path::new(name).exists())
+}
+
+/// Whether it could be `owner/repo`, of which a path has the same form.
+fn is_repository(name: &str) -> bool {
+    let part = |part: &str| {
+        let letters = part
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        letters && !part.is_empty() && !part.starts_with('.')
+    };
+    let parts: Vec<&str> = name.split('/').collect();
+    matches!(parts[..], [owner, repo] if part(owner) && part(repo))
+        && !name.ends_with(".llmzmodel")
+        && !Path::new(name.split('/').next().unwrap_or(name)).exists()
+}
+
+/// Fetches the model called `name`, which could not be opened because of `error`, if it is on the
+/// hub and the user wants it.
+#[cfg(feature = "hub")]
+pub(super) fn fetch(name: &str, error: Error) -> Result<(), Failure> {
+    if !is_on_hub(name) {
+        return Err(error.into());
+    }
+    if !question::can_be_asked() || !question::ask(&question(name)) {
+        return Err(Failure::Message(format!(
+            "no model {name}; llmzip model pull {name} fetches it"
+        )));
+    }
+    let added = model::pull(name)?;
+    print::note_unless_quiet(&format!("fetched {name}; it is called {added}"));
+    Ok(())
+}
+
+/// What is to be confirmed before a model is fetched.
+#[cfg(feature = "hub")]
+fn question(name: &str) -> String {
+    let Some(entry) = catalogue::entry(name) else {
+        return format!("model {name} is not installed; fetch it from Hugging Face?");
+    };
+    let size = text::size(entry.download());
+    let gate = match entry.gated {
+        true => ", to be accepted there first",
+        false => "",
+    };
+    format!(
+        "model {name} is not installed; fetch about {size} (licence {}{gate}) from {}?",
+        entry.license, entry.repository
+    )
+}
+
+#[cfg(not(feature = "hub"))]
+pub(super) fn fetch(name: &str, error: Error) -> Result<(), Failure> {
+    match is_on_hub(name) {
+        true => Err(Failure::Message(format!(
+            "no model {name}, and this build of llmzip cannot fetch it"
+        ))),
+        false => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_and_repositories_are_told_from_paths() {
+        for name in ["smollm2-135m", "owner/repo", "Qwen/Qwen3-0.6B"] {
+            assert!(is_on_hub(name), "{name}");
+        }
+        let paths = [
+            "mini",
+            "src/absent",
+            "./a/b",
+            "/a/b",
+            "a/b/c",
+            "a/b.llmzmodel",
+            "a/",
+            "../b",
+        ];
+        for path in paths {
+            assert!(!is_on_hub(path), "{path}");
+        }
+    }
+}
