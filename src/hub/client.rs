@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use ureq::http::header::{AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
@@ -27,7 +27,8 @@ const MAX_REDIRECTS: usize = 5;
 const MAX_HEAD: usize = 64 << 10;
 /// Largest listing in bytes. A repository of 100,000 files has some 10 MB.
 const MAX_LISTING: u64 = 32 << 20;
-/// A body may take the time limit of silence for each of so many bytes, so that a drip ends.
+/// At any point a body may have taken twice the time limit of silence, and once more for each of so
+/// many bytes, so that a drip ends.
 const SLOWEST: u64 = 1 << 10;
 /// How often a question is asked again that the hub could not answer just then.
 const RETRIES: u32 = 4;
@@ -91,12 +92,15 @@ pub(super) struct Incoming<'a> {
     pub(super) resumed: bool,
     reader: ureq::BodyReader<'static>,
     silence: Duration,
+    begun: Instant,
+    /// Bytes that have been read.
+    read: u64,
 }
 
 impl Incoming<'_> {
     /// Reads a few bytes of the body.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, HubError> {
-        self.reader.read(buffer).map_err(|error| {
+        let count = self.reader.read(buffer).map_err(|error| {
             let reason = match waited(ureq::Error::from(error), self.silence) {
                 Ok(reason) => reason,
                 Err(error) => format!("the connection broke ({error})"),
@@ -105,8 +109,26 @@ impl Incoming<'_> {
                 what: self.what.to_owned(),
                 reason,
             }
-        })
+        })?;
+        self.read += count as u64;
+        let allowed = time_for(self.read, self.silence);
+        match count == 0 || self.begun.elapsed() <= allowed {
+            true => Ok(count),
+            false => Err(HubError::Silent {
+                what: self.what.to_owned(),
+                reason: format!(
+                    "the hub sends too slowly ({} bytes in {allowed:?})",
+                    self.read
+                ),
+            }),
+        }
     }
+}
+
+/// How long so many bytes may take, if a server may be silent for so long.
+fn time_for(bytes: u64, silence: Duration) -> Duration {
+    let waits = u32::try_from(bytes / SLOWEST).unwrap_or(u32::MAX);
+    silence.saturating_mul(waits.saturating_add(2))
 }
 
 /// A question: about what, the part of the file that it asks for, and how long its answer may take
@@ -242,14 +264,10 @@ impl Client {
         announced: &Announced,
         start: u64,
     ) -> Result<Incoming<'a>, HubError> {
-        let waits = u32::try_from(announced.size / SLOWEST).unwrap_or(u32::MAX);
         let question = Question {
             what: name,
             range: (start > 0).then(|| format!("bytes={start}-")),
-            limit: self
-                .patience
-                .silence
-                .saturating_mul(waits.saturating_add(2)),
+            limit: time_for(announced.size, self.patience.silence),
         };
         let (response, _) = self.follow(&question, announced.at.clone(), |_| false)?;
         expect(name, &response, &[200, 206])?;
@@ -264,6 +282,8 @@ impl Client {
             resumed,
             reader: response.into_body().into_reader(),
             silence: self.patience.silence,
+            begun: Instant::now(),
+            read: 0,
         })
     }
 
@@ -324,6 +344,9 @@ impl Client {
     /// Asks one server once. The token goes to the hub's own server alone, and only to places that
     /// this server chose: what a stranger says must not decide what is asked with it.
     fn ask(&self, question: &Question<'_>, at: &Place) -> Result<Response<Body>, ureq::Error> {
+        // ureq looks names up on a thread of its own, and panics where there is none.
+        let thread = std::thread::Builder::new().spawn(|| {})?;
+        let _ = thread.join();
         let mut request = self.agent.get(&at.uri);
         if let Some(range) = &question.range {
             request = request.header(RANGE, range);
@@ -411,10 +434,15 @@ fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// The seconds in `Retry-After`. A date, which the hub does not send, is not understood.
+/// The seconds in `Retry-After`. A date, which the hub does not send, and a number that is too large
+/// count as too long; what is neither, as nothing.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    Some(Duration::from_secs(text.trim().parse().ok()?))
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match is_number || text.ends_with(" GMT") {
+        true => Some(text.parse().map_or(Duration::MAX, Duration::from_secs)),
+        false => None,
+    }
 }
 
 /// Whether an answer is a redirect that names its target in `Location`.

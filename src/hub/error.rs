@@ -120,8 +120,9 @@ impl HubError {
     }
 }
 
-/// How long a hub asks to wait.
+/// How long a hub asks to wait, if it says so in seconds.
 fn waiting(retry_after: Option<Duration>) -> String {
+    let retry_after = retry_after.filter(|wait| *wait != Duration::MAX);
     retry_after.map_or_else(String::new, |wait| {
         format!(", and asks to wait {} s", wait.as_secs())
     })

@@ -76,6 +76,23 @@ fn a_drip_ends_in_a_sentence() {
 }
 
 #[test]
+fn a_file_that_drips_ends_whatever_its_length() {
+    let start = Instant::now();
+    // 20 bytes a second of some 87,000.
+    let server = Server::start(|request, reply| match request.is_weights(About::Bytes) {
+        true => Reply {
+            body: Body::Endless(b"\r\n", vec![b'x'], Duration::from_millis(50)),
+            ..reply
+        },
+        false => reply,
+    });
+    let server = server.for_the_impatient();
+    let error = server.fetch(&Room::new().cache()).unwrap_err();
+    says(&error.to_string(), "sends too slowly");
+    assert!(start.elapsed() < Duration::from_secs(40));
+}
+
+#[test]
 fn no_more_is_read_than_was_announced() {
     // Zeros for ever, as fast as they are read.
     let pour = |first| Body::Endless(first, vec![b'0'; 1 << 16], Duration::ZERO);
@@ -226,6 +243,10 @@ fn a_busy_hub_is_asked_again_unless_it_asks_for_much_patience() {
         is_fetched(&busy(status, retry_after), &Room::new());
     }
     says(&failure(&busy(429, "3600")), "asks to wait 3600 s");
+    for long in ["99999999999999999999", "Sun, 06 Nov 2099 08:49:37 GMT"] {
+        let error = failure(&busy(429, long));
+        assert!(error.ends_with("429 (too many requests)"), "{error}");
+    }
     says(&failure(&busy(404, "0")), "404");
 }
 
