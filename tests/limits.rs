@@ -159,22 +159,89 @@ fn peak_memory(folder: &Path, arguments: &str) -> u64 {
     kilobytes.trim().parse::<u64>().unwrap() << 10
 }
 
+/// The least that `-M` must allow, in bytes: what it says that a run needs, until nothing is
+/// refused.
+#[cfg(target_os = "linux")]
+fn needed_memory(folder: &Path, arguments: &str) -> u64 {
+    let mut allowed = 1_000;
+    loop {
+        let refusal = run(folder, 8_000_000, &format!("-M {allowed} {arguments}"));
+        if refusal.status.success() {
+            return allowed;
+        }
+        let said = String::from_utf8(refusal.stderr).unwrap();
+        let needs = said.split("needs ").nth(1);
+        let needs = needs.unwrap_or_else(|| panic!("{arguments}: {said}"));
+        let number = needs.trim_start_matches("at least ").split(" MB").next();
+        let needed = number.unwrap().parse::<u64>().unwrap() * 1_000_000;
+        assert!(needed > allowed, "{arguments}: {said}");
+        allowed = needed;
+    }
+}
+
 /// `-M` says what a run needs: at least what it takes, and for the experts alone not much more.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_memory_that_a_run_needs_is_what_it_takes() {
     let folder = tempfile::tempdir().unwrap();
-    let text = include_str!("../src/cli/output.rs").repeat(40);
+    let text = include_str!("../src/cli/output.rs").repeat(20);
     fs::write(folder.path().join("a"), &text).unwrap();
-    for (level, most) in [("-1", 2.0), ("-2", 1.3), ("-3", 6.0)] {
-        let arguments = format!("compress -q -f --block-size 64KiB {level} a");
+    // The experts alone code it, and the model does not pay.
+    let log: String = (0..5_000).map(|n| format!("{n}: ok {}\n", n % 7)).collect();
+    fs::write(folder.path().join("log"), &log).unwrap();
+    fs::write(folder.path().join("prime"), &log[..30_000]).unwrap();
+    for (options, most) in [
+        ("-1 a", 2.0),
+        ("-2 a", 1.3),
+        ("-3 a", 6.0),
+        ("-2 -D prime log", 1.3),
+        ("-3 -D prime log", 6.0),
+        ("-5 -D prime log", 6.0),
+    ] {
+        let arguments = format!("-q -f -k --block-size 64KiB {options}");
         let peak = peak_memory(folder.path(), &arguments) as f64;
-        let refusal = run(folder.path(), 8_000_000, &format!("{arguments} -M 1KiB"));
-        let said = String::from_utf8(refusal.stderr).unwrap();
-        let number = said.split("needs ").nth(1).unwrap();
-        let number = number.split(" MB").next().unwrap();
-        let needs = number.parse::<f64>().unwrap() * 1e6;
-        assert!(peak <= needs, "{level}: takes {peak}, says {needs}");
-        assert!(needs <= most * peak, "{level}: takes {peak}, says {needs}");
+        let needs = needed_memory(folder.path(), &arguments) as f64;
+        assert!(peak <= needs, "{options}: takes {peak}, says {needs}");
+        assert!(
+            needs <= most * peak,
+            "{options}: takes {peak}, says {needs}"
+        );
+    }
+}
+
+/// No memory is taken for experts before `-M` is compared with what they need, from a file and from
+/// a pipe.
+#[cfg(target_os = "linux")]
+#[test]
+fn decompressing_keeps_the_limit_whatever_the_header_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let log: String = (0..5_000).map(|n| format!("{n}: ok {}\n", n % 7)).collect();
+    fs::write(folder.path().join("log"), &log).unwrap();
+    fs::write(folder.path().join("prime"), &log[..30_000]).unwrap();
+    let text = include_str!("../src/cli/output.rs").repeat(2);
+    fs::write(folder.path().join("text"), text).unwrap();
+    for (compress, decompress) in [
+        ("-1 log", ""),
+        ("-2 log", ""),
+        ("-3 --block-size 4KiB log", ""),
+        ("-3 --block-size 4KiB -D prime log", "-D prime"),
+        ("-3 -D prime text", "-D prime"),
+        ("-2 -D prime --independent-blocks log", "-D prime"),
+    ] {
+        let compress = format!("-q -f -k -o c.llmz {compress}");
+        assert!(run(folder.path(), 8_000_000, &compress).status.success());
+        for input in ["c.llmz", "<c.llmz"] {
+            let arguments = format!("-q -d -c {decompress} {input}");
+            let needs = needed_memory(folder.path(), &arguments);
+            let limited = format!("-M {needs} {arguments} >out");
+            let peak = peak_memory(folder.path(), &limited);
+            assert!(
+                peak <= needs,
+                "{compress}, {input}: takes {peak}, says {needs}"
+            );
+            let less = format!("-M 14MB {arguments} >out");
+            let refused = run(folder.path(), 8_000_000, &less);
+            assert_eq!(refused.status.code(), Some(1), "{compress}, {input}");
+        }
     }
 }

@@ -25,8 +25,8 @@ pub(super) struct Contents {
     pub(super) totals: FrameTotals,
     /// Most streams of a block.
     pub(super) most_streams: usize,
-    /// The settings of frames without a model that need the experts.
-    pub(super) experts_alone: Vec<Settings>,
+    /// The settings of the experts that frames need.
+    pub(super) experts: Vec<Settings>,
 }
 
 /// What one frame consists of.
@@ -82,10 +82,10 @@ impl Contents {
         self.totals.original_len += frame.totals.original_len;
         self.totals.payload_len += frame.totals.payload_len;
         self.most_streams = self.most_streams.max(frame.most_streams);
-        if let Some(settings) = frame.experts_alone()
-            && !self.experts_alone.contains(&settings)
+        if let Some(settings) = frame.experts()
+            && !self.experts.contains(&settings)
         {
-            self.experts_alone.push(settings);
+            self.experts.push(settings);
         }
         if self.frames.len() < MOST_LISTED {
             self.frames.push(frame);
@@ -105,13 +105,12 @@ impl FrameContents {
         }
     }
 
-    /// The settings of a frame without a model that needs the experts. A single stored block does
-    /// not.
-    fn experts_alone(&self) -> Option<Settings> {
-        let stored = self.totals.blocks <= 1 && self.of_mode(Mode::Experts).blocks == 0;
-        match self.header.model.is_none() && !stored {
-            true => Settings::from_preset(self.header.preset, false),
-            false => None,
+    /// The settings of the experts, if the frame needs them. A single stored block does not.
+    fn experts(&self) -> Option<Settings> {
+        let stored = self.of_mode(Mode::Raw).blocks == self.totals.blocks;
+        match stored && self.totals.blocks <= 1 {
+            true => None,
+            false => Settings::from_preset(self.header.preset, self.header.model.is_some()),
         }
     }
 

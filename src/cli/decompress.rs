@@ -108,8 +108,8 @@ impl FileCoder for Decompressor {
             return Ok(Forecast::default());
         };
         self.models.expect_streams(contents.most_streams);
-        for settings in &contents.experts_alone {
-            self.models.check_experts_alone(settings.preset)?;
+        for settings in &contents.experts {
+            self.models.check_experts(*settings)?;
         }
         let time = if self.estimate_time {
             estimate::decompression(&contents, &mut self.models)
@@ -129,15 +129,14 @@ impl FileCoder for Decompressor {
         progress: OnProgress<'_>,
     ) -> Result<Summary, Failure> {
         let models = &mut self.models;
-        let resolve = &mut |wanted: &_| models.resolve(wanted);
         let options = &self.options;
         let result = match (self.part, self.seekable.take()) {
-            (None, _) => decompress_with(reader, writer, resolve, options, progress),
+            (None, _) => decompress_with(reader, writer, models, options, progress),
             (Some(part), None) => {
-                decompress_part_with(reader, writer, part, resolve, options, progress)
+                decompress_part_with(reader, writer, part, models, options, progress)
             }
             (Some(part), Some(file)) => {
-                decompress_seekable_part_with(file, writer, part, resolve, options, progress)
+                decompress_seekable_part_with(file, writer, part, models, options, progress)
             }
         };
         match (result, models.take_refusal()) {

@@ -1,5 +1,6 @@
 //! The most memory that a run needs, and the check that it is allowed.
 
+use llmzip::predict::Settings;
 use llmzip::report::numbers;
 use llmzip::{EncoderOptions, Model, Preset};
 
@@ -7,7 +8,7 @@ use super::failure::Failure;
 
 const MIB: u64 = 1 << 20;
 /// All adaptive experts without a model, and the light ones.
-const EXPERTS_ALONE: u64 = 192 * MIB;
+const EXPERTS_ALONE: u64 = 212 * MIB;
 const LIGHT_EXPERTS: u64 = 24 * MIB;
 /// The adaptive experts beside a model, the states recalled from the past included.
 const EXPERTS: u64 = 88 * MIB;
@@ -30,8 +31,8 @@ pub(super) struct MemoryLimit(pub(super) Option<u64>);
 /// What a run uses.
 pub(super) struct Use<'a> {
     pub(super) model: Option<&'a Model>,
-    /// The set of experts.
-    pub(super) preset: Preset,
+    /// The experts.
+    pub(super) settings: Settings,
     /// Original bytes that it holds at a time.
     pub(super) held_len: u64,
     /// Most streams of a block.
@@ -74,7 +75,7 @@ impl<'a> Use<'a> {
     pub(super) fn compressing(options: &'a EncoderOptions) -> Use<'a> {
         Use {
             model: options.model.as_deref(),
-            preset: options.preset,
+            settings: options.settings(),
             held_len: options.held_len(),
             streams: options.most_streams(),
             primes: options
@@ -84,11 +85,11 @@ impl<'a> Use<'a> {
         }
     }
 
-    /// What decompressing without a model uses.
-    pub(super) fn experts_alone(preset: Preset, primes: u64) -> Use<'a> {
+    /// What the experts use when decompressing, whatever a model beside them uses.
+    pub(super) fn experts(settings: Settings, primes: u64) -> Use<'a> {
         Use {
             model: None,
-            preset,
+            settings,
             // Blocks are no longer than they were when they were compressed, which is not known.
             held_len: 0,
             streams: 1,
@@ -99,21 +100,24 @@ impl<'a> Use<'a> {
     /// Most bytes of memory that the run takes.
     fn memory(&self) -> u64 {
         let blocks = COPIES_OF_A_BLOCK * self.held_len;
-        let experts = match (self.model, self.preset) {
-            (None, Preset::Light) => LIGHT_EXPERTS,
-            (None, _) => EXPERTS_ALONE,
-            (Some(model), _) => {
-                let rows = model.runtime().model().config().inputs as u64;
-                EXPERTS + EXPERTS_PER_ROW * rows
-            }
-        };
+        let experts = experts(self.settings, self.model);
         // The experts that have learned the primes stay, too.
-        let primes = match self.primes {
-            0 => 0,
-            bytes => bytes + experts,
-        };
+        let primed = |experts| if self.primes > 0 { experts } else { 0 };
+        let primes = self.primes + primed(experts);
         let Some(model) = self.model else {
             return experts + primes + blocks + REST;
+        };
+        // A frame whose only block does not use the model is coded anew by the experts alone.
+        let alone = match self.held_len {
+            0 => 0,
+            _ => {
+                let settings = Settings {
+                    with_model: false,
+                    ..self.settings
+                };
+                let alone = self::experts(settings, None);
+                alone + primed(alone)
+            }
         };
         let packed = model.runtime().model();
         let config = packed.config();
@@ -122,7 +126,23 @@ impl<'a> Use<'a> {
         // than the keys and values of one more stream.
         let stream = 2 * positions * (config.layers * config.kv_heads * config.head_dim) as u64;
         let cache = (self.streams as u64 + 1) * stream;
-        let experts = COPIES_OF_EXPERTS * experts;
+        let experts = alone.max(COPIES_OF_EXPERTS * experts);
         packed.size() as u64 + cache + LOGITS + experts + primes + blocks + REST
+    }
+}
+
+/// Bytes of a copy of the experts, beside this model if there is one.
+fn experts(settings: Settings, model: Option<&Model>) -> u64 {
+    let rows = model.map_or(0, |model| model.runtime().model().config().inputs as u64);
+    match settings {
+        Settings { experts: false, .. } => 0,
+        Settings {
+            with_model: true, ..
+        } => EXPERTS + EXPERTS_PER_ROW * rows,
+        Settings {
+            preset: Preset::Light,
+            ..
+        } => LIGHT_EXPERTS,
+        _ => EXPERTS_ALONE,
     }
 }

@@ -5,6 +5,8 @@ use std::slice;
 use std::sync::Arc;
 
 use llmzip::container::{MAX_BLOCK_LEN, MAX_STREAMS, ModelRef};
+use llmzip::frame::Resolver;
+use llmzip::predict::Settings;
 use llmzip::report::Candidate;
 use llmzip::store::{self, Store, StoreError, embedded};
 use llmzip::{EncoderOptions, Error, Model, Preset};
@@ -84,9 +86,9 @@ impl Models {
         self.memory.check(run)
     }
 
-    /// Refuses if these experts, without a model, would need more memory to decompress.
-    pub(super) fn check_experts_alone(&self, preset: Preset) -> Result<(), Failure> {
-        self.check_memory(&Use::experts_alone(preset, self.primes))
+    /// Refuses if these experts alone would need more memory to decompress.
+    pub(super) fn check_experts(&self, settings: Settings) -> Result<(), Failure> {
+        self.check_memory(&Use::experts(settings, self.primes))
     }
 
     /// Refuses if the memory allowed is too little to decompress any file.
@@ -228,11 +230,28 @@ impl Models {
         }
         self.check_memory(&Use {
             model: Some(&model),
-            preset: Preset::Normal,
+            settings: Settings {
+                experts: true,
+                preset: Preset::Normal,
+                with_model: true,
+            },
             held_len: MAX_BLOCK_LEN.into(),
             streams: self.streams,
             primes: self.primes,
         })?;
         Ok(model)
+    }
+}
+
+impl Resolver for Models {
+    fn model(&mut self, wanted: &ModelRef) -> Result<Arc<Model>, Error> {
+        self.resolve(wanted)
+    }
+
+    fn admit(&mut self, experts: Settings) -> Result<(), Error> {
+        self.check_experts(experts).map_err(|failure| {
+            self.refusal = Some(failure.to_string());
+            Error::Cancelled
+        })
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 
+use llmzip::container::ModelRef;
 use llmzip::frame::{OnProgress, decompress_with};
 use llmzip::{DecoderOptions, Error};
 
@@ -45,7 +46,7 @@ pub(super) fn verify(
 ) -> Result<(), Failure> {
     let mut hasher = blake3::Hasher::new();
     let decoded = file.rewind().map_err(Error::Read).and_then(|()| {
-        let mut resolve = |wanted: &_| options.models.resolve(wanted);
+        let mut resolve = |wanted: &ModelRef| options.models.resolve(wanted);
         decompress_with(
             BufReader::new(file),
             &mut hasher,

@@ -6,6 +6,7 @@ use super::compression::{Compression, TracedBlock};
 use super::decompression::{Decompression, Resolve};
 use super::{DecoderOptions, EncoderOptions, OnProgress, Summary, keep_going};
 use crate::Error;
+use crate::container::ModelRef;
 
 /// Bytes read at once.
 const STEP: usize = 64 << 10;
@@ -104,7 +105,7 @@ pub fn decompress(
     options: impl Into<DecoderOptions>,
 ) -> Result<Summary, Error> {
     let options = options.into();
-    let mut resolve = |wanted: &_| options.models.resolve(wanted);
+    let mut resolve = |wanted: &ModelRef| options.models.resolve(wanted);
     let decompression = Decompression::new(input, &options);
     pull_all(decompression, output, &mut resolve, &mut keep_going)
 }

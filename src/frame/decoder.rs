@@ -9,6 +9,7 @@ use super::encoder::Callback;
 use super::{DecoderOptions, Models, Progress, Summary, keep_going};
 #[cfg(doc)]
 use crate::Error;
+use crate::container::ModelRef;
 
 /// Decompresses what it reads from `R`.
 ///
@@ -96,7 +97,7 @@ impl<R: Read> BufRead for Decoder<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.read == self.block.len() {
             let models = &self.models;
-            let mut resolve = |wanted: &_| models.resolve(wanted);
+            let mut resolve = |wanted: &ModelRef| models.resolve(wanted);
             let next = self
                 .decompression
                 .next_block(&mut resolve, &mut self.progress);

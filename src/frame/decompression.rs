@@ -13,8 +13,34 @@ use crate::engine::NUMERICS_VERSION;
 use crate::machine::pages::{self, Keep};
 use crate::predict::{PREDICTOR_VERSION, Settings};
 
-/// Finds the model that a frame names.
-pub type Resolve<'a> = &'a mut dyn FnMut(&ModelRef) -> Result<Arc<Model>, Error>;
+/// What decompressing asks its caller. A function that finds models is one, and admits everything.
+pub trait Resolver {
+    /// Finds the model that a frame names.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be had.
+    fn model(&mut self, wanted: &ModelRef) -> Result<Arc<Model>, Error>;
+
+    /// Admits experts with these settings, before memory is taken for them.
+    ///
+    /// # Errors
+    ///
+    /// If that is not wanted.
+    fn admit(&mut self, experts: Settings) -> Result<(), Error> {
+        let _ = experts;
+        Ok(())
+    }
+}
+
+impl<F: FnMut(&ModelRef) -> Result<Arc<Model>, Error>> Resolver for F {
+    fn model(&mut self, wanted: &ModelRef) -> Result<Arc<Model>, Error> {
+        self(wanted)
+    }
+}
+
+/// Whom to ask.
+pub type Resolve<'a> = &'a mut dyn Resolver;
 
 /// A run that decompresses.
 pub(super) struct Decompression<R: Read> {
@@ -216,6 +242,15 @@ impl FrameDecoder {
         resolve: Resolve<'_>,
         progress: decode::OnProgress<'_>,
     ) -> Result<Vec<u8>, Error> {
+        // Before memory is taken for the experts, which learn the prime when they are made.
+        let model = match block.mode {
+            Mode::Model => Some(self.model(resolve)?),
+            Mode::Raw if self.prime.is_none() => None,
+            _ => {
+                resolve.admit(self.settings)?;
+                None
+            }
+        };
         let mut blocks = match self.blocks.take() {
             Some(blocks) if !self.header.independent_blocks => blocks,
             _ => BlockDecoder::new(self.settings, self.prime.as_ref())?,
@@ -228,7 +263,7 @@ impl FrameDecoder {
             }
             Mode::Experts => blocks.experts(&block.payload, len, progress)?,
             Mode::Model => {
-                let model = self.model(resolve)?;
+                let model = model.ok_or(CodecError::NoModel)?;
                 blocks.set_model(model.runtime(), model.drafts());
                 let streams: Vec<_> = (block.stream_parts())
                     .map(|(original, coded)| (original.len(), coded))
@@ -252,7 +287,7 @@ impl FrameDecoder {
             return Ok(Arc::clone(model));
         }
         let wanted = self.header.model.as_ref().ok_or(CodecError::NoModel)?;
-        let model = resolve(wanted)?;
+        let model = resolve.model(wanted)?;
         if model.reference().window_log2 != wanted.window_log2 {
             return Err(Error::Unsupported(
                 "the file's attention window is not the model's",

@@ -29,7 +29,7 @@ pub use bulk::{compress_all, decompress_all};
 pub use compression::TracedBlock;
 pub use copy::{compress, compress_with, decompress, decompress_with, trace};
 pub use decoder::Decoder;
-pub use decompression::Resolve;
+pub use decompression::{Resolve, Resolver};
 pub use encoder::{AutoFinishEncoder, Encoder};
 pub use model::Model;
 pub use models::Models;

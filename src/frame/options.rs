@@ -184,7 +184,8 @@ impl EncoderOptions {
         u64::from(self.block_len) + self.frame_len.map_or(0, |len| len / 8)
     }
 
-    fn settings(&self) -> Settings {
+    /// The settings of the experts.
+    pub fn settings(&self) -> Settings {
         Settings {
             experts: self.experts,
             preset: self.preset,

@@ -8,6 +8,7 @@ use super::encoder::Callback;
 use super::random_access::RandomAccess;
 use super::{DecoderOptions, Models, Progress, keep_going};
 use crate::Error;
+use crate::container::ModelRef;
 
 /// Decompresses what it reads from `R`, from any place of the original.
 ///
@@ -108,7 +109,7 @@ impl<R: Read + Seek> BufRead for SeekableDecoder<R> {
         let end = self.block_start + self.block.len() as u64;
         if !(self.block_start..end).contains(&self.position) {
             let models = &self.models;
-            let mut resolve = |wanted: &_| models.resolve(wanted);
+            let mut resolve = |wanted: &ModelRef| models.resolve(wanted);
             let found = (self.file).block_at(self.position, &mut resolve, &mut self.progress)?;
             let Some((start, block)) = found else {
                 return Ok(&[]);

@@ -434,8 +434,8 @@ fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// The seconds in `Retry-After`. A date, which the hub does not send, and a number that is too large
-/// count as too long; what is neither, as nothing.
+/// The seconds in `Retry-After`. A date, which the hub does not send, and a number that is too
+/// large count as too long; what is neither, as nothing.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

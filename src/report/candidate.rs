@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::OnMeasureProgress;
 use super::{MeasureProgress, Phase, ReportError, Sample};
 #[cfg(feature = "compare")]
+use crate::container::ModelRef;
 use crate::frame::{DecoderOptions, Models, compress_with, decompress_with};
 use crate::{EncoderOptions, Error, Model};
 
@@ -129,7 +130,7 @@ impl Candidate {
         decompress_with(
             compressed,
             &mut restored,
-            &mut |wanted| match &self.model {
+            &mut |wanted: &ModelRef| match &self.model {
                 Some(model) => Ok(Arc::clone(model)),
                 None => Models::none().resolve(wanted),
             },
