@@ -75,6 +75,10 @@ fn a_fetched_model_is_found_by_its_repository() {
     assert!(!user.at("text.llmz").exists());
 
     user.says(&["model", "pull", REPOSITORY, "--name", "mine"]);
+    let listed: serde_json::Value =
+        serde_json::from_str(&user.says(&["model", "list", "--json"])).unwrap();
+    let origin = &listed.as_array().unwrap().last().unwrap()["origin"];
+    assert_eq!(origin["repository"], REPOSITORY);
     user.says(&["-k", "-m", REPOSITORY, "text"]);
     let info = user.says(&["info", "--json", "text.llmz"]);
     assert!(info.contains("\"mine\""), "{info}");

@@ -2,7 +2,7 @@
 
 use llmzip::packed::Description;
 use llmzip::report::numbers::parameters;
-use llmzip::store::{Installed, Store, StoreError, embedded, hex};
+use llmzip::store::{Installed, Origin, Store, StoreError, embedded, hex};
 use serde::Serialize;
 
 use crate::cli::advice;
@@ -49,7 +49,7 @@ pub(super) fn run(store: &Store, json: bool) -> Result<(), Failure> {
     let names = store.names()?.into_iter();
     let models: Vec<Listed> = names.map(|name| Listed::new(store, name)).collect();
     match json {
-        true => print::raw_result(&to_json(&models)?),
+        true => print::raw_result(&to_json(store, &models)?),
         false => print::result(&to_table(&models)),
     }
 }
@@ -65,10 +65,12 @@ struct Line<'a> {
     tokens: Option<usize>,
     window: Option<usize>,
     bytes: Option<u64>,
+    /// Where it was fetched from.
+    origin: Option<Origin>,
     error: Option<String>,
 }
 
-fn to_json(models: &[Listed]) -> Result<String, Failure> {
+fn to_json(store: &Store, models: &[Listed]) -> Result<String, Failure> {
     let lines: Vec<Line> = models
         .iter()
         .map(|model| {
@@ -83,6 +85,7 @@ fn to_json(models: &[Listed]) -> Result<String, Failure> {
                 tokens: config.map(|config| config.vocab),
                 window: config.map(|config| config.window),
                 bytes: description.map(|description| description.size),
+                origin: model.identity().and_then(|identity| store.origin(identity)),
                 error: model.description.as_ref().err().map(StoreError::to_string),
             }
         })
