@@ -124,6 +124,16 @@ fn configurations_are_read_as_python_writes_them() {
     home.put("hf/config.json", format!("{open}, \"rope_theta\": NaN}}"));
     says(
         home.refusal(&folder),
+        "config.json has \"rope_theta\" twice in one object",
+    );
+    let theta = "\"rope_theta\":10000.0";
+    assert!(config.contains(theta), "{config}");
+    home.put(
+        "hf/config.json",
+        config.replace(theta, "\"rope_theta\":NaN"),
+    );
+    says(
+        home.refusal(&folder),
         "rope_theta is NaN, expected a number",
     );
     home.put("hf/config.json", &config[..config.len() / 2]);

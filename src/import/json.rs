@@ -3,10 +3,14 @@
 //! Some begin with a byte order mark. Python writes numbers that JSON lacks: `NaN`, `Infinity` and
 //! `-Infinity`. They become strings, so that they do no harm where nobody needs them, and no
 //! number where somebody does.
+//!
+//! A key that an object has twice is an error: readers differ in which of the values they take.
 
 use super::{SourceError, file};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
+use serde_json::{Map, Value};
+use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
@@ -30,7 +34,7 @@ pub(super) fn read(folder: &Path, name: &str, most: u64) -> Result<Value, Source
 /// The value that `text` holds. Messages call it `name`.
 ///
 /// # Errors
-/// If it is not JSON.
+/// If it is not JSON, or an object has a key twice.
 pub(super) fn parse(text: &[u8], name: &str) -> Result<Value, SourceError> {
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
         let reason = format!("{name} is UTF-16 (save it as UTF-8)");
@@ -39,16 +43,86 @@ pub(super) fn parse(text: &[u8], name: &str) -> Result<Value, SourceError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     serde_json::from_slice(text)
         .or_else(|error| match python_numbers_as_strings(text) {
-            Some(text) => serde_json::from_slice(&text),
-            None => Err(error),
+            Some(text) if error.classify() == Category::Syntax => serde_json::from_slice(&text),
+            _ => Err(error),
         })
+        .map(|WithoutDoubles(value)| value)
         .map_err(|error| SourceError::Invalid(format!("{name} {}", in_words(&error))))
+}
+
+/// A value none of whose objects has a key twice.
+struct WithoutDoubles(Value);
+
+impl<'de> Deserialize<'de> for WithoutDoubles {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<WithoutDoubles, D::Error> {
+        deserializer.deserialize_any(Builder).map(WithoutDoubles)
+    }
+}
+
+/// Builds the value of [`WithoutDoubles`].
+struct Builder;
+
+impl<'de> Visitor<'de> for Builder {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(flag.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(WithoutDoubles(value)) = sequence.next_element()? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let WithoutDoubles(value) = map.next_value()?;
+            if object.contains_key(&key) {
+                return Err(A::Error::custom(format!("has {key:?} twice in one object")));
+            }
+            object.insert(key, value);
+        }
+        Ok(object.into())
+    }
 }
 
 /// What is wrong with a JSON text, to be put behind its name.
 pub(super) fn in_words(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Eof => "ends too early".to_owned(),
+        Category::Data => {
+            let text = error.to_string();
+            let what = text.split(" at line ").next().unwrap_or_default();
+            format!("{what} (line {}, column {})", error.line(), error.column())
+        }
         _ if error.to_string().starts_with("recursion limit") => "is nested too deeply".to_owned(),
         _ => format!(
             "is not JSON from line {}, column {} on",
@@ -109,6 +183,26 @@ mod tests {
             "c": null,
         });
         assert_eq!(parsed(text), want);
+    }
+
+    #[test]
+    fn values_are_those_of_the_usual_parser() {
+        let text = r#"[null, true, -1, 18446744073709551615, 1e300, "a\n", {"b": {"c": []}}]"#;
+        assert_eq!(parsed(text), serde_json::from_str::<Value>(text).unwrap());
+    }
+
+    #[test]
+    fn a_key_twice_is_an_error_wherever_it_is() {
+        let same = [
+            r#"{"a": 1, "a": 1}"#,
+            r#"[{"b": {"a": NaN, "c": 2, "a": null}}]"#,
+        ];
+        for text in same {
+            let error = parse(text.as_bytes(), "config.json").unwrap_err();
+            let want = "config.json has \"a\" twice in one object";
+            assert!(error.to_string().contains(want), "{error}");
+        }
+        parsed(r#"{"a": {"a": 1}, "b": {"a": 1}}"#);
     }
 
     #[test]

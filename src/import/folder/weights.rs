@@ -143,6 +143,7 @@ fn safetensors_header(file: &mut File, name: &str) -> Result<(u64, Metadata), So
             _ if start == length => invalid("ends within its header"),
             _ => invalid(&format!("has a header that {}", json::in_words(&error))),
         })?;
+    json::parse(&header, &format!("{name}, in its header,"))?;
     let want = start + metadata.data_len() as u64;
     match length == want {
         true => Ok((start, metadata)),
@@ -203,6 +204,8 @@ mod tests {
     fn a_damaged_file_is_refused_in_words() {
         let tensor = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
         let sound = with_header(tensor, 8);
+        let inner = tensor.strip_prefix('{').unwrap();
+        let twice = tensor.replace("}}", "},") + inner;
         for (content, want) in [
             (&b"short"[..], "is too short for a safetensors file"),
             (
@@ -213,6 +216,7 @@ mod tests {
             (&sound[..sound.len() - 1], "bytes, but its header describes"),
             (&with_header("{,}", 4), "has a header that is not JSON"),
             (&with_header(&tensor.replace("[2]", "[3]"), 8), "wrongly"),
+            (&with_header(&twice, 8), "has \"a\" twice"),
         ] {
             let reason = refusal(content);
             assert!(reason.contains(want), "{reason}");

@@ -214,6 +214,14 @@ fn what_is_unsupported_is_named() {
     says("no vocabulary", |t| {
         t["model"]["vocab"] = Value::Null;
     });
+    says("the id 7 stands for", |t| {
+        t["model"]["vocab"]["seven"] = 7.into();
+        t["model"]["vocab"]["another"] = 7.into();
+    });
+    says("the id 9 stands for \"<a>\" and for \"<b>\"", |t| {
+        let token = |content: &str| serde_json::json!({"id": 9, "content": content});
+        t["added_tokens"] = serde_json::json!([token("<a>"), token("<a>"), token("<b>")]);
+    });
     says("end_of_word_suffix", |t| {
         t["model"]["end_of_word_suffix"] = "</w>".into();
     });

@@ -6,7 +6,7 @@ use crate::arch::Algorithm;
 use crate::import::SourceError;
 use crate::tokenizer::Splitter;
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The vocabulary of a `tokenizer.json`; `bos` is the token that begins a text, unless the file
 /// itself says whether there is one.
@@ -22,6 +22,7 @@ pub(in crate::import) fn read(
     Splitter::new(pre_tokenizer, model.escaped_spaces)
         .map_err(|error| SourceError::Unsupported(error.to_string()))?;
     let added = added_tokens(tokenizer);
+    expect_one_text_each(added.iter().map(|added| (added.id, added.content)))?;
     let mut tokens = model.tokens(&added)?;
     tokens.extend(added.iter().filter_map(|added| model.added_token(added)));
     Ok(Vocabulary {
@@ -218,7 +219,26 @@ fn entries(model: &Value) -> Result<Vec<Entry<'_>>, SourceError> {
         let id = u32::try_from(id).map_err(|_| invalid("an id is too large"))?;
         Ok((id, &text[..], None))
     });
-    entries.collect()
+    let entries: Vec<Entry<'_>> = entries.collect::<Result<_, SourceError>>()?;
+    expect_one_text_each(entries.iter().map(|(id, text, _)| (*id, *text)))?;
+    Ok(entries)
+}
+
+/// Refuses an id that stands for two texts. (A text may have several ids.)
+fn expect_one_text_each<'a>(
+    tokens: impl Iterator<Item = (u32, &'a str)>,
+) -> Result<(), SourceError> {
+    let mut texts = HashMap::new();
+    for (id, text) in tokens {
+        if let Some(other) = texts.insert(id, text).filter(|other| *other != text) {
+            return Err(invalid(&format!(
+                "the id {id} stands for \"{}\" and for \"{}\"",
+                other.escape_debug(),
+                text.escape_debug()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The vocabulary of a Unigram model: strings with their scores, in the order of their ids.
