@@ -89,7 +89,7 @@ fn mistral() {
 #[test]
 fn qwen() {
     let sliding = [
-        Key("use_sliding_window", json!(false)),
+        Key("sliding_window", Value::Null),
         Field(|c| c.block.local.as_mut().unwrap().layers = vec![0, 1, 2, 3]),
         Values("qkv.bias", 0.0, 0.0),
     ];
@@ -445,6 +445,328 @@ fn smollm3() {
     );
 }
 
+/// A setting: a fixture, the object that holds it, its key, what transformers' class takes where it
+/// is missing, and another value.
+type OwnDefault = (
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+    Value,
+    Value,
+);
+
+/// Settings whose defaults are the family's own, and not llmzip's.
+fn defaults() -> Vec<OwnDefault> {
+    const TOP: &[&str] = &[];
+    const ROTARY: &[&str] = &["rope_parameters"];
+    const FULL: &[&str] = &["rope_parameters", "full_attention"];
+    const SLIDING: &[&str] = &["rope_parameters", "sliding_attention"];
+    let mut all: Vec<OwnDefault> = Vec::new();
+    for (name, default) in [
+        ("gpt-neox", 0.25),
+        ("stablelm", 0.25),
+        ("phi", 0.5),
+        ("nemotron", 0.5),
+        ("phi-3", 1.0),
+    ] {
+        let key = "partial_rotary_factor";
+        all.push((name, ROTARY, key, json!(default), json!(0.75)));
+    }
+    for (name, place, default) in [
+        ("mixtral", ROTARY, 1e6),
+        ("smollm3", ROTARY, 2e6),
+        ("gemma-3", FULL, 1e6),
+        ("gemma-3", SLIDING, 1e4),
+        ("olmo-3", FULL, 5e5),
+        ("olmo-3", SLIDING, 5e5),
+        ("olmo-2", ROTARY, 1e4),
+        ("gpt-neox", ROTARY, 1e4),
+        ("qwen2", ROTARY, 1e4),
+        ("qwen3-moe", ROTARY, 1e4),
+    ] {
+        all.push((name, place, "rope_theta", json!(default), json!(3e4)));
+    }
+    for name in ["granite", "granite-moe"] {
+        for key in [
+            "attention_multiplier",
+            "embedding_multiplier",
+            "residual_multiplier",
+            "logits_scaling",
+        ] {
+            all.push((name, TOP, key, json!(1.0), json!(2.0)));
+        }
+    }
+    for (name, key, default, other) in [
+        ("gemma-2", "attn_logit_softcapping", json!(50), Value::Null),
+        ("gemma-2", "final_logit_softcapping", json!(30), Value::Null),
+        ("gemma-3", "attn_logit_softcapping", Value::Null, json!(30)),
+        ("gemma-2", "query_pre_attn_scalar", json!(256), json!(32)),
+        ("gemma-3", "query_pre_attn_scalar", json!(256), json!(32)),
+        ("mistral", "sliding_window", json!(4096), json!(8)),
+        ("gemma-2", "sliding_window", json!(4096), json!(8)),
+        ("gemma-3", "sliding_window", json!(4096), json!(8)),
+        ("olmo-3", "sliding_window", json!(4096), json!(8)),
+        ("mixtral", "sliding_window", Value::Null, json!(8)),
+        ("phi-3", "sliding_window", Value::Null, json!(8)),
+        ("starcoder2", "sliding_window", Value::Null, json!(8)),
+        ("qwen3-moe", "norm_topk_prob", json!(false), json!(true)),
+        ("olmoe", "norm_topk_prob", json!(false), json!(true)),
+        ("qwen3", "use_sliding_window", json!(false), json!("yes")),
+        (
+            "gpt-neox",
+            "use_parallel_residual",
+            json!(true),
+            json!(false),
+        ),
+        ("gpt-neox", "attention_bias", json!(true), json!(false)),
+        ("seed-oss", "attention_bias", json!(true), json!(false)),
+        ("starcoder2", "use_bias", json!(true), json!(false)),
+        ("gemma", "tie_word_embeddings", json!(true), json!(false)),
+        (
+            "gemma",
+            "hidden_act",
+            json!("gelu_pytorch_tanh"),
+            json!("silu"),
+        ),
+        (
+            "gemma-3",
+            "hidden_activation",
+            json!("gelu_pytorch_tanh"),
+            json!("gelu"),
+        ),
+        ("gpt-neox", "hidden_act", json!("gelu"), json!("gelu_new")),
+        ("phi", "hidden_act", json!("gelu_new"), json!("gelu")),
+        ("smollm3", "no_rope_layer_interval", json!(4), json!("four")),
+    ] {
+        all.push((name, TOP, key, default, other));
+    }
+    all
+}
+
+#[test]
+fn a_missing_setting_has_the_familys_own_default() {
+    for (name, place, key, default, other) in defaults() {
+        let pack = |value: Option<&Value>| {
+            let edited = edited(name, |config| {
+                // The interval counts where no list names the layers.
+                if key == "no_rope_layer_interval" {
+                    config.as_object_mut().unwrap().remove("no_rope_layers");
+                }
+                let place = place.iter().fold(config, |value, key| &mut value[*key]);
+                match value {
+                    Some(value) => place[key] = value.clone(),
+                    None => _ = place.as_object_mut().unwrap().remove(key),
+                }
+            });
+            import::open(edited.path()).and_then(|mut source| source.pack())
+        };
+        let missing = pack(None).unwrap();
+        assert!(missing == pack(Some(&default)).unwrap(), "{name} {key}");
+        assert!(
+            pack(Some(&other)).ok() != Some(missing),
+            "{name}: {key} changes nothing"
+        );
+    }
+}
+
+/// The description of a fixture whose configuration is changed.
+fn described(name: &str, change: impl FnOnce(&mut Value)) -> Config {
+    open(&edited(name, change)).config
+}
+
+fn remove(config: &mut Value, key: &str) {
+    config.as_object_mut().unwrap().remove(key);
+}
+
+#[test]
+fn windows_are_where_transformers_has_them() {
+    let window = |config: &mut Value| {
+        config["use_sliding_window"] = json!(true);
+        config["sliding_window"] = json!(8);
+        config["max_window_layers"] = json!(2);
+        remove(config, "layer_types");
+    };
+    let layers = |name: &str, change: fn(&mut Value)| {
+        let config = described(name, |config| {
+            window(config);
+            change(config);
+        });
+        config.block.local.map_or(Vec::new(), |local| local.layers)
+    };
+    let (none, all): ([usize; 0], _) = ([], [0, 1, 2, 3]);
+    assert_eq!(layers("qwen2", |_| {}), [2, 3]);
+    assert_eq!(layers("qwen3", |_| {}), [2, 3]);
+    assert_eq!(
+        layers("qwen2", |config| remove(config, "max_window_layers")),
+        none
+    );
+    assert_eq!(layers("qwen3-moe", |_| {}), all);
+    assert_eq!(layers("smollm3", |_| {}), [3]);
+    assert_eq!(layers("gemma-2", |_| {}), [0, 2]);
+    assert_eq!(layers("olmo-3", |_| {}), [0, 1, 2]);
+    for name in ["qwen2", "qwen3", "qwen3-moe", "smollm3"] {
+        let off = |config: &mut Value| remove(config, "use_sliding_window");
+        assert_eq!(layers(name, off), none, "{name}");
+    }
+    for name in ["mistral", "mixtral", "phi-3", "starcoder2"] {
+        assert_eq!(
+            layers(name, |config| config["use_sliding_window"] = json!(false)),
+            all
+        );
+    }
+    for name in [
+        "llama", "arcee", "seed-oss", "gemma", "olmo-2", "granite", "olmoe",
+    ] {
+        assert_eq!(layers(name, |_| {}), none, "{name}");
+    }
+    let off = edited("qwen2", |config| {
+        config["use_sliding_window"] = json!(false);
+    });
+    let reason = import::open(off.path()).unwrap_err().to_string();
+    assert!(reason.contains("use_sliding_window"), "{reason}");
+}
+
+/// The divisors of longer contexts are others, and a packed model has those of one length.
+#[test]
+fn the_window_is_no_longer_than_the_divisors_are_right_for() {
+    let long = |original: u32| {
+        edited("phi-3", |config| {
+            config["original_max_position_embeddings"] = json!(original);
+            config["rope_parameters"] = json!({
+                "rope_type": "longrope",
+                "short_factor": vec![1.0; 8],
+                "long_factor": vec![2.0; 8],
+            });
+        })
+    };
+    for (original, want) in [(4096, 2048), (300, 256), (16, 16)] {
+        assert_eq!(open(&long(original)).config.window, want);
+    }
+    let reason = import::open(long(15).path()).unwrap_err().to_string();
+    assert!(reason.contains("a context of 15 positions"), "{reason}");
+}
+
+#[test]
+fn settings_that_mean_nothing_to_a_family_change_nothing() {
+    for (name, key, value) in [
+        ("llama", "partial_rotary_factor", json!(0.5)),
+        ("gemma", "partial_rotary_factor", json!(0.5)),
+        ("granite", "partial_rotary_factor", json!(0.5)),
+        ("gemma-2", "hidden_act", json!("relu")),
+        ("mistral", "layer_types", json!(["full_attention"])),
+        ("llama", "max_window_layers", json!(1)),
+    ] {
+        let plain = open(&folder(name, None)).pack().unwrap();
+        let other = open(&folder(name, Some((key, &value)))).pack().unwrap();
+        assert!(plain == other, "{name} {key}");
+    }
+}
+
+#[test]
+fn contradictions_are_refused_by_name() {
+    let says = |name: &str, part: &str, change: &dyn Fn(&mut Value)| {
+        let reason = import::open(edited(name, change).path()).unwrap_err();
+        assert!(reason.to_string().contains(part), "{name}: {reason}");
+    };
+    says(
+        "phi-3",
+        "partial_rotary_factor is 0.75 in one place",
+        &|config| {
+            config["partial_rotary_factor"] = json!(0.75);
+        },
+    );
+    says(
+        "gpt-neox",
+        "partial_rotary_factor is 0.5, but rotary_pct is 0.25",
+        &|config| {
+            remove(&mut config["rope_parameters"], "partial_rotary_factor");
+            config["partial_rotary_factor"] = json!(0.5);
+        },
+    );
+    says(
+        "llama",
+        "rope_theta is 500 in one place and 10000 in another",
+        &|config| config["rope_theta"] = json!(500),
+    );
+    says(
+        "gemma-3",
+        "rope_local_base_freq is 500 in one place",
+        &|config| {
+            config["rope_local_base_freq"] = json!(500);
+        },
+    );
+    says("llama", "rope_theta is null", &|config| {
+        remove(&mut config["rope_parameters"], "rope_theta");
+        config["rope_theta"] = Value::Null;
+    });
+    says("llama", "contradict each other", &|config| {
+        config["rope_scaling"] = json!({"type": "linear", "factor": 2.0});
+    });
+    says("gemma", "hidden_act and hidden_activation", &|config| {
+        config["hidden_activation"] = json!("relu");
+    });
+    says(
+        "qwen3-moe",
+        "num_local_experts is 8, but num_experts is 4",
+        &|config| config["num_experts"] = json!(4),
+    );
+    for (name, key) in [
+        ("llama-biases", "attention_bias"),
+        ("llama-biases", "mlp_bias"),
+        ("gpt-neox", "attention_bias"),
+        ("seed-oss", "attention_bias"),
+        ("stablelm", "use_qkv_bias"),
+        ("starcoder2", "use_bias"),
+    ] {
+        says(
+            name,
+            &format!("{key} of the configuration is not true"),
+            &|config| {
+                config[key] = json!(false);
+            },
+        );
+    }
+    says("llama-biases", "which this architecture lacks", &|config| {
+        config["architectures"] = json!(["MistralForCausalLM"]);
+        config["model_type"] = json!("mistral");
+    });
+    says("qwen3", "norms of queries and keys", &|config| {
+        config["architectures"] = json!(["LlamaForCausalLM"]);
+        config["model_type"] = json!("llama");
+    });
+}
+
+/// Some versions of transformers use both, others the embedding alone.
+#[test]
+fn the_head_of_a_tied_model_is_its_embedding() {
+    let tied = |head: &str| {
+        let folder = folder("llama", Some(("tie_word_embeddings", &json!(true))));
+        let tensors = tensors("llama").into_iter().map(|(name, shape, bytes)| {
+            let source = [head, &name][usize::from(name != "lm_head.weight")];
+            let shapes = shapes("llama");
+            let values = values(source, &shapes[source]).flat_map(f32::to_le_bytes);
+            (
+                name.clone(),
+                shape,
+                if source == name {
+                    bytes
+                } else {
+                    values.collect()
+                },
+            )
+        });
+        let file = folder.path().join("model.safetensors");
+        std::fs::write(file, safetensors_of(&tensors.collect::<Vec<_>>())).unwrap();
+        import::open(folder.path()).map(|source| source.config.tied)
+    };
+    assert!(tied("model.embed_tokens.weight").unwrap());
+    let reason = tied("lm_head.weight").unwrap_err().to_string();
+    assert!(
+        reason.contains("tie_word_embeddings is true, but lm_head.weight differs"),
+        "{reason}"
+    );
+}
+
 /// The fixture `name` agrees with transformers, and no longer does after any of the changes.
 fn agrees(name: &str, changes: &[Change]) {
     let want = reference(name);
@@ -529,15 +851,22 @@ fn open(folder: &TempDir) -> Source {
 
 /// A Hugging Face folder with the fixture's model, perhaps with another value of one setting.
 fn folder(name: &str, change: Option<(&str, &Value)>) -> TempDir {
+    edited(name, |config| {
+        if let Some((key, value)) = change {
+            config[key] = value.clone();
+        }
+    })
+}
+
+/// A Hugging Face folder with the fixture's model, whose configuration is changed.
+fn edited(name: &str, change: impl FnOnce(&mut Value)) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |file: &str, bytes: &[u8]| {
         std::fs::write(folder.path().join(file), bytes).unwrap();
     };
     let config = std::fs::read(fixture(name).join("config.json")).unwrap();
     let mut config: Value = serde_json::from_slice(&config).unwrap();
-    if let Some((key, value)) = change {
-        config[key] = value.clone();
-    }
+    change(&mut config);
     write("config.json", config.to_string().as_bytes());
     write("tokenizer.json", tokenizer().to_string().as_bytes());
     write("model.safetensors", &weights(name));
@@ -589,14 +918,23 @@ fn floats(fixture: &str, name: &str) -> Vec<f32> {
 
 /// The fixture's weights as a safetensors file.
 fn weights(name: &str) -> Vec<u8> {
-    let values: Vec<(String, Vec<usize>, Vec<u8>)> = shapes(name)
-        .into_iter()
-        .map(|(name, shape)| {
-            let bytes = values(&name, &shape).flat_map(f32::to_le_bytes).collect();
-            (name, shape.0, bytes)
-        })
-        .collect();
-    let views = values.iter().map(|(name, shape, bytes)| {
+    safetensors_of(&tensors(name))
+}
+
+/// Name, shape and bytes of a tensor.
+type Stored = (String, Vec<usize>, Vec<u8>);
+
+fn tensors(name: &str) -> Vec<Stored> {
+    let shapes = shapes(name).into_iter();
+    let stored = shapes.map(|(name, shape)| {
+        let bytes = values(&name, &shape).flat_map(f32::to_le_bytes).collect();
+        (name, shape.0, bytes)
+    });
+    stored.collect()
+}
+
+fn safetensors_of(tensors: &[Stored]) -> Vec<u8> {
+    let views = tensors.iter().map(|(name, shape, bytes)| {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
         (name.as_str(), view)
     });

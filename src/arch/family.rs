@@ -35,6 +35,14 @@ pub type Sources = (&'static TensorSpec, &'static [SourceSpec]);
 pub struct Member {
     /// The class in `architectures` of `config.json`.
     pub hugging_face: &'static str,
+    /// `model_type` in `config.json`, by which transformers chooses what to compute.
+    pub model_type: &'static str,
+    /// What transformers' class takes for settings that `config.json` lacks, as far as it matters:
+    /// sizes that the shapes of tensors decide need not be here. A setting that is null has no
+    /// default.
+    pub defaults: &'static [(&'static str, Setting<'static>)],
+    /// Reads settings of `config.json` that other members of the family lack.
+    pub options: fn(&Settings<'_>, &mut Draft) -> Result<(), SettingError>,
     /// `general.architecture` in GGUF metadata; several members may share one. Empty if its GGUF
     /// files cannot be read.
     pub gguf: &'static str,
@@ -43,6 +51,15 @@ pub struct Member {
     pub gguf_interleaves: bool,
     /// Sets the options that every model of this architecture has.
     pub implies: fn(&mut Draft),
+}
+
+impl Member {
+    /// What transformers' class takes for a setting that `config.json` lacks.
+    pub fn default(&self, key: &str) -> Option<Setting<'static>> {
+        let mut defaults = self.defaults.iter();
+        let found = defaults.find(|(name, _)| *name == key);
+        found.map(|(_, value)| value.clone())
+    }
 }
 
 /// An option of a family that decides whether a source has a certain tensor.
@@ -60,7 +77,7 @@ pub struct Choice {
 pub struct Format {
     /// The keys of numbers that every model has.
     pub keys: Keys,
-    /// Keys, and the names that these settings have where the keys are missing.
+    /// Keys, and other names that these settings may have. Where both are there, they agree.
     pub older: &'static [(&'static str, &'static str)],
     /// Settings that may have one value only.
     pub fixed: &'static [Fixed],
@@ -89,7 +106,7 @@ pub struct Keys {
     pub norm_eps: &'static str,
     /// Positions that the model was trained for, if the source says so.
     pub context: &'static str,
-    /// Base of the rotary wavelengths; 10,000 if the key is missing.
+    /// Base of the rotary wavelengths; 10,000 if the key is missing and the member has no default.
     pub rope_theta: &'static str,
     /// Number of values of each head that are rotated; all of them if the key is missing.
     pub rotary_dim: Option<&'static str>,

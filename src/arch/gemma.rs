@@ -5,15 +5,24 @@
 use super::block::{Activation, Norms};
 use super::family::{Draft, Family, Format, Member, Sources, source};
 use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, QKV_BIAS, SOURCES, UNTIED, VARIANTS};
-use super::options::{activation, cap, gguf_sliding_window, sliding_window};
+use super::options::{
+    activation, attention_bias, cap, gguf_sliding_window, none, window_in_layers,
+};
 use super::parts::{FFN_NORM, hidden};
-use super::settings::{SettingError, Settings};
+use super::settings::{Setting, SettingError, Settings};
 
 /// Gemma 1, whose layers have two norms.
 pub(super) static GEMMA: Family = Family {
     name: "gemma",
     members: &[Member {
         hugging_face: "GemmaForCausalLM",
+        model_type: "gemma",
+        defaults: &[
+            ("head_dim", Setting::Number(256.0)),
+            ("num_key_value_heads", Setting::Number(16.0)),
+            ("tie_word_embeddings", Setting::Flag(true)),
+        ],
+        options: none,
         gguf: "gemma",
         gguf_interleaves: false,
         implies: scaled_embeddings,
@@ -24,7 +33,8 @@ pub(super) static GEMMA: Family = Family {
         fixed: &[],
         options: |settings, draft| {
             stored_minus_one(draft);
-            named_activation(settings, draft)
+            first_activation(settings, draft)?;
+            attention_bias(settings, draft)
         },
     },
     gguf: Format {
@@ -44,6 +54,17 @@ pub(super) static GEMMA_2: Family = Family {
     name: "gemma2",
     members: &[Member {
         hugging_face: "Gemma2ForCausalLM",
+        model_type: "gemma2",
+        defaults: &[
+            ("head_dim", Setting::Number(256.0)),
+            ("num_key_value_heads", Setting::Number(4.0)),
+            ("query_pre_attn_scalar", Setting::Number(256.0)),
+            ("attn_logit_softcapping", Setting::Number(50.0)),
+            ("final_logit_softcapping", Setting::Number(30.0)),
+            ("sliding_window", Setting::Number(4096.0)),
+            ("tie_word_embeddings", Setting::Flag(true)),
+        ],
+        options: none,
         gguf: "gemma2",
         gguf_interleaves: false,
         implies: |draft| {
@@ -56,12 +77,8 @@ pub(super) static GEMMA_2: Family = Family {
         older: &[],
         fixed: &[],
         options: |settings, draft| {
-            stored_minus_one(draft);
-            named_activation(settings, draft)?;
-            query_scalar(settings, draft)?;
-            draft.config.block.score_cap = cap(settings, "attn_logit_softcapping")?;
-            draft.config.block.logit_cap = cap(settings, "final_logit_softcapping")?;
-            sliding_window(settings, draft, |layer| layer.is_multiple_of(2))
+            shared_options(settings, draft)?;
+            window_in_layers(settings, draft, |layer| layer.is_multiple_of(2))
         },
     },
     gguf: Format {
@@ -86,6 +103,17 @@ pub(super) static GEMMA_3: Family = Family {
     name: "gemma3",
     members: &[Member {
         hugging_face: "Gemma3ForCausalLM",
+        model_type: "gemma3_text",
+        defaults: &[
+            ("head_dim", Setting::Number(256.0)),
+            ("num_key_value_heads", Setting::Number(4.0)),
+            ("query_pre_attn_scalar", Setting::Number(256.0)),
+            ("rope_theta", Setting::Number(1_000_000.0)),
+            ("rope_local_base_freq", Setting::Number(10_000.0)),
+            ("sliding_window", Setting::Number(4096.0)),
+            ("tie_word_embeddings", Setting::Flag(true)),
+        ],
+        options: none,
         gguf: "gemma3",
         gguf_interleaves: false,
         implies: |draft| {
@@ -99,15 +127,10 @@ pub(super) static GEMMA_3: Family = Family {
         older: &[],
         fixed: &[],
         options: |settings, draft| {
-            stored_minus_one(draft);
-            named_activation(settings, draft)?;
-            query_scalar(settings, draft)?;
-            draft.config.block.score_cap = cap(settings, "attn_logit_softcapping")?;
-            draft.config.block.logit_cap = cap(settings, "final_logit_softcapping")?;
-            let theta = settings.number("rope_local_base_freq")?;
-            draft.local_theta = Some(theta.unwrap_or(10_000.0));
+            shared_options(settings, draft)?;
+            draft.local_theta = settings.number("rope_local_base_freq")?;
             let period = settings.size("sliding_window_pattern")?.unwrap_or(6).max(1);
-            sliding_window(settings, draft, |layer| !(layer + 1).is_multiple_of(period))
+            window_in_layers(settings, draft, |layer| !(layer + 1).is_multiple_of(period))
         },
     },
     gguf: Format {
@@ -143,22 +166,36 @@ fn stored_minus_one(draft: &mut Draft) {
     draft.folds.norm_offset = 1.0;
 }
 
-/// `hidden_act` of early configurations says `gelu`, but the models were trained with tanh.
-fn named_activation(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
-    activation(settings, "hidden_activation", draft)?;
-    if settings.get("hidden_activation").is_none() {
-        activation(settings, "hidden_act", draft)?;
+/// `hidden_act` of early configurations says `gelu`, but the models were trained with tanh. Some
+/// versions of transformers prefer `hidden_activation`, others do not know it.
+fn first_activation(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    let mut read = |key| {
+        activation(settings, key, draft)?;
+        let function = &mut draft.config.block.activation;
+        if *function == Activation::Gelu {
+            *function = Activation::GeluTanh;
+        }
+        Ok(*function)
+    };
+    let preferred = read("hidden_activation")?;
+    match read("hidden_act")? == preferred || settings.get("hidden_activation").is_none() {
+        true => Ok(()),
+        false => Err(SettingError::Invalid(
+            "the configuration's hidden_act and hidden_activation contradict each other".into(),
+        )),
     }
-    if draft.config.block.activation == Activation::Gelu {
-        draft.config.block.activation = Activation::GeluTanh;
-    }
-    Ok(())
 }
 
-/// Scores are divided by the root of this number instead of the width of a head.
-fn query_scalar(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
-    let scalar = settings.number("query_pre_attn_scalar")?;
-    draft.folds.scores = scalar.map(|scalar| 1.0 / scalar.sqrt());
+/// Reads what Gemma 2 and 3 share. `hidden_act` means nothing to them.
+fn shared_options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    stored_minus_one(draft);
+    activation(settings, "hidden_activation", draft)?;
+    attention_bias(settings, draft)?;
+    // Scores are divided by the root of this number instead of the width of a head.
+    let scalar = settings.required_number("query_pre_attn_scalar")?;
+    draft.folds.scores = Some(1.0 / scalar.sqrt());
+    draft.config.block.score_cap = cap(settings, "attn_logit_softcapping")?;
+    draft.config.block.logit_cap = cap(settings, "final_logit_softcapping")?;
     Ok(())
 }
 

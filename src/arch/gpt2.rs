@@ -4,7 +4,7 @@
 use super::block::{Activation, Norm};
 use super::family::{Cut, Draft, Family, Fixed, Format, Keys, Member, source};
 use super::llama::{GGUF_LAYER_NORM_KEYS, SOURCES, UNTIED};
-use super::options::activation;
+use super::options::{activation, none};
 use super::parts::{
     ATTN_NORM, DOWN, EMBEDDING, FFN_NORM, FINAL_NORM, GATE_UP, OUT, POSITIONS, QKV, hidden,
     intermediate, kv_rows, q_rows,
@@ -16,6 +16,9 @@ pub(super) static FAMILY: Family = Family {
     name: "gpt2",
     members: &[Member {
         hugging_face: "GPT2LMHeadModel",
+        model_type: "gpt2",
+        defaults: &[("tie_word_embeddings", Setting::Flag(true))],
+        options: none,
         gguf: "gpt2",
         gguf_interleaves: false,
         implies: |draft| {

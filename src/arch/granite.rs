@@ -5,14 +5,17 @@ use super::llama::{
     FEED_FORWARD_BIAS, GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, QKV_BIAS, SOURCES,
     UNTIED, VARIANTS,
 };
-use super::options::{activation, factor};
-use super::settings::{SettingError, Settings};
+use super::options::{activation, attention_bias, factor, mlp_bias, none};
+use super::settings::{Setting, SettingError, Settings};
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
     name: "granite",
     members: &[Member {
         hugging_face: "GraniteForCausalLM",
+        model_type: "granite",
+        defaults: FACTORS,
+        options: none,
         gguf: "granite",
         gguf_interleaves: true,
         implies: |_| {},
@@ -22,7 +25,10 @@ pub(super) static FAMILY: Family = Family {
         keys: HUGGING_FACE_KEYS,
         older: &[],
         fixed: &[],
-        options: hugging_face_options,
+        options: |settings, draft| {
+            hugging_face_options(settings, draft)?;
+            mlp_bias(settings, draft)
+        },
     },
     gguf: Format {
         keys: GGUF_KEYS,
@@ -35,15 +41,20 @@ pub(super) static FAMILY: Family = Family {
     sources: &[SOURCES],
 };
 
-/// Reads the function of the feed-forward block and the factors.
+/// The scores of attention, too, are as they are where nothing is said of them.
+pub(super) const FACTORS: &[(&str, Setting<'_>)] =
+    &[("attention_multiplier", Setting::Number(1.0))];
+
+/// Reads the function of the feed-forward block, the factors, and whether attention has biases.
 pub(super) fn hugging_face_options(
     settings: &Settings<'_>,
     draft: &mut Draft,
 ) -> Result<(), SettingError> {
     activation(settings, "hidden_act", draft)?;
+    attention_bias(settings, draft)?;
     let folds = &mut draft.folds;
     folds.embedding = factor(settings, "embedding_multiplier")?;
-    folds.scores = settings.number("attention_multiplier")?;
+    folds.scores = Some(settings.required_number("attention_multiplier")?);
     folds.residual = factor(settings, "residual_multiplier")?;
     folds.logits = 1.0 / factor(settings, "logits_scaling")?;
     Ok(())

@@ -4,7 +4,9 @@
 use super::block::Activation;
 use super::config::Config;
 use super::family::{Choice, Draft, Family, Fixed, Format, Keys, Member, Sources, source};
-use super::options::{activation, none, sliding_window};
+use super::options::{
+    activation, attention_bias, expect_bias, mlp_bias, none, switched_window, window_in_all_layers,
+};
 use super::parts::{
     ATTN_NORM, ATTN_POST_NORM, DOWN, EMBEDDING, FFN_NORM, FFN_POST_NORM, FINAL_NORM, GATE_UP, HEAD,
     K_NORM, OUT, Q_NORM, QKV, heads, hidden, intermediate, kv_heads, kv_rows, q_rows,
@@ -17,36 +19,70 @@ pub(super) static FAMILY: Family = Family {
     members: &[
         Member {
             hugging_face: "LlamaForCausalLM",
+            model_type: "llama",
+            defaults: &[],
+            options: llama_options,
             gguf: "llama",
             gguf_interleaves: true,
             implies: |_| {},
         },
         Member {
             hugging_face: "MistralForCausalLM",
+            model_type: "mistral",
+            defaults: &[
+                ("num_key_value_heads", Setting::Number(8.0)),
+                ("sliding_window", Setting::Number(4096.0)),
+            ],
+            options: mistral_options,
             gguf: "llama",
             gguf_interleaves: true,
             implies: |_| {},
         },
         Member {
             hugging_face: "Qwen2ForCausalLM",
+            model_type: "qwen2",
+            defaults: &[
+                ("num_key_value_heads", Setting::Number(32.0)),
+                ("sliding_window", Setting::Number(4096.0)),
+                ("max_window_layers", Setting::Number(28.0)),
+            ],
+            options: qwen_2_options,
             gguf: "qwen2",
             gguf_interleaves: false,
             implies: |draft| draft.config.attention_bias = true,
         },
         Member {
             hugging_face: "Qwen3ForCausalLM",
+            model_type: "qwen3",
+            defaults: &[
+                ("head_dim", Setting::Number(128.0)),
+                ("num_key_value_heads", Setting::Number(32.0)),
+                ("sliding_window", Setting::Number(4096.0)),
+                ("max_window_layers", Setting::Number(28.0)),
+            ],
+            options: qwen_3_options,
             gguf: "qwen3",
             gguf_interleaves: false,
             implies: |draft| draft.config.qk_norm = true,
         },
         Member {
             hugging_face: "SeedOssForCausalLM",
+            model_type: "seed_oss",
+            defaults: &[
+                ("head_dim", Setting::Number(128.0)),
+                ("num_key_value_heads", Setting::Number(8.0)),
+                ("attention_bias", Setting::Flag(true)),
+            ],
+            options: seed_oss_options,
             gguf: "seed_oss",
             gguf_interleaves: false,
             implies: |_| {},
         },
         Member {
             hugging_face: "ArceeForCausalLM",
+            model_type: "arcee",
+            defaults: &[],
+            options: llama_options,
             gguf: "arcee",
             gguf_interleaves: true,
             implies: |draft| {
@@ -66,14 +102,10 @@ pub(super) static FAMILY: Family = Family {
         UNTIED,
     ],
     hugging_face: Format {
-        // These models rotate whole heads, whatever `partial_rotary_factor` says.
-        keys: Keys {
-            rotary_fraction: None,
-            ..HUGGING_FACE_KEYS
-        },
+        keys: HUGGING_FACE_KEYS,
         older: &[],
         fixed: &[],
-        options: hugging_face_options,
+        options: |settings, draft| activation(settings, "hidden_act", draft),
     },
     gguf: Format {
         keys: GGUF_KEYS,
@@ -86,22 +118,80 @@ pub(super) static FAMILY: Family = Family {
     sources: &[SOURCES],
 };
 
-/// Reads the options that Llama and Qwen share.
-pub(super) fn hugging_face_options(
-    settings: &Settings<'_>,
-    draft: &mut Draft,
-) -> Result<(), SettingError> {
-    activation(settings, "hidden_act", draft)?;
-    // Qwen has this key, and slides in its upper layers only.
+fn llama_options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    no_norms_of_heads(draft)?;
+    attention_bias(settings, draft)?;
+    mlp_bias(settings, draft)
+}
+
+fn mistral_options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    no_norms_of_heads(draft)?;
+    no_bias(draft.config.attention_bias, "queries, keys and values")?;
+    no_other_biases(draft)?;
+    window_in_all_layers(settings, draft)
+}
+
+fn qwen_2_options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    no_norms_of_heads(draft)?;
+    no_other_biases(draft)?;
+    upper_window(settings, draft)
+}
+
+fn qwen_3_options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    attention_bias(settings, draft)?;
+    no_bias(draft.config.block.feed_forward_bias, FEED_FORWARD)?;
+    upper_window(settings, draft)
+}
+
+fn seed_oss_options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    no_norms_of_heads(draft)?;
+    let (qkv, out) = (draft.config.attention_bias, draft.config.block.out_bias);
+    expect_bias(settings, "attention_bias", qkv)?;
+    expect_bias(settings, "attention_out_bias", out)?;
+    mlp_bias(settings, draft)
+}
+
+/// Qwen slides in its upper layers only.
+fn upper_window(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
     let first = settings.size("max_window_layers")?.unwrap_or(0);
-    sliding_window(settings, draft, |layer| layer >= first)
+    switched_window(settings, draft, |layer| layer >= first)
+}
+
+/// What has biases, in words for error messages.
+const FEED_FORWARD: &str = "the feed-forward block";
+
+fn no_other_biases(draft: &Draft) -> Result<(), SettingError> {
+    let block = &draft.config.block;
+    no_bias(block.out_bias, "the attention's output")?;
+    no_bias(block.feed_forward_bias, FEED_FORWARD)
+}
+
+/// Refuses biases that transformers' class lacks.
+fn no_bias(found: bool, place: &str) -> Result<(), SettingError> {
+    match found {
+        false => Ok(()),
+        true => Err(SettingError::Unsupported(format!(
+            "a bias of {place}, which this architecture lacks"
+        ))),
+    }
+}
+
+/// Refuses norms that only Qwen3 has.
+fn no_norms_of_heads(draft: &Draft) -> Result<(), SettingError> {
+    match draft.config.qk_norm {
+        false => Ok(()),
+        true => Err(SettingError::Unsupported(
+            "norms of queries and keys, which this architecture lacks".into(),
+        )),
+    }
 }
 
 /// Folders may leave out the first part of a name, and those of models that also see pictures add
 /// one.
 pub(super) const VARIANTS: &[(&str, &str)] = &[("model.", ""), ("model.", "language_model.model.")];
 
-/// Keys of `config.json` that most families share.
+/// Keys of `config.json` that most families share. These rotate whole heads, whatever
+/// `partial_rotary_factor` says.
 pub(super) const HUGGING_FACE_KEYS: Keys = Keys {
     hidden: "hidden_size",
     layers: "num_hidden_layers",
@@ -113,8 +203,15 @@ pub(super) const HUGGING_FACE_KEYS: Keys = Keys {
     context: "max_position_embeddings",
     rope_theta: "rope_theta",
     rotary_dim: None,
-    rotary_fraction: Some("partial_rotary_factor"),
+    rotary_fraction: None,
     tied: Some("tie_word_embeddings"),
+};
+
+/// Those of a family with layer norms that rotates a part of each head.
+pub(super) const PARTLY_ROTATED_KEYS: Keys = Keys {
+    norm_eps: "layer_norm_eps",
+    rotary_fraction: Some("partial_rotary_factor"),
+    ..HUGGING_FACE_KEYS
 };
 
 /// Keys of GGUF metadata that most families share.

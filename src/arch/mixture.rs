@@ -5,9 +5,9 @@ use super::family::{Cut, Family, Fixed, Format, Keys, Member, Sources, source};
 use super::granite;
 use super::llama::{
     GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, QKV_BIAS, SOURCES, UNTIED, VARIANTS,
-    gate_rows, hugging_face_options,
+    gate_rows,
 };
-use super::options::{activation, experts, none, sliding_window};
+use super::options::{activation, attention_bias, experts, none, window_in_all_layers};
 use super::parts::{DOWN, GATE_UP, ROUTER, experts as expert_count, hidden, intermediate};
 use super::settings::{Setting, SettingError, Settings};
 
@@ -16,6 +16,12 @@ pub(super) static QWEN_3: Family = Family {
     name: "qwen3_moe",
     members: &[Member {
         hugging_face: "Qwen3MoeForCausalLM",
+        model_type: "qwen3_moe",
+        defaults: &[
+            ("num_key_value_heads", Setting::Number(4.0)),
+            ("sliding_window", Setting::Number(4096.0)),
+        ],
+        options: none,
         gguf: "qwen3moe",
         gguf_interleaves: false,
         implies: |draft| draft.config.qk_norm = true,
@@ -24,7 +30,6 @@ pub(super) static QWEN_3: Family = Family {
     hugging_face: Format {
         keys: Keys {
             intermediate: "moe_intermediate_size",
-            rotary_fraction: None,
             ..HUGGING_FACE_KEYS
         },
         older: OTHER_COUNT,
@@ -39,7 +44,13 @@ pub(super) static QWEN_3: Family = Family {
                 normalised,
                 draft,
             )?;
-            hugging_face_options(settings, draft)
+            activation(settings, "hidden_act", draft)?;
+            attention_bias(settings, draft)?;
+            // Unlike other Qwen models, in all layers.
+            match settings.flag("use_sliding_window")? {
+                Some(true) => window_in_all_layers(settings, draft),
+                _ => Ok(()),
+            }
         },
     },
     gguf: Format {
@@ -63,6 +74,9 @@ pub(super) static OLMOE: Family = Family {
     name: "olmoe",
     members: &[Member {
         hugging_face: "OlmoeForCausalLM",
+        model_type: "olmoe",
+        defaults: &[],
+        options: none,
         gguf: "olmoe",
         gguf_interleaves: false,
         implies: |draft| {
@@ -89,6 +103,7 @@ pub(super) static OLMOE: Family = Family {
                 normalised,
                 draft,
             )?;
+            attention_bias(settings, draft)?;
             activation(settings, "hidden_act", draft)
         },
     },
@@ -110,6 +125,12 @@ pub(super) static MIXTRAL: Family = Family {
     name: "mixtral",
     members: &[Member {
         hugging_face: "MixtralForCausalLM",
+        model_type: "mixtral",
+        defaults: &[
+            ("num_key_value_heads", Setting::Number(8.0)),
+            ("rope_theta", Setting::Number(1_000_000.0)),
+        ],
+        options: none,
         gguf: "",
         gguf_interleaves: true,
         implies: |_| {},
@@ -123,7 +144,7 @@ pub(super) static MIXTRAL: Family = Family {
             let (count, used) = ("num_local_experts", "num_experts_per_tok");
             experts(settings, count, used, true, draft)?;
             activation(settings, "hidden_act", draft)?;
-            sliding_window(settings, draft, |_| true)
+            window_in_all_layers(settings, draft)
         },
     },
     gguf: Format {
@@ -170,6 +191,9 @@ pub(super) static GRANITE: Family = Family {
     name: "granite_moe",
     members: &[Member {
         hugging_face: "GraniteMoeForCausalLM",
+        model_type: "granitemoe",
+        defaults: granite::FACTORS,
+        options: none,
         gguf: "granitemoe",
         gguf_interleaves: true,
         implies: |_| {},

@@ -153,9 +153,9 @@ mod tests {
         for family in families() {
             assert!(names.insert(family.name));
         }
-        let mut classes = HashSet::new();
+        let (mut classes, mut kinds) = (HashSet::new(), HashSet::new());
         for member in members() {
-            assert!(classes.insert(member.hugging_face));
+            assert!(classes.insert(member.hugging_face) && kinds.insert(member.model_type));
             let of_gguf = |family: &&&Family| family.members.iter().any(|m| m.gguf == member.gguf);
             assert_eq!(
                 families().iter().filter(of_gguf).count(),

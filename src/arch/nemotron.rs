@@ -4,16 +4,20 @@
 use super::block::{Activation, Norm};
 use super::family::{Family, Format, Keys, Member};
 use super::llama::{
-    FEED_FORWARD_BIAS, GGUF_LAYER_NORM_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, QKV_BIAS,
+    FEED_FORWARD_BIAS, GGUF_LAYER_NORM_KEYS, NO_EXPERTS, OUT_BIAS, PARTLY_ROTATED_KEYS, QKV_BIAS,
     SOURCES, UNTIED, VARIANTS,
 };
-use super::options::{activation, none};
+use super::options::{activation, attention_bias, mlp_bias, none};
+use super::settings::Setting;
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
     name: "nemotron",
     members: &[Member {
         hugging_face: "NemotronForCausalLM",
+        model_type: "nemotron",
+        defaults: &[("partial_rotary_factor", Setting::Number(0.5))],
+        options: none,
         gguf: "nemotron",
         gguf_interleaves: false,
         implies: |draft| {
@@ -27,12 +31,14 @@ pub(super) static FAMILY: Family = Family {
     hugging_face: Format {
         keys: Keys {
             norm_eps: "norm_eps",
-            ..HUGGING_FACE_KEYS
+            ..PARTLY_ROTATED_KEYS
         },
         older: &[],
         fixed: &[],
         options: |settings, draft| {
             activation(settings, "hidden_act", draft)?;
+            attention_bias(settings, draft)?;
+            mlp_bias(settings, draft)?;
             draft.folds.norm_offset = 1.0;
             Ok(())
         },

@@ -3,19 +3,26 @@
 
 use super::block::{Activation, Norm};
 use super::family::{Choice, Cut, Draft, Family, Format, Keys, Member, source};
-use super::llama::{GGUF_LAYER_NORM_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, SOURCES, UNTIED};
-use super::options::activation;
+use super::llama::{GGUF_LAYER_NORM_KEYS, NO_EXPERTS, PARTLY_ROTATED_KEYS, SOURCES, UNTIED};
+use super::options::{activation, attention_bias, none};
 use super::parts::{
     DOWN, EMBEDDING, FINAL_NORM, GATE_UP, HEAD, OUT, QKV, heads, hidden, intermediate, kv_heads,
     kv_rows, q_rows,
 };
-use super::settings::{SettingError, Settings};
+use super::settings::{Setting, SettingError, Settings};
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
     name: "neox",
     members: &[Member {
         hugging_face: "GPTNeoXForCausalLM",
+        model_type: "gpt_neox",
+        defaults: &[
+            ("rotary_pct", Setting::Number(0.25)),
+            ("rotary_emb_base", Setting::Number(10_000.0)),
+            ("attention_bias", Setting::Flag(true)),
+        ],
+        options: none,
         gguf: "gptneox",
         gguf_interleaves: false,
         implies: |draft| {
@@ -42,16 +49,18 @@ pub(super) static FAMILY: Family = Family {
     hugging_face: Format {
         keys: Keys {
             kv_heads: None,
-            norm_eps: "layer_norm_eps",
-            ..HUGGING_FACE_KEYS
+            rope_theta: "rotary_emb_base",
+            rotary_fraction: Some("rotary_pct"),
+            ..PARTLY_ROTATED_KEYS
         },
         older: &[
-            ("partial_rotary_factor", "rotary_pct"),
-            ("rope_theta", "rotary_emb_base"),
+            ("rotary_pct", "partial_rotary_factor"),
+            ("rotary_emb_base", "rope_theta"),
         ],
         fixed: &[],
         options: |settings, draft| {
             activation(settings, "hidden_act", draft)?;
+            attention_bias(settings, draft)?;
             side_by_side(settings, draft)
         },
     },

@@ -4,7 +4,8 @@
 use super::block::Norms;
 use super::family::{Draft, Family, Format, Member};
 use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, OUT_BIAS, QKV_BIAS, SOURCES, UNTIED, VARIANTS};
-use super::options::{activation, gguf_sliding_window, sliding_window};
+use super::options::{activation, attention_bias, gguf_sliding_window, none, window_in_layers};
+use super::settings::Setting;
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
@@ -12,12 +13,26 @@ pub(super) static FAMILY: Family = Family {
     members: &[
         Member {
             hugging_face: "Olmo2ForCausalLM",
+            model_type: "olmo2",
+            defaults: &[],
+            options: none,
             gguf: "olmo2",
             gguf_interleaves: false,
             implies: normed_results,
         },
         Member {
             hugging_face: "Olmo3ForCausalLM",
+            model_type: "olmo3",
+            defaults: &[
+                ("rope_theta", Setting::Number(500_000.0)),
+                ("rope_local_base_freq", Setting::Number(500_000.0)),
+                ("sliding_window", Setting::Number(4096.0)),
+            ],
+            options: |settings, draft| {
+                // Scaling for long contexts concerns the other layers only.
+                draft.local_theta = settings.number("rope_local_base_freq")?;
+                window_in_layers(settings, draft, three_of_four)
+            },
             gguf: "olmo2",
             gguf_interleaves: false,
             implies: normed_results,
@@ -30,13 +45,7 @@ pub(super) static FAMILY: Family = Family {
         fixed: &[],
         options: |settings, draft| {
             activation(settings, "hidden_act", draft)?;
-            // Scaling for long contexts concerns the other layers only.
-            let theta = match settings.number("rope_local_base_freq")? {
-                None => settings.number("rope_theta")?,
-                theta => theta,
-            };
-            draft.local_theta = Some(theta.unwrap_or(10_000.0));
-            sliding_window(settings, draft, three_of_four)
+            attention_bias(settings, draft)
         },
     },
     gguf: Format {

@@ -32,26 +32,86 @@ pub(super) fn activation(
     Ok(())
 }
 
+/// Reads the window of a Hugging Face model whose layers all see `sliding_window` positions, if
+/// there is one. `use_sliding_window` and `layer_types` mean nothing to such a model.
+pub(super) fn window_in_all_layers(
+    settings: &Settings<'_>,
+    draft: &mut Draft,
+) -> Result<(), SettingError> {
+    if let Some(window) = settings.size("sliding_window")? {
+        set_local(draft, window, (0..draft.config.layers).collect());
+    }
+    Ok(())
+}
+
 /// Reads the layers of a Hugging Face model that see `sliding_window` positions: those that
 /// `layer_types` names, or, without such a list, those for which `is_local` is true.
-pub(super) fn sliding_window(
+pub(super) fn window_in_layers(
     settings: &Settings<'_>,
     draft: &mut Draft,
     is_local: impl Fn(usize) -> bool,
 ) -> Result<(), SettingError> {
-    if settings.flag("use_sliding_window")? == Some(false) {
-        return Ok(());
-    }
     let Some(window) = settings.size("sliding_window")? else {
         return Ok(());
     };
     let layers = 0..draft.config.layers;
-    let local = match settings.list("layer_types")? {
+    let local = match named_local(settings, layers.len())? {
         None => layers.filter(|layer| is_local(*layer)).collect(),
-        Some(types) => named_local(&types, layers.len())?,
+        Some(named) => named,
     };
     set_local(draft, window, local);
     Ok(())
+}
+
+/// As [`window_in_layers`], if `use_sliding_window` says so.
+///
+/// # Errors
+/// If it does not, but `layer_types` names layers with a window.
+pub(super) fn switched_window(
+    settings: &Settings<'_>,
+    draft: &mut Draft,
+    is_local: impl Fn(usize) -> bool,
+) -> Result<(), SettingError> {
+    if settings.flag("use_sliding_window")? == Some(true) {
+        return window_in_layers(settings, draft, is_local);
+    }
+    let named = named_local(settings, draft.config.layers)?;
+    match named.is_none_or(|layers| layers.is_empty()) {
+        true => Ok(()),
+        false => Err(SettingError::Invalid(
+            "the configuration's layer_types names layers with a window, \
+             but use_sliding_window does not say that there is one"
+                .into(),
+        )),
+    }
+}
+
+/// Refuses biases of queries, keys and values, or of the attention's output, unless
+/// `attention_bias` says that there are some.
+pub(super) fn attention_bias(settings: &Settings<'_>, draft: &Draft) -> Result<(), SettingError> {
+    let config = &draft.config;
+    let found = config.attention_bias || config.block.out_bias;
+    expect_bias(settings, "attention_bias", found)
+}
+
+/// Refuses biases in the feed-forward block unless `mlp_bias` says that there are some.
+pub(super) fn mlp_bias(settings: &Settings<'_>, draft: &Draft) -> Result<(), SettingError> {
+    expect_bias(settings, "mlp_bias", draft.config.block.feed_forward_bias)
+}
+
+/// Refuses biases that the files have, but of which `key` says that there are none: transformers
+/// would leave them out.
+pub(super) fn expect_bias(
+    settings: &Settings<'_>,
+    key: &str,
+    found: bool,
+) -> Result<(), SettingError> {
+    match found && settings.flag(key)? != Some(true) {
+        false => Ok(()),
+        true => Err(SettingError::Invalid(format!(
+            "the weights have biases, but {key} of the configuration is not true"
+        ))),
+    }
 }
 
 /// Reads the window of a GGUF file, which the layers see for which `is_local` is true.
@@ -71,8 +131,11 @@ pub(super) fn gguf_sliding_window(
     Ok(())
 }
 
-/// The numbers of the layers of type `sliding_attention`.
-fn named_local(types: &[Setting<'_>], layers: usize) -> Result<Vec<usize>, SettingError> {
+/// The numbers of the layers of type `sliding_attention`, if there is a list of types.
+fn named_local(settings: &Settings<'_>, layers: usize) -> Result<Option<Vec<usize>>, SettingError> {
+    let Some(types) = settings.list("layer_types")? else {
+        return Ok(None);
+    };
     if types.len() != layers {
         let reason = format!(
             "layer_types names {} layers, expected {layers}",
@@ -88,7 +151,7 @@ fn named_local(types: &[Setting<'_>], layers: usize) -> Result<Vec<usize>, Setti
             other => return Err(SettingError::Unsupported(format!("layers of type {other}"))),
         }
     }
-    Ok(local)
+    Ok(Some(local))
 }
 
 /// Sets the layers that see `window` positions, if there are any.

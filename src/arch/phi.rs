@@ -2,9 +2,9 @@
 //! rotation of a part of each head, biases everywhere, and no gate.
 
 use super::block::{Activation, Norm};
-use super::family::{Cut, Family, Fixed, Format, Keys, Member, SourceSpec, source};
+use super::family::{Cut, Family, Fixed, Format, Member, SourceSpec, source};
 use super::llama::{
-    GGUF_LAYER_NORM_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, SOURCES, UNTIED, VARIANTS,
+    GGUF_LAYER_NORM_KEYS, NO_EXPERTS, PARTLY_ROTATED_KEYS, SOURCES, UNTIED, VARIANTS,
 };
 use super::options::{activation, none};
 use super::parts::{
@@ -18,6 +18,9 @@ pub(super) static FAMILY: Family = Family {
     name: "phi",
     members: &[Member {
         hugging_face: "PhiForCausalLM",
+        model_type: "phi",
+        defaults: &[("partial_rotary_factor", Setting::Number(0.5))],
+        options: none,
         gguf: "phi2",
         gguf_interleaves: false,
         implies: |draft| {
@@ -33,10 +36,7 @@ pub(super) static FAMILY: Family = Family {
     }],
     choices: &[UNTIED],
     hugging_face: Format {
-        keys: Keys {
-            norm_eps: "layer_norm_eps",
-            ..HUGGING_FACE_KEYS
-        },
+        keys: PARTLY_ROTATED_KEYS,
         older: &[],
         fixed: &[Fixed {
             key: "qk_layernorm",

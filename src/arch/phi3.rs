@@ -1,29 +1,36 @@
 //! The Phi-3 family: Llama with stacked projections, and perhaps a window in all layers.
 
-use super::family::{Cut, Family, Format, Member, source};
+use super::family::{Cut, Family, Format, Keys, Member, source};
 use super::llama::{
     GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, SOURCES, UNTIED, VARIANTS, gate_rows,
 };
-use super::options::{activation, gguf_sliding_window, sliding_window};
+use super::options::{activation, gguf_sliding_window, none, window_in_all_layers};
 use super::parts::{GATE_UP, QKV, heads, intermediate, kv_heads, kv_rows, q_rows};
+use super::settings::Setting;
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
     name: "phi3",
     members: &[Member {
         hugging_face: "Phi3ForCausalLM",
+        model_type: "phi3",
+        defaults: &[("original_max_position_embeddings", Setting::Number(4096.0))],
+        options: none,
         gguf: "phi3",
         gguf_interleaves: false,
         implies: |_| {},
     }],
     choices: &[UNTIED],
     hugging_face: Format {
-        keys: HUGGING_FACE_KEYS,
+        keys: Keys {
+            rotary_fraction: Some("partial_rotary_factor"),
+            ..HUGGING_FACE_KEYS
+        },
         older: &[],
         fixed: &[],
         options: |settings, draft| {
             activation(settings, "hidden_act", draft)?;
-            sliding_window(settings, draft, |_| true)
+            window_in_all_layers(settings, draft)
         },
     },
     gguf: Format {

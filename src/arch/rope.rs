@@ -86,6 +86,11 @@ pub enum RopeScaling {
 }
 
 impl Rope {
+    /// Whether the base is one that models use.
+    pub fn has_sound_base(&self) -> bool {
+        (1.0..=1e12).contains(&self.theta)
+    }
+
     /// Whether every number is one that models use: positive, finite, and the base at least 1.
     pub fn is_sound(&self) -> bool {
         let positive = |x: f64| x.is_finite() && x > 0.0;
@@ -114,7 +119,7 @@ impl Rope {
                 positive == [true; 4] && fast > slow && fast.is_finite() && self.theta > 1.0
             }
         };
-        scaling && (1.0..=1e12).contains(&self.theta)
+        scaling && self.has_sound_base()
     }
 
     /// Whether the scaling is one for heads of this width: there is a divisor for each pair.

@@ -18,12 +18,20 @@ pub enum Setting<'a> {
 impl std::fmt::Display for Setting<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Setting::Number(number) => number.fmt(f),
+            Setting::Number(number) => short(*number).fmt(f),
             Setting::Text(text) => text.fmt(f),
             Setting::Flag(flag) => flag.fmt(f),
             Setting::List(_) => "a list".fmt(f),
             Setting::Other => "an object".fmt(f),
         }
+    }
+}
+
+/// A number as messages show it: digits alone where there are few, else with an exponent.
+pub fn short(number: f64) -> String {
+    match number == 0.0 || (1e-4..1e15).contains(&number.abs()) || !number.is_finite() {
+        true => number.to_string(),
+        false => format!("{number:e}"),
     }
 }
 
@@ -82,7 +90,10 @@ impl<'a> Settings<'a> {
         };
         match whole(number) {
             Some(size) => Ok(Some(size)),
-            None => Err(unexpected(key, &Setting::Number(number), "a whole number")),
+            None => {
+                let want = "a whole number from 0 to 4294967295";
+                Err(unexpected(key, &Setting::Number(number), want))
+            }
         }
     }
 
@@ -154,4 +165,25 @@ pub(super) fn unexpected(key: &str, got: &Setting<'_>, want: &str) -> SettingErr
     SettingError::Invalid(format!(
         "the configuration's {key} is {got}, expected {want}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_messages_are_short() {
+        for (number, want) in [
+            (0.0, "0"),
+            (-1.0, "-1"),
+            (0.5, "0.5"),
+            (10_000.0, "10000"),
+            (1e300, "1e300"),
+            (-1e30, "-1e30"),
+            (1e-12, "1e-12"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(Setting::Number(number).to_string(), want);
+        }
+    }
 }

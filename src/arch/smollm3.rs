@@ -5,7 +5,7 @@ use super::llama::{
     FEED_FORWARD_BIAS, GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, QKV_BIAS, SOURCES,
     UNTIED, VARIANTS,
 };
-use super::options::{activation, sliding_window};
+use super::options::{activation, attention_bias, mlp_bias, none, switched_window};
 use super::settings::{Setting, SettingError, Settings};
 
 /// The table of the family.
@@ -13,6 +13,13 @@ pub(super) static FAMILY: Family = Family {
     name: "smollm3",
     members: &[Member {
         hugging_face: "SmolLM3ForCausalLM",
+        model_type: "smollm3",
+        defaults: &[
+            ("num_key_value_heads", Setting::Number(4.0)),
+            ("rope_theta", Setting::Number(2_000_000.0)),
+            ("tie_word_embeddings", Setting::Flag(true)),
+        ],
+        options: none,
         gguf: "smollm3",
         gguf_interleaves: true,
         implies: |_| {},
@@ -24,8 +31,12 @@ pub(super) static FAMILY: Family = Family {
         fixed: &[],
         options: |settings, draft| {
             activation(settings, "hidden_act", draft)?;
-            draft.config.block.unrotated = unrotated(settings, draft)?;
-            sliding_window(settings, draft, |_| true)
+            attention_bias(settings, draft)?;
+            mlp_bias(settings, draft)?;
+            let unrotated = unrotated(settings, draft)?;
+            switched_window(settings, draft, |layer| unrotated.contains(&layer))?;
+            draft.config.block.unrotated = unrotated;
+            Ok(())
         },
     },
     gguf: Format {

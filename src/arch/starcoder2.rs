@@ -6,14 +6,22 @@ use super::llama::{
     FEED_FORWARD_BIAS, GGUF_LAYER_NORM_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, QKV_BIAS,
     SOURCES, UNTIED, VARIANTS,
 };
-use super::options::{activation, none, sliding_window};
+use super::options::{activation, expect_bias, none, window_in_all_layers};
 use super::parts::{DOWN, GATE_UP, hidden, intermediate};
+use super::settings::Setting;
 
 /// The table of the family.
 pub(super) static FAMILY: Family = Family {
     name: "starcoder2",
     members: &[Member {
         hugging_face: "Starcoder2ForCausalLM",
+        model_type: "starcoder2",
+        defaults: &[
+            ("num_key_value_heads", Setting::Number(2.0)),
+            ("use_bias", Setting::Flag(true)),
+            ("tie_word_embeddings", Setting::Flag(true)),
+        ],
+        options: none,
         gguf: "starcoder2",
         gguf_interleaves: false,
         implies: |draft| {
@@ -33,7 +41,11 @@ pub(super) static FAMILY: Family = Family {
         fixed: &[],
         options: |settings, draft| {
             activation(settings, "hidden_act", draft)?;
-            sliding_window(settings, draft, |_| true)
+            let config = &draft.config;
+            let attention = config.attention_bias || config.block.out_bias;
+            let found = attention || config.block.feed_forward_bias;
+            expect_bias(settings, "use_bias", found)?;
+            window_in_all_layers(settings, draft)
         },
     },
     gguf: Format {

@@ -7,7 +7,7 @@ use crate::arch::block::Wide;
 use crate::arch::config::GROUP;
 use crate::arch::family::{Draft, Family, Fixed, Folds, Format, Member};
 use crate::arch::rope::{Rope, RopeScaling, RotarySteps};
-use crate::arch::settings::{SettingError, Settings};
+use crate::arch::settings::{SettingError, Settings, short};
 use crate::arch::tensors::Place;
 use crate::arch::{Block, Config, SourceTensor, Tensor, families, parts};
 use crate::packed::shape_error;
@@ -25,8 +25,12 @@ pub(super) struct Description<'a> {
     /// How this format describes the family.
     pub(super) format: &'static Format,
     pub(super) settings: Settings<'a>,
+    /// Reads the settings that only this member of its family has in this format.
+    pub(super) options: fn(&Settings<'_>, &mut Draft) -> Result<(), SettingError>,
     /// Change of the rotary frequencies for long contexts.
     pub(super) scaling: RopeScaling,
+    /// Most positions for which that change is right, if it is not right for all.
+    pub(super) positions: Option<usize>,
     /// Whether the two values of a pair that rotates together are neighbours.
     pub(super) interleaved: bool,
     /// Where this format holds a tensor.
@@ -110,9 +114,10 @@ impl Description<'_> {
         };
         draft.config.validate()?;
         let rotation = self.rotation(draft.config.head_dim)?;
-        self.choose(&mut draft.config);
+        self.choose(&mut draft.config)?;
         (self.member.implies)(&mut draft);
         (self.format.options)(&self.settings, &mut draft)?;
+        (self.options)(&self.settings, &mut draft)?;
         let steps = self.steps(&mut draft, rotation)?;
         draft.config.validate()?;
         self.check_shapes(&draft.config, &plan.rows)?;
@@ -160,7 +165,7 @@ impl Description<'_> {
             qk_norm: false,
             attention_bias: false,
             tied: false,
-            window: window(settings.size(keys.context).ok().flatten()),
+            window: window(settings.size(keys.context)?, self.positions)?,
             sinks: SINKS,
             parameters: 0,
             pre_tokenizer,
@@ -217,11 +222,12 @@ impl Description<'_> {
         }
         draft.folds.rotation = magnitude * magnitude;
         let pairs = draft.config.head_dim / 2;
-        let all = steps(&rope, rotation, pairs)?;
+        let all = steps(&rope, rotation, pairs, self.format.keys.rope_theta)?;
         let local = match draft.local_theta {
             Some(theta) => {
                 let scaling = RopeScaling::None;
-                steps(&Rope { theta, scaling }, rotation, pairs)?
+                let rope = Rope { theta, scaling };
+                steps(&rope, rotation, pairs, "rope_theta of layers with a window")?
             }
             None => all.clone(),
         };
@@ -238,7 +244,7 @@ impl Description<'_> {
     }
 
     /// Sets the options that show in the tensors.
-    fn choose(&self, config: &mut Config) {
+    fn choose(&self, config: &mut Config) -> Result<(), SourceError> {
         let mut all = Config {
             layers: 1,
             ..config.clone()
@@ -254,8 +260,17 @@ impl Description<'_> {
             let found = sources.any(|source| (self.shape)(&(self.place)(source).name).is_some());
             (choice.set)(config, found);
         }
-        if let Some(key) = self.format.keys.tied {
-            config.tied |= self.settings.flag(key).ok().flatten() == Some(true);
+        let Some(key) = self.format.keys.tied else {
+            return Ok(());
+        };
+        match self.settings.flag(key)? {
+            Some(false) if config.tied => Err(SourceError::Invalid(format!(
+                "the weights have no head, but {key} of the configuration is false"
+            ))),
+            flag => {
+                config.tied |= flag == Some(true);
+                Ok(())
+            }
         }
     }
 
@@ -327,18 +342,29 @@ impl Description<'_> {
     }
 }
 
-/// The steps of `rope` for as many pairs as a head has, 0 for those that do not rotate.
-fn steps(rope: &Rope, rotation: Rotation, pairs: usize) -> Result<Vec<u64>, SourceError> {
+/// The steps of `rope` for as many pairs as a head has, 0 for those that do not rotate. Messages
+/// call its base `key`.
+fn steps(
+    rope: &Rope,
+    rotation: Rotation,
+    pairs: usize,
+    key: &str,
+) -> Result<Vec<u64>, SourceError> {
+    if !rope.has_sound_base() {
+        return Err(SourceError::Invalid(format!(
+            "the base of the rotary embedding ({key}) is {}, expected 1 to 1e12",
+            short(rope.theta)
+        )));
+    }
     if !rope.fits(rotation.dims) {
         let want = rotation.dims / 2;
         let reason = format!("the rotary embedding has not a divisor for each of {want} pairs");
         return Err(SourceError::Invalid(reason));
     }
     if !rope.is_sound() {
-        return Err(SourceError::Invalid(format!(
-            "rotary embedding of base {} with a scaling that has no meaning",
-            rope.theta
-        )));
+        return Err(SourceError::invalid(
+            "the scaling of the rotary embedding has a number that has no meaning there",
+        ));
     }
     let mut steps = rope.steps(rotation.dims);
     steps.resize(pairs, 0);

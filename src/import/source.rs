@@ -16,13 +16,26 @@ pub const LARGEST_WINDOW: usize = 2048;
 /// Positions that a query sees where the source does not say for how many the model was trained.
 const USUAL_WINDOW: usize = 1024;
 
+/// Fewest positions that a query sees in a packed model.
+const SMALLEST_WINDOW: usize = 16;
+
 /// First positions that stay visible beyond the window.
 pub const SINKS: usize = 4;
 
-/// Positions that a query sees: a power of two, no more than the model was trained for.
-pub(super) fn window(context: Option<usize>) -> usize {
-    let positions = context.unwrap_or(USUAL_WINDOW).clamp(16, LARGEST_WINDOW);
-    1 << positions.ilog2()
+/// Positions that a query sees: a power of two, no more than the `context` that the model was
+/// trained for, nor than `most`.
+///
+/// # Errors
+/// If that is less than the engine's smallest window.
+pub(super) fn window(context: Option<usize>, most: Option<usize>) -> Result<usize, SourceError> {
+    let positions = context.unwrap_or(USUAL_WINDOW).min(LARGEST_WINDOW);
+    let positions = positions.min(most.unwrap_or(positions));
+    match positions < SMALLEST_WINDOW {
+        false => Ok(1 << positions.ilog2()),
+        true => Err(SourceError::Unsupported(format!(
+            "a context of {positions} positions, expected at least {SMALLEST_WINDOW}"
+        ))),
+    }
 }
 
 /// A published model, opened: everything but the weights has been read and checked.
@@ -109,13 +122,19 @@ mod tests {
     #[test]
     fn the_window_is_within_what_the_model_was_trained_for() {
         for (context, want) in [
-            (None, 1024),
-            (Some(0), 16),
-            (Some(1000), 512),
-            (Some(1024), 1024),
-            (Some(8192), LARGEST_WINDOW),
+            ((None, None), 1024),
+            ((Some(16), None), 16),
+            ((Some(1000), None), 512),
+            ((Some(1024), None), 1024),
+            ((Some(8192), None), LARGEST_WINDOW),
+            ((Some(8192), Some(300)), 256),
+            ((None, Some(4096)), 1024),
         ] {
-            assert_eq!(window(context), want, "{context:?}");
+            assert_eq!(window(context.0, context.1).unwrap(), want, "{context:?}");
+        }
+        for context in [(Some(0), None), (Some(15), None), (None, Some(15))] {
+            let reason = window(context.0, context.1).unwrap_err().to_string();
+            assert!(reason.contains("expected at least 16"), "{reason}");
         }
     }
 

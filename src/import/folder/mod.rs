@@ -4,16 +4,19 @@
 mod index;
 mod kind;
 mod rope;
+mod settings;
 mod weights;
 
 use self::index::{INDEX, Index, WHOLE};
+use self::settings::Lookup;
 use self::weights::Weights;
 use super::description::Description;
 use super::source::{Source, sorted};
 use super::vocabulary::hugging_face;
 use super::{SourceError, json};
-use crate::arch::parts;
-use crate::arch::settings::{Setting, Settings};
+use crate::arch::parts::{self, TensorSpec};
+use crate::arch::settings::Settings;
+use crate::arch::{Config, Family};
 use serde_json::Value;
 use std::path::Path;
 
@@ -29,32 +32,23 @@ const MAX_TOKENIZER: u64 = 256 << 20;
 pub fn open(folder: &Path) -> Result<Source, SourceError> {
     let config = json::read(folder, "config.json", MAX_CONFIG)?;
     let (family, member) = kind::judge(&config)?;
+    let lookup = Lookup::new(&config, family, member)?;
     let index = Index::find(folder)?;
     let weights = Weights::open(folder, &index, family.hugging_face_variants)?;
     let tokenizer = json::read(folder, "tokenizer.json", MAX_TOKENIZER)?;
     let vocabulary = hugging_face::read(&tokenizer, bos(&config))?;
     let plan = vocabulary.plan()?;
-    let parameters = rope::parameters(&config)?;
-    // Newer folders keep the settings of the rotary embedding in its object.
-    let own = |key: &str| setting(&config[key]).or_else(|| setting(&parameters.all[key]));
-    let find = |key: &str| {
-        let older = family
-            .hugging_face
-            .older
-            .iter()
-            .find(|(newer, _)| *newer == key);
-        let older = || own(older?.1);
-        match key {
-            "rope_local_base_freq" => own(key).or_else(|| setting(&parameters.local["rope_theta"])),
-            key => own(key).or_else(older),
-        }
-    };
+    let find = |key: &str| lookup.get(key);
+    let settings = Settings::new(&find);
+    let rope::Scaling { scaling, positions } = rope::scaling(&lookup.rotary, &settings)?;
     let description = Description {
         family,
         member,
         format: &family.hugging_face,
-        settings: Settings::new(&find),
-        scaling: rope::scaling(&parameters, &config)?,
+        settings,
+        options: member.options,
+        scaling,
+        positions,
         interleaved: false,
         place: |tensor| &tensor.hugging_face,
         shape: &|name| weights.shape(name),
@@ -65,10 +59,34 @@ pub fn open(folder: &Path) -> Result<Source, SourceError> {
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
     let described = description.read(&plan, pre_tokenizer, |config| {
         // A tied model's file may hold the head nevertheless.
-        let head = family.tensor(&parts::HEAD, None, config);
-        weights.parameters(|name| config.tied && head.sources().any(|it| place(it).name == name))
+        let head = name_of(&parts::HEAD, family, config);
+        weights.parameters(|name| config.tied && name == head)
     })?;
+    if described.config.tied {
+        check_tied(&weights, family, &described.config)?;
+    }
     Ok(described.source(plan, weights, place))
+}
+
+/// The name of the tensor that holds a part of the model that there is once.
+fn name_of(part: &'static TensorSpec, family: &Family, config: &Config) -> String {
+    let mut weights = family.tensor(part, None, config).weights.into_iter();
+    weights
+        .next()
+        .map_or(String::new(), |it| it.hugging_face.name)
+}
+
+/// Refuses another head than the embedding. Some versions of transformers take the one, some the
+/// other.
+fn check_tied(weights: &Weights, family: &Family, config: &Config) -> Result<(), SourceError> {
+    let [head, embedding] =
+        [&parts::HEAD, &parts::EMBEDDING].map(|part| name_of(part, family, config));
+    match weights.is_missing_or_same(&head, &embedding)? {
+        true => Ok(()),
+        false => Err(SourceError::Invalid(format!(
+            "tie_word_embeddings is true, but {head} differs from {embedding}"
+        ))),
+    }
 }
 
 /// Judges the kind of a model by its `config.json` alone.
@@ -91,21 +109,6 @@ pub(super) fn has_weights(folder: &Path) -> bool {
 #[cfg(feature = "hub")]
 pub(crate) fn shards(list: &Value) -> Result<Vec<String>, SourceError> {
     Ok(Index::new(list)?.files)
-}
-
-fn setting(value: &Value) -> Option<Setting<'_>> {
-    match value {
-        Value::Null => None,
-        Value::Bool(flag) => Some(Setting::Flag(*flag)),
-        Value::Number(number) => number.as_f64().map(Setting::Number),
-        Value::String(text) => Some(Setting::Text(text)),
-        Value::Array(values) => Some(Setting::List(
-            (values.iter())
-                .map(|value| setting(value).unwrap_or(Setting::Other))
-                .collect(),
-        )),
-        Value::Object(_) => Some(Setting::Other),
-    }
 }
 
 /// `bos_token_id` may be one number or a list of them.
@@ -166,10 +169,29 @@ mod tests {
         says(config("rope_scaling", unknown), "spiral");
         says(config("rope_theta", 0.0.into()), "rotary");
         says(config("rope_scaling", "linear".into()), "linear");
-        let qwen = serde_json::json!(["Qwen2ForCausalLM"]);
-        says(config("architectures", qwen), "q_proj.bias is missing");
-        let qwen = serde_json::json!(["Qwen3ForCausalLM"]);
-        says(config("architectures", qwen), "q_norm.weight is missing");
+        let class = |class: &str, kind: &str| {
+            refusal("config.json", |config| {
+                config["architectures"] = serde_json::json!([class]);
+                config["model_type"] = kind.into();
+            })
+        };
+        says(class("Qwen2ForCausalLM", "qwen2"), "q_proj.bias is missing");
+        says(
+            class("Qwen3ForCausalLM", "qwen3"),
+            "q_norm.weight is missing",
+        );
+        says(config("max_position_embeddings", 15.into()), "at least 16");
+        for number in [(-5).into(), 1e30.into(), 1u64.into()] {
+            says(config("max_position_embeddings", number), "expected");
+        }
+        says(
+            config("num_hidden_layers", u64::MAX.into()),
+            "is 1.8446744073709552e19, expected a whole number",
+        );
+        says(
+            config("rope_theta", 1e300.into()),
+            "(rope_theta) is 1e300, expected 1 to 1e12",
+        );
         says(
             refusal("tokenizer.json", |t| {
                 t["normalizer"] = serde_json::json!({"type": "Lowercase"});
@@ -188,7 +210,7 @@ mod tests {
     fn the_rotary_embedding_is_found_where_folders_keep_it() {
         let steps = |parameters: Value| {
             let folder = changed("config.json", |config| {
-                config["rope_theta"] = Value::Null;
+                config.as_object_mut().unwrap().remove("rope_theta");
                 config["rope_parameters"] = parameters;
             });
             open(folder.path()).unwrap().steps.all

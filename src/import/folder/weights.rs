@@ -116,6 +116,39 @@ impl Weights {
         exact.or_else(|| self.variants.iter().find_map(variant))
     }
 
+    /// Whether the tensor `one` has the same bytes as `other`, or is not there.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub(super) fn is_missing_or_same(&self, one: &str, other: &str) -> Result<bool, SourceError> {
+        let Some(first) = self.find(one) else {
+            return Ok(true);
+        };
+        let Some(second) = self.find(other) else {
+            return Ok(false);
+        };
+        if first.dtype != second.dtype || first.shape != second.shape {
+            return Ok(false);
+        }
+        let hash = |stored: &StoredTensor| {
+            let (mut file, range) = (&self.files[stored.file], &stored.range);
+            let mut hasher = blake3::Hasher::new();
+            pieces::read(
+                &mut file,
+                range.start,
+                range.end - range.start,
+                1,
+                |bytes| {
+                    hasher.update(bytes);
+                    io::Result::Ok(())
+                },
+            )?;
+            Ok(hasher.finalize())
+        };
+        let failed = |error| SourceError::io("cannot read the weights", error);
+        Ok(hash(first).map_err(failed)? == hash(second).map_err(failed)?)
+    }
+
     /// Numbers in all tensors, except what can be computed and what is `unused`.
     pub(super) fn parameters(&self, unused: impl Fn(&str) -> bool) -> u64 {
         let counted = |name: &str| !unused(name) && !name.ends_with("rotary_emb.inv_freq");
