@@ -9,11 +9,13 @@ use serde_json::Value;
 /// The family and member of the model.
 ///
 /// # Errors
-/// If the engine runs no such model, or its weights are quantised.
+/// If the engine runs no such model, its weights are quantised, or the file contradicts itself.
 pub(super) fn judge(config: &Value) -> Result<(&'static Family, &'static Member), SourceError> {
     let class = class(config)?;
     let known = find_member(class, |member| member.hugging_face);
     let known = known.map_err(|unknown| other_task(class, config).unwrap_or(unknown))?;
+    check_model_type(config, known.1)?;
+    check_layers(config)?;
     match quantisation(config) {
         None => Ok(known),
         Some(method) => Err(SourceError::Unsupported(format!(
@@ -36,6 +38,35 @@ fn class(config: &Value) -> Result<&str, SourceError> {
             "config.json names {} architectures, expected 1",
             names.len()
         ))),
+    }
+}
+
+/// transformers chooses what to compute by `model_type`, llmzip by the class.
+fn check_model_type(config: &Value, member: &Member) -> Result<(), SourceError> {
+    match config["model_type"].as_str() {
+        Some(kind) if kind != member.model_type => Err(SourceError::Invalid(format!(
+            "config.json contradicts itself: its architecture is {}, but its model_type is {kind}, \
+             expected {}",
+            member.hugging_face, member.model_type
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what transformers does for models of any class, and llmzip for none.
+fn check_layers(config: &Value) -> Result<(), SourceError> {
+    let both_ways = [("is_causal", false), ("use_bidirectional_attention", true)];
+    if let Some((key, _)) = both_ways.iter().find(|(key, value)| config[key] == *value) {
+        return Err(SourceError::Unsupported(format!(
+            "attention to tokens that come later ({key} is {}): the model is no causal decoder",
+            config[key]
+        )));
+    }
+    match config["per_layer_config"].is_null() {
+        true => Ok(()),
+        false => Err(SourceError::Unsupported(
+            "layers that differ in their configuration (per_layer_config)".into(),
+        )),
     }
 }
 
@@ -108,6 +139,34 @@ mod tests {
         assert!(refusal(&config("LlamaForCausalLM")).contains("quantised with GPTQ"));
         let none = json!({"architectures": ["LlamaForCausalLM"], "quantization_config": null});
         assert!(judge(&none).is_ok());
+    }
+
+    #[test]
+    fn a_contradiction_or_a_layer_that_sees_later_tokens_is_refused() {
+        let config = |key: &str, value: Value| {
+            let mut config = json!({"architectures": ["MistralForCausalLM"]});
+            config[key] = value;
+            config
+        };
+        assert!(judge(&config("model_type", json!("mistral"))).is_ok());
+        let reason = refusal(&config("model_type", json!("llama")));
+        assert!(
+            reason.contains("model_type is llama, expected mistral"),
+            "{reason}"
+        );
+        for (key, value, sound) in [
+            ("is_causal", json!(false), json!(true)),
+            ("use_bidirectional_attention", json!(true), json!(null)),
+        ] {
+            let reason = refusal(&config(key, value));
+            assert!(
+                reason.contains(key) && reason.contains("no causal decoder"),
+                "{reason}"
+            );
+            assert!(judge(&config(key, sound)).is_ok());
+        }
+        let reason = refusal(&config("per_layer_config", json!({"0": {}})));
+        assert!(reason.contains("per_layer_config"), "{reason}");
     }
 
     #[test]

@@ -180,6 +180,7 @@ mod tests {
             class("Qwen3ForCausalLM", "qwen3"),
             "q_norm.weight is missing",
         );
+        says(class("MistralForCausalLM", "llama"), "model_type is llama");
         says(config("max_position_embeddings", 15.into()), "at least 16");
         for number in [(-5).into(), 1e30.into(), 1u64.into()] {
             says(config("max_position_embeddings", number), "expected");
