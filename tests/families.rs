@@ -47,9 +47,11 @@ enum Change {
     Steps(fn(&mut RotarySteps)),
     /// What the values of one part are multiplied by, and what is added to them afterwards.
     Values(&'static str, f32, f32),
+    /// What the rows of one part are multiplied by that a source holds from this row on.
+    Rows(&'static str, usize, f32),
 }
 
-use Change::{Key, Option as Field, Steps, Values};
+use Change::{Key, Option as Field, Rows, Steps, Values};
 
 /// The steps of every model with rotary positions and biases or norms.
 fn unrotated(steps: &mut RotarySteps) {
@@ -161,6 +163,68 @@ fn mixtures_of_experts() {
     agrees("granite-moe", &factors);
     let fewer = Field(|c| c.block.mixture.as_mut().unwrap().used = 1);
     agrees("mixtral", &[fewer, other_shares(), router()]);
+}
+
+#[test]
+fn a_recurrence_in_three_layers_of_four() {
+    let parameters = |share: f64| json!({"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": share});
+    let steps = [
+        Key("rope_parameters", parameters(1.0)),
+        Steps(unrotated),
+        Values("attn_norm", 1.0, -1.0),
+        Values("ffn_norm", 1.0, -1.0),
+        Values("final_norm", 1.0, -1.0),
+        Values("q_norm", 1.0, -1.0),
+        Values("k_norm", 1.0, -1.0),
+        Field(|c| c.norm_eps = 0.1),
+        Values("recurrent_conv", 0.5, 0.0),
+        Values("recurrent_rate", 0.5, 0.0),
+        Values("recurrent_shift", 1.0, 0.5),
+        Values("recurrent_norm", 1.0, 1.0),
+        // The gates of attention, channels, rates of learning, decay, and the gates of values.
+        Rows("qkv", 256, 0.5),
+        Rows("recurrent_in", 0, 0.5),
+        Rows("recurrent_in", 160, 0.5),
+        Rows("recurrent_in", 164, 0.5),
+        Rows("recurrent_in", 168, 0.5),
+    ];
+    agrees("qwen3-5", &steps);
+}
+
+/// Its folder has the settings in an object of their own, other names, and tensors of other parts.
+#[test]
+fn the_text_model_of_one_that_sees_pictures() {
+    let own = open(&folder("qwen3-5", None)).pack().unwrap();
+    let folder = folder("qwen3-5", None);
+    let path = folder.path().join("config.json");
+    let mut text: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    text.as_object_mut().unwrap().remove("architectures");
+    let config = json!({
+        "architectures": ["Qwen3_5ForConditionalGeneration"],
+        "text_config": text,
+        "vision_config": {"depth": 2, "hidden_size": 32},
+    });
+    std::fs::write(path, config.to_string()).unwrap();
+    let renamed = |name: &str| match name.strip_prefix("model.") {
+        Some(rest) => format!("model.language_model.{rest}"),
+        None => name.to_owned(),
+    };
+    let mut tensors = tensors("qwen3-5");
+    for (name, ..) in &mut tensors {
+        *name = renamed(name);
+    }
+    for other in [
+        "model.visual.blocks.0.mlp.weight",
+        "mtp.layers.0.norm.weight",
+    ] {
+        tensors.push((other.to_owned(), vec![16], vec![0; 64]));
+    }
+    std::fs::write(
+        folder.path().join("model.safetensors"),
+        safetensors_of(&tensors),
+    )
+    .unwrap();
+    assert!(open(&folder).pack().unwrap() == own);
 }
 
 /// GGUF files have one tensor for all experts of a layer.
@@ -806,8 +870,18 @@ fn changed(name: &str, change: &Change) -> Source {
             source.tensors = Box::new(Altered {
                 inner: source.tensors,
                 part,
+                first_row: None,
                 factor: *factor,
                 offset: *offset,
+            });
+        }
+        Rows(part, first_row, factor) => {
+            source.tensors = Box::new(Altered {
+                inner: source.tensors,
+                part,
+                first_row: Some(*first_row),
+                factor: *factor,
+                offset: 0.0,
             });
         }
     }
@@ -819,6 +893,8 @@ struct Altered {
     inner: Box<dyn TensorSource>,
     /// A part, or a part and `.bias`.
     part: &'static str,
+    /// The first row of those that change, if not all do.
+    first_row: Option<usize>,
     factor: f32,
     offset: f32,
 }
@@ -830,7 +906,8 @@ impl TensorSource for Altered {
             true => format!("{}.bias", tensor.part),
             false => tensor.part.to_owned(),
         };
-        if part == self.part {
+        let is_changed = self.first_row.is_none_or(|row| row == tensor.first_row);
+        if part == self.part && is_changed {
             values
                 .iter_mut()
                 .for_each(|x| *x = *x * self.factor + self.offset);
@@ -916,21 +993,21 @@ fn floats(fixture: &str, name: &str) -> Vec<f32> {
     values(&name, &shapes(fixture)[&name]).collect()
 }
 
-/// The fixture's weights as a safetensors file.
-fn weights(name: &str) -> Vec<u8> {
-    safetensors_of(&tensors(name))
-}
-
-/// Name, shape and bytes of a tensor.
+/// The name, shape and bytes of a tensor.
 type Stored = (String, Vec<usize>, Vec<u8>);
 
+/// The fixture's tensors.
 fn tensors(name: &str) -> Vec<Stored> {
-    let shapes = shapes(name).into_iter();
-    let stored = shapes.map(|(name, shape)| {
+    let tensors = shapes(name).into_iter().map(|(name, shape)| {
         let bytes = values(&name, &shape).flat_map(f32::to_le_bytes).collect();
         (name, shape.0, bytes)
     });
-    stored.collect()
+    tensors.collect()
+}
+
+/// The fixture's weights as a safetensors file.
+fn weights(name: &str) -> Vec<u8> {
+    safetensors_of(&tensors(name))
 }
 
 fn safetensors_of(tensors: &[Stored]) -> Vec<u8> {

@@ -55,6 +55,13 @@ pub struct Block {
     /// The feed-forward block is a mixture of experts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mixture: Option<Mixture>,
+    /// Each value that attention gives is multiplied by the sigmoid of a value that the projection
+    /// to queries, keys and values gives beside them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub attention_gate: bool,
+    /// Layers that have a recurrence in place of attention.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recurrent: Option<Recurrent>,
     /// Numbers of the layers whose queries and keys are not rotated, ascending.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unrotated: Vec<usize>,
@@ -158,6 +165,77 @@ pub struct Mixture {
     pub normalised: bool,
 }
 
+/// Layers that have a recurrence in place of attention: the gated delta rule (Yang, Kautz and
+/// Hatamizadeh, 2024, <https://arxiv.org/abs/2412.06464>) behind a short convolution over the last
+/// positions. Each value head has a matrix as its state, `[key_dim, value_dim]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recurrent {
+    /// Numbers of these layers, ascending.
+    pub layers: Vec<usize>,
+    /// Heads of queries and keys; divides `value_heads`.
+    pub key_heads: usize,
+    /// Heads of values.
+    pub value_heads: usize,
+    /// Width of a query or key.
+    pub key_dim: usize,
+    /// Width of a value.
+    pub value_dim: usize,
+    /// Positions that the convolution sees: its own and those before it.
+    pub taps: usize,
+}
+
+/// Most positions that a convolution sees.
+pub const MOST_TAPS: usize = 8;
+
+impl Recurrent {
+    /// Queries, keys and values, which pass through the convolution.
+    pub fn channels(&self) -> usize {
+        2 * self.key_heads * self.key_dim + self.values()
+    }
+
+    /// The values of all heads.
+    pub fn values(&self) -> usize {
+        self.value_heads * self.value_dim
+    }
+
+    /// What a later position needs of the projection's rows: the channels, and two numbers for each
+    /// value head.
+    pub fn kept_rows(&self) -> usize {
+        self.channels() + 2 * self.value_heads
+    }
+
+    /// Rows of the projection: those kept, and the gates of all values.
+    pub fn rows(&self) -> usize {
+        self.kept_rows() + self.values()
+    }
+
+    fn validate(&self, layers: usize) -> Result<(), ConfigError> {
+        expect_layers("recurrent.layers", &self.layers, layers)?;
+        for (field, got, most) in [
+            ("recurrent.key_heads", self.key_heads, 1 << 10),
+            ("recurrent.value_heads", self.value_heads, 1 << 10),
+            ("recurrent.key_dim", self.key_dim, 256),
+            ("recurrent.value_dim", self.value_dim, 256),
+            ("recurrent.taps", self.taps, MOST_TAPS),
+        ] {
+            expect(
+                (1..=most).contains(&got),
+                field,
+                got,
+                format!("1 to {most}"),
+            )?;
+        }
+        let (got, heads) = (self.value_heads, self.key_heads);
+        expect(
+            got.is_multiple_of(heads),
+            "recurrent.value_heads",
+            got,
+            format!("a multiple of {heads}"),
+        )
+    }
+}
+
 impl Wide {
     /// All of them.
     pub const ALL: Wide = Wide {
@@ -202,6 +280,12 @@ impl Block {
         self.unrotated.binary_search(&layer).is_err()
     }
 
+    /// The recurrence of this layer, if it has one in place of attention.
+    pub fn recurrence(&self, layer: usize) -> Option<&Recurrent> {
+        let recurrent = self.recurrent.as_ref();
+        recurrent.filter(|it| it.layers.binary_search(&layer).is_ok())
+    }
+
     /// Feed-forward blocks in a layer: the experts, or the only one.
     pub fn feed_forward_blocks(&self) -> usize {
         self.mixture.map_or(1, |experts| experts.count)
@@ -229,6 +313,18 @@ impl Block {
         expect(usable, "positions", positions, want)?;
         expect_layers("unrotated", &self.unrotated, layers)?;
         self.validate_mixture()?;
+        if let Some(recurrent) = &self.recurrent {
+            recurrent.validate(layers)?;
+            // A recurrence cannot begin anew where a context does without computing it again.
+            expect(
+                positions == 0,
+                "positions",
+                positions,
+                "0 with recurrent layers",
+            )?;
+            let (field, got) = ("norms", format!("{:?}", self.norms));
+            expect(self.norms.before(), field, got, "norms before a recurrence")?;
+        }
         let Some(local) = &self.local else {
             return Ok(());
         };
@@ -333,12 +429,36 @@ mod tests {
             ..Block::default()
         };
         mixture(4, 4).validate(4, 64).unwrap();
+        let recurrent = |layers: &[usize], key_heads, key_dim, taps| Block {
+            recurrent: Some(Recurrent {
+                layers: layers.to_vec(),
+                key_heads,
+                value_heads: 4,
+                key_dim,
+                value_dim: 8,
+                taps,
+            }),
+            ..Block::default()
+        };
+        recurrent(&[0, 2], 2, 16, 4).validate(4, 64).unwrap();
         for (want, block) in [
             ("score_cap", block(f32::NAN, 0.0, &[])),
             ("logit_cap", block(50.0, -30.0, &[])),
             ("unrotated", block(0.0, 0.0, &[1, 1])),
             ("local.window", local(65, &[0])),
             ("local.layers", local(8, &[4])),
+            ("recurrent.layers", recurrent(&[4], 2, 16, 4)),
+            ("recurrent.key_heads", recurrent(&[0], 0, 16, 4)),
+            ("recurrent.value_heads", recurrent(&[0], 3, 16, 4)),
+            ("recurrent.key_dim", recurrent(&[0], 2, 1 << 20, 4)),
+            ("recurrent.taps", recurrent(&[0], 2, 16, 9)),
+            (
+                "positions",
+                Block {
+                    positions: 32,
+                    ..recurrent(&[0], 2, 16, 4)
+                },
+            ),
             ("mixture.count", mixture(0, 0)),
             ("mixture.used", mixture(4, 5)),
             (

@@ -134,8 +134,14 @@ impl Config {
         self.heads / self.kv_heads
     }
 
-    /// Rows of the fused query, key and value projection.
+    /// Rows of the fused projection to queries, keys and values, and to the gates of what attention
+    /// gives, if there are any.
     pub fn qkv_rows(&self) -> usize {
+        self.first_gate() + usize::from(self.block.attention_gate) * self.heads * self.head_dim
+    }
+
+    /// Its first row that makes a gate.
+    pub fn first_gate(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.head_dim
     }
 

@@ -5,7 +5,8 @@ use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, SOURCES, gate_rows};
 use super::options::none;
 use super::parts::{
     ATTN_NORM, ATTN_POST_NORM, DOWN, FFN_NORM, FFN_POST_NORM, GATE_UP, K_NORM, POSITIONS, Q_NORM,
-    ROUTER, hidden, intermediate,
+    QKV, RECURRENT_CONV, RECURRENT_IN, RECURRENT_NORM, RECURRENT_OUT, RECURRENT_RATE,
+    RECURRENT_SHIFT, ROUTER, hidden, intermediate, kv_rows, q_rows,
 };
 
 /// The table of the family.
@@ -36,6 +37,45 @@ pub(super) static FAMILY: Family = Family {
             (
                 &ATTN_NORM,
                 &[source("attn_norm", "attn_norm", ATTN_NORM.rows)],
+            ),
+            (
+                &QKV,
+                &[
+                    source("q", "q", q_rows),
+                    source("k", "k", kv_rows),
+                    source("v", "v", kv_rows),
+                    source("attention_gate", "attention_gate", |c| {
+                        c.qkv_rows() - c.first_gate()
+                    }),
+                ],
+            ),
+            (
+                &RECURRENT_IN,
+                &[source("recurrent_in", "recurrent_in", RECURRENT_IN.rows)],
+            ),
+            (
+                &RECURRENT_CONV,
+                &[source("conv", "conv", RECURRENT_CONV.rows)],
+            ),
+            (
+                &RECURRENT_RATE,
+                &[source("rate", "rate", RECURRENT_RATE.rows)],
+            ),
+            (
+                &RECURRENT_SHIFT,
+                &[source("shift", "shift", RECURRENT_SHIFT.rows)],
+            ),
+            (
+                &RECURRENT_NORM,
+                &[source(
+                    "recurrent_norm",
+                    "recurrent_norm",
+                    RECURRENT_NORM.rows,
+                )],
+            ),
+            (
+                &RECURRENT_OUT,
+                &[source("recurrent_out", "recurrent_out", RECURRENT_OUT.rows)],
             ),
             (&Q_NORM, &[source("q_norm", "q_norm", Q_NORM.rows)]),
             (&K_NORM, &[source("k_norm", "k_norm", K_NORM.rows)]),

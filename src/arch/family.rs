@@ -190,6 +190,8 @@ pub struct PlaceSpec {
     pub name: &'static str,
     /// How the rows lie in it.
     pub cut: Cut,
+    /// Whether the name is whole, without the `.weight` that others end with.
+    pub is_bare: bool,
 }
 
 /// How the rows of a source lie in a tensor of a format.
@@ -211,12 +213,22 @@ pub enum Cut {
     /// The tensor holds a matrix for each expert. That of one holds the rows of all sources of the
     /// packed tensor, in order.
     StackedOfExperts,
+    /// The tensor holds pairs: of each head in turn, the query and the gate of what attention
+    /// gives. These rows are the queries.
+    QueryOfPairs,
+    /// As `QueryOfPairs`; these rows are the gates.
+    GateOfPairs,
+    /// As `Whole`, but there is a dimension of 1 between the rows and the columns.
+    OfChannels,
 }
 
 impl Cut {
-    /// Whether the tensor holds the rows of all sources of the packed tensor.
+    /// Whether the tensor holds the rows of several sources of the packed tensor.
     pub fn is_shared(self) -> bool {
-        !matches!(self, Cut::Whole | Cut::Transposed | Cut::OfExperts)
+        !matches!(
+            self,
+            Cut::Whole | Cut::Transposed | Cut::OfExperts | Cut::OfChannels
+        )
     }
 
     /// Whether matrices are transposed.
@@ -242,10 +254,12 @@ pub(super) const fn source(
         hugging_face: PlaceSpec {
             name: hugging_face,
             cut: Cut::Whole,
+            is_bare: false,
         },
         gguf: PlaceSpec {
             name: gguf,
             cut: Cut::Whole,
+            is_bare: false,
         },
         rows,
         rotary_heads: None,
@@ -257,6 +271,13 @@ impl SourceSpec {
     pub(super) const fn cut(mut self, hugging_face: Cut, gguf: Cut) -> SourceSpec {
         self.hugging_face.cut = hugging_face;
         self.gguf.cut = gguf;
+        self
+    }
+
+    /// The same rows, from tensors whose names are whole.
+    pub(super) const fn bare(mut self) -> SourceSpec {
+        self.hugging_face.is_bare = true;
+        self.gguf.is_bare = true;
         self
     }
 

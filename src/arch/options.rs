@@ -133,9 +133,17 @@ pub(super) fn gguf_sliding_window(
 
 /// The numbers of the layers of type `sliding_attention`, if there is a list of types.
 fn named_local(settings: &Settings<'_>, layers: usize) -> Result<Option<Vec<usize>>, SettingError> {
-    let Some(types) = settings.list("layer_types")? else {
-        return Ok(None);
-    };
+    let types = settings.list("layer_types")?;
+    let named = types.map(|types| named_layers(&types, layers, "sliding_attention"));
+    named.transpose()
+}
+
+/// The numbers of the layers of this type; all others must have `full_attention`.
+pub(super) fn named_layers(
+    types: &[Setting<'_>],
+    layers: usize,
+    wanted: &str,
+) -> Result<Vec<usize>, SettingError> {
     if types.len() != layers {
         let reason = format!(
             "layer_types names {} layers, expected {layers}",
@@ -143,15 +151,15 @@ fn named_local(settings: &Settings<'_>, layers: usize) -> Result<Option<Vec<usiz
         );
         return Err(SettingError::Invalid(reason));
     }
-    let mut local = Vec::new();
+    let mut named = Vec::new();
     for (layer, kind) in types.iter().enumerate() {
         match kind {
             Setting::Text("full_attention") => {}
-            Setting::Text("sliding_attention") => local.push(layer),
+            Setting::Text(kind) if *kind == wanted => named.push(layer),
             other => return Err(SettingError::Unsupported(format!("layers of type {other}"))),
         }
     }
-    Ok(Some(local))
+    Ok(named)
 }
 
 /// Sets the layers that see `window` positions, if there are any.

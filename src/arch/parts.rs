@@ -1,6 +1,6 @@
 //! The tensors that a packed model may have, whatever its family.
 
-use super::block::Norm;
+use super::block::{Norm, Recurrent};
 use super::config::Config;
 
 /// A number that follows from the configuration: rows, columns or heads.
@@ -22,6 +22,19 @@ pub struct TensorSpec {
     pub bias: Condition,
     /// Whether a model of this configuration has the tensor.
     pub present: Condition,
+    /// Which of its layers have it, if it is one of layers.
+    pub layers: Layers,
+}
+
+/// Layers by what they have to look at other positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layers {
+    /// All layers.
+    All,
+    /// Those with attention.
+    Attention,
+    /// Those with a recurrence.
+    Recurrent,
 }
 
 /// What a tensor of the packed model holds.
@@ -54,6 +67,7 @@ pub static EMBEDDING: TensorSpec = TensorSpec {
     kind: TensorKind::TokenMatrix { columns: hidden },
     bias: never,
     present: always,
+    layers: Layers::All,
 };
 
 /// A row for each position that the model has learned.
@@ -63,6 +77,7 @@ pub static POSITIONS: TensorSpec = TensorSpec {
     kind: TensorKind::Table { columns: hidden },
     bias: never,
     present: |c| c.block.positions > 0,
+    layers: Layers::All,
 };
 
 /// A row for each token that can be predicted; absent if the rows of the embedding are used
@@ -73,6 +88,7 @@ pub static HEAD: TensorSpec = TensorSpec {
     kind: TensorKind::TokenMatrix { columns: hidden },
     bias: |c| c.block.head_bias,
     present: |c| !c.tied,
+    layers: Layers::All,
 };
 
 /// The norm after the last layer.
@@ -81,13 +97,15 @@ pub static FINAL_NORM: TensorSpec = norm("final_norm", always);
 /// The norm of what attention takes.
 pub static ATTN_NORM: TensorSpec = norm("attn_norm", |c| c.block.norms.before());
 
-/// The rows of all queries, then of all keys, then of all values.
+/// The rows of all queries, then of all keys, then of all values, then of all gates of what
+/// attention gives, if there are any.
 pub static QKV: TensorSpec = TensorSpec {
     name: "qkv",
     rows: Config::qkv_rows,
     kind: TensorKind::Matrix { columns: hidden },
     bias: |c| c.attention_bias,
     present: always,
+    layers: Layers::Attention,
 };
 
 /// The norm of the queries: of each head, or of all heads together.
@@ -100,6 +118,7 @@ pub static Q_NORM: TensorSpec = TensorSpec {
     kind: TensorKind::Vector,
     bias: never,
     present: |c| c.qk_norm,
+    layers: Layers::Attention,
 };
 
 /// The norm of the keys, likewise.
@@ -112,7 +131,49 @@ pub static K_NORM: TensorSpec = TensorSpec {
     kind: TensorKind::Vector,
     bias: never,
     present: |c| c.qk_norm,
+    layers: Layers::Attention,
 };
+
+/// Of a recurrence, from the residual stream to: channels (the query heads, the key heads, the
+/// value heads), a number for the rate of learning of each value head, one for its decay, and the
+/// gates of all values.
+pub static RECURRENT_IN: TensorSpec = recurrent(
+    "recurrent_in",
+    |c| of_recurrence(c, Recurrent::rows),
+    TensorKind::Matrix { columns: hidden },
+);
+
+/// Of a recurrence, the weights of the convolution of each channel: those of the last positions,
+/// the present one last.
+pub static RECURRENT_CONV: TensorSpec = recurrent(
+    "recurrent_conv",
+    |c| of_recurrence(c, Recurrent::channels),
+    TensorKind::Table { columns: taps },
+);
+
+/// Of a recurrence, how fast each value head decays.
+pub static RECURRENT_RATE: TensorSpec =
+    recurrent("recurrent_rate", value_heads, TensorKind::Vector);
+
+/// Of a recurrence, what is added to the number for the decay of each value head.
+pub static RECURRENT_SHIFT: TensorSpec =
+    recurrent("recurrent_shift", value_heads, TensorKind::Vector);
+
+/// Of a recurrence, the norm of what each value head gives.
+pub static RECURRENT_NORM: TensorSpec = recurrent(
+    "recurrent_norm",
+    |c| of_recurrence(c, |recurrent| recurrent.value_dim),
+    TensorKind::Vector,
+);
+
+/// Of a recurrence, from the values of all heads back to the residual stream.
+pub static RECURRENT_OUT: TensorSpec = recurrent(
+    "recurrent_out",
+    hidden,
+    TensorKind::Matrix {
+        columns: recurrent_values,
+    },
+);
 
 /// From the attention's output back to the residual stream.
 pub static OUT: TensorSpec = TensorSpec {
@@ -121,6 +182,7 @@ pub static OUT: TensorSpec = TensorSpec {
     kind: TensorKind::Matrix { columns: q_rows },
     bias: |c| c.block.out_bias,
     present: always,
+    layers: Layers::Attention,
 };
 
 /// The norm of what attention gives.
@@ -136,6 +198,7 @@ pub static ROUTER: TensorSpec = TensorSpec {
     kind: TensorKind::Table { columns: hidden },
     bias: never,
     present: |c| c.block.mixture.is_some(),
+    layers: Layers::All,
 };
 
 /// The rows of the gate projection, if there is one, then those of the up projection; of each
@@ -146,6 +209,7 @@ pub static GATE_UP: TensorSpec = TensorSpec {
     kind: TensorKind::Matrix { columns: hidden },
     bias: |c| c.block.feed_forward_bias,
     present: always,
+    layers: Layers::All,
 };
 
 /// From the feed-forward block back to the residual stream; the rows of each expert in turn, if
@@ -158,6 +222,7 @@ pub static DOWN: TensorSpec = TensorSpec {
     },
     bias: |c| c.block.feed_forward_bias,
     present: always,
+    layers: Layers::All,
 };
 
 /// The norm of what the feed-forward block gives.
@@ -166,13 +231,19 @@ pub static FFN_POST_NORM: TensorSpec = norm("ffn_post_norm", |c| c.block.norms.a
 /// The tensors that a model has once.
 pub static AROUND: [&TensorSpec; 4] = [&EMBEDDING, &POSITIONS, &HEAD, &FINAL_NORM];
 
-/// The tensors that every layer has.
-pub static LAYER: [&TensorSpec; 11] = [
+/// The tensors that layers have.
+pub static LAYER: [&TensorSpec; 17] = [
     &ATTN_NORM,
     &QKV,
     &Q_NORM,
     &K_NORM,
     &OUT,
+    &RECURRENT_IN,
+    &RECURRENT_CONV,
+    &RECURRENT_RATE,
+    &RECURRENT_SHIFT,
+    &RECURRENT_NORM,
+    &RECURRENT_OUT,
     &ATTN_POST_NORM,
     &FFN_NORM,
     &ROUTER,
@@ -189,6 +260,29 @@ impl TensorSpec {
             None => self.name.into(),
         }
     }
+
+    /// Whether a model of this configuration has the tensor, in this layer if it is one of layers.
+    pub fn is_in(&self, config: &Config, layer: Option<usize>) -> bool {
+        let is_recurrent = layer.is_some_and(|layer| config.block.recurrence(layer).is_some());
+        let here = match self.layers {
+            Layers::All => true,
+            Layers::Attention => !is_recurrent,
+            Layers::Recurrent => is_recurrent,
+        };
+        here && (self.present)(config)
+    }
+}
+
+/// A tensor of a recurrence.
+const fn recurrent(name: &'static str, rows: Size, kind: TensorKind) -> TensorSpec {
+    TensorSpec {
+        name,
+        rows,
+        kind,
+        bias: never,
+        present: |c| c.block.recurrent.is_some(),
+        layers: Layers::Recurrent,
+    }
 }
 
 /// The weights of a norm of the residual stream.
@@ -199,6 +293,7 @@ const fn norm(name: &'static str, present: Condition) -> TensorSpec {
         kind: TensorKind::Vector,
         bias: |c| c.block.norm == Norm::Layer,
         present,
+        layers: Layers::All,
     }
 }
 
@@ -212,6 +307,23 @@ pub(super) fn intermediate(config: &Config) -> usize {
 
 pub(super) fn experts(config: &Config) -> usize {
     config.block.feed_forward_blocks()
+}
+
+/// A size of the recurrence; 0 if there is none.
+pub(super) fn of_recurrence(config: &Config, size: fn(&Recurrent) -> usize) -> usize {
+    config.block.recurrent.as_ref().map_or(0, size)
+}
+
+pub(super) fn recurrent_values(config: &Config) -> usize {
+    of_recurrence(config, Recurrent::values)
+}
+
+pub(super) fn value_heads(config: &Config) -> usize {
+    of_recurrence(config, |recurrent| recurrent.value_heads)
+}
+
+fn taps(config: &Config) -> usize {
+    of_recurrence(config, |recurrent| recurrent.taps)
 }
 
 pub(super) fn heads(config: &Config) -> usize {

@@ -4,8 +4,8 @@ use super::config::Config;
 use super::error::ConfigError;
 use super::family::Family;
 use super::{
-    gemma, gpt2, granite, llama, mixture, nemotron, neox, olmo2, phi, phi3, smollm3, stablelm,
-    starcoder2,
+    gemma, gpt2, granite, llama, mixture, nemotron, neox, olmo2, phi, phi3, qwen3_5, smollm3,
+    stablelm, starcoder2,
 };
 
 static FAMILIES: &[&Family] = &[
@@ -27,6 +27,7 @@ static FAMILIES: &[&Family] = &[
     &mixture::OLMOE,
     &mixture::GRANITE,
     &mixture::MIXTRAL,
+    &qwen3_5::FAMILY,
     #[cfg(test)]
     &super::every_part::FAMILY,
 ];

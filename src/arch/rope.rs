@@ -247,9 +247,9 @@ fn ln(x: f64) -> f64 {
     f64::from(exponent) * LN_2 + 2.0 * s * series
 }
 
-/// Exponential for `-700 < x < 700`: with `x = n ln 2 + r`, the Taylor series of `exp r` scaled by
-/// `2^n`.
-fn exp(x: f64) -> f64 {
+/// Exponential for `-700 < x < 700`, the same on every machine: with `x = n ln 2 + r`, the Taylor
+/// series of `exp r` scaled by `2^n`.
+pub(crate) fn exp(x: f64) -> f64 {
     /// Upper bits of ln 2, exact times any exponent, and the rest.
     const LN_2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
     const LN_2_LOW: f64 = f64::from_bits(0x3dea_39ef_3579_3c76);

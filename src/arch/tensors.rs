@@ -77,8 +77,12 @@ impl SourceTensor {
     /// The shape of the tensor that holds these rows in a format that cuts them so.
     pub fn shape_with(&self, cut: Cut) -> Vec<usize> {
         let mut shape = self.shape.clone();
-        if cut.is_shared() {
-            shape[0] = self.packed_rows;
+        match cut {
+            // As many rows of queries as of gates.
+            Cut::QueryOfPairs | Cut::GateOfPairs => shape[0] *= 2,
+            Cut::OfChannels => shape.insert(1, 1),
+            cut if cut.is_shared() => shape[0] = self.packed_rows,
+            _ => {}
         }
         if cut.is_transposed() {
             shape.reverse();
@@ -123,7 +127,7 @@ impl Family {
             (0..config.layers).flat_map(|layer| LAYER.iter().map(move |spec| (*spec, Some(layer))));
         around
             .chain(layers)
-            .filter(|(spec, _)| (spec.present)(config))
+            .filter(|(spec, layer)| spec.is_in(config, *layer))
             .map(|(spec, layer)| self.tensor(spec, layer, config))
             .collect()
     }
@@ -220,8 +224,12 @@ impl Family {
             let number = expert.map_or(String::new(), |expert| expert.number.to_string());
             let name = spec.name.replace('#', &number);
             let name = match layer {
-                Some(layer) => format!("{layers}.{layer}.{name}.{ending}"),
-                None => format!("{name}.{ending}"),
+                Some(layer) => format!("{layers}.{layer}.{name}"),
+                None => name,
+            };
+            let name = match spec.is_bare {
+                true => name,
+                false => format!("{name}.{ending}"),
             };
             Place {
                 name,

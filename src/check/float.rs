@@ -58,7 +58,7 @@ impl Weights<'_> {
         spec: &'static TensorSpec,
         layer: Option<usize>,
     ) -> Result<Option<Affine>, PackedError> {
-        match (spec.present)(self.input.config) {
+        match spec.is_in(self.input.config, layer) {
             true => self.read(spec, layer).map(Some),
             false => Ok(None),
         }
@@ -132,7 +132,9 @@ impl FloatModel {
             position: 0,
             tokens: Vec::new(),
             start: 0,
-            layers: vec![LayerCache::new(config); config.layers],
+            layers: (0..config.layers)
+                .map(|layer| LayerCache::new(config, layer))
+                .collect(),
         }
     }
 

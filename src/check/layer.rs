@@ -1,5 +1,6 @@
 //! One layer in plain f32.
 
+use super::recurrence::{Recurrence, RecurrentState};
 use crate::arch::Config;
 use crate::arch::block::{Activation, Norm};
 use crate::arch::parts::{self, TensorSpec};
@@ -15,12 +16,7 @@ pub(super) const PASS: usize = 128;
 pub(super) struct Layer {
     /// Norms that the model lacks are `None`.
     pub(super) attn_norm: Option<Affine>,
-    /// Query, key and value rows x hidden.
-    pub(super) qkv: Affine,
-    pub(super) qk_norms: Option<(Affine, Affine)>,
-    /// [`head_dim` / 2]
-    pub(super) steps: Vec<u64>,
-    pub(super) out: Affine,
+    mixer: Mixer,
     pub(super) attn_post_norm: Option<Affine>,
     pub(super) ffn_norm: Option<Affine>,
     /// Of a mixture of experts.
@@ -31,28 +27,66 @@ pub(super) struct Layer {
     pub(super) ffn_post_norm: Option<Affine>,
 }
 
+/// How a layer sees other positions.
+#[derive(Debug)]
+enum Mixer {
+    Attention(Attention),
+    Recurrence {
+        inputs: Affine,
+        recurrence: Recurrence,
+        out: Affine,
+    },
+}
+
+/// The weights of attention.
+#[derive(Debug)]
+struct Attention {
+    /// Query, key and value rows, and those of gates, x hidden.
+    qkv: Affine,
+    qk_norms: Option<(Affine, Affine)>,
+    /// [`head_dim` / 2]
+    steps: Vec<u64>,
+    out: Affine,
+}
+
 impl Layer {
     /// The layer with these rotary steps whose weights `part` gives; `None` for a part that the
-    /// model lacks.
+    /// layer lacks.
     pub(super) fn of(
         steps: Vec<u64>,
         mut part: impl FnMut(&'static TensorSpec) -> Result<Option<Affine>, PackedError>,
     ) -> Result<Layer, PackedError> {
         let q_norm = part(&parts::Q_NORM)?;
         let k_norm = part(&parts::K_NORM)?;
-        let mut matrix = |spec: &'static TensorSpec| {
+        let inputs = part(&parts::RECURRENT_IN)?;
+        let mut needed = |spec: &'static TensorSpec| {
             part(spec)?.ok_or_else(|| PackedError::Source {
                 name: spec.name.to_owned(),
                 reason: "missing".to_owned(),
             })
         };
+        let mixer = match inputs {
+            None => Mixer::Attention(Attention {
+                qkv: needed(&parts::QKV)?,
+                qk_norms: q_norm.zip(k_norm),
+                steps,
+                out: needed(&parts::OUT)?,
+            }),
+            Some(inputs) => Mixer::Recurrence {
+                inputs,
+                recurrence: Recurrence {
+                    conv: needed(&parts::RECURRENT_CONV)?.weight,
+                    rate: needed(&parts::RECURRENT_RATE)?.weight,
+                    shift: needed(&parts::RECURRENT_SHIFT)?.weight,
+                    norm: needed(&parts::RECURRENT_NORM)?.weight,
+                },
+                out: needed(&parts::RECURRENT_OUT)?,
+            },
+        };
         Ok(Layer {
-            qkv: matrix(&parts::QKV)?,
-            out: matrix(&parts::OUT)?,
-            gate_up: matrix(&parts::GATE_UP)?,
-            down: matrix(&parts::DOWN)?,
-            qk_norms: q_norm.zip(k_norm),
-            steps,
+            mixer,
+            gate_up: needed(&parts::GATE_UP)?,
+            down: needed(&parts::DOWN)?,
             attn_norm: part(&parts::ATTN_NORM)?,
             attn_post_norm: part(&parts::ATTN_POST_NORM)?,
             ffn_norm: part(&parts::FFN_NORM)?,
@@ -69,25 +103,33 @@ pub(super) struct Affine {
     pub(super) bias: Vec<f32>,
 }
 
-/// Keys and values of one layer of a stream.
+/// What one layer of a stream keeps: keys and values, or a recurrent state.
 #[derive(Clone, Debug)]
 pub(super) struct LayerCache {
     /// Of each key/value head: (window + PASS) rotated keys, and as many values.
     planes: Vec<(Vec<f32>, Vec<f32>)>,
     /// The same for the sinks.
     sinks: Vec<(Vec<f32>, Vec<f32>)>,
+    recurrent: RecurrentState,
 }
 
 impl LayerCache {
-    /// An empty cache.
-    pub(super) fn new(config: &Config) -> LayerCache {
+    /// An empty cache of this layer.
+    pub(super) fn new(config: &Config, layer: usize) -> LayerCache {
+        let recurrence = config.block.recurrence(layer);
+        let heads = if recurrence.is_some() {
+            0
+        } else {
+            config.kv_heads
+        };
         let plane = |positions: usize| {
             let values = vec![0.0; positions * config.head_dim];
             (values.clone(), values)
         };
         LayerCache {
-            planes: vec![plane(config.window + PASS); config.kv_heads],
-            sinks: vec![plane(config.sinks); config.kv_heads],
+            planes: vec![plane(config.window + PASS); heads],
+            sinks: vec![plane(config.sinks); heads],
+            recurrent: recurrence.map(RecurrentState::new).unwrap_or_default(),
         }
     }
 }
@@ -111,21 +153,29 @@ impl Arithmetic {
         x: &mut [f32],
     ) {
         let config = &self.config;
-        let (hidden, dim, eps) = (config.hidden, config.head_dim, config.norm_eps);
+        let hidden = config.hidden;
         let before = x.to_vec();
         let input = self.normed(x, layer.attn_norm.as_ref());
-        let mut qkv = self.linear(&input, &layer.qkv, hidden);
-        if let Some((q_norm, k_norm)) = &layer.qk_norms {
-            for row in qkv.chunks_exact_mut(config.qkv_rows()) {
-                let (q, kv) = row.split_at_mut(config.heads * dim);
-                q.copy_from_slice(&rms_norm(q, &q_norm.weight, eps));
-                let k = &mut kv[..config.kv_heads * dim];
-                k.copy_from_slice(&rms_norm(k, &k_norm.weight, eps));
+        let mixed = match (&layer.mixer, config.block.recurrence(index)) {
+            (
+                Mixer::Recurrence {
+                    inputs,
+                    recurrence,
+                    out,
+                },
+                Some(shape),
+            ) => {
+                let inputs = self.linear(&input, inputs, hidden);
+                let state = &mut cache.recurrent;
+                let given = recurrence.run(shape, state, &inputs, config.norm_eps);
+                self.linear(&given, out, shape.values())
             }
-        }
-        let attended = self.attend(layer, index, cache, position, &qkv);
-        let attended = self.linear(&attended, &layer.out, config.heads * dim);
-        add(x, &self.normed(&attended, layer.attn_post_norm.as_ref()));
+            (Mixer::Recurrence { .. }, None) => Vec::new(),
+            (Mixer::Attention(attention), _) => {
+                self.attention(attention, index, cache, position, &input)
+            }
+        };
+        add(x, &self.normed(&mixed, layer.attn_post_norm.as_ref()));
 
         let input = if config.block.parallel {
             &before[..]
@@ -141,6 +191,40 @@ impl Arithmetic {
             }
         };
         add(x, &self.normed(&fed, layer.ffn_post_norm.as_ref()));
+    }
+
+    /// What attention gives for rows, the first of which is at `position`, and its projection.
+    fn attention(
+        &self,
+        layer: &Attention,
+        index: usize,
+        cache: &mut LayerCache,
+        position: usize,
+        input: &[f32],
+    ) -> Vec<f32> {
+        let config = &self.config;
+        let (dim, eps, width) = (
+            config.head_dim,
+            config.norm_eps,
+            config.heads * config.head_dim,
+        );
+        let mut qkv = self.linear(input, &layer.qkv, config.hidden);
+        if let Some((q_norm, k_norm)) = &layer.qk_norms {
+            for row in qkv.chunks_exact_mut(config.qkv_rows()) {
+                let (q, kv) = row.split_at_mut(width);
+                q.copy_from_slice(&rms_norm(q, &q_norm.weight, eps));
+                let k = &mut kv[..config.kv_heads * dim];
+                k.copy_from_slice(&rms_norm(k, &k_norm.weight, eps));
+            }
+        }
+        let mut attended = self.attend(layer, index, cache, position, &qkv);
+        let rows = attended.chunks_exact_mut(width);
+        for (row, qkv) in rows.zip(qkv.chunks_exact(config.qkv_rows())) {
+            for (value, gate) in row.iter_mut().zip(&qkv[config.first_gate()..]) {
+                *value /= 1.0 + (-gate).exp();
+            }
+        }
+        self.linear(&attended, &layer.out, width)
     }
 
     /// A norm of each row of the residual stream, or of what is added to it; `x` as it is if the
@@ -249,7 +333,7 @@ impl Arithmetic {
 
     fn attend(
         &self,
-        layer: &Layer,
+        layer: &Attention,
         index: usize,
         cache: &mut LayerCache,
         start: usize,

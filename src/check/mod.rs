@@ -16,6 +16,7 @@ mod dequantised;
 mod error;
 pub mod float;
 mod layer;
+mod recurrence;
 pub mod sampled;
 mod speed;
 mod subject;

@@ -223,7 +223,7 @@ impl Pass<'_> {
             window: self.tokens.len(),
             ..self.arithmetic.config.clone()
         };
-        let mut cache = LayerCache::new(&cache);
+        let mut cache = LayerCache::new(&cache, index);
         self.arithmetic
             .layer(&layer, index, &mut cache, 0, &mut self.x);
         Ok(())

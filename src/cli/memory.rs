@@ -1,5 +1,6 @@
 //! The most memory that a run needs, and the check that it is allowed.
 
+use llmzip::engine::recurrent_state_len;
 use llmzip::predict::Settings;
 use llmzip::report::numbers;
 use llmzip::{EncoderOptions, Model, Preset};
@@ -123,8 +124,12 @@ impl<'a> Use<'a> {
         let config = packed.config();
         let positions = (config.window + config.sinks + llmzip::engine::SLACK) as u64;
         // A key and a value have 8 bits for each element. The activations of all layers take less
-        // than the keys and values of one more stream.
-        let stream = 2 * positions * (config.layers * config.kv_heads * config.head_dim) as u64;
+        // than what one more stream keeps.
+        let recurrent = config.block.recurrent.as_ref();
+        let recurrent_layers = recurrent.map_or(0, |recurrent| recurrent.layers.len());
+        let layers = config.layers - recurrent_layers;
+        let stream = 2 * positions * (layers * config.kv_heads * config.head_dim) as u64
+            + recurrent_layers as u64 * recurrent.map_or(0, recurrent_state_len);
         let cache = (self.streams as u64 + 1) * stream;
         let experts = alone.max(COPIES_OF_EXPERTS * experts);
         packed.size() as u64 + cache + LOGITS + experts + primes + blocks + REST

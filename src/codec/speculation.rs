@@ -12,7 +12,10 @@ use std::sync::Arc;
 
 use super::draft::{Drafter, Drafts};
 use super::language_model::{Context, LanguageModel};
-use crate::engine::{EngineError, Prediction, Predictions, Runtime};
+use crate::engine::{EngineError, Prediction, Predictions, RECURRENT_SLACK, Runtime};
+
+/// Every runtime can take a draft back.
+const _: () = assert!(Drafts::MOST <= RECURRENT_SLACK);
 
 /// One stream's language model with drafts.
 pub(super) struct Speculation {

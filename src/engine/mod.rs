@@ -14,8 +14,10 @@ mod runtime;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use cpu::{Engine, EngineOptions};
-pub use runtime::{EngineError, Helper, Prediction, Predictions, Runtime, SLACK, Segment, State};
+pub use cpu::{Engine, EngineOptions, recurrent_state_len};
+pub use runtime::{
+    EngineError, Helper, Prediction, Predictions, RECURRENT_SLACK, Runtime, SLACK, Segment, State,
+};
 
 /// Version of the numerics: changes whenever any logit of any model changes by a bit.
 pub const NUMERICS_VERSION: u8 = 1;

@@ -9,6 +9,9 @@
 //! `head_dim`, `intermediate`, `vocab` and `inputs`. A *level* is a quantised number, -127 to 127;
 //! a level times its *scale* is the number.
 
+mod operations;
+mod recurrence;
+
 use crate::arch::Config;
 use crate::arch::block::{Activation, Mixture, Norm};
 use crate::arch::config::GROUP;
@@ -20,6 +23,8 @@ use crate::numerics::{
 };
 use crate::packed::quantize::tiled_offset;
 use crate::packed::{PackedError, PackedModel};
+use operations::{clamped, rms_norm, striped_sum};
+use recurrence::{Recurrence, RecurrentState};
 
 /// Powers of a softmax are summed in integer units of `1 / TWO_TO_22`.
 const TWO_TO_22: f32 = 4_194_304.0;
@@ -52,16 +57,8 @@ struct NormWeights {
 struct Layer {
     /// Of the residual stream before attention, if the model has this norm.
     attn_norm: Option<NormWeights>,
-    /// Query, key and value projections, stacked: [(heads + 2 `kv_heads`) * `head_dim`, hidden].
-    qkv: Matrix,
-    /// Of the queries and of the keys, in models that normalise them: of each head, or of all
-    /// heads together.
-    qk_norms: Option<(NormWeights, NormWeights)>,
-    /// The angle by which each pair of a head turns per position, in units of 2^-64 of a full
-    /// turn: [`head_dim` / 2].
-    rotary_steps: Vec<u64>,
-    /// [hidden, heads * `head_dim`]
-    out: Matrix,
+    /// How the layer sees other positions.
+    mixer: Mixer,
     /// Of what attention gives, if the model has this norm.
     attn_post_norm: Option<NormWeights>,
     /// Of the residual stream before the feed-forward block, if the model has this norm.
@@ -72,6 +69,35 @@ struct Layer {
     blocks: Vec<FeedForward>,
     /// Of what the feed-forward block gives, if the model has this norm.
     ffn_post_norm: Option<NormWeights>,
+}
+
+/// How a layer sees other positions.
+#[derive(Debug)]
+enum Mixer {
+    Attention(Attention),
+    Recurrence {
+        /// To what the recurrence takes: [rows, hidden].
+        inputs: Matrix,
+        recurrence: Recurrence,
+        /// [hidden, `value_heads` * `value_dim`]
+        out: Matrix,
+    },
+}
+
+/// The weights of attention.
+#[derive(Debug)]
+struct Attention {
+    /// Query, key and value projections, stacked, then the gates of the output, if there are any:
+    /// [(heads + 2 `kv_heads`, + heads) * `head_dim`, hidden].
+    qkv: Matrix,
+    /// Of the queries and of the keys, in models that normalise them: of each head, or of all
+    /// heads together.
+    qk_norms: Option<(NormWeights, NormWeights)>,
+    /// The angle by which each pair of a head turns per position, in units of 2^-64 of a full
+    /// turn: [`head_dim` / 2].
+    rotary_steps: Vec<u64>,
+    /// [hidden, heads * `head_dim`]
+    out: Matrix,
 }
 
 /// The weights of a feed-forward block.
@@ -103,17 +129,21 @@ struct Quantised {
     scale: f32,
 }
 
-/// The key/value cache of one stream of tokens: every position is kept, in order.
+/// What one stream of tokens has left behind: every position is kept, in order.
 #[derive(Clone, Debug)]
 pub struct Stream {
     /// The tokens fed, of models that have learned positions.
     tokens: Vec<u32>,
     /// Position in the stream where the present context begins.
     start: usize,
+    /// Positions of the present context so far.
+    length: usize,
     /// Rotated keys, one scale a head: [layers][positions][`kv_heads`] of [`head_dim`].
     keys: Vec<Vec<Vec<Quantised>>>,
     /// Values, in the same layout.
     values: Vec<Vec<Vec<Quantised>>>,
+    /// What recurrent layers keep behind each position: [layers][positions].
+    recurrent: Vec<Vec<RecurrentState>>,
 }
 
 /// The prediction of the token that follows those fed.
@@ -146,7 +176,7 @@ impl Reference {
     fn enter_context(&self, stream: &mut Stream) {
         let position = stream.tokens.len();
         let start = contexts::start(position as u64, self.config.block.positions as u64) as usize;
-        if (stream.start, stream.keys[0].len()) == (start, position - start) {
+        if (stream.start, stream.length) == (start, position - start) {
             return;
         }
         stream.forget(0);
@@ -165,24 +195,31 @@ impl Reference {
 
         // The residual stream: [hidden].
         let mut x = self.embedding.row(token as usize);
-        if let Some(learned) = self
-            .positions
-            .chunks(config.hidden)
-            .nth(stream.keys[0].len())
-        {
+        if let Some(learned) = self.positions.chunks(config.hidden).nth(stream.length) {
             add(&mut x, learned);
         }
         for (index, layer) in self.layers.iter().enumerate() {
-            // x += out * attention(qkv * norm(x))
+            // x += out * attention(qkv * norm(x)), or the same with a recurrence
             let before = x.clone();
             let h = self.normed(&x, layer.attn_norm.as_ref());
-            let qkv = layer.qkv.times(&h, wide.qkv);
-            let attended = self.attention(layer, &qkv, stream, index);
-            let attended = layer.out.times(&attended, wide.out);
-            add(
-                &mut x,
-                &self.normed(&attended, layer.attn_post_norm.as_ref()),
-            );
+            let mixed = match &layer.mixer {
+                Mixer::Attention(attention) => {
+                    let qkv = attention.qkv.times(&h, wide.qkv);
+                    let attended = self.attention(attention, &qkv, stream, index);
+                    attention.out.times(&attended, wide.out)
+                }
+                Mixer::Recurrence {
+                    inputs,
+                    recurrence,
+                    out,
+                } => {
+                    let inputs = inputs.times(&h, wide.qkv);
+                    let states = &mut stream.recurrent[index];
+                    let given = recurrence.step(&inputs, states, config.norm_eps);
+                    out.times(&given, wide.out)
+                }
+            };
+            add(&mut x, &self.normed(&mixed, layer.attn_post_norm.as_ref()));
 
             // x += down * (f(gate) . up), with (gate, up) = gate_up * norm(x); or a mixture of such
             let input = if config.block.parallel { &before } else { &x };
@@ -193,6 +230,7 @@ impl Reference {
             };
             add(&mut x, &self.normed(&fed, layer.ffn_post_norm.as_ref()));
         }
+        stream.length += 1;
 
         let h = self.norm(&x, &self.final_norm, config.block.norm);
         let mut y = self.head.times(&h, wide.head);
@@ -287,8 +325,15 @@ impl Reference {
     /// Attention in layer `index` (section 6): stores the keys and values of the next position,
     /// then computes the outputs of its query heads: [heads * `head_dim`].
     ///
-    /// `qkv` holds the query heads, then the key heads, then the value heads, each [`head_dim`].
-    fn attention(&self, layer: &Layer, qkv: &[f32], stream: &mut Stream, index: usize) -> Vec<f32> {
+    /// `qkv` holds the query heads, then the key heads, then the value heads, then the gates of all
+    /// query heads, if there are any, each [`head_dim`].
+    fn attention(
+        &self,
+        layer: &Attention,
+        qkv: &[f32],
+        stream: &mut Stream,
+        index: usize,
+    ) -> Vec<f32> {
         let Config {
             heads,
             kv_heads,
@@ -297,7 +342,8 @@ impl Reference {
         } = self.config;
         let position = stream.keys[index].len();
         let (queries, rest) = qkv.split_at(heads * head_dim);
-        let (keys, values) = rest.split_at(kv_heads * head_dim);
+        let (keys, rest) = rest.split_at(kv_heads * head_dim);
+        let (values, gates) = rest.split_at(kv_heads * head_dim);
         let (mut queries, mut keys) = (queries.to_vec(), keys.to_vec());
         if let Some((q_norm, k_norm)) = &layer.qk_norms {
             // One norm has as many weights as it has values: those of a head, or of all heads.
@@ -319,7 +365,11 @@ impl Reference {
             let kv_head = i / (heads / kv_heads);
             let keys: Vec<_> = stream.keys[index].iter().map(|at| &at[kv_head]).collect();
             let values: Vec<_> = stream.values[index].iter().map(|at| &at[kv_head]).collect();
-            output.extend(self.attend(index, query, &keys, &values));
+            let steps = &layer.rotary_steps;
+            output.extend(self.attend(index, query, steps, &keys, &values));
+        }
+        for (value, gate) in output.iter_mut().zip(gates) {
+            *value *= sigmoid(*gate);
         }
         output
     }
@@ -330,11 +380,11 @@ impl Reference {
         &self,
         index: usize,
         query: &[f32],
+        steps: &[u64],
         keys: &[&Quantised],
         values: &[&Quantised],
     ) -> Vec<f32> {
         let (window, sinks) = (self.config.window_of(index), self.config.sinks_of(index));
-        let steps = &self.layers[index].rotary_steps;
         // The query sees the last `window` positions and the sinks, the first positions of the
         // stream. For sinks that have left the window its position stops at window + sinks - 1, the
         // first at which all of them have left, so that no distance grows without bound.
@@ -503,16 +553,6 @@ fn quantise_groups(x: &[f32]) -> Vec<Quantised> {
     x.chunks(GROUP).map(quantise).collect()
 }
 
-/// Root-mean-square norm (section 5): `x / sqrt(mean(x^2) + eps) * weight`.
-fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
-    let squares = striped_sum(x.iter().map(|x| x * x));
-    let inverse = 1.0 / (squares / x.len() as f32 + eps).sqrt();
-    x.iter()
-        .zip(weight)
-        .map(|(x, weight)| (x * inverse) * weight)
-        .collect()
-}
-
 /// Layer norm (section 5): `d / sqrt(mean(d^2) + eps) * weight + bias`, with `d = x - mean(x)`.
 fn layer_norm(x: &[f32], weights: &NormWeights, eps: f32) -> Vec<f32> {
     let mean = striped_sum(x.iter().copied()) / x.len() as f32;
@@ -520,21 +560,6 @@ fn layer_norm(x: &[f32], weights: &NormWeights, eps: f32) -> Vec<f32> {
     let mut normed = rms_norm(&centred, &weights.weight, eps);
     add(&mut normed, &weights.bias);
     normed
-}
-
-/// A float sum whose order is part of the result (section 1): value i goes to stripe i mod 16, then
-/// the upper half of the stripes is added to the lower half until one is left.
-fn striped_sum(values: impl Iterator<Item = f32>) -> f32 {
-    let mut stripes = [0.0f32; 16];
-    for (i, value) in values.enumerate() {
-        stripes[i % 16] += value;
-    }
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            stripes[i] += stripes[i + half];
-        }
-    }
-    stripes[0]
 }
 
 /// The function in the feed-forward block (section 5).
@@ -549,12 +574,6 @@ fn activation(kind: Activation, x: f32) -> f32 {
             positive * positive
         }
     }
-}
-
-/// Clamps to +-2^60, so that every later product is finite.
-fn clamped(x: f32) -> f32 {
-    let limit = f32::from_bits(0x5d80_0000);
-    min(max(x, -limit), limit)
 }
 
 /// x += y
@@ -596,7 +615,7 @@ pub fn distribution(logits: &[i32], bias: &[i32]) -> Vec<u64> {
 impl Stream {
     /// Tokens fed so far, which is the position of the next one.
     pub fn position(&self) -> usize {
-        self.start + self.keys[0].len()
+        self.start + self.length
     }
 
     /// Forgets every token from `position` on.
@@ -605,11 +624,15 @@ impl Stream {
         self.forget(position.saturating_sub(self.start));
     }
 
-    /// Forgets the keys and values of this context from `position` on.
+    /// Forgets what is kept of this context from `position` on.
     fn forget(&mut self, position: usize) {
         for layer in self.keys.iter_mut().chain(&mut self.values) {
             layer.truncate(position);
         }
+        for layer in &mut self.recurrent {
+            layer.truncate(position);
+        }
+        self.length = position;
     }
 }
 
@@ -629,11 +652,20 @@ impl Reference {
             let (before, after) = (config.block.norms.before(), config.block.norms.after());
             layers.push(Layer {
                 attn_norm: norm_if(before, "attn_norm")?,
-                qkv: matrix(&name("qkv"))?,
-                qk_norms: norm_if(config.qk_norm, "q_norm")?
-                    .zip(norm_if(config.qk_norm, "k_norm")?),
-                rotary_steps: model.steps_of(layer),
-                out: matrix(&name("out"))?,
+                mixer: match config.block.recurrence(layer) {
+                    Some(shape) => Mixer::Recurrence {
+                        inputs: matrix(&name("recurrent_in"))?,
+                        recurrence: Recurrence::new(model, shape, layer)?,
+                        out: matrix(&name("recurrent_out"))?,
+                    },
+                    None => Mixer::Attention(Attention {
+                        qkv: matrix(&name("qkv"))?,
+                        qk_norms: norm_if(config.qk_norm, "q_norm")?
+                            .zip(norm_if(config.qk_norm, "k_norm")?),
+                        rotary_steps: model.steps_of(layer),
+                        out: matrix(&name("out"))?,
+                    }),
+                },
                 attn_post_norm: norm_if(after, "attn_post_norm")?,
                 ffn_norm: norm_if(before, "ffn_norm")?,
                 router: match config.block.mixture {
@@ -673,8 +705,10 @@ impl Reference {
         Stream {
             tokens: Vec::new(),
             start: 0,
+            length: 0,
             keys: vec![Vec::new(); self.config.layers],
             values: vec![Vec::new(); self.config.layers],
+            recurrent: vec![Vec::new(); self.config.layers],
         }
     }
 }

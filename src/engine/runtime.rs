@@ -16,6 +16,10 @@ use crate::packed::{PackedError, PackedModel};
 /// tokens replaced.
 pub const SLACK: usize = 128;
 
+/// The state of a model with recurrent layers can be truncated by up to this many tokens, of those
+/// fed last.
+pub const RECURRENT_SLACK: usize = 16;
+
 /// Why a model cannot be run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -79,7 +83,8 @@ pub trait State: Debug + Send {
     ///
     /// # Panics
     /// If `position` is ahead of the stream, or more than [`SLACK`] behind the furthest position
-    /// since the last reset.
+    /// since the last reset. With recurrent layers, also if `position` is before the tokens of the
+    /// latest [`Runtime::forward`], or more than [`RECURRENT_SLACK`] behind the last of them.
     fn truncate(&mut self, position: u64);
 
     /// Forgets everything.

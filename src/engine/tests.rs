@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::reference::{self, Output, Reference};
 use super::*;
 use crate::arch::Block;
-use crate::arch::block::{Activation, Local, Mixture, Norm, Norms, Wide};
+use crate::arch::block::{Activation, Local, Mixture, Norm, Norms, Recurrent, Wide};
 use crate::arch::config::{Config, TILE, tests::tiny};
 use crate::machine::instructions::InstructionSet;
 use crate::packed::{PackedModel, random};
@@ -28,10 +28,45 @@ fn config() -> impl Strategy<Value = Config> {
     let sizes = (1usize..140, 1usize..140, 1usize..4);
     let parts = (heads, window, flags, sizes, block());
     let mixture = prop::option::of((1usize..9, 1usize..9, any::<bool>()));
-    (parts, mixture).prop_map(|(parts, mixture)| match mixture {
-        Some(mixture) => with_experts(&sizes_and_options(parts), mixture),
-        None => sizes_and_options(parts),
+    let recurrent = prop::option::of(recurrent());
+    (parts, mixture, recurrent).prop_map(|(parts, mixture, recurrent)| {
+        let mut config = sizes_and_options(parts);
+        if let Some(mixture) = mixture {
+            config = with_experts(&config, mixture);
+        }
+        if let Some(recurrent) = recurrent {
+            config = with_recurrence(config, recurrent);
+        }
+        config
     })
+}
+
+/// A recurrence of any shape, in any layers.
+fn recurrent() -> impl Strategy<Value = Recurrent> {
+    let layers = prop::sample::subsequence(vec![0usize, 1, 2], 1..=3);
+    let heads = (1usize..4, 1usize..4);
+    let sizes = (1usize..40, 1usize..70, 1usize..=8);
+    (layers, heads, sizes).prop_map(|(layers, heads, sizes)| Recurrent {
+        layers,
+        key_heads: heads.0,
+        value_heads: heads.0 * heads.1,
+        key_dim: sizes.0,
+        value_dim: sizes.1,
+        taps: sizes.2,
+    })
+}
+
+/// The same model with a recurrence in some layers.
+fn with_recurrence(mut config: Config, recurrent: Recurrent) -> Config {
+    config.block.positions = 0;
+    if config.block.norms == Norms::After {
+        config.block.norms = Norms::Around;
+    }
+    config.block.recurrent = Some(Recurrent {
+        layers: below(&recurrent.layers, config.layers),
+        ..recurrent
+    });
+    config
 }
 
 /// The same model with experts, of which each row takes some.
@@ -121,7 +156,7 @@ fn block() -> impl Strategy<Value = Block> {
         own_steps,
     });
     let local = prop::option::of(local);
-    let flags = any::<[bool; 12]>();
+    let flags = any::<[bool; 13]>();
     let positions = prop_oneof![Just(0usize), Just(32usize), Just(64usize)];
     let any = (
         norm,
@@ -136,6 +171,8 @@ fn block() -> impl Strategy<Value = Block> {
         |(norm, norms, activation, caps, local, unrotated, flags)| Block {
             positions: caps.2,
             mixture: None,
+            recurrent: None,
+            attention_gate: flags[12],
             norm,
             norms,
             activation,
@@ -297,11 +334,16 @@ proptest! {
         drafts in prop::collection::vec((1usize..40, 0usize..=SLACK), 1..12),
         seed in any::<u64>(),
     ) {
+        let most = match config.block.recurrent {
+            Some(_) => RECURRENT_SLACK,
+            None => SLACK,
+        };
         let model = packed(&config);
         let reference = Reference::new(&model).unwrap();
         let engine = engine(&model, InstructionSet::choose().unwrap(), 1);
         let (mut state, mut stream) = (engine.new_state().unwrap(), reference.new_stream());
         for (index, (kept, rejected)) in (0u64..).zip(drafts) {
+            let rejected = rejected % (most + 1);
             let fed = tokens(&config, kept + rejected, seed ^ index);
             let found = feed(&engine, &mut *state, &fed);
             let step = |token: &u32| reference.forward(&mut stream, *token);
@@ -332,16 +374,75 @@ proptest! {
     }
 }
 
+/// A recurrence in the first layer, attention with a gate in the second.
+fn hybrid() -> Config {
+    let mut config = Config {
+        arch: "every part".into(),
+        ..tiny()
+    };
+    config.block.attention_gate = true;
+    config.block.recurrent = Some(Recurrent {
+        layers: vec![0],
+        key_heads: 2,
+        value_heads: 4,
+        key_dim: 12,
+        value_dim: 40,
+        taps: 4,
+    });
+    config
+}
+
+#[test]
+fn a_recurrent_state_can_be_cut_again_and_forked_while_it_is_cut() {
+    let config = hybrid();
+    let model = packed(&config);
+    let reference = Reference::new(&model).unwrap();
+    let engine = engine(&model, InstructionSet::choose().unwrap(), 2);
+    let text = tokens(&config, 400, 6);
+    let want = expected(&reference, &text);
+    // A call of several passes, and one of fewer tokens than may be taken back.
+    for fed in [300, 7] {
+        let mut state = engine.new_state().unwrap();
+        let found = feed(&engine, &mut *state, &text[..fed]);
+        assert_eq!(difference(&want[..fed], &found), None);
+        for cut in [fed - 3, fed - 5, fed - 5, fed - 7] {
+            state.truncate(cut as u64);
+            let mut fork = state.fork().unwrap();
+            let found = feed(&engine, &mut *fork, &text[cut..cut + 60]);
+            assert_eq!(difference(&want[cut..cut + 60], &found), None);
+        }
+        let cut = fed - 7;
+        let found = feed(&engine, &mut *state, &text[cut..cut + 1]);
+        assert_eq!(difference(&want[cut..=cut], &found), None);
+    }
+}
+
+#[test]
+#[should_panic(expected = "cannot be taken back")]
+fn tokens_of_an_earlier_call_cannot_be_taken_from_a_recurrent_state() {
+    let config = hybrid();
+    let engine = engine(&packed(&config), InstructionSet::PORTABLE, 1);
+    let mut state = engine.new_state().unwrap();
+    feed(&engine, &mut *state, &tokens(&config, 20, 1));
+    feed(&engine, &mut *state, &tokens(&config, 2, 1));
+    state.truncate(19);
+}
+
 #[test]
 fn a_fork_and_its_origin_go_their_own_ways() {
-    let config = tiny();
-    let model = packed(&config);
+    for config in [tiny(), hybrid()] {
+        a_fork_goes_its_own_way(&config);
+    }
+}
+
+fn a_fork_goes_its_own_way(config: &Config) {
+    let model = packed(config);
     let reference = Reference::new(&model).unwrap();
     let engine = engine(&model, InstructionSet::choose().unwrap(), 1);
     let (head, left, right) = (
-        tokens(&config, 70, 1),
-        tokens(&config, 50, 2),
-        tokens(&config, 60, 3),
+        tokens(config, 70, 1),
+        tokens(config, 50, 2),
+        tokens(config, 60, 3),
     );
     let mut state = engine.new_state().unwrap();
     feed(&engine, &mut *state, &head);
@@ -355,16 +456,17 @@ fn a_fork_and_its_origin_go_their_own_ways() {
 
 #[test]
 fn a_reset_state_is_a_new_one() {
-    let config = tiny();
-    let model = packed(&config);
-    let engine = engine(&model, InstructionSet::choose().unwrap(), 1);
-    let text = tokens(&config, 60, 3);
-    let want = expected(&Reference::new(&model).unwrap(), &text);
-    let mut state = engine.new_state().unwrap();
-    feed(&engine, &mut *state, &tokens(&config, 77, 4));
-    state.reset();
-    assert_eq!(state.position(), 0);
-    assert_eq!(difference(&want, &feed(&engine, &mut *state, &text)), None);
+    for config in [tiny(), hybrid()] {
+        let model = packed(&config);
+        let engine = engine(&model, InstructionSet::choose().unwrap(), 1);
+        let text = tokens(&config, 60, 3);
+        let want = expected(&Reference::new(&model).unwrap(), &text);
+        let mut state = engine.new_state().unwrap();
+        feed(&engine, &mut *state, &tokens(&config, 77, 4));
+        state.reset();
+        assert_eq!(state.position(), 0);
+        assert_eq!(difference(&want, &feed(&engine, &mut *state, &text)), None);
+    }
 }
 
 #[test]

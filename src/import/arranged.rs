@@ -5,6 +5,7 @@ use super::description::{Described, Rotation};
 use super::source::Source;
 use super::vocabulary::RowPlan;
 use crate::arch::family::{Cut, Folds};
+use crate::arch::rope::exp;
 use crate::arch::tensors::Place;
 use crate::arch::{Config, SourceTensor, parts};
 use crate::packed::{PackedError, TensorSource};
@@ -76,7 +77,10 @@ impl<T: StoredTensors> Arranged<T> {
         let index = tensor.expert.map(|expert| expert.number);
         let index = index.filter(|_| cut.is_of_experts());
         if !cut.is_shared() {
-            let (shape, values) = self.stored.read(name, index)?;
+            let (mut shape, values) = self.stored.read(name, index)?;
+            if *cut == Cut::OfChannels && shape.get(1) == Some(&1) {
+                shape.remove(1);
+            }
             return Ok(match cut.is_transposed() {
                 true => transposed(shape, &values),
                 false => (shape, values),
@@ -96,10 +100,14 @@ impl<T: StoredTensors> Arranged<T> {
             });
         }
         let Shared { shape, values, .. } = self.shared.as_ref().expect("just read");
-        if shape.first() != Some(&tensor.packed_rows) {
+        let rows = match cut {
+            Cut::QueryOfPairs | Cut::GateOfPairs => 2 * tensor.shape[0],
+            _ => tensor.packed_rows,
+        };
+        if shape.first() != Some(&rows) {
             return Ok((shape.clone(), values.clone()));
         }
-        let width = values.len() / tensor.packed_rows.max(1);
+        let width = values.len() / rows.max(1);
         let mut cut_shape = shape.clone();
         cut_shape[0] = tensor.shape[0];
         Ok((cut_shape, self.cut(tensor, *cut, values, width)))
@@ -108,19 +116,20 @@ impl<T: StoredTensors> Arranged<T> {
     /// Cuts the rows of `tensor`, of `width` values each, out of those that sources share.
     fn cut(&self, tensor: &SourceTensor, cut: Cut, values: &[f32], width: usize) -> Vec<f32> {
         let (first, rows) = (tensor.first_row, tensor.shape[0]);
-        if cut != Cut::HeadByHead {
-            return values[first * width..(first + rows) * width].to_vec();
-        }
-        // For each key/value head: its queries, its key, its value.
         let config = &self.config;
         let (dim, queries) = (config.head_dim, config.heads_per_kv());
-        let (start, len) = match first {
-            0 => (0, queries),
-            _ if first == config.heads * config.head_dim => (queries, 1),
-            _ => (queries + 1, 1),
+        // What the rows of each head are cut from, in heads, and where they lie in it.
+        let (all, start, len) = match cut {
+            Cut::QueryOfPairs => (2, 0, 1),
+            Cut::GateOfPairs => (2, 1, 1),
+            // For each key/value head: its queries, its key, its value.
+            Cut::HeadByHead if first == 0 => (queries + 2, 0, queries),
+            Cut::HeadByHead if first == config.heads * dim => (queries + 2, queries, 1),
+            Cut::HeadByHead => (queries + 2, queries + 1, 1),
+            _ => return values[first * width..(first + rows) * width].to_vec(),
         };
         values
-            .chunks_exact((queries + 2) * dim * width)
+            .chunks_exact(all * dim * width)
             .flat_map(|head| &head[start * dim * width..][..len * dim * width])
             .copied()
             .collect()
@@ -161,7 +170,7 @@ impl<T: StoredTensors> Arranged<T> {
             "q_norm" => scores(),
             "qkv" if tensor.first_row == 0 && !config.qk_norm => scores(),
             "attn_post_norm" | "ffn_post_norm" => folds.residual,
-            "out" | "down" if !config.block.norms.after() => folds.residual,
+            "out" | "recurrent_out" | "down" if !config.block.norms.after() => folds.residual,
             _ => 1.0,
         }
     }
@@ -200,7 +209,7 @@ impl<T: StoredTensors> Arranged<T> {
         let first_key = config.heads * config.head_dim;
         let keys = |of: &[SourceTensor]| of.iter().find(|it| it.first_row == first_key).cloned();
         let (weights, bias) = (keys(&qkv.weights), keys(&qkv.biases));
-        let norm = (parts::ATTN_NORM.present)(config).then(|| {
+        let norm = parts::ATTN_NORM.is_in(config, Some(layer)).then(|| {
             family
                 .tensor(&parts::ATTN_NORM, Some(layer), config)
                 .weights[0]
@@ -226,9 +235,15 @@ impl<T: StoredTensors> Arranged<T> {
                 .rotation
                 .in_halves(&values, heads, self.config.head_dim);
         }
-        if tensor.part.ends_with("norm") && !tensor.is_bias && self.folds.norm_offset != 0.0 {
+        let is_offset = tensor.part.ends_with("norm") && tensor.part != parts::RECURRENT_NORM.name;
+        if is_offset && !tensor.is_bias && self.folds.norm_offset != 0.0 {
             let offset = self.folds.norm_offset as f32;
             values.iter_mut().for_each(|value| *value += offset);
+        }
+        if tensor.part == parts::RECURRENT_RATE.name {
+            // Sources hold logarithms. Beyond these bounds a rate is as good as 0, or refused.
+            let rate = |log: f32| exp(f64::from(log).clamp(-100.0, 100.0)) as f32;
+            values.iter_mut().for_each(|value| *value = rate(*value));
         }
         let factor = self.factor(tensor) as f32;
         if factor != 1.0 {

@@ -334,6 +334,11 @@ impl PackedModel {
             if let Some(bad) = bad_float(values) {
                 return Err(PackedError::value(name, bad, BOUNDED));
             }
+            // A recurrence with a negative rate would grow.
+            let is_rate = name.ends_with(".recurrent_rate.weight");
+            if let Some(bad) = values.iter().find(|value| is_rate && **value < 0.0) {
+                return Err(PackedError::value(name, bad, "0 to 65536"));
+            }
         }
         Ok(())
     }

@@ -31,6 +31,10 @@ impl TensorSource for RandomSource {
         });
         let (centre, spread) = if name.contains("norm") {
             (1.0, 0.2)
+        } else if name.contains("rate") {
+            (0.25, 0.25)
+        } else if name.contains("shift") {
+            (-1.0, 1.0)
         } else if name.ends_with("bias") {
             (0.0, 0.5)
         } else if name.contains("embed") {

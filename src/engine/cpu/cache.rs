@@ -1,4 +1,5 @@
-//! The keys and values of one stream: a ring of positions and a copy of the sinks.
+//! What the layers keep of one stream: keys and values in a ring of positions, with a copy of the
+//! sinks, or recurrent states.
 //!
 //! The ring holds [`SLACK`] positions more than the window, so that the rows of a chunk, or a
 //! rejected draft, never overwrite a key that a later row still sees. Position p is in slot p
@@ -10,6 +11,7 @@ use std::any::Any;
 use std::ops::Range;
 
 use super::kernels::{Kernels, LANES};
+use super::recurrence::{Behind, RecurrentLayer};
 use crate::arch::config::Config;
 use crate::engine::contexts;
 use crate::engine::runtime::{EngineError, SLACK, State};
@@ -19,7 +21,7 @@ use crate::machine::memory::{copied, filled};
 /// What the memory is for, in error messages.
 const WHAT: &str = "a stream's keys and values";
 
-/// Keys and values of one stream, for every layer.
+/// What every layer keeps of one stream.
 #[derive(Debug)]
 pub(super) struct Cache {
     /// Tokens of the present context so far: of the stream, unless its positions are learned.
@@ -30,9 +32,30 @@ pub(super) struct Cache {
     start: u64,
     /// The last tokens of the stream, if positions are learned.
     history: History,
-    /// One for each key/value head of each layer, in order.
-    pub(super) planes: Vec<Plane>,
-    kv_heads: usize,
+    layers: Vec<LayerState>,
+    /// How far the stream is behind the checkpoints of its recurrent layers.
+    pub(super) behind: Behind,
+    is_recurrent: bool,
+}
+
+/// What one layer keeps.
+#[derive(Debug)]
+enum LayerState {
+    /// Keys and values of each key/value head.
+    Attention(Vec<Plane>),
+    Recurrence(RecurrentLayer),
+}
+
+impl LayerState {
+    fn try_clone(&self) -> Result<LayerState, MachineError> {
+        Ok(match self {
+            LayerState::Attention(planes) => {
+                let planes = planes.iter().map(Plane::try_clone);
+                LayerState::Attention(planes.collect::<Result<_, MachineError>>()?)
+            }
+            LayerState::Recurrence(layer) => LayerState::Recurrence(layer.try_clone()?),
+        })
+    }
 }
 
 /// The last tokens of a stream whose model has learned `positions` positions; none if these are 0.
@@ -210,8 +233,7 @@ impl Plane {
 
 impl Cache {
     pub(super) fn new(config: &Config, window: usize) -> Result<Cache, MachineError> {
-        let plane = |index: usize| {
-            let layer = index / config.kv_heads;
+        let plane = |layer: usize| {
             let window = config.window_of(layer).min(window);
             let slots = (window + SLACK).next_multiple_of(LANES);
             Ok(Plane {
@@ -221,14 +243,24 @@ impl Cache {
                 sinks: Store::new(LANES, config.head_dim)?,
             })
         };
-        let planes = (0..config.layers * config.kv_heads).map(plane);
+        let layer = |layer: usize| {
+            Ok(match config.block.recurrence(layer) {
+                Some(shape) => LayerState::Recurrence(RecurrentLayer::new(shape)?),
+                None => {
+                    let planes = (0..config.kv_heads).map(|_| plane(layer));
+                    LayerState::Attention(planes.collect::<Result<_, MachineError>>()?)
+                }
+            })
+        };
+        let layers = (0..config.layers).map(layer);
         Ok(Cache {
             position: 0,
             written: 0,
             start: 0,
             history: History::new(config.block.positions),
-            planes: planes.collect::<Result<_, MachineError>>()?,
-            kv_heads: config.kv_heads,
+            layers: layers.collect::<Result<_, MachineError>>()?,
+            behind: Behind::default(),
+            is_recurrent: config.block.recurrent.is_some(),
         })
     }
 
@@ -259,14 +291,28 @@ impl Cache {
         self.written = self.written.max(self.position);
     }
 
-    /// The planes of one layer, one a key/value head.
-    pub(super) fn layer(&self, layer: usize) -> &[Plane] {
-        &self.planes[layer * self.kv_heads..][..self.kv_heads]
+    /// The planes of a layer with attention, one a key/value head.
+    pub(super) fn planes(&self, layer: usize) -> &[Plane] {
+        match &self.layers[layer] {
+            LayerState::Attention(planes) => planes,
+            LayerState::Recurrence(_) => panic!("layer {layer} has no attention"),
+        }
     }
 
-    /// The planes of one layer, one a key/value head.
-    pub(super) fn layer_mut(&mut self, layer: usize) -> &mut [Plane] {
-        &mut self.planes[layer * self.kv_heads..][..self.kv_heads]
+    /// The planes of a layer with attention, one a key/value head.
+    pub(super) fn planes_mut(&mut self, layer: usize) -> &mut [Plane] {
+        match &mut self.layers[layer] {
+            LayerState::Attention(planes) => planes,
+            LayerState::Recurrence(_) => panic!("layer {layer} has no attention"),
+        }
+    }
+
+    /// What a layer with a recurrence keeps.
+    pub(super) fn recurrent_mut(&mut self, layer: usize) -> &mut RecurrentLayer {
+        match &mut self.layers[layer] {
+            LayerState::Recurrence(state) => state,
+            LayerState::Attention(_) => panic!("layer {layer} has no recurrence"),
+        }
     }
 }
 
@@ -279,9 +325,9 @@ impl State for Cache {
     }
 
     fn fork(&self) -> Result<Box<dyn State>, EngineError> {
-        let planes = self.planes.iter().map(Plane::try_clone);
+        let layers = self.layers.iter().map(LayerState::try_clone);
         Ok(Box::new(Cache {
-            planes: planes.collect::<Result<_, MachineError>>()?,
+            layers: layers.collect::<Result<_, MachineError>>()?,
             history: self.history.clone(),
             ..*self
         }))
@@ -300,12 +346,21 @@ impl State for Cache {
         }
         let kept = self.written.saturating_sub(SLACK as u64);
         assert!(position >= kept, "keys before position {kept} are gone");
+        if self.is_recurrent {
+            self.behind.cut((self.position - position) as usize);
+        }
         self.position = position;
     }
 
     fn reset(&mut self) {
         (self.position, self.written, self.start) = (0, 0, 0);
         self.history.cut(0);
+        self.behind = Behind::default();
+        for layer in &mut self.layers {
+            if let LayerState::Recurrence(state) = layer {
+                state.reset();
+            }
+        }
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::attention::{RowAngles, Task};
 use super::cache::{Cache, Plane};
 use super::kernels::{Kernels, LANES, Product, QuantizedRows};
-use super::weights::{Layer, Linear, NormWeights, Weights};
+use super::weights::{Attention, Layer, Linear, Mixer, NormWeights, Weights};
 use super::workspace::{ThreadBuffers, Workspace};
 use crate::arch::block::Norm;
 use crate::engine::runtime::{Predictions, SLACK};
@@ -126,17 +126,10 @@ impl Layers {
         }
 
         for (index, layer) in self.weights.layers.iter().enumerate() {
-            // x += attention(norm(x))
+            // x += attention(norm(x)), or a recurrence in its place
             let wide = config.block.wide;
             self.norm_and_quantize(ws, layer.attn_norm.as_ref(), Add::Nothing, wide.qkv);
-            self.linear(&layer.qkv, &ws.rows, &mut ws.qkv);
-            if let Some((q_norm, k_norm)) = &layer.qk_norms {
-                self.normalize_queries_and_keys(ws, q_norm, k_norm);
-            }
-            self.store_keys_and_values(ws, runs, parts, index);
-            self.attend(ws, runs, parts, index);
-            self.quantize_attended(ws, rows);
-            self.linear(&layer.out, &ws.rows, &mut ws.projected);
+            self.mix(ws, runs, parts, index, layer);
             self.norm_projected(ws, layer.attn_post_norm.as_ref());
 
             // x += down(f(gate(norm(x))) * up(norm(x)))
@@ -165,7 +158,44 @@ impl Layers {
             self.predict(ws, parts, predictions);
         }
         for part in parts {
-            runs[part.run].cache.advance(part.len);
+            let run = &mut runs[part.run];
+            run.cache.behind = part.span(run).behind();
+            run.cache.advance(part.len);
+        }
+    }
+
+    /// `projected` becomes what attention or a recurrence makes of the rows in `ws.rows`.
+    fn mix(
+        &self,
+        ws: &mut Workspace,
+        runs: &mut [Run<'_>],
+        parts: &[Part],
+        index: usize,
+        layer: &Layer,
+    ) {
+        let config = self.model.config();
+        match &layer.mixer {
+            Mixer::Attention(attention) => {
+                self.linear(&attention.qkv, &ws.rows, &mut ws.qkv);
+                if let Some((q_norm, k_norm)) = &attention.qk_norms {
+                    self.normalize_queries_and_keys(ws, q_norm, k_norm);
+                }
+                self.store_keys_and_values(ws, runs, parts, index, attention);
+                self.attend(ws, runs, parts, index, attention);
+                self.quantize_attended(
+                    ws,
+                    config.kv_heads,
+                    config.heads_per_kv() * config.head_dim,
+                );
+                self.linear(&attention.out, &ws.rows, &mut ws.projected);
+            }
+            Mixer::Recurrence(recurrence) => {
+                self.linear(&recurrence.inputs, &ws.rows, &mut ws.qkv);
+                self.recur(ws, runs, parts, index, recurrence);
+                let shape = &recurrence.shape;
+                self.quantize_attended(ws, shape.value_heads, shape.value_dim);
+                self.linear(&recurrence.out, &ws.rows, &mut ws.projected);
+            }
         }
     }
 
@@ -195,10 +225,6 @@ impl Layers {
             &starts,
             predictions.logits_mut(),
         );
-    }
-
-    fn layer(&self, layer: usize) -> &Layer {
-        &self.weights.layers[layer]
     }
 
     /// `out = rows * matrix`, resized to whole tiles a row.
@@ -364,17 +390,18 @@ impl Layers {
         runs: &mut [Run<'_>],
         parts: &[Part],
         layer: usize,
+        attention: &Attention,
     ) {
         let (kernels, config) = (self.kernels, self.model.config());
         let stride = config.qkv_rows().next_multiple_of(LANES);
-        let angles = &ws.angles[self.layer(layer).steps].own;
+        let angles = &ws.angles[attention.steps].own;
         let (dim, qkv) = (config.head_dim, &ws.qkv);
         let (first_key, first_value) = (config.heads * dim, (config.heads + config.kv_heads) * dim);
         let mut new = Vec::with_capacity(parts.len() * config.kv_heads);
         for (index, run) in runs.iter_mut().enumerate() {
             if let Some(&part) = parts.iter().find(|part| part.run == index) {
                 let position = run.cache.position;
-                let planes = run.cache.layer_mut(layer).iter_mut().enumerate();
+                let planes = run.cache.planes_mut(layer).iter_mut().enumerate();
                 new.extend(planes.map(|(head, plane)| NewKeys {
                     plane,
                     head,
@@ -404,7 +431,14 @@ impl Layers {
     }
 
     /// Attention of every new row.
-    fn attend(&self, ws: &mut Workspace, runs: &[Run<'_>], parts: &[Part], layer: usize) {
+    fn attend(
+        &self,
+        ws: &mut Workspace,
+        runs: &[Run<'_>],
+        parts: &[Part],
+        layer: usize,
+        attention: &Attention,
+    ) {
         let (kernels, config) = (self.kernels, self.model.config());
         let stride = config.qkv_rows().next_multiple_of(LANES);
         let (dim, heads) = (config.head_dim, config.heads_per_kv());
@@ -424,7 +458,7 @@ impl Layers {
         {
             for part in parts {
                 let cache = &*runs[part.run].cache;
-                let plane = &cache.layer(layer)[kv_head];
+                let plane = &cache.planes(layer)[kv_head];
                 let mut row = 0;
                 while row < part.len {
                     let count = together.min(part.len - row);
@@ -453,11 +487,28 @@ impl Layers {
                 }
             }
         }
-        let angles = &ws.angles[self.layer(layer).steps];
+        let angles = &ws.angles[attention.steps];
         self.pool
             .for_each(&mut ws.threads, &mut tasks, |thread, task| {
                 task.run(kernels, angles, &mut thread.attention);
             });
+        self.gate_attended(ws);
+    }
+
+    /// Multiplies what attention gave by its gates, if there are any.
+    fn gate_attended(&self, ws: &mut Workspace) {
+        let (kernels, config) = (self.kernels, self.model.config());
+        if !config.block.attention_gate {
+            return;
+        }
+        let stride = config.qkv_rows().next_multiple_of(LANES);
+        let shared = config.heads_per_kv() * config.head_dim;
+        let rows = ws.qkv.len() / stride;
+        for (index, attended) in ws.attended.chunks_exact_mut(shared).enumerate() {
+            let (kv_head, row) = (index / rows, index % rows);
+            let gates = row * stride + config.first_gate() + kv_head * shared;
+            kernels.gate_sigmoid(attended, &ws.qkv[gates..][..shared]);
+        }
     }
 
     /// Largest integer softmax weight: `2^b - 1` with b at most 14, such that no sum of weighted
@@ -472,16 +523,13 @@ impl Layers {
         ((1u32 << bits) - 1) as f32
     }
 
-    /// The attention's output, heads in order, becomes the input of the next product.
-    fn quantize_attended(&self, ws: &mut Workspace, count: usize) {
+    /// What attention or a recurrence gave, `planes` of `shared` values a row, becomes the input of
+    /// the next product, planes in order.
+    fn quantize_attended(&self, ws: &mut Workspace, planes: usize, shared: usize) {
         let (kernels, config) = (self.kernels, self.model.config());
-        let shared = config.heads_per_kv() * config.head_dim;
-        ws.rows.resize(
-            count,
-            config.heads * config.head_dim,
-            config.group,
-            config.block.wide.out,
-        );
+        let count = ws.attended.len() / (planes * shared);
+        let wide = config.block.wide.out;
+        ws.rows.resize(count, planes * shared, config.group, wide);
         let attended = &ws.attended;
         self.each_row(
             &mut ws.threads,

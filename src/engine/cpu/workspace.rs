@@ -2,7 +2,9 @@
 
 use super::attention::{RowAngles, Scratch};
 use super::kernels::{LANES, QuantizedRows};
+use super::recurrence;
 use crate::arch::Config;
+use crate::arch::block::Recurrent;
 use crate::machine::{MachineError, memory};
 
 /// Buffers of a pass of R rows. Rows of products are padded to whole tiles of 16.
@@ -10,9 +12,10 @@ use crate::machine::{MachineError, memory};
 pub(super) struct Workspace {
     /// Residual stream: [R, hidden].
     pub(super) x: Vec<f32>,
-    /// Queries, keys and values: [R, qkv rows, padded].
+    /// Queries, keys and values, or what a recurrence takes: [R, rows of the projection, padded].
     pub(super) qkv: Vec<f32>,
-    /// Output of attention: [`kv_heads`, R, `heads_per_kv` * `head_dim`].
+    /// Output of attention, [`kv_heads`, R, `heads_per_kv` * `head_dim`], or of a recurrence,
+    /// [`value_heads`, R, `value_dim`].
     pub(super) attended: Vec<f32>,
     /// Output of a projection back to the residual stream: [R, hidden, padded].
     pub(super) projected: Vec<f32>,
@@ -33,10 +36,16 @@ impl Workspace {
     /// Makes room for `rows` rows, so that a pass need not ask for any.
     pub(super) fn reserve(&mut self, config: &Config, rows: usize) -> Result<(), MachineError> {
         let hidden = config.hidden.next_multiple_of(LANES);
+        let recurrence = |size: fn(&Recurrent) -> usize| {
+            let recurrent = config.block.recurrent.as_ref();
+            recurrent.map_or(0, size)
+        };
+        let mixed = config.qkv_rows().max(recurrence(Recurrent::rows));
+        let given = (config.heads * config.head_dim).max(recurrence(Recurrent::values));
         for (buffer, width) in [
             (&mut self.x, config.hidden),
-            (&mut self.qkv, config.qkv_rows().next_multiple_of(LANES)),
-            (&mut self.attended, config.heads * config.head_dim),
+            (&mut self.qkv, mixed.next_multiple_of(LANES)),
+            (&mut self.attended, given),
             (&mut self.projected, hidden),
             (
                 &mut self.gate_up,
@@ -67,4 +76,5 @@ pub(super) struct ThreadBuffers {
     pub(super) row: Vec<f32>,
     pub(super) levels: Vec<i8>,
     pub(super) attention: Scratch,
+    pub(super) recurrence: recurrence::Scratch,
 }

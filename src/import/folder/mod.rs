@@ -25,6 +25,10 @@ const MAX_CONFIG: u64 = 4 << 20;
 /// Longest `tokenizer.json` in bytes. One of 2^18 tokens has about 30 MB.
 const MAX_TOKENIZER: u64 = 256 << 20;
 
+/// How the names of tensors begin that are no part of the language model: what sees pictures, and
+/// layers that predict further tokens.
+const OTHER_PARTS: [&str; 2] = ["model.visual.", "mtp."];
+
 /// Opens a Hugging Face folder.
 ///
 /// # Errors
@@ -32,6 +36,7 @@ const MAX_TOKENIZER: u64 = 256 << 20;
 pub fn open(folder: &Path) -> Result<Source, SourceError> {
     let config = json::read(folder, "config.json", MAX_CONFIG)?;
     let (family, member) = kind::judge(&config)?;
+    let config = language_model(config);
     let lookup = Lookup::new(&config, family, member)?;
     let index = Index::find(folder)?;
     let weights = Weights::open(folder, &index, family.hugging_face_variants)?;
@@ -60,7 +65,8 @@ pub fn open(folder: &Path) -> Result<Source, SourceError> {
     let described = description.read(&plan, pre_tokenizer, |config| {
         // A tied model's file may hold the head nevertheless.
         let head = name_of(&parts::HEAD, family, config);
-        weights.parameters(|name| config.tied && name == head)
+        let is_of_others = |name: &str| OTHER_PARTS.iter().any(|other| name.starts_with(other));
+        weights.parameters(|name| is_of_others(name) || config.tied && name == head)
     })?;
     if described.config.tied {
         check_tied(&weights, family, &described.config)?;
@@ -87,6 +93,21 @@ fn check_tied(weights: &Weights, family: &Family, config: &Config) -> Result<(),
             "tie_word_embeddings is true, but {head} differs from {embedding}"
         ))),
     }
+}
+
+/// The settings of the part that predicts text: of models that also see pictures, an object of its
+/// own. Whether the head is the embedding, and which token begins a text, may stand beside it.
+fn language_model(config: Value) -> Value {
+    let mut text = match &config["text_config"] {
+        Value::Object(text) => text.clone(),
+        _ => return config,
+    };
+    for key in ["tie_word_embeddings", "bos_token_id"] {
+        if !config[key].is_null() {
+            text.insert(key.to_owned(), config[key].clone());
+        }
+    }
+    Value::Object(text)
 }
 
 /// Judges the kind of a model by its `config.json` alone.

@@ -7,6 +7,7 @@
 
 mod float_products;
 mod operands;
+mod recurrence;
 pub mod reference;
 
 #[cfg(target_arch = "x86_64")]
@@ -25,6 +26,8 @@ use crate::machine::pool::{Pool, Raw};
 use std::ops::Range;
 
 use operands::RowLevels;
+pub use recurrence::{DeltaRows, WIDTH as RECURRENT_WIDTH};
+
 pub use operands::{
     LANES, Product, QuantizedRowMut, QuantizedRows, QuantizedRowsRef, Values, levels_of,
 };
@@ -76,6 +79,15 @@ compile_for_each! {
     ) -> f32 = reference::softmax;
     fn scale_sums(sums: &[i32], factor: f32, out: &mut [f32]) = reference::scale_sums;
     fn logits(x: &[f32], out: &mut [i32]) = reference::logits;
+    fn convolve(rows: &[&[f32]], weights: &[&[f32]], out: &mut [f32]) = recurrence::convolve;
+    fn unit(x: &mut [f32], factor: f32) = recurrence::unit;
+    fn delta_rule(
+        state: &mut [[f32; RECURRENT_WIDTH]],
+        rows: &DeltaRows<'_>,
+        out: &mut [[f32; RECURRENT_WIDTH]],
+    ) = recurrence::delta_rule;
+    fn gate_silu(x: &mut [f32], gate: &[f32]) = recurrence::gate_silu;
+    fn gate_sigmoid(x: &mut [f32], gate: &[f32]) = recurrence::gate_sigmoid;
     fn float_product(x: &[f32], w: &[f32], width: usize, out: &mut [f32])
         = float_products::float_product;
     fn float_weighted(weights: &[f32], values: &[f32], out: &mut [f32])
@@ -226,6 +238,48 @@ impl Kernels {
     pub fn logits(self, x: &[f32], out: &mut [i32]) {
         assert!(x.len() == out.len());
         logits(self.0, x, out);
+    }
+
+    /// `out = z * sigmoid(z)`, with z the sum of `rows[tap] * weights[tap]` in the order of the
+    /// taps; all of one length.
+    pub fn convolve(self, rows: &[&[f32]], weights: &[&[f32]], out: &mut [f32]) {
+        assert!(rows.len() == weights.len());
+        let fits = |row: &&[f32]| row.len() == out.len();
+        assert!(rows.iter().all(fits) && weights.iter().all(fits));
+        convolve(self.0, rows, weights, out);
+    }
+
+    /// `x = (x / sqrt(sum of x^2 + 1e-6)) * factor`
+    pub fn unit(self, x: &mut [f32], factor: f32) {
+        unit(self.0, x, factor);
+    }
+
+    /// Runs the gated delta rule over rows: columns of the state, `[key_dim]`, decay; what they
+    /// then have for the key moves towards the value; `out`, `[rows]`, gets what they have for the
+    /// query.
+    pub fn delta_rule(
+        self,
+        state: &mut [[f32; RECURRENT_WIDTH]],
+        rows: &DeltaRows<'_>,
+        out: &mut [[f32; RECURRENT_WIDTH]],
+    ) {
+        let numbers = Some(rows.keys.len());
+        assert!(out.len().checked_mul(state.len()) == numbers);
+        assert!(rows.queries.len() == rows.keys.len() && rows.values.len() == out.len());
+        assert!(rows.kept.len() == out.len() && rows.learned.len() == out.len());
+        delta_rule(self.0, state, rows, out);
+    }
+
+    /// `x = x * (gate * sigmoid(gate))`; both of one length.
+    pub fn gate_silu(self, x: &mut [f32], gate: &[f32]) {
+        assert!(x.len() == gate.len());
+        gate_silu(self.0, x, gate);
+    }
+
+    /// `x = x * sigmoid(gate)`; both of one length.
+    pub fn gate_sigmoid(self, x: &mut [f32], gate: &[f32]) {
+        assert!(x.len() == gate.len());
+        gate_sigmoid(self.0, x, gate);
     }
 
     /// `out[n][r] = x[r] . w[n]` in f32, rows of `width` values; not exact, see

@@ -78,7 +78,7 @@ fn inverse_root_mean_square(x: &[f32], eps: f32) -> f32 {
 }
 
 #[inline(always)]
-fn striped_sum(x: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn striped_sum(x: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0; LANES];
     let (chunks, rest) = x.as_chunks::<LANES>();
     for chunk in chunks {

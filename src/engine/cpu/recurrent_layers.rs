@@ -1,0 +1,62 @@
+//! Layers with a recurrence within a pass: the value heads of all streams, shared by the threads.
+
+use super::kernels::LANES;
+use super::pass::{Layers, Part, Run};
+use super::recurrence::Span;
+use super::weights::Recurrence;
+use super::workspace::Workspace;
+
+impl Part {
+    /// How the rows of this part of `run` lie to the checkpoints of its recurrent layers.
+    pub(super) fn span(&self, run: &Run<'_>) -> Span {
+        let tokens = self.start..self.start + self.len;
+        Span::new(tokens, run.tokens.len(), run.cache.behind)
+    }
+}
+
+impl Layers {
+    /// The recurrence of one layer: `ws.attended` becomes what the value heads give for the rows of
+    /// the projection in `ws.qkv`, [`value_heads`, rows, `value_dim`].
+    pub(super) fn recur(
+        &self,
+        ws: &mut Workspace,
+        runs: &mut [Run<'_>],
+        parts: &[Part],
+        layer: usize,
+        weights: &Recurrence,
+    ) {
+        let (kernels, eps, shape) = (self.kernels, self.model.config().norm_eps, &weights.shape);
+        let stride = shape.rows().next_multiple_of(LANES);
+        let (rows, dim) = (ws.qkv.len() / stride, shape.value_dim);
+        let inputs = |part: &Part| part.row * stride..(part.row + part.len) * stride;
+        ws.attended.resize(rows * shape.values(), 0.0);
+        // What is left of the results of each head: those of parts to come.
+        let mut outs: Vec<&mut [f32]> = ws.attended.chunks_exact_mut(rows * dim).collect();
+        let mut tasks = Vec::with_capacity(parts.len() * shape.value_heads);
+        for (index, run) in runs.iter_mut().enumerate() {
+            let Some(part) = parts.iter().find(|part| part.run == index) else {
+                continue;
+            };
+            let span = part.span(run);
+            let state = run.cache.recurrent_mut(layer);
+            let mut own = Vec::with_capacity(shape.value_heads);
+            for out in &mut outs {
+                let (first, rest) = std::mem::take(out).split_at_mut(part.len * dim);
+                own.push(first);
+                *out = rest;
+            }
+            let inputs = &ws.qkv[inputs(part)];
+            tasks.extend(state.tasks(shape, span, inputs, stride, own.into_iter()));
+        }
+        self.pool
+            .for_each(&mut ws.threads, &mut tasks, |thread, task| {
+                task.run(kernels, weights, eps, &mut thread.recurrence);
+            });
+        for part in parts {
+            let run = &mut runs[part.run];
+            let span = part.span(run);
+            let inputs = ws.qkv[inputs(part)].chunks_exact(stride);
+            run.cache.recurrent_mut(layer).keep(shape, span, inputs);
+        }
+    }
+}
