@@ -23,10 +23,12 @@ CONFIGURATION = dict.fromkeys("""arch hidden layers heads kv_heads head_dim inte
     inputs bos norm_eps group qk_norm attention_bias tied window sinks parameters
     pre_tokenizer""".split(), ...) | {"segmentation": {}, "block": {}}
 BLOCK = dict.fromkeys("""norm norms parallel joint_qk_norm out_bias feed_forward_bias head_bias
-    ungated""".split(), False) | {"activation": "silu", "score_cap": 0, "logit_cap": 0,
-    "positions": 0, "local": {}, "mixture": None, "unrotated": [], "wide": {}}
+    ungated attention_gate""".split(), False) | {"activation": "silu", "score_cap": 0,
+    "logit_cap": 0, "positions": 0, "local": {}, "mixture": None, "recurrent": None,
+    "unrotated": [], "wide": {}}
 LOCAL = {"window": 0, "layers": [], "own_steps": False}
 MIXTURE = {"count": ..., "used": ..., "normalised": False}
+RECURRENT = dict.fromkeys("layers key_heads value_heads key_dim value_dim taps".split(), ...)
 WIDE = dict.fromkeys(["qkv", "queries", "out", "gate_up", "down", "head"], False)
 def completed(given: dict, fields: dict) -> dict:
     """The object with the defaults of fields that are absent."""
@@ -39,7 +41,7 @@ def completed(given: dict, fields: dict) -> dict:
 def constants(*bits: int) -> list[np.float32]:
     return list(np.array(bits, np.uint32).view(F32))
 LOG2_E, TINY, RADIANS = constants(0x3FB8AA3B, 0x0DA24260, 0x30C90FDB)
-ONE_127TH, LOG2_E_65536 = constants(0x3C010204, 0x47B8AA3B)
+ONE_127TH, LOG2_E_65536, MILLIONTH = constants(0x3C010204, 0x47B8AA3B, 0x358637BD)
 ONE = F32(1)
 def bounded(x: Floats, low: float, high: float) -> Floats:
     return np.minimum(np.maximum(x, F32(low)), F32(high))
@@ -58,6 +60,7 @@ E = constants(0x3F317218, 0x3E75FDF0, 0x3D635768, 0x3C1D94D5, 0x3AAFA3D8, 0x3922
 S = constants(0xBE2AAAA0, 0x3C0882DA, 0xB94C6D33)
 C = constants(0xBF000000, 0x3D2AAA9F, 0xBAB6043F, 0x37CC9A18)
 T = constants(0x3E027906, 0xBE11A98E, 0x3F35F0E3, 0xBF3A00E3, 0x3F07DC22)
+L = constants(0x40000000, 0x3F2AAA80, 0x3ECCE93E, 0x3E8F5B09, 0x3E8F7C38)
 GELU, HALF_LOG2_E, TANH_1, TANH_3 = constants(0x3E6D3388, 0x3F38AA3B, 0x3FCC422A, 0x3D922279)
 def p(coefficients: list[np.float32], x: Floats) -> Floats:
     result = np.full_like(x, coefficients[-1])
@@ -73,6 +76,10 @@ def exp2_or_zero(x: Floats) -> Floats:
     return np.where(x < F32(-64), F32(0), exp2(np.maximum(x, F32(-64))))
 def sigmoid(x: Floats) -> Floats:
     return ONE / (ONE + exp2(bounded(x * -LOG2_E, -125, 125)))
+def softplus(x: Floats) -> Floats:
+    t = exp2_or_zero(np.abs(x) * -LOG2_E)
+    s = t / (F32(2) + t)
+    return np.maximum(x, F32(0)) + p(L, s * s) * s
 def capped(x: Floats, cap: np.float32) -> Floats:
     return cap * (F32(2) * sigmoid(F32(2) * (x / cap)) - ONE)
 def gelu(x: Floats) -> Floats:
@@ -155,14 +162,75 @@ ACTIVATIONS: dict[str, Change] = {
     "relu": lambda g: np.maximum(g, F32(0)),
     "relu_squared": lambda g: np.square(bounded(g, 0, 2.0**30)),
 }
+# NUMERICS.md, 10. Recurrence
+class Recurrence:
+    def __init__(self, tensors: Tensors, name: str, c: dict):
+        fields = "key_heads", "value_heads", "key_dim", "value_dim", "taps"
+        self.hk, self.hv, self.k, self.v, taps = (c["recurrent"][field] for field in fields)
+        keys, values = self.hk * self.k, self.hv * self.v
+        rows = [2 * keys + values, self.hv, self.hv, values]
+        self.ends = np.cumsum(rows)[:-1]
+        self.inputs = Matrix(tensors, f"{name}.recurrent_in", sum(rows), c["hidden"],
+                             c["wide"]["qkv"])
+        self.out = Matrix(tensors, f"{name}.recurrent_out", c["hidden"], values,
+                          c["wide"]["out"])
+        self.conv = tensors[f"{name}.recurrent_conv.weight"].reshape(rows[0], taps)
+        self.rate = tensors[f"{name}.recurrent_rate.weight"]
+        self.shift = tensors[f"{name}.recurrent_shift.weight"]
+        norm_only = {"w.weight": tensors[f"{name}.recurrent_norm.weight"]}
+        self.norm = norm(norm_only, "w", c["norm_eps"])
+    def start(self) -> "RecurrentState":
+        """What is known before the stream: the last T - 1 rows of channels, and each S."""
+        rows = np.zeros((self.conv.shape[1] - 1, self.conv.shape[0]), F32)
+        return rows, np.zeros((self.hv, self.k, self.v), F32)
+    def step(self, state: "RecurrentState", h: Floats) -> tuple[Floats, "RecurrentState"]:
+        """h: [hidden]. The result has as many values, and the next state."""
+        before, matrices = state
+        c, learning, decay, z = np.split(self.inputs.times(h), self.ends)
+        rows = np.concatenate([before, c[None]])
+        s = np.zeros(len(c), F32)
+        for row, w in zip(rows, self.conv.T):
+            s = s + row * w
+        u = s * sigmoid(s)
+        queries, keys, values = np.split(u, [self.hk * self.k, 2 * self.hk * self.k])
+        e = exp2_or_zero((self.rate * -LOG2_E) * softplus(decay + self.shift))
+        g = sigmoid(learning)
+        outputs, after = [], []
+        for n in range(self.hv):
+            head = n // (self.hv // self.hk)
+            part = slice(head * self.k, (head + 1) * self.k)
+            q = self.unit(queries[part]) * (ONE / np.sqrt(F32(self.k)))
+            k, v = self.unit(keys[part]), values[n * self.v : (n + 1) * self.v]
+            matrix = matrices[n] * e[n]
+            d = bounded((v - self.ascending(matrix, k)) * g[n], -(2.0**60), 2.0**60)
+            matrix = matrix + k[:, None] * d
+            y = self.norm(self.ascending(matrix, q))
+            gate = z[n * self.v : (n + 1) * self.v]
+            outputs.append(y * (gate * sigmoid(gate)))
+            after.append(matrix)
+        return self.out.times(np.concatenate(outputs)), (rows[1:], np.stack(after))
+    def unit(self, x: Floats) -> Floats:
+        return x * (ONE / np.sqrt(striped_sum(x * x) + MILLIONTH))
+    def ascending(self, matrix: Floats, x: Floats) -> Floats:
+        """The sum of the rows of `matrix`, each times its value of x, in order."""
+        total = np.zeros(matrix.shape[1], F32)
+        for row, factor in zip(matrix, x):
+            total = total + row * factor
+        return total
+RecurrentState = tuple[Floats, Floats]
+
 class Layer:
     def __init__(self, tensors: Tensors, number: int, model: "Model"):
         c, name = model.configuration, f"layer.{number}"
         hidden, intermediate, wide = c["hidden"], c["intermediate"], c["wide"]
         attended, heads = c["heads"] * c["head_dim"], c["heads"] + 2 * c["kv_heads"]
         gate_up = intermediate if c["ungated"] else 2 * intermediate
-        self.qkv = Matrix(tensors, f"{name}.qkv", heads * c["head_dim"], hidden, wide["qkv"])
-        self.out = Matrix(tensors, f"{name}.out", hidden, attended, wide["out"])
+        recurrent = c["recurrent"] and number in c["recurrent"]["layers"]
+        self.recurrence = Recurrence(tensors, name, c) if recurrent else None
+        if not recurrent:
+            qkv = heads * c["head_dim"] + attended * c["attention_gate"]
+            self.qkv = Matrix(tensors, f"{name}.qkv", qkv, hidden, wide["qkv"])
+            self.out = Matrix(tensors, f"{name}.out", hidden, attended, wide["out"])
         count = c["mixture"]["count"] if c["mixture"] else 1
         self.experts = [  # without a mixture, one: the whole block
             (Matrix(tensors, f"{name}.gate_up", gate_up, hidden, wide["gate_up"], expert),
@@ -188,6 +256,7 @@ class Context:
         # Keys and values: [layer, key or value, head, position, element]; the scales of each head.
         self.levels = np.zeros((c["layers"], 2, c["kv_heads"], 64, c["head_dim"]), F32)
         self.scales = np.zeros((c["layers"], 2, c["kv_heads"], 64), F32)
+        self.recurrent = [layer.recurrence and layer.recurrence.start() for layer in model.layers]
     def make_room(self, position: int) -> None:
         if position == self.scales.shape[3]:
             self.levels = np.concatenate([self.levels, np.zeros_like(self.levels)], axis=3)
@@ -205,6 +274,13 @@ def read_tensors(data: bytes) -> tuple[dict, Tensors]:
         if (not 1 <= mixture["used"] <= mixture["count"] <= 1024 or c["norms"] == "after"
                 or c["hidden"] % 16 or c["intermediate"] % 16 or c["feed_forward_bias"]):
             raise ValueError("a mixture of experts that is not allowed")
+    if c["recurrent"] is not None:
+        r = c["recurrent"] = completed(c["recurrent"], RECURRENT)
+        sizes = [r["key_heads"], r["value_heads"], r["key_dim"], r["value_dim"], r["taps"]]
+        most = [1024, 1024, 256, 256, 8]
+        if (any(not 1 <= size <= limit for size, limit in zip(sizes, most)) or c["positions"]
+                or r["value_heads"] % r["key_heads"] or c["norms"] == "after"):
+            raise ValueError("a recurrence that is not allowed")
     types, tensors = {"U8": "u1", "U32": "<u4", "U64": "<u8", "F32": "<f4"}, {}
     for name, entry in entries.items():
         first, end = entry["data_offsets"]
@@ -250,10 +326,14 @@ class Model:
         x = self.embed.row(row)  # [hidden]
         if self.configuration["positions"]:
             x = x + self.positions[position]
-        for layer, levels, scales in zip(self.layers, context.levels, context.scales):
+        for n, layer in enumerate(self.layers):
             h = layer.norms["attn_norm"](x)
-            attended = layer.out.times(self.attention(layer, levels, scales, h, position))
-            both = x + layer.norms["attn_post_norm"](attended)
+            if layer.recurrence:
+                given, context.recurrent[n] = layer.recurrence.step(context.recurrent[n], h)
+            else:
+                levels, scales = context.levels[n], context.scales[n]
+                given = layer.out.times(self.attention(layer, levels, scales, h, position))
+            both = x + layer.norms["attn_post_norm"](given)
             h = layer.norms["ffn_norm"](x if self.configuration["parallel"] else both)
             x = both + layer.norms["ffn_post_norm"](self.fed(layer, h))
         context.last = self.final_norm(x)
@@ -294,8 +374,8 @@ class Model:
                   position: int) -> Floats:
         """Levels and scales are the context's of this layer. Result: [heads * head_dim]."""
         heads, kv_heads = self.configuration["heads"], self.configuration["kv_heads"]
-        qkv = layer.qkv.times(h).reshape(heads + 2 * kv_heads, -1)
-        q, k, v = qkv[:heads], qkv[heads : heads + kv_heads], qkv[heads + kv_heads :]
+        qkv = layer.qkv.times(h).reshape(-1, self.configuration["head_dim"])
+        q, k, v, gates = np.split(qkv, np.cumsum([heads, kv_heads, kv_heads]))
         q, k = self.norm_heads(q, layer.norms["q_norm"]), self.norm_heads(k, layer.norms["k_norm"])
         levels, scales = quantise_groups(np.stack([self.rotate(k, position, layer.steps), v]))
         all_levels[:, :, position], all_scales[:, :, position] = levels, scales
@@ -315,7 +395,9 @@ class Model:
             value_scales = np.concatenate([scales[1, band], scales[1, sinks]])
             both = np.concatenate([band_scores, sink_scores])
             outputs.append(self.weigh(both, values, value_scales))
-        return np.concatenate(outputs)
+        attended = np.concatenate(outputs)
+        gated = self.configuration["attention_gate"]
+        return attended * sigmoid(gates.reshape(-1)) if gated else attended
     def scores(self, query: Floats, keys: Floats, key_scales: Floats) -> Floats:
         """query: [head_dim], keys: [n, head_dim], key_scales: [n], result: [n]"""
         rows = [query, left_over(query)] if self.configuration["wide"]["queries"] else [query]
