@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use llmzip::arch::block::Activation;
 use llmzip::arch::config::GROUP;
-use llmzip::engine::cpu::kernels::{Kernels, Product, QuantizedRows, Values};
+use llmzip::engine::cpu::kernels::{
+    DeltaRows, Kernels, Product, QuantizedRows, RECURRENT_WIDTH, Values,
+};
 use llmzip::machine::instructions::InstructionSet;
 use llmzip::predict::kernels::distribution;
 
 fn main() {
-    print!("{:<44}", "");
+    print!("{:<52}", "");
     let sets = InstructionSet::available();
     sets.iter().for_each(|set| print!("{:>12}", set.name()));
     let sets: Vec<Kernels> = sets.into_iter().map(Kernels::new).collect();
@@ -45,6 +47,12 @@ fn main() {
         49_152,
         distribution_of_logits,
     );
+    line(
+        "delta rule, 16 rows of a head of 128 x 128, cells/ns",
+        &sets,
+        16 * 128 * 128,
+        delta_rule,
+    );
     line("norm of 576, values/ns", &sets, 576, |set| {
         let (x, mut out) = (floats(576), vec![0.0; 576]);
         best(|| set.rms_norm(&x, &x, 1e-5, black_box(&mut out)))
@@ -63,7 +71,7 @@ fn main() {
 
 /// One line of the table: `count` over the nanoseconds that each set needs.
 fn line(name: &str, sets: &[Kernels], count: usize, run: impl Fn(Kernels) -> f64) {
-    print!("{name:<44}");
+    print!("{name:<52}");
     for set in sets {
         print!("{:>12.2}", count as f64 / (run(*set) * 1e9));
     }
@@ -128,6 +136,23 @@ fn weighted_values(set: Kernels) -> f64 {
         };
         set.values(&values, black_box(&mut sums));
     })
+}
+
+fn delta_rule(set: Kernels) -> f64 {
+    let (rows, dim) = (16, 128);
+    let x = floats(rows * dim);
+    let values = vec![[0.5; RECURRENT_WIDTH]; rows];
+    let mut state = vec![[0.1; RECURRENT_WIDTH]; dim];
+    let mut out = vec![[0.0; RECURRENT_WIDTH]; rows];
+    let rows = DeltaRows {
+        keys: &x,
+        queries: &x,
+        values: &values,
+        kept: &vec![0.9; rows],
+        learned: &vec![0.01; rows],
+    };
+    let blocks = dim / RECURRENT_WIDTH;
+    blocks as f64 * best(|| set.delta_rule(&mut state, &rows, black_box(&mut out)))
 }
 
 fn softmax(set: Kernels) -> f64 {

@@ -346,3 +346,24 @@ impl Task<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_keeps_as_much_as_is_said() {
+        let shape = Recurrent {
+            layers: vec![0],
+            key_heads: 2,
+            value_heads: 6,
+            key_dim: 12,
+            value_dim: 40,
+            taps: 4,
+        };
+        let layer = RecurrentLayer::new(&shape).unwrap();
+        let states = [&layer.checkpoint[..], &layer.last[..]].map(size_of_val);
+        let kept = states.iter().sum::<usize>() + size_of_val(&layer.rows[..]);
+        assert_eq!(kept as u64, recurrent_state_len(&shape));
+    }
+}

@@ -246,6 +246,41 @@ proptest! {
     }
 
     #[test]
+    fn recurrences_are_equal(
+        (dim, keys, values, shares) in (1usize..40, 1usize..5).prop_flat_map(|(dim, rows)| {
+            let values = floats(rows * RECURRENT_WIDTH);
+            (Just(dim), floats(rows * dim), values, vec(0.0f32..=1.0, rows))
+        }),
+    ) {
+        let run = |kernels: Kernels| {
+            let mut units = keys.clone();
+            units.chunks_exact_mut(dim).for_each(|key| kernels.unit(key, 0.3));
+            let (values, _) = values.as_chunks();
+            let mut state = vec![[0.25; RECURRENT_WIDTH]; dim];
+            let mut out = vec![[0.0; RECURRENT_WIDTH]; values.len()];
+            let rows = DeltaRows {
+                keys: &units,
+                queries: &units,
+                values,
+                kept: &shares,
+                learned: &shares,
+            };
+            kernels.delta_rule(&mut state, &rows, &mut out);
+            let mut convolved = keys.clone();
+            kernels.convolve(&[&keys, &units], &[&units, &keys], &mut convolved);
+            let (mut silu, mut sigmoid) = (keys.clone(), keys.clone());
+            kernels.gate_silu(&mut silu, &units);
+            kernels.gate_sigmoid(&mut sigmoid, &units);
+            let rest = [units, convolved, silu, sigmoid].concat();
+            [bits(out.as_flattened()), bits(state.as_flattened()), bits(&rest)]
+        };
+        let want = run(Kernels::REFERENCE);
+        for kernels in others() {
+            prop_assert_eq!(&run(kernels), &want, "{}", kernels.instructions().name());
+        }
+    }
+
+    #[test]
     fn rotations_are_equal(
         (head, angles) in (1usize..70)
             .prop_flat_map(|pairs| (floats(2 * pairs), vec(any::<u64>(), pairs))),
