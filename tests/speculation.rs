@@ -9,6 +9,7 @@ use llmzip::codec::Drafts;
 use llmzip::codec::decode::BlockDecoder;
 use llmzip::codec::encode::{BlockEncoder, Stream};
 use llmzip::engine::EngineOptions;
+use llmzip::machine::instructions::InstructionSet;
 use llmzip::packed::PackedModel;
 use llmzip::predict::{Preset, Settings};
 use llmzip::store::embedded;
@@ -31,6 +32,20 @@ fn fixture() -> Model {
 
 fn built_in() -> Model {
     Model::new(embedded::default().open(), EngineOptions::default(), None).unwrap()
+}
+
+/// A model of which one layer has a recurrence, on every instruction set.
+fn recurrent() -> Vec<Model> {
+    let bytes = include_bytes!("golden/models/qwen3-5.llmzmodel");
+    let packed = Arc::new(PackedModel::from_bytes(bytes).unwrap());
+    let model = |instructions| {
+        let options = EngineOptions {
+            instructions: Some(instructions),
+            threads: 2,
+        };
+        Model::new(Arc::clone(&packed), options, None).unwrap()
+    };
+    InstructionSet::available().into_iter().map(model).collect()
 }
 
 fn settings(experts: bool) -> Settings {
@@ -126,6 +141,21 @@ fn every_draft_gives_the_same_bytes_and_leaves_the_same_state() {
 fn drafts_do_not_outrun_a_window_that_slides() {
     let text: Vec<u8> = blocks().concat().repeat(6);
     check_all(&fixture(), false, &[text]);
+}
+
+/// States that cannot be taken back are computed again, and are the same on all instruction sets.
+#[test]
+fn every_draft_leaves_the_same_recurrent_state_on_every_instruction_set() {
+    let (models, blocks) = (recurrent(), blocks());
+    for streams in [1, 3] {
+        let coded = encode(&models[0], false, streams, &blocks);
+        for model in &models {
+            assert!(encode(model, false, streams, &blocks) == coded);
+            for drafts in [Drafts::Adaptive, Drafts::Fixed(Drafts::MOST)] {
+                check(model, false, drafts, &blocks, &coded);
+            }
+        }
+    }
 }
 
 proptest! {
