@@ -11,6 +11,7 @@ use serde::Deserialize;
 use ureq::http::header::{AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderValue, Response, Uri};
 use ureq::tls::TlsConfig;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, Proxy, Timeout};
 
 use super::address::{names_server, redirected, same_server, server};
@@ -18,6 +19,7 @@ use super::announced::{Announced, Place, checked_part, is_metadata};
 use super::certificates;
 use super::error::HubError;
 use super::hash::Commit;
+use super::names::Names;
 use super::proxy;
 use super::repository::Repository;
 
@@ -197,7 +199,7 @@ impl Client {
             .timeout_per_read(Some(patience.silence))
             .build();
         Ok(Client {
-            agent: config.into(),
+            agent: Agent::with_parts(config, DefaultConnector::default(), Names),
             endpoint,
             address,
             proxy,
@@ -344,9 +346,6 @@ impl Client {
     /// Asks one server once. The token goes to the hub's own server alone, and only to places that
     /// this server chose: what a stranger says must not decide what is asked with it.
     fn ask(&self, question: &Question<'_>, at: &Place) -> Result<Response<Body>, ureq::Error> {
-        // ureq looks names up on a thread of its own, and panics where there is none.
-        let thread = std::thread::Builder::new().spawn(|| {})?;
-        let _ = thread.join();
         let mut request = self.agent.get(&at.uri);
         if let Some(range) = &question.range {
             request = request.header(RANGE, range);

@@ -27,6 +27,7 @@ mod hostile_bodies;
 #[cfg(test)]
 mod hostile_redirects;
 mod model;
+mod names;
 mod part;
 mod pinned;
 mod proxy;

@@ -39,6 +39,7 @@ pub(super) fn run(job: ModelJob) -> Result<bool, Failure> {
 #[cfg(feature = "hub")]
 pub(super) fn pull(text: &str) -> Result<String, Failure> {
     let pulled = pull::pull(&Store::of_user(), text, None)?;
+    pulled.warn();
     Ok(pulled.added.name)
 }
 

@@ -31,6 +31,7 @@ use crate::cli::progress::StepLine;
 pub(super) fn run(store: &Store, text: &str, name: Option<String>) -> Result<(), Failure> {
     let pulled = pull(store, text, name)?;
     print_added(store, &pulled.added)?;
+    pulled.warn();
     print_loss(&pulled.added.name, &pulled.sampled, pulled.model)
 }
 
@@ -40,6 +41,19 @@ pub(in crate::cli) struct Pulled {
     pub(in crate::cli) added: Installed,
     sampled: Sampled,
     model: Arc<PackedModel>,
+    /// Why its origin could not be noted. The model can be used all the same.
+    unnoted: Option<StoreError>,
+}
+
+#[cfg(feature = "hub")]
+impl Pulled {
+    /// Warns if the origin of the model could not be noted.
+    pub(in crate::cli) fn warn(&self) {
+        if let Some(error) = &self.unnoted {
+            let name = &self.added.name;
+            print::warning(&format!("{name}: its origin could not be noted: {error}"));
+        }
+    }
 }
 
 /// Fetches the model that `text` names and adds it to the store. What it came from is noted, and a
@@ -81,27 +95,27 @@ pub(in crate::cli) fn pull(
     let (added, model) = store
         .add(file, &name)
         .map_err(|error| Failure::from(error).about(text))?;
-    note(store, entry, &added, fetched);
+    let unnoted = note(store, entry, &added, fetched).err();
     Ok(Pulled {
         added,
         sampled,
         model,
+        unnoted,
     })
 }
 
-/// Notes where a model came from. Without the note it can be used all the same.
+/// Notes where a model came from, and what a short name stands for.
 #[cfg(feature = "hub")]
-fn note(store: &Store, entry: Option<&Entry>, added: &Installed, fetched: Fetched) {
-    let noted = store.note_origin(&added.identity, &fetched.origin);
-    let pinned = match (entry, fetched.pin) {
+fn note(
+    store: &Store,
+    entry: Option<&Entry>,
+    added: &Installed,
+    fetched: Fetched,
+) -> Result<(), StoreError> {
+    store.note_origin(&added.identity, &fetched.origin)?;
+    match (entry, fetched.pin) {
         (Some(entry), Some(pin)) if entry.pin().is_none() => store.pin(entry, &pin),
         _ => Ok(()),
-    };
-    if let Err(error) = noted.and(pinned) {
-        print::warning(&format!(
-            "{}: its origin could not be noted: {error}",
-            added.name
-        ));
     }
 }
 
