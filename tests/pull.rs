@@ -96,6 +96,23 @@ fn a_fetched_model_is_found_by_its_repository() {
 }
 
 #[test]
+fn the_advice_for_a_damaged_model_mends_it() {
+    let user = User::of(&Hub::start());
+    user.says(&["model", "pull", REPOSITORY, "--name", "mine"]);
+    user.says(&["-k", "-m", "mine", "text"]);
+    let models = fs::read_dir(user.at("home/models")).unwrap();
+    let pack = models.map(|entry| entry.unwrap().path()).next().unwrap();
+    let mut bytes = fs::read(&pack).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&pack, bytes).unwrap();
+    let error = user.complains(&["-k", "-f", "-m", "mine", "text"]);
+    let advice = "model pull owner/tiny@0123456789abcdef0123456789abcdef01234567 --name mine";
+    assert!(error.trim_end().ends_with(advice), "{error}");
+    user.says(&advice.split(' ').collect::<Vec<_>>());
+    user.says(&["-k", "-f", "-m", "mine", "text"]);
+}
+
+#[test]
 fn a_short_name_is_pinned_when_it_is_fetched_first() {
     let user = User::of(&Hub::start());
     user.says(&["model", "pull", "pythia-70m"]);

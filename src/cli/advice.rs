@@ -9,7 +9,7 @@ use llmzip::Error;
 #[cfg(feature = "hub")]
 use llmzip::hub::HubError;
 use llmzip::store::catalogue::{CATALOGUE, entry};
-use llmzip::store::{StoreError, hex, is_free_name};
+use llmzip::store::{Store, StoreError, hex, is_free_name};
 
 use super::text;
 
@@ -26,7 +26,18 @@ pub(super) fn library(error: &Error) -> String {
 /// The sentence for a file whose model is not on this machine. `name` is what the file calls it.
 fn missing_model(identity: &[u8; 8], name: Option<&str>) -> String {
     let digits = hex(identity);
+    // Files name models by at most 16 bytes.
+    let name = name.map(
+        |name| match CATALOGUE.iter().find(|it| is_short_for(name, it.name)) {
+            Some(entry) => entry.name,
+            None => name,
+        },
+    );
     match name {
+        Some(name) if Store::of_user().installed(name).is_ok() => format!(
+            "needs the model with blake3 {digits}..., which is another {name} than the one \
+             installed; run: llmzip model add PATH --name NEW"
+        ),
         Some(name) if entry(name).is_some() => {
             format!("needs model {name} (blake3 {digits}...); run: llmzip model pull {name}")
         }
@@ -40,6 +51,28 @@ fn missing_model(identity: &[u8; 8], name: Option<&str>) -> String {
     }
 }
 
+/// Whether `name` is the name of an entry, or its first 16 bytes.
+fn is_short_for(name: &str, entry: &str) -> bool {
+    name == entry || name.len() == 16 && entry.starts_with(name)
+}
+
+/// How to get a model again that is damaged or missing. Adding it again under its name replaces the
+/// file; nothing needs to be removed, and files may need the model.
+fn again(name: &str) -> String {
+    let store = Store::of_user();
+    let installed = store.installed(name).ok();
+    match installed.and_then(|installed| store.origin(&installed.identity)) {
+        Some(origin) => {
+            let file = origin.file.map_or(String::new(), |file| format!(":{file}"));
+            let (repository, commit) = (origin.repository, origin.commit);
+            format!("; run: llmzip model pull {repository}@{commit}{file} --name {name}")
+        }
+        None => {
+            format!("; add it again from the same source (llmzip model add PATH --name {name})")
+        }
+    }
+}
+
 /// The sentence for an error of the model store.
 pub(super) fn store(error: &StoreError) -> String {
     let hint = match error {
@@ -47,7 +80,8 @@ pub(super) fn store(error: &StoreError) -> String {
         StoreError::Reserved(_) => "; choose another with --name".to_owned(),
         StoreError::Folder(path) => format!("; pack it first (llmzip model add {path})"),
         StoreError::Taken(name) => format!(
-            "; remove it first (llmzip model remove {name}) or choose another name with --name"
+            "; choose another name with --name, or remove {name} if no file needs it \
+             (llmzip model remove {name})"
         ),
         StoreError::Unknown(name) if entry(name).is_some() => {
             format!("; llmzip model pull {name} fetches it")
@@ -62,9 +96,8 @@ pub(super) fn store(error: &StoreError) -> String {
             Some(similar) => format!("; did you mean {similar}?"),
             None => "; llmzip model list shows those installed".to_owned(),
         },
-        StoreError::Damaged { name, .. }
-        | StoreError::Missing(name)
-        | StoreError::DamagedName(name) => {
+        StoreError::Damaged { name, .. } | StoreError::Missing(name) => again(name),
+        StoreError::DamagedName(name) => {
             format!("; remove it (llmzip model remove {name}) and add it again")
         }
         _ => String::new(),
@@ -141,7 +174,7 @@ mod tests {
             "no model smollm2-360m; llmzip model pull smollm2-360m fetches it"
         );
         let taken = store(&StoreError::Taken("mine".to_owned()));
-        assert!(taken.contains("(llmzip model remove mine)"), "{taken}");
+        assert!(taken.contains("choose another name with --name"), "{taken}");
         let folder = store(&StoreError::Folder("a/b".to_owned()));
         assert!(folder.contains("(llmzip model add a/b)"), "{folder}");
     }

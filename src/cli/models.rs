@@ -104,8 +104,8 @@ impl Models {
             Err(error) if store::is_path(name) && !Path::new(name).exists() => error,
             model => return Ok(model?),
         };
-        offer::fetch(name, error)?;
-        Ok(self.installed.get(name)?)
+        let added = offer::fetch(name, error)?;
+        Ok(self.installed.get(&added)?)
     }
 
     /// The model to compress with; `None` for the experts alone.

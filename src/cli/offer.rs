@@ -26,7 +26,7 @@ fn is_repository(name: &str) -> bool {
     let part = |part: &str| {
         let letters = part
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.@:".contains(&b));
         letters && !part.is_empty() && !part.starts_with('.')
     };
     let parts: Vec<&str> = name.split('/').collect();
@@ -36,9 +36,9 @@ fn is_repository(name: &str) -> bool {
 }
 
 /// Fetches the model called `name`, which could not be opened because of `error`, if it is on the
-/// hub and the user wants it.
+/// hub and the user wants it. Returns the name under which it is kept.
 #[cfg(feature = "hub")]
-pub(super) fn fetch(name: &str, error: Error) -> Result<(), Failure> {
+pub(super) fn fetch(name: &str, error: Error) -> Result<String, Failure> {
     if !is_on_hub(name) {
         return Err(error.into());
     }
@@ -49,7 +49,7 @@ pub(super) fn fetch(name: &str, error: Error) -> Result<(), Failure> {
     }
     let added = model::pull(name)?;
     print::note_unless_quiet(&format!("fetched {name}; it is called {added}"));
-    Ok(())
+    Ok(added)
 }
 
 /// What is to be confirmed before a model is fetched.
@@ -70,7 +70,7 @@ fn question(name: &str) -> String {
 }
 
 #[cfg(not(feature = "hub"))]
-pub(super) fn fetch(name: &str, error: Error) -> Result<(), Failure> {
+pub(super) fn fetch(name: &str, error: Error) -> Result<String, Failure> {
     match is_on_hub(name) {
         true => Err(Failure::Message(format!(
             "no model {name}, and this build of llmzip cannot fetch it"
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn short_names_and_repositories_are_told_from_paths() {
-        for name in ["smollm2-135m", "owner/repo", "Qwen/Qwen3-0.6B"] {
+        for name in ["smollm2-135m", "owner/repo", "Qwen/Qwen3-0.6B", "a/b:Q8_0"] {
             assert!(is_on_hub(name), "{name}");
         }
         let paths = [

@@ -49,12 +49,12 @@ impl Model {
             ([name], _) => Ok(Model::Gguf(import::gguf_set(name)?)),
             ([], None) => Err(HubError::answer(
                 &repository.id,
-                "the repository holds neither model.safetensors nor a GGUF model",
+                "outside its folders, the repository holds neither model.safetensors nor a GGUF model",
             )),
             ([], Some(file)) => Err(HubError::answer(
                 &repository.id,
                 format!(
-                    "the repository holds no GGUF model called {file}{}",
+                    "no GGUF model of the repository is called {file}{}",
                     listed(&all)
                 ),
             )),
@@ -194,7 +194,7 @@ mod tests {
             error("a/b")
         );
         for absent in ["a/b:K_M_", "a/b:_0", "a/b:8_0", "a/b:F16"] {
-            assert!(error(absent).contains("no GGUF model called"), "{absent}");
+            assert!(error(absent).contains("is called"), "{absent}");
         }
         assert!(choose(&["x.bin"], "a/b").unwrap_err().contains("neither"));
         let strange = ["../m.gguf", "a/m.gguf", "a b.gguf", "%2f.gguf"];

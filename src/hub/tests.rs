@@ -416,7 +416,7 @@ fn a_gguf_model_of_a_repository_is_fetched_by_its_name() {
     );
     says(
         &fetch("owner/tiny:Q2_K").unwrap_err().to_string(),
-        "no GGUF model called Q2_K",
+        "is called Q2_K: Tiny-Q4_0.gguf",
     );
     assert_eq!(count(&server, About::Bytes), 0);
     let fetched = fetch("owner/tiny:q8_0").unwrap();

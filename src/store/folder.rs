@@ -390,10 +390,28 @@ impl Store {
         identities.into_iter().find(|identity| self.has(identity))
     }
 
-    /// The model that was fetched from a repository.
-    fn fetched_from(&self, repository: &str) -> Option<[u8; 32]> {
-        self.of_origin(&|origin| {
-            origin.repository.eq_ignore_ascii_case(repository) && origin.file.is_none()
+    /// The model that was fetched from a repository, `owner/repo[@commit][:file]`: its folder, or a
+    /// GGUF file of it whose name contains `file`.
+    fn fetched_from(&self, wanted: &str) -> Option<[u8; 32]> {
+        let (place, file) = match wanted.split_once(':') {
+            Some((place, file)) => (place, Some(file.to_ascii_lowercase())),
+            None => (wanted, None),
+        };
+        let (repository, commit) = match place.split_once('@') {
+            Some((repository, commit)) => (repository, Some(commit)),
+            None => (place, None),
+        };
+        let is_there = |origin: &Origin| {
+            origin.repository.eq_ignore_ascii_case(repository)
+                && commit.is_none_or(|commit| origin.commit == commit)
+        };
+        let folder = self.of_origin(&|origin| is_there(origin) && origin.file.is_none());
+        folder.filter(|_| file.is_none()).or_else(|| {
+            self.of_origin(&|origin| {
+                let found = origin.file.as_ref().map(|it| it.to_ascii_lowercase());
+                let is_wanted = |found: &String| file.as_ref().is_none_or(|it| found.contains(it));
+                is_there(origin) && found.as_ref().is_some_and(is_wanted)
+            })
         })
     }
 

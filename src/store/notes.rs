@@ -81,11 +81,15 @@ pub(super) fn pinned(homes: &[PathBuf], entry: &Entry) -> Result<Option<Pin>, St
     }
     for home in homes {
         let path = pin_path(home, entry.name);
-        if let Some(pin) = read::<Pin>(&path).map_err(at(&path))? {
-            let sound = pin
-                .check()
-                .map_err(|part| io::Error::other(format!("bad {part}")));
-            return sound.map(|()| Some(pin)).map_err(at(&path));
+        let damaged = || at(&path)(io::Error::other("damaged; delete it to pin the name anew"));
+        match read::<Pin>(&path) {
+            Ok(None) => {}
+            Ok(Some(pin)) if pin.check().is_ok() => return Ok(Some(pin)),
+            Ok(Some(_)) => return Err(damaged()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(at(&path)(error));
+            }
+            Err(_) => return Err(damaged()),
         }
     }
     Ok(None)
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_in_a_gguf_file_is_not_the_one_of_the_repository() {
+    fn a_model_in_a_gguf_file_is_found_by_its_name() {
         let (_folder, store) = store();
         let added = store.add_bytes(FIXTURE, "tiny").unwrap();
         let file = Origin {
@@ -187,7 +191,17 @@ mod tests {
         };
         store.note_origin(&added.identity, &file).unwrap();
         assert_eq!(store.origin(&added.identity), Some(file));
-        assert!(store.find("owner/repo").is_err());
+        let commit = "0".repeat(40);
+        for found in [
+            "owner/repo",
+            "owner/repo:q2_k",
+            &format!("owner/repo@{commit}:m-Q2_K.gguf"),
+        ] {
+            assert!(store.find(found).is_ok(), "{found}");
+        }
+        for absent in ["owner/repo:Q8_0", "owner/repo@main", "owner/other"] {
+            assert!(store.find(absent).is_err(), "{absent}");
+        }
     }
 
     #[test]

@@ -80,13 +80,19 @@ pub(in crate::cli) fn pull(
     store.check_name(&name)?;
     let hub = Hub::of_user()?;
     // What would be fetched could not be kept, unless it is the same model again.
-    if store.names()?.contains(&name) && !hub.has(&repository) {
-        return Err(StoreError::Taken(name).into());
+    if store.names()?.contains(&name)
+        && !hub.has(&repository)
+        && !is_same(store, &name, &repository)
+    {
+        return Err(Failure::Message(format!(
+            "a model is already called {name}; choose another name with --name"
+        )));
     }
+    // Before all is fetched, a store that cannot be written is refused.
+    let file = store.new_file()?;
     let mut line = StepLine::new();
     let mut watch = |file: &str, done, all| line.update(file, done, all);
     let fetched = hub.fetch(&repository, &mut watch)?;
-    let file = store.new_file()?;
     let failed = |error: CheckError| Failure::Message(format!("{text}: {error}"));
     let mut source = import::open(&fetched.path).map_err(|error| failed(error.into()))?;
     let mut watch = |done, all| line.update("packing", done, all);
@@ -102,6 +108,14 @@ pub(in crate::cli) fn pull(
         model,
         unnoted,
     })
+}
+
+/// Whether the model called `name` came from this repository, at this commit if one is named.
+#[cfg(feature = "hub")]
+fn is_same(store: &Store, name: &str, repository: &Repository) -> bool {
+    let installed = store.installed(name).ok();
+    let origin = installed.and_then(|installed| store.origin(&installed.identity));
+    origin.is_some_and(|it| it.repository == repository.id && it.commit == repository.revision)
 }
 
 /// Notes where a model came from, and what a short name stands for.
