@@ -9,6 +9,7 @@ use super::OnMeasureProgress;
 use super::{MeasureProgress, Phase, ReportError, Sample};
 #[cfg(feature = "compare")]
 use crate::container::ModelRef;
+#[cfg(feature = "compare")]
 use crate::frame::{DecoderOptions, Models, compress_with, decompress_with};
 use crate::{EncoderOptions, Error, Model};
 

@@ -13,18 +13,18 @@ const NORM_EPS: f32 = 1e-6;
 /// Largest magnitude of a step, which keeps every state finite.
 const STEP_LIMIT: f32 = f32::from_bits(0x5d80_0000); // 2^60
 
-/// Some columns of a step for several rows in turn: what [`delta_rule`] takes besides the state.
+/// Some columns of a step for several rows in turn: what `delta_rule` takes besides the state.
 #[derive(Clone, Copy, Debug)]
 pub struct DeltaRows<'a> {
     /// [rows, `key_dim`]
     pub keys: &'a [f32],
     /// [rows, `key_dim`]
     pub queries: &'a [f32],
-    /// [rows]
+    /// `[rows]`
     pub values: &'a [[f32; WIDTH]],
-    /// What the state is multiplied by before each row: [rows].
+    /// What the state is multiplied by before each row: `[rows]`.
     pub kept: &'a [f32],
-    /// The rate of learning: [rows].
+    /// The rate of learning: `[rows]`.
     pub learned: &'a [f32],
 }
 
