@@ -10,15 +10,13 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use llmzip::arch::Block;
-use llmzip::arch::SourceTensor;
-use llmzip::arch::config::{Config, GROUP};
-use llmzip::arch::rope::{Rope, RopeScaling, RotarySteps};
+use llmzip::arch::config::GROUP;
+use llmzip::check::speed::{like_smollm2, products, random_model};
 use llmzip::engine::cpu::kernels::{Kernels, Product, QuantizedRows};
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::machine::instructions::InstructionSet;
 use llmzip::machine::pool::Pool;
-use llmzip::packed::{PackInput, PackedError, PackedModel, TensorSource, pack};
+use llmzip::packed::PackedModel;
 use llmzip::predict::kernels::distribution;
 
 fn main() {
@@ -27,10 +25,10 @@ fn main() {
         .find(|argument| !argument.starts_with('-'));
     let model = match path {
         Some(path) => PackedModel::open(path).expect("a packed model"),
-        None => random_model(),
+        None => random_model(&like_smollm2()).expect("a model"),
     };
     let model = Arc::new(model);
-    let macs = macs_per_token(model.config());
+    let macs = products(model.config()).expect("a known family");
     println!(
         "{} layers of {}, vocabulary {}, {:.1} M products a token",
         model.config().layers,
@@ -109,16 +107,6 @@ impl Timer {
             .and_then(|start| Some((Timer::processor()? - start) as f64 / 1e9));
         processor.unwrap_or_else(|| self.start.elapsed().as_secs_f64())
     }
-}
-
-/// Products of one token in all matrices, the head among them.
-fn macs_per_token(config: &Config) -> usize {
-    let family = config.family().expect("a known family");
-    let in_layers = (family.tensors(config).iter())
-        .filter(|tensor| tensor.weights.iter().all(|source| !source.by_token))
-        .map(|tensor| tensor.rows * tensor.columns.unwrap_or(0))
-        .sum::<usize>();
-    in_layers + config.vocab * config.hidden
 }
 
 /// Best time of a call with `rows` tokens of each of `streams`, behind a full window, the
@@ -211,73 +199,4 @@ fn memory_roofline(threads: usize) -> f64 {
         best = best.min(start.seconds());
     }
     (words.len() * 8) as f64 / best
-}
-
-/// Random weights.
-struct Noise;
-
-impl TensorSource for Noise {
-    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
-        let shape = tensor.shape.clone();
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        let values = (0..shape.iter().product())
-            .map(|_| {
-                state = state
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1_442_695_040_888_963_407);
-                ((state >> 40) as f32 / 8_388_608.0 - 1.0)
-                    * if shape.len() == 1 { 1.0 } else { 0.05 }
-            })
-            .collect();
-        Ok((shape, values))
-    }
-}
-
-/// A random model with the sizes of SmolLM2-135M.
-fn random_model() -> PackedModel {
-    let config = Config {
-        arch: "llama".into(),
-        hidden: 576,
-        layers: 30,
-        heads: 9,
-        kv_heads: 3,
-        head_dim: 64,
-        intermediate: 1536,
-        vocab: 49_152,
-        inputs: 49_152,
-        bos: None,
-        norm_eps: 1e-5,
-        group: GROUP,
-        qk_norm: false,
-        attention_bias: false,
-        tied: true,
-        window: 1024,
-        sinks: 4,
-        parameters: 134_515_008,
-        pre_tokenizer: serde_json::Value::Null,
-        block: Block::default(),
-        segmentation: Default::default(),
-    };
-    let tokens: Vec<Vec<u8>> = (0..config.vocab as u32)
-        .map(|row| row.to_be_bytes()[1..].to_vec())
-        .collect();
-    let rows: Vec<u32> = (0..config.inputs as u32).collect();
-    let rope = Rope {
-        theta: 100_000.0,
-        scaling: RopeScaling::None,
-    };
-    let steps = RotarySteps {
-        all: rope.steps(config.head_dim),
-        local: Vec::new(),
-    };
-    let input = PackInput {
-        config: &config,
-        steps: &steps,
-        tokens: &tokens,
-        rows: &rows,
-        merges: &[],
-        scores: &[],
-    };
-    let bytes = pack(&input, &mut Noise).expect("a model");
-    PackedModel::from_bytes(&bytes).expect("a packed model")
 }

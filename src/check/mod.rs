@@ -18,7 +18,7 @@ pub mod float;
 mod layer;
 mod recurrence;
 pub mod sampled;
-mod speed;
+pub mod speed;
 mod subject;
 
 pub use error::CheckError;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::CheckError;
 use crate::arch::config::GROUP;
 use crate::arch::rope::{Rope, RopeScaling, RotarySteps};
-use crate::arch::{Block, Config, Segmentation, SourceTensor};
+use crate::arch::{Block, Config, ConfigError, Segmentation, SourceTensor};
 use crate::engine::{Engine, EngineOptions, Predictions, Runtime, Segment, State};
 use crate::packed::{PackInput, PackedError, PackedModel, TensorSource, pack};
 
@@ -36,8 +36,8 @@ impl Speed {
     /// If it has too little memory, or lacks what the engine needs.
     pub fn measure() -> Result<Speed, CheckError> {
         let config = config();
-        let products = products(&config);
-        let engine = Engine::new(Arc::new(model(&config)?), EngineOptions::default())?;
+        let products = products(&config).map_err(PackedError::from)? as f64;
+        let engine = Engine::new(Arc::new(random_model(&config)?), EngineOptions::default())?;
         let tokens: Vec<u32> = (0..MANY as u32).collect();
         let mut predictions = Predictions::new();
         let mut pass = |states: &mut [Box<dyn State>], tokens: &[u32]| -> Result<f64, CheckError> {
@@ -78,18 +78,28 @@ impl Speed {
     }
 }
 
-/// A sixth of SmolLM2-135M: as wide, and larger than the caches nearest to a core.
+/// A sixth of `SmolLM2`-135M: as wide, and larger than the caches nearest to a core.
 fn config() -> Config {
+    Config {
+        layers: 6,
+        vocab: 16_384,
+        inputs: 16_384,
+        ..like_smollm2()
+    }
+}
+
+/// The sizes of `SmolLM2`-135M, with a window of 1,024.
+pub fn like_smollm2() -> Config {
     Config {
         arch: "llama".to_owned(),
         hidden: 576,
-        layers: 6,
+        layers: 30,
         heads: 9,
         kv_heads: 3,
         head_dim: 64,
         intermediate: 1536,
-        vocab: 16_384,
-        inputs: 16_384,
+        vocab: 49_152,
+        inputs: 49_152,
         bos: None,
         norm_eps: 1e-5,
         group: GROUP,
@@ -98,23 +108,34 @@ fn config() -> Config {
         tied: true,
         window: 1024,
         sinks: 4,
-        parameters: 0,
+        parameters: 134_515_008,
         pre_tokenizer: serde_json::Value::Null,
         block: Block::default(),
         segmentation: Segmentation::default(),
     }
 }
 
-fn products(config: &Config) -> f64 {
-    let keys = config.kv_heads * config.head_dim;
-    let layer = config.hidden * (2 * config.hidden + 2 * keys + 3 * config.intermediate);
-    (config.layers * layer + config.vocab * config.hidden) as f64
+/// Products of one token in all matrices, the head among them.
+///
+/// # Errors
+/// If the configuration names no family.
+pub fn products(config: &Config) -> Result<usize, ConfigError> {
+    let tensors = config.family()?.tensors(config).into_iter();
+    let in_layers: usize = tensors
+        .filter(|tensor| tensor.weights.iter().all(|source| !source.by_token))
+        .map(|tensor| tensor.rows * tensor.columns.unwrap_or(0))
+        .sum();
+    Ok(in_layers + config.vocab * config.hidden)
 }
 
-fn model(config: &Config) -> Result<PackedModel, PackedError> {
+/// A model with random weights and tokens of three bytes.
+///
+/// # Errors
+/// If the configuration is not one that can be packed.
+pub fn random_model(config: &Config) -> Result<PackedModel, PackedError> {
     let tokens = (0..config.vocab as u32).map(|row| row.to_be_bytes()[1..].to_vec());
     let rope = Rope {
-        theta: 10_000.0,
+        theta: 100_000.0,
         scaling: RopeScaling::None,
     };
     let input = PackInput {

@@ -175,6 +175,7 @@ mod tests {
         );
         let taken = store(&StoreError::Taken("mine".to_owned()));
         assert!(taken.contains("choose another name with --name"), "{taken}");
+        assert!(taken.contains("(llmzip model remove mine)"), "{taken}");
         let folder = store(&StoreError::Folder("a/b".to_owned()));
         assert!(folder.contains("(llmzip model add a/b)"), "{folder}");
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use llmzip::Error;
-use llmzip::store::catalogue;
+use llmzip::store::{EXTENSION, Place, catalogue};
 
 use super::failure::Failure;
 #[cfg(feature = "hub")]
@@ -15,24 +15,14 @@ use super::question;
 #[cfg(feature = "hub")]
 use super::text;
 
-/// Whether `name` may be that of a model on the hub: a short name, or `owner/repo` if there is no
-/// such file.
-pub(super) fn is_on_hub(name: &str) -> bool {
-    catalogue::entry(name).is_some() || (is_repository(name) && !Path::new(name).exists())
-}
-
-/// Whether it could be `owner/repo`, of which a path has the same form.
-fn is_repository(name: &str) -> bool {
-    let part = |part: &str| {
-        let letters = part
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.@:".contains(&b));
-        letters && !part.is_empty() && !part.starts_with('.')
-    };
-    let parts: Vec<&str> = name.split('/').collect();
-    matches!(parts[..], [owner, repo] if part(owner) && part(repo))
-        && !name.ends_with(".llmzmodel")
-        && !Path::new(name.split('/').next().unwrap_or(name)).exists()
+/// Whether `name` may be that of a model on the hub: a short name, or a repository if there is no
+/// such path, which has the same form.
+fn is_on_hub(name: &str) -> bool {
+    let place = Place::split(name);
+    let owner = place.repository.split('/').next().unwrap_or_default();
+    let extension = Path::new(name).extension();
+    let is_path = || extension.is_some_and(|it| it == EXTENSION) || Path::new(owner).exists();
+    catalogue::entry(name).is_some() || place.is_sound() && !is_path()
 }
 
 /// Fetches the model called `name`, which could not be opened because of `error`, if it is on the

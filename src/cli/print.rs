@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use llmzip::machine::inherited::{self, Stream};
 use llmzip::machine::patient::Patient;
+use serde::Serialize;
 
 use super::failure::Failure;
 use super::text;
@@ -40,6 +41,13 @@ pub(super) fn raw_result(text: &str) -> Result<(), Failure> {
         true => result(&text::printable_lines(text)),
         false => result(text),
     }
+}
+
+/// Prints a result in JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value);
+    let text = text.map_err(|error| Failure::Message(error.to_string()))?;
+    raw_result(&(text + "\n"))
 }
 
 /// Prints one line to standard error. If that fails, the line is lost. Of a line that is as long as

@@ -78,6 +78,12 @@ impl StepLine {
         self.current = None;
     }
 
+    /// What shows how far a step is.
+    #[cfg(feature = "convert")]
+    pub(super) fn step(&mut self, step: &'static str) -> impl FnMut(u64, u64) {
+        |done, all| self.update(step, done, all)
+    }
+
     /// Shows that of a step so much is done.
     pub(super) fn update(&mut self, step: &str, done: u64, all: u64) {
         if self.current.as_ref().is_none_or(|(now, _)| *now != step) {

@@ -11,7 +11,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::machine::regular_file;
-use crate::store::hex;
+use crate::store::{hex, is_hexadecimal};
 
 /// Length of a hexadecimal SHA-256, by which the hub identifies large files.
 const SHA256_DIGITS: usize = 64;
@@ -19,11 +19,6 @@ const SHA256_DIGITS: usize = 64;
 const SHA1_DIGITS: usize = 40;
 /// Bytes hashed at a time.
 const PIECE: usize = 1 << 16;
-
-fn is_hexadecimal(text: &str) -> bool {
-    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    text.bytes().all(digit)
-}
 
 /// The identity of a commit: 40 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]

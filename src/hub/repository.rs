@@ -3,7 +3,7 @@
 use hf_hub::{Repo, RepoType};
 
 use super::error::HubError;
-use crate::store::{Pin, PinnedFile, catalogue, is_file_name};
+use crate::store::{Pin, PinnedFile, Place, catalogue};
 
 /// A repository at a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,29 +51,17 @@ impl Repository {
         let page = of_page(text);
         let text = page.as_deref().unwrap_or(text);
         let pin = catalogue::entry(text).and_then(catalogue::Entry::pin);
-        let (place, file) = match text.split_once(':') {
-            Some((place, file)) => (place, Some(file)),
-            None => (text, None),
-        };
-        let (id, revision) = place.split_once('@').unwrap_or((place, "main"));
-        let id = catalogue::entry(id).map_or(id, |entry| entry.repository);
-        let word = |word: &str| {
-            let letters = word
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-            letters && !word.is_empty() && !word.starts_with('.') && word.len() <= 96
-        };
-        // Folders of the cache have -- where the name has a slash; no hub allows it in a name.
-        let part = |name: &str| word(name) && !name.contains("--");
-        let sound = matches!(id.split_once('/'), Some((owner, repo)) if part(owner) && part(repo))
-            && revision.split('/').all(word)
-            && file.is_none_or(is_file_name);
+        let mut place = Place::split(text);
+        if let Some(entry) = catalogue::entry(place.repository) {
+            place.repository = entry.repository;
+        }
+        let revision = place.revision.unwrap_or("main");
         let revision = pin.as_ref().map_or(revision, |pin| &pin.commit);
-        match sound {
+        match place.is_sound() {
             true => Ok(Repository {
-                id: id.to_owned(),
+                id: place.repository.to_owned(),
                 revision: revision.to_owned(),
-                file: file.map(str::to_owned),
+                file: place.file.map(str::to_owned),
                 pin,
             }),
             false => Err(HubError::BadName(text.to_owned())),

@@ -434,7 +434,11 @@ mod tests {
             }
             if let Some(pin) = entry.pin() {
                 pin.check().unwrap();
-                assert_eq!(pin.files.len(), 3);
+                let names: Vec<&str> = pin.files.iter().map(|file| &*file.name).collect();
+                assert_eq!(
+                    names,
+                    ["config.json", "tokenizer.json", "model.safetensors"]
+                );
                 assert!(pin.files.iter().all(|file| digits(&file.hash, 64)));
             }
         }

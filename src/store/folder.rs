@@ -27,6 +27,7 @@ use super::hex::{hex, unhex};
 use super::name::{is_free_name, is_name};
 use super::notes::{self, Origin, origin_path};
 use super::pin::Pin;
+use super::place::Place;
 use super::{embedded, location};
 use crate::machine::new_file::{self, NewFile, Placing};
 use crate::machine::regular_file;
@@ -393,17 +394,11 @@ impl Store {
     /// The model that was fetched from a repository, `owner/repo[@commit][:file]`: its folder, or a
     /// GGUF file of it whose name contains `file`.
     fn fetched_from(&self, wanted: &str) -> Option<[u8; 32]> {
-        let (place, file) = match wanted.split_once(':') {
-            Some((place, file)) => (place, Some(file.to_ascii_lowercase())),
-            None => (wanted, None),
-        };
-        let (repository, commit) = match place.split_once('@') {
-            Some((repository, commit)) => (repository, Some(commit)),
-            None => (place, None),
-        };
+        let place = Place::split(wanted);
+        let file = place.file.map(str::to_ascii_lowercase);
         let is_there = |origin: &Origin| {
-            origin.repository.eq_ignore_ascii_case(repository)
-                && commit.is_none_or(|commit| origin.commit == commit)
+            origin.repository.eq_ignore_ascii_case(place.repository)
+                && place.revision.is_none_or(|commit| origin.commit == commit)
         };
         let folder = self.of_origin(&|origin| is_there(origin) && origin.file.is_none());
         folder.filter(|_| file.is_none()).or_else(|| {
@@ -761,11 +756,12 @@ fn new_name(path: &Path, identity: &[u8; 32]) -> io::Result<NewFile> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::store::embedded::FIXTURE;
 
-    fn store() -> (tempfile::TempDir, Store) {
+    /// A store in a folder of its own.
+    pub(in crate::store) fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(folder.path().join("home"));
         (folder, store)

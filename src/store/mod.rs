@@ -17,10 +17,12 @@ mod location;
 mod name;
 mod notes;
 mod pin;
+mod place;
 
 pub use error::StoreError;
 pub use folder::{EXTENSION, Found, Installed, Store, is_path};
-pub use hex::hex;
+pub use hex::{hex, is_hexadecimal};
 pub use name::{NO_MODEL, is_free_name, is_name};
 pub use notes::Origin;
 pub use pin::{Pin, PinnedFile, is_file_name};
+pub use place::Place;

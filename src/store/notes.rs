@@ -134,15 +134,10 @@ fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::PinnedFile;
     use crate::store::catalogue::entry;
     use crate::store::embedded::FIXTURE;
-    use crate::store::{PinnedFile, Store};
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::at(folder.path().join("home"));
-        (folder, store)
-    }
+    use crate::store::folder::tests::store;
 
     fn origin(repository: &str) -> Origin {
         Origin {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::hex::is_hexadecimal;
+
 /// One commit, and files of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
@@ -29,10 +31,8 @@ impl Pin {
     ///
     /// The name of a part.
     pub fn check(&self) -> Result<(), &'static str> {
-        let is_hash = |text: &str, lengths: &[usize]| {
-            let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-            lengths.contains(&text.len()) && text.bytes().all(is_digit)
-        };
+        let is_hash =
+            |text: &str, lengths: &[usize]| lengths.contains(&text.len()) && is_hexadecimal(text);
         if !is_hash(&self.commit, &[40]) {
             return Err("commit");
         }

@@ -120,8 +120,7 @@ fn add(store: &Store, paths: &[PathBuf], name: &str, wide: Option<bool>) -> Resu
     let file = store.new_file()?;
     let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
     let mut line = StepLine::new();
-    let mut watch = |done, all| line.update("packing", done, all);
-    let sampled = sampled::pack_to_file(&mut source, file.file(), &mut watch);
+    let sampled = sampled::pack_to_file(&mut source, file.file(), &mut line.step("packing"));
     let sampled = sampled.map_err(|error| about(path, &error))?;
     line.clear();
     let (added, model) = store.add(file, name).map_err(failed)?;
@@ -145,8 +144,8 @@ fn pack_to_file(
     } else {
         let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
         let mut line = StepLine::new();
-        let mut watch = |done, all| line.update("packing", done, all);
-        let packed = sampled::pack(&mut source, &mut watch).map_err(|error| about(path, &error))?;
+        let packed = sampled::pack(&mut source, &mut line.step("packing"));
+        let packed = packed.map_err(|error| about(path, &error))?;
         (Some(packed.0), packed.1)
     };
     let model = PackedModel::from_bytes(&packed)

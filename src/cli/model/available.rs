@@ -87,12 +87,10 @@ pub(super) fn run(store: &Store, json: bool) -> Result<(), Failure> {
     let speed = Speed::measure().map_err(|error| Failure::Message(error.to_string()))?;
     let lines = CATALOGUE.iter().map(|entry| Line::new(store, entry, speed));
     let lines: Vec<Line> = lines.collect();
-    if json {
-        let text = serde_json::to_string_pretty(&lines);
-        let text = text.map_err(|error| Failure::Message(error.to_string()))?;
-        return print::raw_result(&(text + "\n"));
+    match json {
+        true => print::json(&lines),
+        false => print::result(&to_table(&lines)),
     }
-    print::result(&to_table(&lines))
 }
 
 fn to_table(lines: &[Line]) -> String {

@@ -49,7 +49,7 @@ pub(super) fn run(store: &Store, json: bool) -> Result<(), Failure> {
     let names = store.names()?.into_iter();
     let models: Vec<Listed> = names.map(|name| Listed::new(store, name)).collect();
     match json {
-        true => print::raw_result(&to_json(store, &models)?),
+        true => print::json(&lines(store, &models)),
         false => print::result(&to_table(&models)),
     }
 }
@@ -70,8 +70,8 @@ struct Line<'a> {
     error: Option<String>,
 }
 
-fn to_json(store: &Store, models: &[Listed]) -> Result<String, Failure> {
-    let lines: Vec<Line> = models
+fn lines<'a>(store: &Store, models: &'a [Listed]) -> Vec<Line<'a>> {
+    models
         .iter()
         .map(|model| {
             let description = model.description.as_ref().ok();
@@ -89,10 +89,7 @@ fn to_json(store: &Store, models: &[Listed]) -> Result<String, Failure> {
                 error: model.description.as_ref().err().map(StoreError::to_string),
             }
         })
-        .collect();
-    let text = serde_json::to_string_pretty(&lines);
-    let text = text.map_err(|error| Failure::Message(error.to_string()))?;
-    Ok(text + "\n")
+        .collect()
 }
 
 fn to_table(models: &[Listed]) -> String {

@@ -95,8 +95,8 @@ pub(in crate::cli) fn pull(
     let fetched = hub.fetch(&repository, &mut watch)?;
     let failed = |error: CheckError| Failure::Message(format!("{text}: {error}"));
     let mut source = import::open(&fetched.path).map_err(|error| failed(error.into()))?;
-    let mut watch = |done, all| line.update("packing", done, all);
-    let sampled = sampled::pack_to_file(&mut source, file.file(), &mut watch).map_err(failed)?;
+    let sampled = sampled::pack_to_file(&mut source, file.file(), &mut line.step("packing"));
+    let sampled = sampled.map_err(failed)?;
     line.clear();
     let (added, model) = store
         .add(file, &name)
