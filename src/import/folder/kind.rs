@@ -16,6 +16,8 @@ pub(super) fn judge(config: &Value) -> Result<(&'static Family, &'static Member)
     let known = known.map_err(|unknown| other_task(class, config).unwrap_or(unknown))?;
     check_model_type(config, known.1)?;
     check_layers(config)?;
+    // Of models that also see pictures, the part that predicts text has settings of its own.
+    check_layers(&config["text_config"])?;
     match quantisation(config) {
         None => Ok(known),
         Some(method) => Err(SourceError::Unsupported(format!(
@@ -165,6 +167,11 @@ mod tests {
             );
             assert!(judge(&config(key, sound)).is_ok());
         }
+        let both = json!({
+            "architectures": ["Qwen3_5ForConditionalGeneration"],
+            "text_config": {"is_causal": false}
+        });
+        assert!(refusal(&both).contains("no causal decoder"));
         let reason = refusal(&config("per_layer_config", json!({"0": {}})));
         assert!(reason.contains("per_layer_config"), "{reason}");
     }
