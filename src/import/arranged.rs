@@ -1,6 +1,7 @@
 //! The weights of a source as a packed model wants them: rows cut from shared tensors, the halves
 //! of rotated heads one after the other, and an architecture's factors multiplied in.
 
+use super::balance::Balance;
 use super::description::{Described, Rotation};
 use super::source::Source;
 use super::vocabulary::RowPlan;
@@ -8,7 +9,7 @@ use crate::arch::family::{Cut, Folds};
 use crate::arch::rope::exp;
 use crate::arch::tensors::Place;
 use crate::arch::{Config, SourceTensor, parts};
-use crate::packed::{PackedError, TensorSource};
+use crate::packed::{PackedError, SourceRows, TensorSource};
 
 /// Tensors as a file stores them.
 pub(super) trait StoredTensors {
@@ -179,14 +180,10 @@ impl<T: StoredTensors> Arranged<T> {
 impl<T: StoredTensors> TensorSource for Arranged<T> {
     fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let (shape, mut values) = self.plain(tensor)?;
-        // Keys without bias vary little.
-        let layer = tensor
-            .layer
-            .filter(|_| tensor.part == "qkv" && self.config.attention_bias);
-        if let Some(layer) = layer.filter(|_| !self.config.qk_norm && shape == tensor.shape) {
-            self.balance(layer)?;
-            if let Some((_, balance)) = &self.balance {
-                balance.apply(tensor, &self.config, &mut values);
+        if let Some(layer) = tensor.layer.filter(|_| shape == tensor.shape) {
+            if let Some(are_queries) = self.is_balanced(tensor) {
+                self.balance(layer)?
+                    .apply(&mut values, shape[0], are_queries);
             }
         }
         Ok((shape, values))
@@ -194,35 +191,75 @@ impl<T: StoredTensors> TensorSource for Arranged<T> {
 }
 
 impl<T: StoredTensors> Arranged<T> {
-    /// Computes the factors of a layer, unless it was read last.
-    fn balance(&mut self, layer: usize) -> Result<(), PackedError> {
-        if self
-            .balance
-            .as_ref()
-            .is_some_and(|(last, _)| *last == layer)
-        {
-            return Ok(());
+    /// Whether the values of queries and keys are balanced in this tensor, and then which of the
+    /// two it makes. Keys that have neither a bias nor a norm vary little.
+    fn is_balanced(&self, tensor: &SourceTensor) -> Option<bool> {
+        let Config {
+            heads,
+            kv_heads,
+            head_dim,
+            qk_norm,
+            attention_bias,
+            ..
+        } = self.config;
+        let keys = heads * head_dim..(heads + kv_heads) * head_dim;
+        match tensor.part {
+            "q_norm" => Some(true),
+            "k_norm" => Some(false),
+            "qkv" if qk_norm || !attention_bias => None,
+            "qkv" if tensor.first_row == 0 => Some(true),
+            "qkv" if tensor.first_row == keys.start => Some(false),
+            _ => None,
         }
-        let config = &self.config;
+    }
+
+    /// The factors of a layer, computed unless they were used last.
+    fn balance(&mut self, layer: usize) -> Result<&Balance, PackedError> {
+        let last = self.balance.take().filter(|(last, _)| *last == layer);
+        let balance = match last {
+            Some((_, balance)) => balance,
+            None if self.config.qk_norm => self.balance_of_norms(layer)?,
+            None => self.balance_of_projection(layer)?,
+        };
+        Ok(&self.balance.insert((layer, balance)).1)
+    }
+
+    fn balance_of_norms(&mut self, layer: usize) -> Result<Balance, PackedError> {
+        let mut norm = |spec| -> Result<Vec<f32>, PackedError> {
+            let norm = self
+                .config
+                .family()?
+                .tensor(spec, Some(layer), &self.config);
+            self.unbalanced(&norm.weights[0])
+        };
+        let (queries, keys) = (norm(&parts::Q_NORM)?, norm(&parts::K_NORM)?);
+        Ok(Balance::of_norms(&queries, &keys, &self.config))
+    }
+
+    fn balance_of_projection(&mut self, layer: usize) -> Result<Balance, PackedError> {
+        let config = self.config.clone();
         let family = config.family()?;
-        let qkv = family.tensor(&parts::QKV, Some(layer), config);
+        let qkv = family.tensor(&parts::QKV, Some(layer), &config);
         let first_key = config.heads * config.head_dim;
-        let keys = |of: &[SourceTensor]| of.iter().find(|it| it.first_row == first_key).cloned();
-        let (weights, bias) = (keys(&qkv.weights), keys(&qkv.biases));
-        let norm = parts::ATTN_NORM.is_in(config, Some(layer)).then(|| {
-            family
-                .tensor(&parts::ATTN_NORM, Some(layer), config)
-                .weights[0]
-                .clone()
-        });
-        let mut read = |tensor: Option<SourceTensor>| match tensor {
-            Some(tensor) => self.plain(&tensor).map(|(_, values)| values),
+        let mut keys = |of: &[SourceTensor]| match of.iter().find(|it| it.first_row == first_key) {
+            Some(keys) => self.unbalanced(keys),
             None => Ok(Vec::new()),
         };
-        let (weights, bias, norm) = (read(weights)?, read(bias)?, read(norm)?);
-        let balance = Balance::new(&weights, &bias, &norm, &self.config);
-        self.balance = Some((layer, balance));
-        Ok(())
+        let (weights, bias) = (keys(&qkv.weights)?, keys(&qkv.biases)?);
+        let norm = match parts::ATTN_NORM.is_in(&config, Some(layer)) {
+            true => {
+                let norm = family.tensor(&parts::ATTN_NORM, Some(layer), &config);
+                self.unbalanced(&norm.weights[0])?
+            }
+            false => Vec::new(),
+        };
+        Ok(Balance::of_projection(&weights, &bias, &norm, &config))
+    }
+
+    /// The checked values of a tensor without the factors that balance it.
+    fn unbalanced(&mut self, tensor: &SourceTensor) -> Result<Vec<f32>, PackedError> {
+        let rows = SourceRows::read(&mut Unbalanced(self), tensor, &[])?;
+        Ok(rows.iter().flatten().copied().collect())
     }
 
     fn plain(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
@@ -253,58 +290,12 @@ impl<T: StoredTensors> Arranged<T> {
     }
 }
 
-/// Factors that bring the values of a layer's keys nearer to each other, so that the largest of
-/// them, which the bias makes, do not decide how exactly the others are quantised. Queries are
-/// divided by them. Scores stay what they are, and so does what rotates, since both values of a
-/// pair have one factor: `[kv_heads][head_dim / 2]`.
-struct Balance(Vec<f32>);
+/// The weights of a source before queries and keys are balanced.
+struct Unbalanced<'a, T>(&'a mut Arranged<T>);
 
-impl Balance {
-    /// The factors are the inverse roots of the magnitudes that `weights`, [rows, hidden], and
-    /// `bias`, [rows], give to keys; what they take has the magnitudes of `norm`, [hidden]. Halfway
-    /// to equal magnitudes, queries do not vary more than keys do.
-    fn new(weights: &[f32], bias: &[f32], norm: &[f32], config: &Config) -> Balance {
-        let magnitude = |(row, bias): (&[f32], &f32)| {
-            let from_input = |(column, weight): (usize, &f32)| {
-                let norm = norm.get(column).copied().unwrap_or(1.0);
-                (f64::from(*weight) * f64::from(norm)).powi(2)
-            };
-            let squares: f64 = row.iter().enumerate().map(from_input).sum();
-            (squares + f64::from(*bias).powi(2)).sqrt()
-        };
-        let rows = weights.chunks_exact(config.hidden).zip(bias);
-        let magnitudes: Vec<f64> = rows.map(magnitude).collect();
-        let mut factors = Vec::new();
-        for head in magnitudes.chunks_exact(config.head_dim) {
-            let (first, second) = head.split_at(head.len() / 2);
-            let pairs = first
-                .iter()
-                .zip(second)
-                .map(|(first, second)| first.max(*second));
-            let largest = pairs.clone().fold(f64::MIN_POSITIVE, f64::max);
-            // A pair that is nearly zero is no reason for a factor without bound.
-            let factor = |pair: f64| (largest / pair.max(largest * 1e-4)).sqrt() as f32;
-            factors.extend(pairs.map(factor));
-        }
-        Balance(factors)
-    }
-
-    /// Multiplies the rows of `tensor`, a part of the projection to queries, keys and values.
-    fn apply(&self, tensor: &SourceTensor, config: &Config, values: &mut [f32]) {
-        let (dim, is_query) = (config.head_dim, tensor.first_row == 0);
-        if !is_query && tensor.first_row != config.heads * dim {
-            return;
-        }
-        let queries = if is_query { config.heads_per_kv() } else { 1 };
-        let width = values.len() / tensor.shape[0];
-        for (row, values) in values.chunks_exact_mut(width).enumerate() {
-            let (head, pair) = (row / dim / queries, row % (dim / 2));
-            let Some(factor) = self.0.get(head * (dim / 2) + pair) else {
-                return;
-            };
-            let factor = if is_query { 1.0 / factor } else { *factor };
-            values.iter_mut().for_each(|value| *value *= factor);
-        }
+impl<T: StoredTensors> TensorSource for Unbalanced<'_, T> {
+    fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
+        self.0.plain(tensor)
     }
 }
 

