@@ -18,6 +18,17 @@ impl FloatType {
         }
     }
 
+    /// The largest distance of two neighbouring values, as a share of the greater; those below the
+    /// smallest normal value may be further apart.
+    pub(super) fn largest_step(self) -> f32 {
+        let fraction_bits = match self {
+            FloatType::F32 => 23,
+            FloatType::F16 => 10,
+            FloatType::Bf16 => 7,
+        };
+        f32::from_bits((127 - fraction_bits) << 23)
+    }
+
     /// Appends the values that `bytes` hold.
     pub(super) fn append(self, bytes: &[u8], values: &mut Vec<f32>) {
         match self {

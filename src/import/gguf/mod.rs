@@ -24,6 +24,11 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
+/// The names of the head, of its bias and of the embedding, which are the same in all families.
+const HEAD: &str = "output.weight";
+const HEAD_BIAS: &str = "output.bias";
+const EMBEDDING: &str = "token_embd.weight";
+
 /// Most rotary divisors: one for each pair of the widest head, and some to spare.
 const MAX_DIVISORS: usize = 1 << 10;
 
@@ -109,6 +114,10 @@ fn source<R: Read + Seek + 'static>(parts: Vec<(R, Structure)>) -> Result<Source
     let metadata = std::mem::take(&mut parts[0].1.metadata);
     let (name, family, member) = kind::judge(&metadata)?;
     let mut tensors = GgufTensors::new(parts)?;
+    let may_be_tied = (family.choices.iter()).any(|choice| choice.tensor == "head.weight");
+    if may_be_tied && tensors.shape(HEAD_BIAS).is_none() {
+        tensors.merge_copies(HEAD, EMBEDDING)?;
+    }
     let divisors = rotary_divisors(&mut tensors)?;
     let vocabulary = vocabulary::gguf::read(&metadata)?;
     let plan = vocabulary.plan()?;
@@ -222,20 +231,25 @@ pub(crate) mod tests {
         shapes
     }
 
+    fn tensors(matrices: GgmlDType) -> Vec<(String, QTensor)> {
+        let tensors = (1u32..).zip(shapes()).map(|(seed, (name, shape))| {
+            let count = shape.iter().product();
+            let kind = match shape.len() {
+                1 => GgmlDType::F32,
+                _ => matrices,
+            };
+            let tensor =
+                Tensor::from_vec(noise(seed, count), Shape::from(shape), &Device::Cpu).unwrap();
+            (name, QTensor::quantize(&tensor, kind).unwrap())
+        });
+        tensors.collect()
+    }
+
     fn write(metadata: &[(&str, Value)], matrices: GgmlDType) -> Vec<u8> {
-        let tensors: Vec<(String, QTensor)> = (1u32..)
-            .zip(shapes())
-            .map(|(seed, (name, shape))| {
-                let count = shape.iter().product();
-                let kind = match shape.len() {
-                    1 => GgmlDType::F32,
-                    _ => matrices,
-                };
-                let tensor =
-                    Tensor::from_vec(noise(seed, count), Shape::from(shape), &Device::Cpu).unwrap();
-                (name, QTensor::quantize(&tensor, kind).unwrap())
-            })
-            .collect();
+        written(metadata, &tensors(matrices))
+    }
+
+    fn written(metadata: &[(&str, Value)], tensors: &[(String, QTensor)]) -> Vec<u8> {
         let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (*k, v)).collect();
         let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();
         let mut file = Cursor::new(Vec::new());
@@ -288,6 +302,46 @@ pub(crate) mod tests {
         assert_eq!(values, noise(20, HIDDEN * WIDE));
         source.config.tied = false;
         assert!(weights(&mut source, "output.weight").is_err());
+    }
+
+    /// The tiny model with a head: `values` of that type.
+    fn with_head(values: &[f32], head: GgmlDType, embedding: GgmlDType) -> Vec<u8> {
+        let quantised = |values: &[f32], kind| {
+            let tensor = Tensor::from_slice(values, (5, HIDDEN), &Device::Cpu).unwrap();
+            QTensor::quantize(&tensor, kind).unwrap()
+        };
+        let mut tensors = tensors(GgmlDType::F32);
+        tensors[0].1 = quantised(&noise(1, 5 * HIDDEN), embedding);
+        tensors.push(("output.weight".to_owned(), quantised(values, head)));
+        written(&metadata(), &tensors)
+    }
+
+    #[test]
+    fn a_head_that_is_a_copy_of_the_embedding_is_the_embedding() {
+        let (embedding, other) = (noise(1, 5 * HIDDEN), noise(77, 5 * HIDDEN));
+        for (head, stored, fine) in [
+            (GgmlDType::F32, GgmlDType::F32, GgmlDType::F32),
+            (GgmlDType::Q8_0, GgmlDType::Q5_0, GgmlDType::Q8_0),
+            (GgmlDType::Q4_0, GgmlDType::Q8_0, GgmlDType::Q8_0),
+            (GgmlDType::Q8_0, GgmlDType::F16, GgmlDType::F16),
+        ] {
+            let mut tied = open(&with_head(&embedding, head, stored)).unwrap();
+            assert!(tied.config.tied, "{head:?}, {stored:?}");
+            let tensor = Tensor::from_slice(&embedding, (5, HIDDEN), &Device::Cpu).unwrap();
+            let want = QTensor::quantize(&tensor, fine).unwrap();
+            let want = want.dequantize(&Device::Cpu).unwrap().flatten_all();
+            let want: Vec<f32> = want.unwrap().to_vec1().unwrap();
+            let (_, got) = weights(&mut tied, "token_embd.weight").unwrap();
+            assert_eq!(got, want);
+            let alone = open(&tiny_gguf()).unwrap().config.parameters;
+            assert_eq!(tied.config.parameters, alone);
+        }
+        // One row that differs is enough.
+        let one = [&embedding[..4 * HIDDEN], &other[4 * HIDDEN..]].concat();
+        for values in [&other, &one] {
+            let file = with_head(values, GgmlDType::Q8_0, GgmlDType::Q5_0);
+            assert!(!open(&file).unwrap().config.tied);
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use std::ops::Range;
 
+/// Rows that are compared at once.
+const ROWS: usize = 256;
+
 /// The tensors of the files that make up a model.
 pub(super) struct GgufTensors<R> {
     files: Vec<R>,
@@ -101,6 +104,91 @@ impl<R: Read + Seek> GgufTensors<R> {
         used.map(|place| place.stored.values() as u64).sum()
     }
 
+    /// Makes `head` and `embedding` one tensor, called `embedding`, if both are quantisations of
+    /// one matrix: the finer of the two. Where a model has one matrix for both, some converters
+    /// store it twice, and llama.cpp quantises each in its own way.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub(super) fn merge_copies(&mut self, head: &str, embedding: &str) -> Result<(), PackedError> {
+        let places = self.tensors.get(head).zip(self.tensors.get(embedding));
+        let Some((one, other)) =
+            places.filter(|(one, other)| one.stored.shape == other.stored.shape)
+        else {
+            return Ok(());
+        };
+        // Of equal ones llama.cpp takes more care of the head.
+        let is_finer = one.bytes() >= other.bytes();
+        let (fine, coarse) = if is_finer {
+            (head, embedding)
+        } else {
+            (embedding, head)
+        };
+        if !self.are_copies(coarse, fine)? {
+            return Ok(());
+        }
+        let head = self.tensors.remove(head);
+        if let Some(place) = head.filter(|_| is_finer) {
+            self.tensors.insert(embedding.to_owned(), place);
+        }
+        Ok(())
+    }
+
+    /// Whether each row of `coarse` is that of `fine`, but for what quantising it has lost. Rows of
+    /// other matrices differ from the first on.
+    fn are_copies(&mut self, coarse: &str, fine: &str) -> Result<bool, PackedError> {
+        let place = &self.tensors[coarse];
+        let kind = place.kind;
+        let (rows, width) = match place.stored.shape[..] {
+            [rows, width] if width > 0 => (rows, width),
+            _ => return Ok(false),
+        };
+        for first in (0..rows).step_by(ROWS) {
+            let some = first..rows.min(first + ROWS);
+            let coarse = self.rows(coarse, some.clone())?;
+            let fine = self.rows(fine, some)?;
+            let mut pairs = coarse.chunks_exact(width).zip(fine.chunks_exact(width));
+            if !pairs.all(|(coarse, fine)| kind.may_round_to(coarse, fine)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Some rows of a matrix.
+    fn rows(&mut self, name: &str, rows: Range<usize>) -> Result<Vec<f32>, PackedError> {
+        let place = &self.tensors[name];
+        let [all, width] = [0, 1].map(|index| place.stored.shape[index]);
+        let (start, row) = (place.range().start, place.bytes() / all.max(1) as u64);
+        let range = start + rows.start as u64 * row..start + rows.end as u64 * row;
+        self.values_in(name, range, rows.len() * width)
+    }
+
+    /// The `count` values that a tensor has in a stretch of its file.
+    fn values_in(
+        &mut self,
+        name: &str,
+        range: Range<u64>,
+        count: usize,
+    ) -> Result<Vec<f32>, PackedError> {
+        let place = &self.tensors[name];
+        let mut values = Vec::new();
+        memory::reserve(&mut values, "a tensor", count)?;
+        let (file, block) = (&mut self.files[place.file], place.kind.block_bytes());
+        let len = range.end - range.start;
+        pieces::read(file, range.start, len, block, |bytes| {
+            place.kind.append(bytes, &mut values)
+        })
+        .map_err(|error| PackedError::Source {
+            name: name.to_owned(),
+            reason: match error {
+                candle_core::Error::Io(error) => error.to_string(),
+                _ => "its values cannot be read".to_owned(),
+            },
+        })?;
+        Ok(values)
+    }
+
     /// The values of a tensor; `None` if there is none of that name.
     pub(super) fn values(&mut self, name: &str) -> Result<Option<Vec<f32>>, PackedError> {
         match self.tensors.contains_key(name) {
@@ -123,17 +211,8 @@ impl<R: Read + Seek> StoredTensors for GgufTensors<R> {
         let place = self.tensors.get(name).ok_or_else(|| fail("missing"))?;
         let part = pieces::part(&place.stored.shape, place.range(), index);
         let (shape, range) = part.ok_or_else(|| fail("not one matrix for each expert"))?;
-        let mut values = Vec::new();
-        memory::reserve(&mut values, "a tensor", shape.iter().product())?;
-        let (file, block) = (&mut self.files[place.file], place.kind.block_bytes());
-        let len = range.end - range.start;
-        pieces::read(file, range.start, len, block, |bytes| {
-            place.kind.append(bytes, &mut values)
-        })
-        .map_err(|error| match error {
-            candle_core::Error::Io(error) => fail(&error.to_string()),
-            _ => fail("its values cannot be read"),
-        })?;
-        Ok((shape.to_vec(), values))
+        let shape = shape.to_vec();
+        let values = self.values_in(name, range, shape.iter().product())?;
+        Ok((shape, values))
     }
 }

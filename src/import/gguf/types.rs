@@ -87,6 +87,47 @@ impl TensorType {
     }
 }
 
+/// Neighbours in a row that have one scale, in every type of blocks.
+const ONE_SCALE: usize = 16;
+
+impl TensorType {
+    /// Whether the row `stored`, of this type, may be what quantising a row `near` makes: whether
+    /// the root mean square of their difference is at most half a step of this type. Rounding to
+    /// the nearest level makes 0.29 steps; a row of another matrix is further away, even from the
+    /// types of two bits.
+    pub(super) fn may_round_to(self, stored: &[f32], near: &[f32]) -> bool {
+        let square = |x: f32| f64::from(x) * f64::from(x);
+        let differences = stored
+            .iter()
+            .zip(near)
+            .map(|(one, other)| square(one - other));
+        let steps = |values: &[f32]| match self {
+            TensorType::Float(float) => {
+                let steps = values
+                    .iter()
+                    .map(|value| square(value * float.largest_step()));
+                steps.sum::<f64>()
+            }
+            _ => values.len() as f64 * square(step(values)),
+        };
+        let steps = stored.chunks(ONE_SCALE).map(steps).sum::<f64>();
+        differences.sum::<f64>() <= 0.25 * steps
+    }
+}
+
+/// The smallest difference of two values: as a rule the step between the levels of a block, and in
+/// blocks with even levels never less. 0 if all are the same.
+fn step(values: &[f32]) -> f32 {
+    // Bits of floats that are not negative have their order. Less 1, those of 0 are the largest.
+    let mut smallest = u32::MAX;
+    for distance in 1..values.len() {
+        for (one, other) in values.iter().zip(&values[distance..]) {
+            smallest = smallest.min((one - other).abs().to_bits().wrapping_sub(1));
+        }
+    }
+    f32::from_bits(smallest.wrapping_add(1))
+}
+
 /// The name of a type whose values cannot be read, as llama.cpp has it.
 pub(super) fn name(number: u32) -> String {
     match number {
@@ -138,16 +179,21 @@ mod tests {
         assert_eq!(TensorType::of(u32::MAX), None);
     }
 
+    /// The type of candle's with the same values.
+    fn of_candle(kind: TensorType) -> GgmlDType {
+        match kind {
+            TensorType::Candle(theirs) => theirs,
+            TensorType::Float(FloatType::F32) => GgmlDType::F32,
+            TensorType::Float(FloatType::F16) => GgmlDType::F16,
+            _ => GgmlDType::BF16,
+        }
+    }
+
     #[test]
     fn values_are_those_of_candle() {
         for number in [0, 1, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 30] {
             let kind = TensorType::of(number).unwrap();
-            let theirs = match kind {
-                TensorType::Candle(theirs) => theirs,
-                TensorType::Float(FloatType::F32) => GgmlDType::F32,
-                TensorType::Float(FloatType::F16) => GgmlDType::F16,
-                _ => GgmlDType::BF16,
-            };
+            let theirs = of_candle(kind);
             let values: Vec<f32> = (0..1024)
                 .map(|i| ((i * 37 % 101) as f32 - 50.0) / 40.0)
                 .collect();
@@ -163,5 +209,57 @@ mod tests {
             assert_eq!(got, want.to_vec1::<f32>().unwrap(), "{theirs:?}");
             assert_eq!(kind.block_values(), theirs.block_size());
         }
+    }
+
+    /// Nearly normal numbers.
+    fn row(seed: u64) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut uniform = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+        };
+        (0..1024).map(|_| (0..6).map(|_| uniform()).sum()).collect()
+    }
+
+    /// The values of a row that was quantised to this type.
+    fn quantised(number: u32, values: &[f32]) -> (TensorType, Vec<f32>) {
+        let kind = TensorType::of(number).unwrap();
+        let tensor = Tensor::new(values, &Device::Cpu).unwrap();
+        let tensor = QTensor::quantize(&tensor, of_candle(kind)).unwrap();
+        let tensor = tensor.dequantize(&Device::Cpu).unwrap();
+        (kind, tensor.to_vec1().unwrap())
+    }
+
+    #[test]
+    fn a_row_may_be_rounded_to_what_quantising_it_makes_and_to_no_other() {
+        // From coarse to fine, without F32.
+        let numbers = [10, 11, 2, 3, 12, 6, 7, 13, 14, 8, 30, 1];
+        for seed in 1..20 {
+            let values = row(seed);
+            let nearby = values.iter().zip(row(seed + 100));
+            let nearby: Vec<f32> = nearby.map(|(value, noise)| value + 0.8 * noise).collect();
+            let short: Vec<f32> = row(seed + 100).iter().map(|value| value / 4.0).collect();
+            for (place, number) in numbers.into_iter().enumerate() {
+                let (kind, coarse) = quantised(number, &values);
+                for &fine in &numbers[place..] {
+                    let near = quantised(fine, &values).1;
+                    assert!(kind.may_round_to(&coarse, &near), "{number} {fine}");
+                    assert!(kind.may_round_to(&near, &near), "{number} {fine}");
+                }
+                assert!(kind.may_round_to(&coarse, &values), "{number}");
+                for other in [&row(seed + 100), &nearby, &short, &vec![0.0; 1024]] {
+                    assert!(!kind.may_round_to(&coarse, other), "{number}");
+                }
+            }
+        }
+        // Levels that are not even.
+        let levels = [-127.0, -104.0, -49.0, 1.0, 13.0, 25.0, 38.0, 89.0];
+        let stored: Vec<f32> = levels.repeat(32);
+        let near: Vec<f32> = stored.iter().map(|value| value + 4.0).collect();
+        let kind = TensorType::Block(BlockType::Iq4Nl);
+        assert!(kind.may_round_to(&stored, &near));
+        assert!(!kind.may_round_to(&near, &vec![f32::NAN; 256]));
     }
 }
