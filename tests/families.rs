@@ -191,40 +191,76 @@ fn a_recurrence_in_three_layers_of_four() {
     agrees("qwen3-5", &steps);
 }
 
-/// Its folder has the settings in an object of their own, other names, and tensors of other parts.
-#[test]
-fn the_text_model_of_one_that_sees_pictures() {
-    let own = open(&folder("qwen3-5", None)).pack().unwrap();
-    let folder = folder("qwen3-5", None);
+/// A folder of a model that also sees pictures, whose text model is the fixture: the settings are
+/// in an object of their own, names of tensors are changed by `renamed`, and there are other parts.
+fn with_pictures(
+    name: &str,
+    class: &str,
+    renamed: impl Fn(&str) -> String,
+    change: impl FnOnce(&mut Value),
+) -> TempDir {
+    let folder = folder(name, None);
     let path = folder.path().join("config.json");
     let mut text: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    text.as_object_mut().unwrap().remove("architectures");
+    remove(&mut text, "architectures");
+    change(&mut text);
     let config = json!({
-        "architectures": ["Qwen3_5ForConditionalGeneration"],
+        "architectures": [class],
         "text_config": text,
-        "vision_config": {"depth": 2, "hidden_size": 32},
+        "vision_config": {"num_hidden_layers": 2, "hidden_size": 32},
     });
     std::fs::write(path, config.to_string()).unwrap();
-    let renamed = |name: &str| match name.strip_prefix("model.") {
-        Some(rest) => format!("model.language_model.{rest}"),
-        None => name.to_owned(),
-    };
-    let mut tensors = tensors("qwen3-5");
+    let mut tensors = tensors(name);
     for (name, ..) in &mut tensors {
         *name = renamed(name);
     }
+    let whole = tensors.iter().all(|(name, ..)| name.starts_with("model."));
+    let beginning = if whole { "model." } else { "" };
     for other in [
-        "model.visual.blocks.0.mlp.weight",
-        "mtp.layers.0.norm.weight",
+        "model.visual.blocks.0.mlp.weight".to_owned(),
+        "mtp.layers.0.norm.weight".to_owned(),
+        format!("{beginning}vision_tower.vision_model.encoder.layers.0.mlp.fc1.weight"),
+        format!("{beginning}multi_modal_projector.mm_soft_emb_norm.weight"),
     ] {
-        tensors.push((other.to_owned(), vec![16], vec![0; 64]));
+        tensors.push((other, vec![16], vec![0; 64]));
     }
-    std::fs::write(
-        folder.path().join("model.safetensors"),
-        safetensors_of(&tensors),
-    )
-    .unwrap();
-    assert!(open(&folder).pack().unwrap() == own);
+    let file = folder.path().join("model.safetensors");
+    std::fs::write(file, safetensors_of(&tensors)).unwrap();
+    folder
+}
+
+#[test]
+fn the_text_model_of_one_that_sees_pictures() {
+    let behind = |name: &str| match name.strip_prefix("model.") {
+        Some(rest) => format!("model.language_model.{rest}"),
+        None => name.to_owned(),
+    };
+    let before = |name: &str| format!("language_model.{name}");
+    for (name, class) in [
+        ("qwen3-5", "Qwen3_5ForConditionalGeneration"),
+        ("gemma-3", "Gemma3ForConditionalGeneration"),
+        ("mistral", "Mistral3ForConditionalGeneration"),
+    ] {
+        let own = open(&folder(name, None)).pack().unwrap();
+        for renamed in [behind, before] as [fn(&str) -> String; 2] {
+            let folder = with_pictures(name, class, renamed, |_| {});
+            assert!(open(&folder).pack().unwrap() == own, "{class}");
+        }
+    }
+    // Gemma's leave out what is the class's default.
+    let folder = with_pictures(
+        "gemma-3",
+        "Gemma3ForConditionalGeneration",
+        before,
+        |text| {
+            remove(text, "num_attention_heads");
+        },
+    );
+    let reason = import::open(folder.path()).unwrap_err().to_string();
+    assert!(
+        reason.contains("is [128, 64], expected [256, 64]"),
+        "{reason}"
+    );
 }
 
 /// GGUF files have one tensor for all experts of a layer.
@@ -569,6 +605,13 @@ fn defaults() -> Vec<OwnDefault> {
         ("mistral", "sliding_window", json!(4096), json!(8)),
         ("gemma-2", "sliding_window", json!(4096), json!(8)),
         ("gemma-3", "sliding_window", json!(4096), json!(8)),
+        ("gemma-3", "rms_norm_eps", json!(1e-6), json!(1e-5)),
+        (
+            "gemma-3",
+            "max_position_embeddings",
+            json!(131_072),
+            json!(64),
+        ),
         ("olmo-3", "sliding_window", json!(4096), json!(8)),
         ("mixtral", "sliding_window", Value::Null, json!(8)),
         ("phi-3", "sliding_window", Value::Null, json!(8)),

@@ -108,6 +108,10 @@ pub(super) static GEMMA_3: Family = Family {
             ("head_dim", Setting::Number(256.0)),
             ("num_key_value_heads", Setting::Number(4.0)),
             ("query_pre_attn_scalar", Setting::Number(256.0)),
+            // Models that also see pictures leave these three out.
+            ("num_attention_heads", Setting::Number(8.0)),
+            ("rms_norm_eps", Setting::Number(1e-6)),
+            ("max_position_embeddings", Setting::Number(131_072.0)),
             ("rope_theta", Setting::Number(1_000_000.0)),
             ("rope_local_base_freq", Setting::Number(10_000.0)),
             ("sliding_window", Setting::Number(4096.0)),

@@ -186,9 +186,14 @@ fn no_norms_of_heads(draft: &Draft) -> Result<(), SettingError> {
     }
 }
 
-/// Folders may leave out the first part of a name, and those of models that also see pictures add
-/// one.
-pub(super) const VARIANTS: &[(&str, &str)] = &[("model.", ""), ("model.", "language_model.model.")];
+/// Folders may leave out the first part of a name. Those of models that also see pictures add one,
+/// before it or behind it.
+pub(super) const VARIANTS: &[(&str, &str)] = &[
+    ("model.", ""),
+    ("model.", "model.language_model."),
+    ("model.", "language_model.model."),
+    ("lm_head.", "language_model.lm_head."),
+];
 
 /// Keys of `config.json` that most families share. These rotate whole heads, whatever
 /// `partial_rotary_factor` says.

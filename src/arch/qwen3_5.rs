@@ -3,7 +3,7 @@
 
 use super::block::Recurrent;
 use super::family::{Cut, Draft, Family, Fixed, Format, Keys, Member, Sources, source};
-use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, SOURCES, UNTIED};
+use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, SOURCES, UNTIED, VARIANTS};
 use super::options::{named_layers, none};
 use super::parts::{
     QKV, RECURRENT_CONV, RECURRENT_IN, RECURRENT_NORM, RECURRENT_OUT, RECURRENT_RATE,
@@ -14,26 +14,15 @@ use super::settings::{Setting, SettingError, Settings};
 /// The table of the family. GGUF files are not read: they hold some heads in another order.
 pub(super) static FAMILY: Family = Family {
     name: "qwen3_5",
-    members: &[
-        Member {
-            hugging_face: "Qwen3_5ForCausalLM",
-            model_type: "qwen3_5_text",
-            defaults: DEFAULTS,
-            options: |_, _| Ok(()),
-            gguf: "",
-            gguf_interleaves: false,
-            implies,
-        },
-        Member {
-            hugging_face: "Qwen3_5ForConditionalGeneration",
-            model_type: "qwen3_5",
-            defaults: DEFAULTS,
-            options: |_, _| Ok(()),
-            gguf: "",
-            gguf_interleaves: false,
-            implies,
-        },
-    ],
+    members: &[Member {
+        hugging_face: "Qwen3_5ForCausalLM",
+        model_type: "qwen3_5_text",
+        defaults: DEFAULTS,
+        options: |_, _| Ok(()),
+        gguf: "",
+        gguf_interleaves: false,
+        implies,
+    }],
     choices: &[UNTIED],
     hugging_face: Format {
         keys: Keys {
@@ -67,7 +56,7 @@ pub(super) static FAMILY: Family = Family {
         options: none,
     },
     hugging_face_layers: "model.layers",
-    hugging_face_variants: &[("model.", ""), ("model.", "model.language_model.")],
+    hugging_face_variants: VARIANTS,
     sources: &[OWN, SOURCES],
 };
 

@@ -6,15 +6,50 @@ use crate::import::SourceError;
 use crate::import::description::find_member;
 use serde_json::Value;
 
-/// The family and member of the model.
+/// A class of models that also see pictures. Its text model, whose settings are in `text_config`,
+/// is computed as another class is that takes text alone.
+struct WithPictures {
+    class: &'static str,
+    model_type: &'static str,
+    text: &'static str,
+}
+
+const WITH_PICTURES: [WithPictures; 3] = [
+    WithPictures {
+        class: "Gemma3ForConditionalGeneration",
+        model_type: "gemma3",
+        text: "Gemma3ForCausalLM",
+    },
+    WithPictures {
+        class: "Mistral3ForConditionalGeneration",
+        model_type: "mistral3",
+        text: "MistralForCausalLM",
+    },
+    WithPictures {
+        class: "Qwen3_5ForConditionalGeneration",
+        model_type: "qwen3_5",
+        text: "Qwen3_5ForCausalLM",
+    },
+];
+
+/// The family and member of the model, or of its text model.
 ///
 /// # Errors
 /// If the engine runs no such model, its weights are quantised, or the file contradicts itself.
 pub(super) fn judge(config: &Value) -> Result<(&'static Family, &'static Member), SourceError> {
     let class = class(config)?;
-    let known = find_member(class, |member| member.hugging_face);
+    let whole = WITH_PICTURES.iter().find(|whole| whole.class == class);
+    let text_class = whole.map_or(class, |whole| whole.text);
+    let known = find_member(text_class, |member| member.hugging_face);
     let known = known.map_err(|unknown| other_task(class, config).unwrap_or(unknown))?;
-    check_model_type(config, known.1)?;
+    let text_type = known.1.model_type;
+    match whole {
+        None => check_model_type(config, class, text_type)?,
+        Some(whole) => {
+            check_model_type(config, class, whole.model_type)?;
+            check_model_type(&config["text_config"], text_class, text_type)?;
+        }
+    }
     check_layers(config)?;
     // Of models that also see pictures, the part that predicts text has settings of its own.
     check_layers(&config["text_config"])?;
@@ -44,12 +79,11 @@ fn class(config: &Value) -> Result<&str, SourceError> {
 }
 
 /// transformers chooses what to compute by `model_type`, llmzip by the class.
-fn check_model_type(config: &Value, member: &Member) -> Result<(), SourceError> {
+fn check_model_type(config: &Value, class: &str, want: &str) -> Result<(), SourceError> {
     match config["model_type"].as_str() {
-        Some(kind) if kind != member.model_type => Err(SourceError::Invalid(format!(
-            "config.json contradicts itself: its architecture is {}, but its model_type is {kind}, \
-             expected {}",
-            member.hugging_face, member.model_type
+        Some(kind) if kind != want => Err(SourceError::Invalid(format!(
+            "config.json contradicts itself: its architecture is {class}, but its model_type is \
+             {kind}, expected {want}"
         ))),
         _ => Ok(()),
     }
@@ -174,6 +208,28 @@ mod tests {
         assert!(refusal(&both).contains("no causal decoder"));
         let reason = refusal(&config("per_layer_config", json!({"0": {}})));
         assert!(reason.contains("per_layer_config"), "{reason}");
+    }
+
+    #[test]
+    fn the_text_model_must_be_of_the_class_that_is_computed() {
+        let both = |kind: Value| {
+            json!({
+                "architectures": ["Mistral3ForConditionalGeneration"],
+                "model_type": "mistral3",
+                "text_config": {"model_type": kind},
+            })
+        };
+        for kind in [json!("mistral"), json!(null)] {
+            assert_eq!(judge(&both(kind)).unwrap().1.model_type, "mistral");
+        }
+        let reason = refusal(&both(json!("ministral3")));
+        assert!(
+            reason.contains("model_type is ministral3, expected mistral"),
+            "{reason}"
+        );
+        let mut other = both(json!("mistral"));
+        other["model_type"] = json!("mistral");
+        assert!(refusal(&other).contains("expected mistral3"));
     }
 
     #[test]

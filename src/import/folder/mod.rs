@@ -27,7 +27,14 @@ const MAX_TOKENIZER: u64 = 256 << 20;
 
 /// How the names of tensors begin that are no part of the language model: what sees pictures, and
 /// layers that predict further tokens.
-const OTHER_PARTS: [&str; 2] = ["model.visual.", "mtp."];
+const OTHER_PARTS: [&str; 6] = [
+    "model.visual.",
+    "model.vision_tower.",
+    "model.multi_modal_projector.",
+    "vision_tower.",
+    "multi_modal_projector.",
+    "mtp.",
+];
 
 /// Opens a Hugging Face folder.
 ///
@@ -66,7 +73,7 @@ pub fn open(folder: &Path) -> Result<Source, SourceError> {
         // A tied model's file may hold the head nevertheless.
         let head = name_of(&parts::HEAD, family, config);
         let is_of_others = |name: &str| OTHER_PARTS.iter().any(|other| name.starts_with(other));
-        weights.parameters(|name| is_of_others(name) || config.tied && name == head)
+        weights.parameters(|name| is_of_others(name) || config.tied && name.ends_with(&head))
     })?;
     if described.config.tied {
         check_tied(&weights, family, &described.config)?;
