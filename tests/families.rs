@@ -263,28 +263,103 @@ fn the_text_model_of_one_that_sees_pictures() {
     );
 }
 
-/// GGUF files have one tensor for all experts of a layer.
-#[test]
-fn a_mixture_of_experts_in_a_gguf_file() {
-    let file = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
-    std::fs::write(file.path(), gguf_of_qwen_3_moe().bytes()).unwrap();
-    let mut source = import::open(file.path()).unwrap();
-    let error = difference(&float_logits(&mut source), &reference("qwen3-moe"));
-    assert!(error < TOLERANCE, "{error}");
-    let other = open(&folder("qwen3-moe", None)).pack().unwrap();
-    let [own, other] =
-        [source.pack().unwrap(), other].map(|it| PackedModel::from_bytes(&it).unwrap());
-    assert_eq!(own.config().block, other.config().block);
-    for layer in 0..4 {
-        for part in ["gate_up", "down"] {
-            let name = format!("layer.{layer}.{part}");
-            let [own, other] = [&own, &other].map(|model| model.matrix(&name).unwrap());
-            assert!(
-                own.tiles == other.tiles && own.scales == other.scales,
-                "{name}"
-            );
+/// The GGUF file of a fixture packs to the same bytes as its folder, and is computed in f32 as
+/// transformers does.
+fn is_same_as_gguf(converted: &Converted) {
+    let name = converted.fixture;
+    let mut source = converted.open().unwrap();
+    let error = difference(&float_logits(&mut source), &reference(name));
+    assert!(error < TOLERANCE, "{name}: {error}");
+    let mut folder = open(&folder(name, None));
+    let (own, other) = (&source.config, &folder.config);
+    assert_eq!(own.block, other.block, "{name}");
+    assert_eq!(source.steps, folder.steps, "{name}");
+    let packs = [source.pack().unwrap(), folder.pack().unwrap()];
+    let [own, other] = packs.map(|it| PackedModel::from_bytes(&it).unwrap());
+    for tensor in own.config().family().unwrap().tensors(own.config()) {
+        let name = tensor.name;
+        match tensor.columns {
+            Some(_) => {
+                let [own, other] = [&own, &other].map(|model| model.matrix(&name).unwrap());
+                let same = own.tiles == other.tiles && own.scales == other.scales;
+                assert!(same && own.bias == other.bias, "{name}");
+            }
+            None => {
+                let [own, other] = [&own, &other].map(|model| {
+                    let name = format!("{name}.weight");
+                    model.floats(&name).unwrap().to_vec()
+                });
+                let pairs = own.iter().zip(&other);
+                let largest = pairs
+                    .map(|(own, other)| (own - other).abs())
+                    .fold(0.0, f32::max);
+                // A file holds a norm plus 1, or a rate, and a folder does not.
+                assert!(largest < 1e-6, "{name}: {largest}");
+            }
         }
     }
+}
+
+/// GGUF files have one tensor for all experts of a layer.
+#[test]
+fn mixtures_of_experts_in_gguf_files() {
+    is_same_as_gguf(&qwen_3_moe());
+}
+
+#[test]
+fn scaled_rotation_in_a_gguf_file() {
+    let mut converted = Converted::new("llama-yarn", "llama", "model.layers");
+    converted.set("feed_forward_length", Number::U32(96));
+    converted.set("rope.scaling.type", text("yarn"));
+    converted.set("rope.scaling.factor", Number::F32(4.0));
+    converted.set("rope.scaling.original_context_length", Number::U32(16));
+    converted.copy_attention(true);
+    converted.copy_layers(&[
+        ("ffn_norm", "post_attention_layernorm"),
+        ("ffn_gate", "mlp.gate_proj"),
+        ("ffn_up", "mlp.up_proj"),
+        ("ffn_down", "mlp.down_proj"),
+    ]);
+    is_same_as_gguf(&converted);
+}
+
+/// Phi-3's has one set of divisors for short contexts, one for long ones, and a magnitude.
+#[test]
+fn divisors_of_short_contexts_in_a_gguf_file() {
+    let short: Vec<f32> = (0..8).map(|pair| 1.0 + pair as f32 / 4.0).collect();
+    let folder = edited("phi-3", |config| {
+        config["original_max_position_embeddings"] = json!(64);
+        config["rope_parameters"] = json!({
+            "rope_type": "longrope",
+            "rope_theta": 10_000.0,
+            "factor": 4.0,
+            "short_factor": short,
+            "long_factor": vec![4.0; 8],
+        });
+    });
+    let folder = open(&folder);
+    let magnitude = (1.0 + 4f64.ln() / 64f64.ln()).sqrt();
+    let mut converted = Converted::new("phi-3", "phi3", "model.layers");
+    converted.set("feed_forward_length", Number::U32(96));
+    converted.set("attention.sliding_window", Number::U32(8));
+    converted.set("rope.scaling.original_context_length", Number::U32(64));
+    converted.set("rope.scaling.attn_factor", Number::F32(magnitude as f32));
+    converted.add("rope_factors_short.weight", &[8], &short);
+    converted.add("rope_factors_long.weight", &[8], &[4.0; 8]);
+    converted.copy_layers(&[
+        ("attn_norm", "input_layernorm"),
+        ("attn_qkv", "self_attn.qkv_proj"),
+        ("attn_output", "self_attn.o_proj"),
+        ("ffn_norm", "post_attention_layernorm"),
+        ("ffn_up", "mlp.gate_up_proj"),
+        ("ffn_down", "mlp.down_proj"),
+    ]);
+    let mut own = converted.open().unwrap();
+    assert_eq!(own.config.window, 64);
+    assert_eq!(own.steps, folder.steps);
+    let mut folder = folder;
+    let error = difference(&float_logits(&mut own), &float_logits(&mut folder));
+    assert!(error < 1e-5, "{error}");
 }
 
 /// A part that a family does not know would make another model if it were left out.
@@ -294,17 +369,13 @@ fn a_tensor_that_no_part_takes_is_refused() {
         let error = source.unwrap_err().to_string();
         assert!(error.contains(name) && error.contains("lacks"), "{error}");
     };
-    let file = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
-    let mut gguf = gguf_of_qwen_3_moe();
-    let scale = "qwen3moe.expert_weights_scale".to_owned();
-    gguf.metadata.push((scale, Number::F32(2.5)));
-    std::fs::write(file.path(), gguf.bytes()).unwrap();
-    let error = import::open(file.path()).unwrap_err().to_string();
+    let mut gguf = qwen_3_moe();
+    gguf.set("expert_weights_scale", Number::F32(2.5));
+    let error = gguf.open().unwrap_err().to_string();
     assert!(error.contains("expert_weights_scale is 2.5"), "{error}");
-    gguf.metadata.pop();
-    gguf.add("blk.1.ffn_up_shexp.weight", &[48, 64]);
-    std::fs::write(file.path(), gguf.bytes()).unwrap();
-    refused(import::open(file.path()), "blk.1.ffn_up_shexp.weight");
+    let mut gguf = qwen_3_moe();
+    gguf.file.add("blk.1.ffn_up_shexp.weight", &[48, 64]);
+    refused(gguf.open(), "blk.1.ffn_up_shexp.weight");
     let folder = folder("llama", None);
     let add = |name: &str| {
         let zeros = [0; 256];
@@ -334,86 +405,194 @@ fn a_tensor_that_no_part_takes_is_refused() {
     }
 }
 
-/// The fixture as llama.cpp's converter writes it.
-fn gguf_of_qwen_3_moe() -> GgufFile {
-    let number = |key: &str, number: u32| (format!("qwen3moe.{key}"), Number::U32(number));
-    let model = |key: &str, value: Number| (format!("tokenizer.ggml.{key}"), value);
-    let mut tokens: Vec<String> = vec![String::new(); VOCABULARY];
-    for (text, id) in tokenizer()["model"]["vocab"].as_object().unwrap() {
-        tokens[id.as_u64().unwrap() as usize].clone_from(text);
-    }
-    tokens.push("<s>".to_owned());
-    let (normal, control) = (1, 3);
-    let kinds = [vec![normal; VOCABULARY], vec![control]].concat();
-    let mut file = GgufFile {
-        metadata: vec![
-            ("general.architecture".to_owned(), text("qwen3moe")),
-            number("block_count", 4),
-            number("embedding_length", 64),
-            number("attention.head_count", 4),
-            number("attention.head_count_kv", 2),
-            number("attention.key_length", 32),
-            number("expert_feed_forward_length", 48),
-            number("expert_count", 8),
-            number("expert_used_count", 3),
-            (
-                "qwen3moe.attention.layer_norm_rms_epsilon".to_owned(),
-                Number::F32(1e-6),
-            ),
+/// A fixture as llama.cpp's converter writes it.
+struct Converted {
+    fixture: &'static str,
+    architecture: &'static str,
+    /// What stands before the number of a layer in the fixture.
+    layers: &'static str,
+    file: GgufFile,
+}
+
+impl Converted {
+    /// With what all models have outside of their layers.
+    fn new(fixture: &'static str, architecture: &'static str, layers: &'static str) -> Converted {
+        let model = |key: &str, value: Number| (format!("tokenizer.ggml.{key}"), value);
+        let mut tokens: Vec<String> = vec![String::new(); VOCABULARY];
+        for (text, id) in tokenizer()["model"]["vocab"].as_object().unwrap() {
+            tokens[id.as_u64().unwrap() as usize].clone_from(text);
+        }
+        tokens.push("<s>".to_owned());
+        let (normal, control) = (1, 3);
+        let kinds = [vec![normal; VOCABULARY], vec![control]].concat();
+        let metadata = vec![
+            ("general.architecture".to_owned(), text(architecture)),
             model("model", text("gpt2")),
             model("pre", text("qwen2")),
             model("tokens", Number::Texts(tokens)),
             model("token_type", Number::I32s(kinds)),
             model("merges", Number::Texts(Vec::new())),
-        ],
-        tensors: Vec::new(),
-        alignment: 32,
-    };
-    let mut add = |name: String, shape: &[usize], sources: &[String]| {
-        let bytes = sources
-            .iter()
-            .flat_map(|source| floats("qwen3-moe", source));
-        file.tensors.push(Tensor {
-            name: format!("{name}.weight"),
+            model("bos_token_id", Number::U32(256)),
+            model("add_bos_token", Number::Bool(true)),
+        ];
+        let file = GgufFile {
+            metadata,
+            tensors: Vec::new(),
+            alignment: 32,
+        };
+        let mut converted = Converted {
+            fixture,
+            architecture,
+            layers,
+            file,
+        };
+        let config = std::fs::read(self::fixture(fixture).join("config.json")).unwrap();
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        let size = |key: &str| Number::U32(config[key].as_u64().unwrap() as u32);
+        converted.set("block_count", size("num_hidden_layers"));
+        converted.set("context_length", size("max_position_embeddings"));
+        converted.set("embedding_length", size("hidden_size"));
+        converted.set("attention.head_count", size("num_attention_heads"));
+        converted.set("attention.head_count_kv", size("num_key_value_heads"));
+        if config["head_dim"].is_u64() {
+            converted.set("attention.key_length", size("head_dim"));
+        }
+        let epsilon = config["rms_norm_eps"].as_f64().unwrap() as f32;
+        let key = "attention.layer_norm_rms_epsilon";
+        converted.set(key, Number::F32(epsilon));
+        let base = config["rope_parameters"]["rope_theta"].as_f64().unwrap() as f32;
+        converted.set("rope.freq_base", Number::F32(base));
+        converted.copy("token_embd.weight", "model.embed_tokens.weight");
+        converted.copy("output_norm.weight", "model.norm.weight");
+        if shapes(fixture).contains_key("lm_head.weight") {
+            converted.copy("output.weight", "lm_head.weight");
+        }
+        converted
+    }
+
+    /// Sets a value of the metadata.
+    fn set(&mut self, key: &str, value: Number) {
+        let key = format!("{}.{key}", self.architecture);
+        self.file.metadata.retain(|(other, _)| *other != key);
+        self.file.metadata.push((key, value));
+    }
+
+    fn add(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        self.file.tensors.push(Tensor {
+            name: name.to_owned(),
             kind: 0,
             shape: shape.to_vec(),
-            bytes: bytes.flat_map(f32::to_le_bytes).collect(),
+            bytes: values.iter().copied().flat_map(f32::to_le_bytes).collect(),
         });
-    };
-    add(
-        "token_embd".into(),
-        &[257, 64],
-        &["model.embed_tokens".into()],
-    );
-    add("output".into(), &[257, 64], &["lm_head".into()]);
-    add("output_norm".into(), &[64], &["model.norm".into()]);
-    for layer in 0..4 {
-        for (name, source, shape) in [
-            ("attn_norm", "input_layernorm", &[64][..]),
-            ("attn_q", "self_attn.q_proj", &[128, 64]),
-            ("attn_k", "self_attn.k_proj", &[64, 64]),
-            ("attn_v", "self_attn.v_proj", &[64, 64]),
-            ("attn_q_norm", "self_attn.q_norm", &[32]),
-            ("attn_k_norm", "self_attn.k_norm", &[32]),
-            ("attn_output", "self_attn.o_proj", &[64, 128]),
-            ("ffn_norm", "post_attention_layernorm", &[64]),
-            ("ffn_gate_inp", "mlp.gate", &[8, 64]),
-        ] {
-            let source = format!("model.layers.{layer}.{source}");
-            add(format!("blk.{layer}.{name}"), shape, &[source]);
-        }
-        for (name, source, shape) in [
-            ("ffn_gate_exps", "gate_proj", [8, 48, 64]),
-            ("ffn_up_exps", "up_proj", [8, 48, 64]),
-            ("ffn_down_exps", "down_proj", [8, 64, 48]),
-        ] {
-            let of = |expert| format!("model.layers.{layer}.mlp.experts.{expert}.{source}");
-            let sources: Vec<String> = (0..8).map(of).collect();
-            add(format!("blk.{layer}.{name}"), &shape, &sources);
+    }
+
+    /// Adds a tensor of the fixture, changed.
+    fn add_changed(&mut self, name: &str, source: &str, change: impl FnOnce(Vec<f32>) -> Vec<f32>) {
+        let stored = &shapes(self.fixture)[source];
+        let values = change(values(source, stored).collect());
+        let mut shape = stored.0.clone();
+        // The converter leaves out dimensions of 1.
+        shape.retain(|size| *size != 1);
+        self.add(name, &shape, &values);
+    }
+
+    fn copy(&mut self, name: &str, source: &str) {
+        self.add_changed(name, source, |values| values);
+    }
+
+    /// Copies tensors of all layers.
+    fn copy_layers(&mut self, names: &[(&str, &str)]) {
+        for layer in 0..4 {
+            for (name, source) in names {
+                let source = format!("{}.{layer}.{source}.weight", self.layers);
+                if shapes(self.fixture).contains_key(&source) {
+                    self.copy(&format!("blk.{layer}.{name}.weight"), &source);
+                }
+            }
         }
     }
-    file
+
+    /// Copies what attention needs. Llama's files hold the two values of a pair that rotates
+    /// together one after the other.
+    fn copy_attention(&mut self, interleaved: bool) {
+        self.copy_layers(&[
+            ("attn_norm", "input_layernorm"),
+            ("attn_v", "self_attn.v_proj"),
+            ("attn_q_norm", "self_attn.q_norm"),
+            ("attn_k_norm", "self_attn.k_norm"),
+            ("attn_output", "self_attn.o_proj"),
+        ]);
+        for layer in 0..4 {
+            for (name, source, heads) in [("attn_q", "q_proj", 4), ("attn_k", "k_proj", 2)] {
+                let source = format!("{}.{layer}.self_attn.{source}.weight", self.layers);
+                let change = |values: Vec<f32>| match interleaved {
+                    true => with_pairs_together(&values, heads),
+                    false => values,
+                };
+                self.add_changed(&format!("blk.{layer}.{name}.weight"), &source, change);
+            }
+        }
+    }
+
+    /// Copies the experts of all layers, which have a tensor each in the fixture: for each tensor
+    /// of the file, the name of an expert's, `#` being its number.
+    fn copy_experts(&mut self, names: [(&str, &str); 3]) {
+        self.set("expert_count", Number::U32(8));
+        self.set("expert_used_count", Number::U32(3));
+        for layer in 0..4 {
+            for (name, source) in names {
+                let of = |expert: usize| {
+                    let source = source.replace('#', &expert.to_string());
+                    format!("{}.{layer}.{source}", self.layers)
+                };
+                let shape = &shapes(self.fixture)[&format!("{}.weight", of(0))].0;
+                let shape = [&[8], &shape[..]].concat();
+                let all: Vec<f32> = (0..8).flat_map(|e| floats(self.fixture, &of(e))).collect();
+                self.add(&format!("blk.{layer}.{name}.weight"), &shape, &all);
+            }
+        }
+    }
+
+    fn open(&self) -> Result<Source, import::SourceError> {
+        let file = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
+        std::fs::write(file.path(), self.file.bytes()).unwrap();
+        import::open(file.path())
+    }
 }
+
+/// The rows of each head reordered: the first of its first half, the first of its second half, and
+/// so on.
+fn with_pairs_together(values: &[f32], heads: usize) -> Vec<f32> {
+    let head = values.len() / heads;
+    let of_head = |values: &[f32]| {
+        let rows: Vec<&[f32]> = values.chunks_exact(64).collect();
+        let (first, second) = rows.split_at(rows.len() / 2);
+        let pairs = first.iter().zip(second);
+        pairs
+            .flat_map(|(first, second)| [*first, *second].concat())
+            .collect::<Vec<f32>>()
+    };
+    values.chunks_exact(head).flat_map(of_head).collect()
+}
+
+fn qwen_3_moe() -> Converted {
+    let mut converted = Converted::new("qwen3-moe", "qwen3moe", "model.layers");
+    converted.set("expert_feed_forward_length", Number::U32(48));
+    converted.copy_attention(false);
+    converted.copy_layers(&[
+        ("ffn_norm", "post_attention_layernorm"),
+        ("ffn_gate_inp", "mlp.gate"),
+    ]);
+    converted.copy_experts(PROJECTIONS);
+    converted
+}
+
+/// The names of experts in files and in most fixtures.
+const PROJECTIONS: [(&str, &str); 3] = [
+    ("ffn_gate_exps", "mlp.experts.#.gate_proj"),
+    ("ffn_up_exps", "mlp.experts.#.up_proj"),
+    ("ffn_down_exps", "mlp.experts.#.down_proj"),
+];
 
 #[test]
 fn gemma() {

@@ -229,9 +229,18 @@ impl Blend {
     }
 }
 
+/// The magnitude of `YaRN` for frequencies divided by `factor`; the logarithm counts `weight` times
+/// as much as in the paper.
+pub fn yarn_magnitude(factor: f64, weight: f64) -> f64 {
+    match factor > 1.0 {
+        true => 0.1 * weight * ln(factor) + 1.0,
+        false => 1.0,
+    }
+}
+
 /// Natural logarithm of a normal positive number: with `x = m * 2^e` and `s = (m-1)/(m+1)`,
 /// `ln m = 2 atanh s`.
-fn ln(x: f64) -> f64 {
+pub fn ln(x: f64) -> f64 {
     let mut exponent = ((x.to_bits() >> 52) & 0x7ff) as i32 - 1023;
     let mut mantissa =
         f64::from_bits((x.to_bits() & 0x000f_ffff_ffff_ffff) | 0x3ff0_0000_0000_0000);

@@ -28,9 +28,7 @@ pub(super) struct Description<'a> {
     /// Reads the settings that only this member of its family has in this format.
     pub(super) options: fn(&Settings<'_>, &mut Draft) -> Result<(), SettingError>,
     /// Change of the rotary frequencies for long contexts.
-    pub(super) scaling: RopeScaling,
-    /// Most positions for which that change is right, if it is not right for all.
-    pub(super) positions: Option<usize>,
+    pub(super) scaling: Scaling,
     /// Whether the two values of a pair that rotates together are neighbours.
     pub(super) interleaved: bool,
     /// Where this format holds a tensor.
@@ -52,6 +50,21 @@ const BUFFERS: [&str; 6] = [
     ".attention.masked_bias",
     ".attn_rot_embd.weight",
 ];
+
+/// A change of the rotary frequencies for long contexts.
+#[derive(Debug)]
+pub(super) struct Scaling {
+    pub(super) scaling: RopeScaling,
+    /// Most positions for which it is right, if it is not right for all.
+    pub(super) positions: Option<usize>,
+}
+
+impl From<RopeScaling> for Scaling {
+    fn from(scaling: RopeScaling) -> Scaling {
+        let positions = None;
+        Scaling { scaling, positions }
+    }
+}
 
 /// What a description says of a model.
 pub(super) struct Described {
@@ -165,7 +178,7 @@ impl Description<'_> {
             qk_norm: false,
             attention_bias: false,
             tied: false,
-            window: window(settings.size(keys.context)?, self.positions)?,
+            window: window(settings.size(keys.context)?, self.scaling.positions)?,
             sinks: SINKS,
             parameters: 0,
             pre_tokenizer,
@@ -213,7 +226,7 @@ impl Description<'_> {
         let theta = self.settings.number(self.format.keys.rope_theta)?;
         let rope = Rope {
             theta: theta.unwrap_or(10_000.0),
-            scaling: self.scaling.clone(),
+            scaling: self.scaling.scaling.clone(),
         };
         let magnitude = rope.magnitude();
         if magnitude != 1.0 && rotation.dims != draft.config.head_dim {

@@ -7,6 +7,7 @@ pub(crate) enum Value {
     U32(u32),
     U64(u64),
     F32(f32),
+    Bool(bool),
     Text(String),
     Texts(Vec<String>),
     I32s(Vec<i32>),
@@ -20,6 +21,7 @@ impl Value {
             Value::U32(n) => (4, n.to_le_bytes().to_vec()),
             Value::U64(n) => (10, n.to_le_bytes().to_vec()),
             Value::F32(n) => (6, n.to_le_bytes().to_vec()),
+            Value::Bool(flag) => (7, vec![u8::from(*flag)]),
             Value::Text(text) => (8, encoded_text(text)),
             Value::Texts(texts) => {
                 let mut bytes = 8u32.to_le_bytes().to_vec();

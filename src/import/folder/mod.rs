@@ -52,15 +52,13 @@ pub fn open(folder: &Path) -> Result<Source, SourceError> {
     let plan = vocabulary.plan()?;
     let find = |key: &str| lookup.get(key);
     let settings = Settings::new(&find);
-    let rope::Scaling { scaling, positions } = rope::scaling(&lookup.rotary, &settings)?;
     let description = Description {
         family,
         member,
         format: &family.hugging_face,
         settings,
         options: member.options,
-        scaling,
-        positions,
+        scaling: rope::scaling(&lookup.rotary, &settings)?,
         interleaved: false,
         place: |tensor| &tensor.hugging_face,
         shape: &|name| weights.shape(name),

@@ -1,8 +1,9 @@
 //! What `config.json` says of the rotary embedding.
 
-use crate::arch::rope::RopeScaling;
+use crate::arch::rope::{RopeScaling, ln, yarn_magnitude};
 use crate::arch::settings::{Settings, short};
 use crate::import::SourceError;
+use crate::import::description::Scaling;
 use serde_json::Value;
 
 /// What `config.json` says of the rotary embedding in objects of their own; null if nothing.
@@ -15,21 +16,6 @@ pub(super) struct Parameters<'a> {
     /// Those under the other of two names, which agree with `all` but for what may also stand
     /// outside such objects.
     pub(super) other: &'a Value,
-}
-
-/// The scaling of the rotary frequencies.
-#[derive(Debug)]
-pub(super) struct Scaling {
-    pub(super) scaling: RopeScaling,
-    /// Most positions for which it is right, if it is not right for all.
-    pub(super) positions: Option<usize>,
-}
-
-impl From<RopeScaling> for Scaling {
-    fn from(scaling: RopeScaling) -> Scaling {
-        let positions = None;
-        Scaling { scaling, positions }
-    }
 }
 
 /// The objects that hold the settings of the rotary embedding. `by_kind` says whether layers with a
@@ -181,11 +167,7 @@ impl Read<'_, '_> {
 
 fn yarn(read: &Read<'_, '_>) -> Result<RopeScaling, SourceError> {
     let factor = read.required("factor")?;
-    // The magnitude for a weight of the logarithm.
-    let magnitude = |weight: f64| match factor > 1.0 {
-        true => 0.1 * weight * factor.ln() + 1.0,
-        false => 1.0,
-    };
+    let magnitude = |weight| yarn_magnitude(factor, weight);
     // 0 stands for none.
     let number = |name: &str| Ok::<_, SourceError>(read.number(name)?.filter(|it| *it != 0.0));
     let usual = match number("mscale")?.zip(number("mscale_all_dim")?) {
@@ -214,7 +196,7 @@ fn longrope(read: &Read<'_, '_>) -> Result<Scaling, SourceError> {
         None => read.positions()? / original,
     };
     let usual = match factor > 1.0 {
-        true => (1.0 + factor.ln() / original.ln()).sqrt(),
+        true => (1.0 + ln(factor) / ln(original)).sqrt(),
         false => 1.0,
     };
     Ok(Scaling {

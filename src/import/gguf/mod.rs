@@ -118,7 +118,10 @@ fn source<R: Read + Seek + 'static>(parts: Vec<(R, Structure)>) -> Result<Source
     if may_be_tied && tensors.shape(HEAD_BIAS).is_none() {
         tensors.merge_copies(HEAD, EMBEDDING)?;
     }
-    let divisors = rotary_divisors(&mut tensors)?;
+    let divisors = rope::Divisors {
+        all: rotary_divisors(&mut tensors, rope::DIVISORS)?,
+        short: rotary_divisors(&mut tensors, rope::SHORT_DIVISORS)?,
+    };
     let vocabulary = vocabulary::gguf::read(&metadata)?;
     let plan = vocabulary.plan()?;
     let find = |key: &str| metadata.setting(&format!("{name}.{key}"));
@@ -129,7 +132,6 @@ fn source<R: Read + Seek + 'static>(parts: Vec<(R, Structure)>) -> Result<Source
         settings: Settings::new(&find),
         options: |_, _| Ok(()),
         scaling: rope::scaling(&metadata, name, divisors)?,
-        positions: None,
         interleaved: member.gguf_interleaves,
         place: |tensor| &tensor.gguf,
         shape: &|name| tensors.shape(name),
@@ -139,21 +141,21 @@ fn source<R: Read + Seek + 'static>(parts: Vec<(R, Structure)>) -> Result<Source
     let place = description.place;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
     let described = description.read(&plan, pre_tokenizer, |_| {
-        tensors.parameters(|name| name == rope::DIVISORS)
+        tensors.parameters(rope::is_of_divisors)
     })?;
     Ok(described.source(plan, tensors, place))
 }
 
-/// The tensor of rotary divisors, if the files have one.
+/// The tensor of rotary divisors of this name, if the files have one.
 fn rotary_divisors<R: Read + Seek>(
     tensors: &mut GgufTensors<R>,
+    name: &str,
 ) -> Result<Option<Vec<f32>>, SourceError> {
-    match tensors.shape(rope::DIVISORS).as_deref() {
+    match tensors.shape(name).as_deref() {
         None => Ok(None),
-        Some([1..=MAX_DIVISORS]) => Ok(tensors.values(rope::DIVISORS)?),
+        Some([1..=MAX_DIVISORS]) => Ok(tensors.values(name)?),
         Some(shape) => Err(SourceError::Invalid(format!(
-            "tensor {} is {shape:?}, expected one number for each pair of a head",
-            rope::DIVISORS
+            "tensor {name} is {shape:?}, expected one number for each pair of a head"
         ))),
     }
 }
@@ -396,7 +398,7 @@ pub(crate) mod tests {
         says("tokenizer.ggml.model", Some(text("bert")), "tokenizer bert");
         says("tokenizer.ggml.model", None, "no tokenizer");
         says("tokenizer.ggml.pre", Some(text("martian")), "martian");
-        says("llama.rope.scaling.type", Some(text("yarn")), "yarn");
+        says("llama.rope.scaling.type", Some(text("spiral")), "spiral");
         says(
             "llama.rope.dimension_count",
             Some(Value::U32(18)),
