@@ -303,7 +303,25 @@ fn is_same_as_gguf(converted: &Converted) {
 /// GGUF files have one tensor for all experts of a layer.
 #[test]
 fn mixtures_of_experts_in_gguf_files() {
-    is_same_as_gguf(&qwen_3_moe());
+    for converted in [qwen_3_moe(), mixtral(), olmoe(), granite_moe()] {
+        is_same_as_gguf(&converted);
+    }
+}
+
+#[test]
+fn a_recurrence_in_a_gguf_file() {
+    is_same_as_gguf(&qwen_3_5());
+    // A layer more, which predicts a further token.
+    let mut further = qwen_3_5();
+    further.set("block_count", Number::U32(5));
+    further.set("nextn_predict_layers", Number::U32(1));
+    further.file.add("blk.4.nextn.eh_proj.weight", &[64, 128]);
+    let [plain, further] = [qwen_3_5(), further].map(|it| it.open().unwrap());
+    assert_eq!(plain.config, further.config);
+    let mut list = qwen_3_5();
+    list.set("attention.recurrent_layers", Number::I32s(vec![1, 1, 1, 0]));
+    let reason = list.open().unwrap_err().to_string();
+    assert!(reason.contains("a list of the layers"), "{reason}");
 }
 
 #[test]
@@ -593,6 +611,153 @@ const PROJECTIONS: [(&str, &str); 3] = [
     ("ffn_up_exps", "mlp.experts.#.up_proj"),
     ("ffn_down_exps", "mlp.experts.#.down_proj"),
 ];
+
+fn olmoe() -> Converted {
+    let mut converted = Converted::new("olmoe", "olmoe", "model.layers");
+    converted.set("feed_forward_length", Number::U32(48));
+    converted.copy_attention(false);
+    converted.copy_layers(&[
+        ("ffn_norm", "post_attention_layernorm"),
+        ("ffn_gate_inp", "mlp.gate"),
+    ]);
+    converted.copy_experts(PROJECTIONS);
+    converted
+}
+
+/// Its files name the architecture of Llama's.
+fn mixtral() -> Converted {
+    let mut converted = Converted::new("mixtral", "llama", "model.layers");
+    converted.set("feed_forward_length", Number::U32(48));
+    converted.copy_attention(true);
+    converted.copy_layers(&[
+        ("ffn_norm", "post_attention_layernorm"),
+        ("ffn_gate_inp", "block_sparse_moe.gate"),
+    ]);
+    converted.copy_experts([
+        ("ffn_gate_exps", "block_sparse_moe.experts.#.w1"),
+        ("ffn_up_exps", "block_sparse_moe.experts.#.w3"),
+        ("ffn_down_exps", "block_sparse_moe.experts.#.w2"),
+    ]);
+    converted
+}
+
+fn granite_moe() -> Converted {
+    let mut converted = Converted::new("granite-moe", "granitemoe", "model.layers");
+    converted.set("feed_forward_length", Number::U32(48));
+    converted.set("expert_count", Number::U32(8));
+    converted.set("expert_used_count", Number::U32(3));
+    for (key, factor) in [
+        ("attention.scale", 0.5),
+        ("embedding_scale", 1.5),
+        ("logit_scale", 0.75),
+        ("residual_scale", 0.5),
+    ] {
+        converted.set(key, Number::F32(factor));
+    }
+    converted.copy_attention(true);
+    converted.copy_layers(&[
+        ("ffn_norm", "post_attention_layernorm"),
+        ("ffn_gate_inp", "block_sparse_moe.router.layer"),
+        ("ffn_down_exps", "block_sparse_moe.output_linear"),
+    ]);
+    for layer in 0..4 {
+        let source = format!("model.layers.{layer}.block_sparse_moe.input_linear");
+        // Of each expert, the rows of the gate, then those of the other projection.
+        let both = floats("granite-moe", &source);
+        for (half, name) in ["ffn_gate_exps", "ffn_up_exps"].into_iter().enumerate() {
+            let halves = both.chunks_exact(48 * 64).skip(half).step_by(2);
+            let values: Vec<f32> = halves.flatten().copied().collect();
+            converted.add(&format!("blk.{layer}.{name}.weight"), &[8, 48, 64], &values);
+        }
+    }
+    converted
+}
+
+/// Norms plus 1, rates for their logarithms, and value heads in another order: the first of each
+/// key head, then the second of each.
+fn qwen_3_5() -> Converted {
+    let mut converted = Converted::new("qwen3-5", "qwen35", "model.layers");
+    let numbers = [
+        ("feed_forward_length", 96),
+        ("rope.dimension_count", 8),
+        ("full_attention_interval", 4),
+        ("ssm.conv_kernel", 4),
+        ("ssm.state_size", 16),
+        ("ssm.group_count", 2),
+        ("ssm.time_step_rank", 4),
+        ("ssm.inner_size", 96),
+    ];
+    for (key, number) in numbers {
+        converted.set(key, Number::U32(number));
+    }
+    converted
+        .file
+        .tensors
+        .retain(|tensor| tensor.name != "output_norm.weight");
+    let plus_one = |values: Vec<f32>| values.into_iter().map(|value| value + 1.0).collect();
+    converted.add_changed("output_norm.weight", "model.norm.weight", plus_one);
+    // Of 4 heads of `len` values, which come after `before` others.
+    let tiled = |before: usize, len: usize| {
+        move |values: Vec<f32>| {
+            let (others, heads) = values.split_at(before);
+            let head = |head: usize| heads[head * len..][..len].to_vec();
+            [others.to_vec(), head(0), head(2), head(1), head(3)].concat()
+        }
+    };
+    for layer in 0..4 {
+        let name = |name: &str| format!("blk.{layer}.{name}");
+        let source = |name: &str| format!("model.layers.{layer}.{name}");
+        for (to, from) in [
+            ("attn_norm", "input_layernorm"),
+            ("post_attention_norm", "post_attention_layernorm"),
+            ("attn_q_norm", "self_attn.q_norm"),
+            ("attn_k_norm", "self_attn.k_norm"),
+        ] {
+            let from = source(&format!("{from}.weight"));
+            if shapes("qwen3-5").contains_key(&from) {
+                converted.add_changed(&name(&format!("{to}.weight")), &from, plus_one);
+            }
+        }
+        if layer == 3 {
+            continue;
+        }
+        for (to, from, before, len) in [
+            ("attn_qkv.weight", "in_proj_qkv.weight", 64 * 64, 24 * 64),
+            ("attn_gate.weight", "in_proj_z.weight", 0, 24 * 64),
+            ("ssm_beta.weight", "in_proj_b.weight", 0, 64),
+            ("ssm_alpha.weight", "in_proj_a.weight", 0, 64),
+            ("ssm_conv1d.weight", "conv1d.weight", 64 * 4, 24 * 4),
+            ("ssm_dt.bias", "dt_bias", 0, 1),
+        ] {
+            let from = source(&format!("linear_attn.{from}"));
+            converted.add_changed(&name(to), &from, tiled(before, len));
+        }
+        let rates = |values: Vec<f32>| {
+            let rates = values.into_iter().map(|value| -value.exp());
+            tiled(0, 1)(rates.collect())
+        };
+        let from = source("linear_attn.A_log");
+        converted.add_changed(&name("ssm_a"), &from, rates);
+        // Here the heads are columns.
+        let columns = |values: Vec<f32>| {
+            let rows = values.chunks_exact(96);
+            rows.flat_map(|row| tiled(0, 24)(row.to_vec())).collect()
+        };
+        let from = source("linear_attn.out_proj.weight");
+        converted.add_changed(&name("ssm_out.weight"), &from, columns);
+    }
+    converted.copy_layers(&[
+        ("attn_q", "self_attn.q_proj"),
+        ("attn_k", "self_attn.k_proj"),
+        ("attn_v", "self_attn.v_proj"),
+        ("attn_output", "self_attn.o_proj"),
+        ("ssm_norm", "linear_attn.norm"),
+        ("ffn_gate", "mlp.gate_proj"),
+        ("ffn_up", "mlp.up_proj"),
+        ("ffn_down", "mlp.down_proj"),
+    ]);
+    converted
+}
 
 #[test]
 fn gemma() {

@@ -43,8 +43,8 @@ pub struct Member {
     pub defaults: &'static [(&'static str, Setting<'static>)],
     /// Reads settings of `config.json` that other members of the family lack.
     pub options: fn(&Settings<'_>, &mut Draft) -> Result<(), SettingError>,
-    /// `general.architecture` in GGUF metadata; several members may share one. Empty if its GGUF
-    /// files cannot be read.
+    /// `general.architecture` in GGUF metadata; several members may share one. Of families that
+    /// share one, the first counts whose fixed settings are those of the file.
     pub gguf: &'static str,
     /// Whether GGUF files hold the two halves of each rotated head interleaved: row `2i + s` of a
     /// head is row `i` of half `s`.
@@ -134,6 +134,8 @@ pub struct Draft {
     pub config: Config,
     /// Factors that go into the weights.
     pub folds: Folds,
+    /// How the source holds what recurrences need.
+    pub recurrences: Recurrences,
     /// Base of the rotary wavelengths of local layers, if they have one of their own.
     pub local_theta: Option<f64>,
 }
@@ -167,6 +169,16 @@ impl Default for Folds {
             norm_offset: 0.0,
         }
     }
+}
+
+/// How a source holds what recurrences need. Packed models have rates of decay, and the value heads
+/// of each key head one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recurrences {
+    /// Rates are less than 0; otherwise the source holds their logarithms.
+    pub negative_rates: bool,
+    /// The first value heads of all key heads come first, then the second ones, and so on.
+    pub tiled_heads: bool,
 }
 
 /// A tensor as sources hold it: all or some of the rows of a packed tensor.

@@ -4,8 +4,7 @@
 use super::family::{Cut, Family, Fixed, Format, Keys, Member, Sources, source};
 use super::granite;
 use super::llama::{
-    GGUF_KEYS, HUGGING_FACE_KEYS, NO_EXPERTS, OUT_BIAS, QKV_BIAS, SOURCES, UNTIED, VARIANTS,
-    gate_rows,
+    GGUF_KEYS, HUGGING_FACE_KEYS, OUT_BIAS, QKV_BIAS, SOURCES, UNTIED, VARIANTS, gate_rows,
 };
 use super::options::{activation, attention_bias, experts, none, window_in_all_layers};
 use super::parts::{DOWN, GATE_UP, ROUTER, experts as expert_count, hidden, intermediate};
@@ -131,7 +130,7 @@ pub(super) static MIXTRAL: Family = Family {
             ("rope_theta", Setting::Number(1_000_000.0)),
         ],
         options: none,
-        gguf: "",
+        gguf: "llama",
         gguf_interleaves: true,
         implies: |_| {},
     }],
@@ -150,8 +149,10 @@ pub(super) static MIXTRAL: Family = Family {
     gguf: Format {
         keys: GGUF_KEYS,
         older: &[],
-        fixed: &[NO_EXPERTS],
-        options: none,
+        fixed: NO_OTHER_ROUTING,
+        options: |settings, draft| {
+            experts(settings, "expert_count", "expert_used_count", true, draft)
+        },
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,

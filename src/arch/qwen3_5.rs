@@ -2,16 +2,18 @@
 //! gate.
 
 use super::block::Recurrent;
-use super::family::{Cut, Draft, Family, Fixed, Format, Keys, Member, Sources, source};
+use super::family::{
+    Cut, Draft, Family, Fixed, Format, Keys, Member, Recurrences, Sources, source,
+};
 use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, SOURCES, UNTIED, VARIANTS};
-use super::options::{named_layers, none};
+use super::options::named_layers;
 use super::parts::{
-    QKV, RECURRENT_CONV, RECURRENT_IN, RECURRENT_NORM, RECURRENT_OUT, RECURRENT_RATE,
+    FFN_NORM, QKV, RECURRENT_CONV, RECURRENT_IN, RECURRENT_NORM, RECURRENT_OUT, RECURRENT_RATE,
     RECURRENT_SHIFT, heads, hidden, kv_heads, kv_rows, q_rows, recurrent_values, value_heads,
 };
 use super::settings::{Setting, SettingError, Settings};
 
-/// The table of the family. GGUF files are not read: they hold some heads in another order.
+/// The table of the family.
 pub(super) static FAMILY: Family = Family {
     name: "qwen3_5",
     members: &[Member {
@@ -19,7 +21,7 @@ pub(super) static FAMILY: Family = Family {
         model_type: "qwen3_5_text",
         defaults: DEFAULTS,
         options: |_, _| Ok(()),
-        gguf: "",
+        gguf: "qwen35",
         gguf_interleaves: false,
         implies,
     }],
@@ -52,8 +54,12 @@ pub(super) static FAMILY: Family = Family {
     gguf: Format {
         keys: GGUF_KEYS,
         older: &[],
-        fixed: &[],
-        options: none,
+        fixed: &[Fixed {
+            key: "attention.recurrent_layers",
+            value: Setting::Other,
+            otherwise: "a list of the layers with a recurrence",
+        }],
+        options: gguf_options,
     },
     hugging_face_layers: "model.layers",
     hugging_face_variants: VARIANTS,
@@ -83,11 +89,7 @@ fn options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingErro
     let layers = draft.config.layers;
     let layers = match settings.list("layer_types")? {
         Some(types) => named_layers(&types, layers, "linear_attention")?,
-        None => {
-            let interval = settings.size("full_attention_interval")?.unwrap_or(4);
-            let is_last = |layer: &usize| (layer + 1).is_multiple_of(interval.max(1));
-            (0..layers).filter(|layer| !is_last(layer)).collect()
-        }
+        None => layers_by_interval(settings, layers)?,
     };
     let size = |key| settings.required_size(key);
     draft.config.block.recurrent = Some(Recurrent {
@@ -99,6 +101,36 @@ fn options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingErro
         taps: size("linear_conv_kernel_dim")?,
     });
     Ok(())
+}
+
+/// llama.cpp's converter adds 1 to the weights of norms, and counts layers that predict further
+/// tokens.
+fn gguf_options(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    draft.recurrences = Recurrences {
+        negative_rates: true,
+        tiled_heads: true,
+    };
+    let further = settings.size("nextn_predict_layers")?.unwrap_or(0);
+    let config = &mut draft.config;
+    config.layers = config.layers.saturating_sub(further);
+    let size = |key| settings.required_size(key);
+    let (value_heads, values) = (size("ssm.time_step_rank")?, size("ssm.inner_size")?);
+    config.block.recurrent = Some(Recurrent {
+        layers: layers_by_interval(settings, config.layers)?,
+        key_heads: size("ssm.group_count")?,
+        value_heads,
+        key_dim: size("ssm.state_size")?,
+        value_dim: values.checked_div(value_heads).unwrap_or(0),
+        taps: size("ssm.conv_kernel")?,
+    });
+    Ok(())
+}
+
+/// All layers but each fourth, or another interval.
+fn layers_by_interval(settings: &Settings<'_>, layers: usize) -> Result<Vec<usize>, SettingError> {
+    let interval = settings.size("full_attention_interval")?.unwrap_or(4);
+    let is_last = |layer: &usize| (layer + 1).is_multiple_of(interval.max(1));
+    Ok((0..layers).filter(|layer| !is_last(layer)).collect())
 }
 
 /// The names of what other families lack.
@@ -113,6 +145,14 @@ const OWN: &[Sources] = &[
             source("self_attn.v_proj", "attn_v", kv_rows),
             source("self_attn.q_proj", "attn_q", q_rows).cut(Cut::GateOfPairs, Cut::GateOfPairs),
         ],
+    ),
+    (
+        &FFN_NORM,
+        &[source(
+            "post_attention_layernorm",
+            "post_attention_norm",
+            hidden,
+        )],
     ),
     (
         &RECURRENT_IN,

@@ -4,8 +4,9 @@
 use super::balance::Balance;
 use super::description::{Described, Rotation};
 use super::source::Source;
+use super::value_heads;
 use super::vocabulary::RowPlan;
-use crate::arch::family::{Cut, Folds};
+use crate::arch::family::{Cut, Folds, Recurrences};
 use crate::arch::rope::exp;
 use crate::arch::tensors::Place;
 use crate::arch::{Config, SourceTensor, parts};
@@ -30,6 +31,7 @@ struct Arranged<T> {
     config: Config,
     rotation: Rotation,
     folds: Folds,
+    recurrences: Recurrences,
     /// The tensor read last, or its matrix of this number, if others are cut from it.
     shared: Option<Shared>,
     /// The layer read last, and what its keys are multiplied by.
@@ -59,6 +61,7 @@ impl Described {
             config: self.config.clone(),
             rotation: self.rotation,
             folds: self.folds,
+            recurrences: self.recurrences,
             shared: None,
             balance: None,
         };
@@ -277,9 +280,17 @@ impl<T: StoredTensors> Arranged<T> {
             let offset = self.folds.norm_offset as f32;
             values.iter_mut().for_each(|value| *value += offset);
         }
+        if let Some(recurrent) = self.config.block.recurrent.as_ref()
+            && self.recurrences.tiled_heads
+        {
+            value_heads::group(recurrent, tensor, &mut values);
+        }
         if tensor.part == parts::RECURRENT_RATE.name {
-            // Sources hold logarithms. Beyond these bounds a rate is as good as 0, or refused.
-            let rate = |log: f32| exp(f64::from(log).clamp(-100.0, 100.0)) as f32;
+            // Beyond these bounds a rate is as good as 0, or refused.
+            let rate = |stored: f32| match self.recurrences.negative_rates {
+                true => -stored,
+                false => exp(f64::from(stored).clamp(-100.0, 100.0)) as f32,
+            };
             values.iter_mut().for_each(|value| *value = rate(*value));
         }
         let factor = self.factor(tensor) as f32;

@@ -5,7 +5,7 @@ use super::source::{SINKS, window};
 use super::vocabulary::RowPlan;
 use crate::arch::block::Wide;
 use crate::arch::config::GROUP;
-use crate::arch::family::{Draft, Family, Fixed, Folds, Format, Member};
+use crate::arch::family::{Draft, Family, Fixed, Folds, Format, Member, Recurrences};
 use crate::arch::rope::{Rope, RopeScaling, RotarySteps};
 use crate::arch::settings::{SettingError, Settings, short};
 use crate::arch::tensors::Place;
@@ -72,6 +72,7 @@ pub(super) struct Described {
     pub(super) steps: RotarySteps,
     pub(super) rotation: Rotation,
     pub(super) folds: Folds,
+    pub(super) recurrences: Recurrences,
 }
 
 /// Which values of a head rotate.
@@ -93,9 +94,7 @@ pub(super) fn find_member(
 ) -> Result<(&'static Family, &'static Member), SourceError> {
     let all = || {
         let families = families().iter().copied();
-        families
-            .flat_map(|family| family.members.iter().map(move |member| (family, member)))
-            .filter(|(_, member)| !name(member).is_empty())
+        families.flat_map(|family| family.members.iter().map(move |member| (family, member)))
     };
     all()
         .find(|(_, member)| name(member) == wanted)
@@ -123,6 +122,7 @@ impl Description<'_> {
         let mut draft = Draft {
             config: self.sizes(plan, pre_tokenizer)?,
             folds: Folds::default(),
+            recurrences: Recurrences::default(),
             local_theta: None,
         };
         draft.config.validate()?;
@@ -144,6 +144,7 @@ impl Description<'_> {
             config: draft.config,
             rotation,
             folds: draft.folds,
+            recurrences: draft.recurrences,
         })
     }
 

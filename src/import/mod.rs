@@ -26,6 +26,7 @@ mod metadata;
 mod ollama;
 mod pieces;
 mod source;
+mod value_heads;
 pub mod vocabulary;
 mod wheel;
 

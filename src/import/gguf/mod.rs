@@ -140,10 +140,18 @@ fn source<R: Read + Seek + 'static>(parts: Vec<(R, Structure)>) -> Result<Source
     };
     let place = description.place;
     let pre_tokenizer = sorted(&vocabulary.pre_tokenizer);
-    let described = description.read(&plan, pre_tokenizer, |_| {
-        tensors.parameters(rope::is_of_divisors)
+    let described = description.read(&plan, pre_tokenizer, |config| {
+        // Further layers predict further tokens.
+        let is_further = |name: &str| layer(name).is_some_and(|layer| layer >= config.layers);
+        tensors.parameters(|name| rope::is_of_divisors(name) || is_further(name))
     })?;
     Ok(described.source(plan, tensors, place))
+}
+
+/// The number of the layer that a tensor of this name belongs to.
+fn layer(name: &str) -> Option<usize> {
+    let rest = name.strip_prefix("blk.")?;
+    rest.split('.').next()?.parse().ok()
 }
 
 /// The tensor of rotary divisors of this name, if the files have one.
