@@ -49,9 +49,11 @@ enum Change {
     Values(&'static str, f32, f32),
     /// What the rows of one part are multiplied by that a source holds from this row on.
     Rows(&'static str, usize, f32),
+    /// What one expert gives is multiplied by.
+    Expert(usize, f32),
 }
 
-use Change::{Key, Option as Field, Rows, Steps, Values};
+use Change::{Expert, Key, Option as Field, Rows, Steps, Values};
 
 /// The steps of every model with rotary positions and biases or norms.
 fn unrotated(steps: &mut RotarySteps) {
@@ -163,6 +165,35 @@ fn mixtures_of_experts() {
     agrees("granite-moe", &factors);
     let fewer = Field(|c| c.block.mixture.as_mut().unwrap().used = 1);
     agrees("mixtral", &[fewer, other_shares(), router()]);
+}
+
+#[test]
+fn an_expert_that_all_tokens_share() {
+    let steps = [
+        Key("norm_topk_prob", json!(true)),
+        Field(|c| c.block.mixture.as_mut().unwrap().used = 2),
+        // The scores of the others, and that of the shared one.
+        Rows("router", 0, 1.5),
+        Rows("router", 8, 0.0),
+        // Two halves of the shared one.
+        Expert(8, 0.0),
+        Expert(9, 0.0),
+        Values("qkv.bias", 0.0, 0.0),
+    ];
+    agrees("qwen2-moe", &steps);
+    let other = |change: fn(&mut Value)| import::open(edited("qwen2-moe", change).path());
+    let wide = other(|config| config["shared_expert_intermediate_size"] = json!(100));
+    let reason = wide.unwrap_err().to_string();
+    assert!(
+        reason.contains("100 wide, and no multiple of the 48"),
+        "{reason}"
+    );
+    let narrow = other(|config| config["shared_expert_intermediate_size"] = json!(48));
+    let reason = narrow.unwrap_err().to_string();
+    assert!(
+        reason.contains("is [96, 64], expected [48, 64]"),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -306,6 +337,9 @@ fn mixtures_of_experts_in_gguf_files() {
     for converted in [qwen_3_moe(), mixtral(), olmoe(), granite_moe()] {
         is_same_as_gguf(&converted);
     }
+    // Some files have the score of the shared expert as a matrix of one row, others as a vector.
+    is_same_as_gguf(&qwen_2_moe(&[64]));
+    is_same_as_gguf(&qwen_2_moe(&[1, 64]));
 }
 
 #[test]
@@ -601,6 +635,36 @@ fn qwen_3_moe() -> Converted {
         ("ffn_norm", "post_attention_layernorm"),
         ("ffn_gate_inp", "mlp.gate"),
     ]);
+    converted.copy_experts(PROJECTIONS);
+    converted
+}
+
+/// `shape` is that of the row that gives the shared expert its score.
+fn qwen_2_moe(shape: &[usize]) -> Converted {
+    let mut converted = Converted::new("qwen2-moe", "qwen2moe", "model.layers");
+    converted.set("expert_feed_forward_length", Number::U32(48));
+    converted.set("expert_shared_feed_forward_length", Number::U32(96));
+    converted.copy_attention(false);
+    converted.copy_layers(&[
+        ("ffn_norm", "post_attention_layernorm"),
+        ("ffn_gate_inp", "mlp.gate"),
+        ("ffn_gate_shexp", "mlp.shared_expert.gate_proj"),
+        ("ffn_up_shexp", "mlp.shared_expert.up_proj"),
+        ("ffn_down_shexp", "mlp.shared_expert.down_proj"),
+    ]);
+    for layer in 0..4 {
+        for part in ["q", "k", "v"] {
+            let source = format!("model.layers.{layer}.self_attn.{part}_proj.bias");
+            converted.copy(&format!("blk.{layer}.attn_{part}.bias"), &source);
+        }
+        let source = format!("model.layers.{layer}.mlp.shared_expert_gate");
+        let row = floats("qwen2-moe", &source);
+        converted.add(
+            &format!("blk.{layer}.ffn_gate_inp_shexp.weight"),
+            shape,
+            &row,
+        );
+    }
     converted.copy_experts(PROJECTIONS);
     converted
 }
@@ -960,6 +1024,8 @@ fn defaults() -> Vec<OwnDefault> {
         ("mixtral", "sliding_window", Value::Null, json!(8)),
         ("phi-3", "sliding_window", Value::Null, json!(8)),
         ("starcoder2", "sliding_window", Value::Null, json!(8)),
+        ("qwen2-moe", "norm_topk_prob", json!(false), json!(true)),
+        ("qwen2-moe", "qkv_bias", json!(true), json!(false)),
         ("qwen3-moe", "norm_topk_prob", json!(false), json!(true)),
         ("olmoe", "norm_topk_prob", json!(false), json!(true)),
         ("qwen3", "use_sliding_window", json!(false), json!("yes")),
@@ -1052,10 +1118,11 @@ fn windows_are_where_transformers_has_them() {
         none
     );
     assert_eq!(layers("qwen3-moe", |_| {}), all);
+    assert_eq!(layers("qwen2-moe", |_| {}), [0]);
     assert_eq!(layers("smollm3", |_| {}), [3]);
     assert_eq!(layers("gemma-2", |_| {}), [0, 2]);
     assert_eq!(layers("olmo-3", |_| {}), [0, 1, 2]);
-    for name in ["qwen2", "qwen3", "qwen3-moe", "smollm3"] {
+    for name in ["qwen2", "qwen3", "qwen2-moe", "qwen3-moe", "smollm3"] {
         let off = |config: &mut Value| remove(config, "use_sliding_window");
         assert_eq!(layers(name, off), none, "{name}");
     }
@@ -1258,6 +1325,7 @@ fn changed(name: &str, change: &Change) -> Source {
                 inner: source.tensors,
                 part,
                 first_row: None,
+                expert: None,
                 factor: *factor,
                 offset: *offset,
             });
@@ -1267,6 +1335,17 @@ fn changed(name: &str, change: &Change) -> Source {
                 inner: source.tensors,
                 part,
                 first_row: Some(*first_row),
+                expert: None,
+                factor: *factor,
+                offset: 0.0,
+            });
+        }
+        Expert(number, factor) => {
+            source.tensors = Box::new(Altered {
+                inner: source.tensors,
+                part: "down",
+                first_row: None,
+                expert: Some(*number),
                 factor: *factor,
                 offset: 0.0,
             });
@@ -1282,6 +1361,8 @@ struct Altered {
     part: &'static str,
     /// The first row of those that change, if not all do.
     first_row: Option<usize>,
+    /// The expert that changes, if not all do.
+    expert: Option<usize>,
     factor: f32,
     offset: f32,
 }
@@ -1293,8 +1374,10 @@ impl TensorSource for Altered {
             true => format!("{}.bias", tensor.part),
             false => tensor.part.to_owned(),
         };
-        let is_changed = self.first_row.is_none_or(|row| row == tensor.first_row);
-        if part == self.part && is_changed {
+        let is_row = self.first_row.is_none_or(|row| row == tensor.first_row);
+        let number = tensor.expert.map(|expert| expert.number);
+        let is_expert = self.expert.is_none_or(|expert| Some(expert) == number);
+        if part == self.part && is_row && is_expert {
             values
                 .iter_mut()
                 .for_each(|x| *x = *x * self.factor + self.offset);

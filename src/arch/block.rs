@@ -163,6 +163,17 @@ pub struct Mixture {
     /// not over all.
     #[serde(default, skip_serializing_if = "is_default")]
     pub normalised: bool,
+    /// Experts beyond `count` that every row takes. All of them have one share, the sigmoid of a
+    /// score of their own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shared: usize,
+}
+
+impl Mixture {
+    /// Rows of the router: one for each expert that is chosen, and one for those that are shared.
+    pub fn scores(&self) -> usize {
+        self.count + usize::from(self.shared > 0)
+    }
 }
 
 /// Layers that have a recurrence in place of attention: the gated delta rule (Yang, Kautz and
@@ -288,7 +299,8 @@ impl Block {
 
     /// Feed-forward blocks in a layer: the experts, or the only one.
     pub fn feed_forward_blocks(&self) -> usize {
-        self.mixture.map_or(1, |experts| experts.count)
+        self.mixture
+            .map_or(1, |experts| experts.count + experts.shared)
     }
 
     /// Whether local layers have rotary steps of their own.
@@ -342,7 +354,13 @@ impl Block {
 impl Block {
     /// Checks the mixture of experts, if there is one.
     fn validate_mixture(&self) -> Result<(), ConfigError> {
-        let Some(Mixture { count, used, .. }) = self.mixture else {
+        let Some(Mixture {
+            count,
+            used,
+            shared,
+            ..
+        }) = self.mixture
+        else {
             return Ok(());
         };
         expect(
@@ -353,6 +371,9 @@ impl Block {
         )?;
         let most = format!("1 to {count}");
         expect((1..=count).contains(&used), "mixture.used", used, most)?;
+        let most = 1024 - count;
+        let want = format!("0 to {most}");
+        expect(shared <= most, "mixture.shared", shared, want)?;
         // Scores are finite because the router takes a norm.
         let (field, got) = ("norms", format!("{:?}", self.norms));
         expect(self.norms.before(), field, got, "norms before the experts")?;
@@ -425,10 +446,17 @@ mod tests {
                 count,
                 used,
                 normalised: false,
+                shared: 0,
             }),
             ..Block::default()
         };
         mixture(4, 4).validate(4, 64).unwrap();
+        let shared = |shared| {
+            let mut block = mixture(1000, 4);
+            block.mixture.as_mut().unwrap().shared = shared;
+            block
+        };
+        shared(24).validate(4, 64).unwrap();
         let recurrent = |layers: &[usize], key_heads, key_dim, taps| Block {
             recurrent: Some(Recurrent {
                 layers: layers.to_vec(),
@@ -461,6 +489,7 @@ mod tests {
             ),
             ("mixture.count", mixture(0, 0)),
             ("mixture.used", mixture(4, 5)),
+            ("mixture.shared", shared(25)),
             (
                 "feed_forward_bias",
                 Block {

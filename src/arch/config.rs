@@ -221,6 +221,7 @@ pub(crate) mod tests {
                     count: 2,
                     used: 1,
                     normalised: false,
+                    shared: 0,
                 });
             }),
             ("added", |c| c.segmentation.added = vec![36, 37]),

@@ -6,7 +6,7 @@ use super::options::none;
 use super::parts::{
     ATTN_NORM, ATTN_POST_NORM, DOWN, FFN_NORM, FFN_POST_NORM, GATE_UP, K_NORM, POSITIONS, Q_NORM,
     QKV, RECURRENT_CONV, RECURRENT_IN, RECURRENT_NORM, RECURRENT_OUT, RECURRENT_RATE,
-    RECURRENT_SHIFT, ROUTER, hidden, intermediate, kv_rows, q_rows,
+    RECURRENT_SHIFT, ROUTER, SHARED_DOWN, SHARED_GATE_UP, hidden, intermediate, kv_rows, q_rows,
 };
 
 /// The table of the family.
@@ -97,6 +97,17 @@ pub(super) static FAMILY: Family = Family {
                 ],
             ),
             (&DOWN, &[source("down#", "down#", hidden)]),
+            (
+                &SHARED_GATE_UP,
+                &[
+                    source("shared_gate#", "shared_gate#", gate_rows),
+                    source("shared_up#", "shared_up#", intermediate),
+                ],
+            ),
+            (
+                &SHARED_DOWN,
+                &[source("shared_down#", "shared_down#", hidden)],
+            ),
             (
                 &FFN_POST_NORM,
                 &[source("ffn_post_norm", "ffn_post_norm", FFN_POST_NORM.rows)],

@@ -232,6 +232,12 @@ pub enum Cut {
     GateOfPairs,
     /// As `Whole`, but there is a dimension of 1 between the rows and the columns.
     OfChannels,
+    /// The tensor holds the rows of all shared experts in turn.
+    RowsOfPieces,
+    /// The tensor holds the columns of all shared experts in turn.
+    ColumnsOfPieces,
+    /// As `Whole`, but the dimension of the rows, which is 1, may be missing.
+    OneRow,
 }
 
 impl Cut {
@@ -239,7 +245,7 @@ impl Cut {
     pub fn is_shared(self) -> bool {
         !matches!(
             self,
-            Cut::Whole | Cut::Transposed | Cut::OfExperts | Cut::OfChannels
+            Cut::Whole | Cut::Transposed | Cut::OfExperts | Cut::OfChannels | Cut::OneRow
         )
     }
 

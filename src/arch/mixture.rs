@@ -1,14 +1,115 @@
-//! Families whose feed-forward blocks are mixtures of experts: Qwen3-MoE, `OLMoE`, Granite-MoE and
-//! Mixtral. What lies around the experts is Llama's.
+//! Families whose feed-forward blocks are mixtures of experts: Qwen2-MoE, Qwen3-MoE, `OLMoE`,
+//! Granite-MoE and Mixtral. What lies around the experts is Llama's.
 
 use super::family::{Cut, Family, Fixed, Format, Keys, Member, Sources, source};
 use super::granite;
 use super::llama::{
     GGUF_KEYS, HUGGING_FACE_KEYS, OUT_BIAS, QKV_BIAS, SOURCES, UNTIED, VARIANTS, gate_rows,
 };
-use super::options::{activation, attention_bias, experts, none, window_in_all_layers};
-use super::parts::{DOWN, GATE_UP, ROUTER, experts as expert_count, hidden, intermediate};
+use super::options::{
+    activation, attention_bias, expect_bias, experts, none, shared_expert, switched_window,
+    window_in_all_layers,
+};
+use super::parts::{
+    DOWN, GATE_UP, ROUTER, SHARED_DOWN, SHARED_GATE_UP, chosen_experts as expert_count, hidden,
+    intermediate, shared_scores,
+};
 use super::settings::{Setting, SettingError, Settings};
+
+/// The table of Qwen2's mixtures, which also have an expert that all tokens share.
+pub(super) static QWEN_2: Family = Family {
+    name: "qwen2_moe",
+    members: &[Member {
+        hugging_face: "Qwen2MoeForCausalLM",
+        model_type: "qwen2_moe",
+        defaults: &[
+            ("num_key_value_heads", Setting::Number(16.0)),
+            ("moe_intermediate_size", Setting::Number(1408.0)),
+            ("shared_expert_intermediate_size", Setting::Number(5632.0)),
+            ("sliding_window", Setting::Number(4096.0)),
+            ("max_window_layers", Setting::Number(28.0)),
+            ("qkv_bias", Setting::Flag(true)),
+        ],
+        options: none,
+        gguf: "qwen2moe",
+        gguf_interleaves: false,
+        implies: |_| {},
+    }],
+    choices: &[QKV_BIAS, UNTIED],
+    hugging_face: Format {
+        keys: Keys {
+            intermediate: "moe_intermediate_size",
+            ..HUGGING_FACE_KEYS
+        },
+        older: OTHER_COUNT,
+        fixed: &[],
+        options: |settings, draft| {
+            expect_mixtures_alone(settings)?;
+            let normalised = settings.flag("norm_topk_prob")?.unwrap_or(false);
+            experts(
+                settings,
+                "num_experts",
+                "num_experts_per_tok",
+                normalised,
+                draft,
+            )?;
+            shared_expert(settings, "shared_expert_intermediate_size", draft)?;
+            activation(settings, "hidden_act", draft)?;
+            expect_bias(settings, "qkv_bias", draft.config.attention_bias)?;
+            // In every other one of the lower layers.
+            let first = settings.size("max_window_layers")?.unwrap_or(0);
+            switched_window(settings, draft, |layer| layer % 2 == 0 && layer < first)
+        },
+    },
+    gguf: Format {
+        keys: Keys {
+            intermediate: "expert_feed_forward_length",
+            ..GGUF_KEYS
+        },
+        older: &[],
+        fixed: NO_OTHER_SHARES,
+        options: |settings, draft| {
+            experts(settings, "expert_count", "expert_used_count", false, draft)?;
+            shared_expert(settings, "expert_shared_feed_forward_length", draft)
+        },
+    },
+    hugging_face_layers: "model.layers",
+    hugging_face_variants: VARIANTS,
+    sources: &[
+        &[
+            (
+                &ROUTER,
+                &[
+                    source("mlp.gate", "ffn_gate_inp", expert_count),
+                    source(
+                        "mlp.shared_expert_gate",
+                        "ffn_gate_inp_shexp",
+                        shared_scores,
+                    )
+                    .cut(Cut::Whole, Cut::OneRow),
+                ],
+            ),
+            (
+                &SHARED_GATE_UP,
+                &[
+                    source("mlp.shared_expert.gate_proj", "ffn_gate_shexp", gate_rows)
+                        .cut(Cut::RowsOfPieces, Cut::RowsOfPieces),
+                    source("mlp.shared_expert.up_proj", "ffn_up_shexp", intermediate)
+                        .cut(Cut::RowsOfPieces, Cut::RowsOfPieces),
+                ],
+            ),
+            (
+                &SHARED_DOWN,
+                &[
+                    source("mlp.shared_expert.down_proj", "ffn_down_shexp", hidden)
+                        .cut(Cut::ColumnsOfPieces, Cut::ColumnsOfPieces),
+                ],
+            ),
+        ],
+        EXPERTS,
+        SOURCES,
+    ],
+};
 
 /// The table of Qwen3's mixtures.
 pub(super) static QWEN_3: Family = Family {
@@ -252,18 +353,25 @@ pub(super) static GRANITE: Family = Family {
     ],
 };
 
-/// Ways to choose and to weigh experts that these families do not have.
+/// Ways to weigh experts that none of these families has.
+const NO_OTHER_SHARES: &[Fixed] = &[NO_OTHER_FUNCTION, NO_OTHER_SCALE];
+
+const NO_OTHER_FUNCTION: Fixed = Fixed {
+    key: "expert_gating_func",
+    value: Setting::Number(1.0),
+    otherwise: "shares of experts that are no softmax",
+};
+
+const NO_OTHER_SCALE: Fixed = Fixed {
+    key: "expert_weights_scale",
+    value: Setting::Number(1.0),
+    otherwise: "shares of experts that are multiplied",
+};
+
+/// Ways to choose and to weigh experts that the other families do not have either.
 const NO_OTHER_ROUTING: &[Fixed] = &[
-    Fixed {
-        key: "expert_gating_func",
-        value: Setting::Number(1.0),
-        otherwise: "shares of experts that are no softmax",
-    },
-    Fixed {
-        key: "expert_weights_scale",
-        value: Setting::Number(1.0),
-        otherwise: "shares of experts that are multiplied",
-    },
+    NO_OTHER_FUNCTION,
+    NO_OTHER_SCALE,
     Fixed {
         key: "expert_shared_count",
         value: Setting::Number(0.0),

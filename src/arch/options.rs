@@ -201,6 +201,27 @@ pub(super) fn experts(
         count: settings.required_size(count)?,
         used: settings.required_size(used)?,
         normalised,
+        shared: 0,
     });
+    Ok(())
+}
+
+/// Reads the width of an expert that every row takes, beside those that are chosen. It is as good
+/// as several experts of the width that the others have.
+pub(super) fn shared_expert(
+    settings: &Settings<'_>,
+    key: &str,
+    draft: &mut Draft,
+) -> Result<(), SettingError> {
+    let (width, each) = (settings.required_size(key)?, draft.config.intermediate);
+    if width == 0 || each == 0 || !width.is_multiple_of(each) {
+        return Err(SettingError::Unsupported(format!(
+            "an expert that all tokens share which is {width} wide, and no multiple of the {each} \
+             of the others"
+        )));
+    }
+    if let Some(experts) = &mut draft.config.block.mixture {
+        experts.shared = width / each;
+    }
     Ok(())
 }

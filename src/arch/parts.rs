@@ -191,10 +191,11 @@ pub static ATTN_POST_NORM: TensorSpec = norm("attn_post_norm", |c| c.block.norms
 /// The norm of what the feed-forward block takes.
 pub static FFN_NORM: TensorSpec = norm("ffn_norm", |c| c.block.norms.before());
 
-/// The router of a mixture of experts: a row for each expert.
+/// The router of a mixture of experts: a row for each expert that is chosen, then one for those
+/// that are shared, if there are any.
 pub static ROUTER: TensorSpec = TensorSpec {
     name: "router",
-    rows: experts,
+    rows: |c| chosen_experts(c) + shared_scores(c),
     kind: TensorKind::Table { columns: hidden },
     bias: never,
     present: |c| c.block.mixture.is_some(),
@@ -210,6 +211,18 @@ pub static GATE_UP: TensorSpec = TensorSpec {
     bias: |c| c.block.feed_forward_bias,
     present: always,
     layers: Layers::All,
+};
+
+/// What sources hold of the experts that are shared, where others have [`GATE_UP`].
+pub static SHARED_GATE_UP: TensorSpec = TensorSpec {
+    name: "shared_gate_up",
+    ..GATE_UP
+};
+
+/// What sources hold of the experts that are shared, where others have [`DOWN`].
+pub static SHARED_DOWN: TensorSpec = TensorSpec {
+    name: "shared_down",
+    ..DOWN
 };
 
 /// From the feed-forward block back to the residual stream; the rows of each expert in turn, if
@@ -305,8 +318,18 @@ pub(super) fn intermediate(config: &Config) -> usize {
     config.intermediate
 }
 
-pub(super) fn experts(config: &Config) -> usize {
+fn experts(config: &Config) -> usize {
     config.block.feed_forward_blocks()
+}
+
+pub(super) fn chosen_experts(config: &Config) -> usize {
+    config.block.mixture.map_or(0, |experts| experts.count)
+}
+
+/// 1 if experts are shared, otherwise 0.
+pub(super) fn shared_scores(config: &Config) -> usize {
+    let experts = config.block.mixture;
+    experts.map_or(0, |experts| experts.scores() - experts.count)
 }
 
 /// A size of the recurrence; 0 if there is none.

@@ -23,6 +23,7 @@ static FAMILIES: &[&Family] = &[
     &starcoder2::FAMILY,
     &stablelm::FAMILY,
     &nemotron::FAMILY,
+    &mixture::QWEN_2,
     &mixture::QWEN_3,
     &mixture::OLMOE,
     &mixture::GRANITE,

@@ -1,5 +1,6 @@
 //! The tensors of one configuration: the tables of parts and sources with full names and sizes.
 
+use super::block::Mixture;
 use super::config::Config;
 use super::family::{Cut, Family, PlaceSpec, SourceSpec};
 use super::parts::{self, AROUND, LAYER, TensorKind, TensorSpec};
@@ -58,10 +59,29 @@ pub struct SourceTensor {
 /// One of the experts of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expert {
-    /// Its number.
+    /// Its number among all.
     pub number: usize,
-    /// How many the layer has.
+    /// Its number among those that are chosen, or among those that are shared.
+    pub place: usize,
+    /// How many of that kind the layer has.
     pub count: usize,
+}
+
+impl Expert {
+    fn new(number: usize, experts: &Mixture) -> Expert {
+        match number.checked_sub(experts.count) {
+            None => Expert {
+                number,
+                place: number,
+                count: experts.count,
+            },
+            Some(place) => Expert {
+                number,
+                place,
+                count: experts.shared,
+            },
+        }
+    }
 }
 
 /// Where a format holds the rows of a source tensor.
@@ -81,6 +101,9 @@ impl SourceTensor {
             // As many rows of queries as of gates.
             Cut::QueryOfPairs | Cut::GateOfPairs => shape[0] *= 2,
             Cut::OfChannels => shape.insert(1, 1),
+            Cut::RowsOfPieces => shape[0] *= self.experts_of_kind(),
+            Cut::ColumnsOfPieces => shape[1] *= self.experts_of_kind(),
+            Cut::OneRow => _ = shape.remove(0),
             cut if cut.is_shared() => shape[0] = self.packed_rows,
             _ => {}
         }
@@ -88,9 +111,13 @@ impl SourceTensor {
             shape.reverse();
         }
         if cut.is_of_experts() {
-            shape.insert(0, self.expert.map_or(1, |expert| expert.count));
+            shape.insert(0, self.experts_of_kind());
         }
         shape
+    }
+
+    fn experts_of_kind(&self) -> usize {
+        self.expert.map_or(1, |expert| expert.count)
     }
 
     /// The rows that it takes in the packed tensor.
@@ -150,12 +177,13 @@ impl Family {
         let (name, rows, bias) = (spec.name(layer), (spec.rows)(config), (spec.bias)(config));
         let of_experts = [parts::GATE_UP.name, parts::DOWN.name].contains(&spec.name);
         let experts = config.block.mixture.filter(|_| of_experts);
-        let count = experts.map_or(1, |experts| experts.count);
+        let count = experts.map_or(1, |experts| experts.count + experts.shared);
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
         for number in 0..count {
-            let expert = experts.map(|_| Expert { number, count });
+            let expert = experts.map(|experts| Expert::new(number, &experts));
+            let is_shared = experts.is_some_and(|experts| number >= experts.count);
             let mut first_row = 0;
-            for source in self.sources_of(spec) {
+            for source in self.sources_of(if is_shared { shared(spec) } else { spec }) {
                 let rows_here = (source.rows)(config);
                 if rows_here == 0 {
                     continue;
@@ -221,7 +249,7 @@ impl Family {
         ending: &str,
     ) -> (Place, Place) {
         let place = |spec: &PlaceSpec, layers: &str| {
-            let number = expert.map_or(String::new(), |expert| expert.number.to_string());
+            let number = expert.map_or(String::new(), |expert| expert.place.to_string());
             let name = spec.name.replace('#', &number);
             let name = match layer {
                 Some(layer) => format!("{layers}.{layer}.{name}"),
@@ -238,6 +266,14 @@ impl Family {
         };
         let hugging_face = place(&source.hugging_face, self.hugging_face_layers);
         (hugging_face, place(&source.gguf, "blk"))
+    }
+}
+
+/// What the sources of shared experts stand under, where those of others stand under `spec`.
+fn shared(spec: &TensorSpec) -> &'static TensorSpec {
+    match spec.name == parts::DOWN.name {
+        true => &parts::SHARED_DOWN,
+        false => &parts::SHARED_GATE_UP,
     }
 }
 

@@ -263,20 +263,25 @@ impl Arithmetic {
         let scores = self.linear(x, router, hidden);
         let mut out = vec![0.0; x.len()];
         let rows = x.chunks_exact(hidden).zip(out.chunks_exact_mut(hidden));
-        for ((x, out), scores) in rows.zip(scores.chunks_exact(experts.count)) {
+        for ((x, out), scores) in rows.zip(scores.chunks_exact(experts.scores())) {
+            let (scores, shared) = scores.split_at(experts.count);
             let mut order: Vec<usize> = (0..experts.count).collect();
             order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
             let taken = &order[..experts.used];
             let within = if experts.normalised { taken } else { &order };
             let power = |expert: &usize| (scores[*expert] - scores[order[0]]).exp();
             let sum: f32 = within.iter().map(power).sum();
-            for expert in taken {
+            let taken = taken.iter().map(|expert| (*expert, power(expert) / sum));
+            let shared = shared.iter().flat_map(|score| {
+                let share = 1.0 / (1.0 + (-score).exp());
+                (experts.count..experts.count + experts.shared).map(move |it| (it, share))
+            });
+            for (expert, share) in taken.chain(shared) {
                 let size = config.gate_up_rows() * hidden;
                 let gate_up = &layer.gate_up.weight[expert * size..][..size];
                 let wide = self.activated(&self.product(x, gate_up, hidden));
                 let size = hidden * inner;
                 let down = &layer.down.weight[expert * size..][..size];
-                let share = power(expert) / sum;
                 let fed = self.product(&wide, down, inner);
                 out.iter_mut()
                     .zip(fed)

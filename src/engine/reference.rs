@@ -63,7 +63,8 @@ struct Layer {
     attn_post_norm: Option<NormWeights>,
     /// Of the residual stream before the feed-forward block, if the model has this norm.
     ffn_norm: Option<NormWeights>,
-    /// One row for each expert of a mixture, [experts, hidden]; empty if there is none.
+    /// One row for each expert of a mixture that may be taken, and one for those that are shared,
+    /// if there are any: [rows, hidden]; empty if there is no mixture.
     router: Vec<f32>,
     /// The experts, or the only feed-forward block.
     blocks: Vec<FeedForward>,
@@ -271,11 +272,13 @@ impl Reference {
 
     /// What the experts that h takes make of it, each times its share: [hidden].
     fn mixture(&self, layer: &Layer, experts: Mixture, h: &[f32]) -> Vec<f32> {
-        // A score for each expert: s_e = router_e . h
+        // A score for each expert that may be taken, and one for those that are shared:
+        // s_e = router_e . h
         let mut scores = Vec::new();
         for row in layer.router.chunks(h.len()) {
             scores.push(striped_sum(row.iter().zip(h).map(|(w, h)| h * w)));
         }
+        let shared = scores.split_off(experts.count);
         let largest = scores.iter().copied().fold(f32::MIN, max);
 
         // Those with the largest scores are taken, of equal ones those with the lowest numbers.
@@ -305,6 +308,14 @@ impl Reference {
         for e in taken {
             let share = power(e) / (sum as f32 * (1.0 / TWO_TO_22));
             for (sum, fed) in result.iter_mut().zip(self.fed(&layer.blocks[e], h)) {
+                *sum += share * fed;
+            }
+        }
+
+        // Those that are shared, each times the sigmoid of their score.
+        for block in &layer.blocks[experts.count..] {
+            let share = sigmoid(shared[0]);
+            for (sum, fed) in result.iter_mut().zip(self.fed(block, h)) {
                 *sum += share * fed;
             }
         }

@@ -27,7 +27,7 @@ fn config() -> impl Strategy<Value = Config> {
     let flags = any::<[bool; 3]>();
     let sizes = (1usize..140, 1usize..140, 1usize..4);
     let parts = (heads, window, flags, sizes, block());
-    let mixture = prop::option::of((1usize..9, 1usize..9, any::<bool>()));
+    let mixture = prop::option::of((1usize..9, 1usize..9, any::<bool>(), 0usize..3));
     let recurrent = prop::option::of(recurrent());
     (parts, mixture, recurrent).prop_map(|(parts, mixture, recurrent)| {
         let mut config = sizes_and_options(parts);
@@ -70,7 +70,8 @@ fn with_recurrence(mut config: Config, recurrent: Recurrent) -> Config {
 }
 
 /// The same model with experts, of which each row takes some.
-fn with_experts(config: &Config, (count, used, normalised): (usize, usize, bool)) -> Config {
+fn with_experts(config: &Config, experts: (usize, usize, bool, usize)) -> Config {
+    let (count, used, normalised, shared) = experts;
     let norms = match config.block.norms {
         Norms::After => Norms::Around,
         other => other,
@@ -85,6 +86,7 @@ fn with_experts(config: &Config, (count, used, normalised): (usize, usize, bool)
                 count,
                 used: used.min(count),
                 normalised,
+                shared,
             }),
             ..config.block.clone()
         },

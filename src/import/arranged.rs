@@ -78,12 +78,15 @@ impl<T: StoredTensors> Arranged<T> {
     /// The rows that the tensor takes, in the order in which the format has them.
     fn rows(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let Place { name, cut } = (self.place)(tensor);
-        let index = tensor.expert.map(|expert| expert.number);
+        let index = tensor.expert.map(|expert| expert.place);
         let index = index.filter(|_| cut.is_of_experts());
         if !cut.is_shared() {
             let (mut shape, values) = self.stored.read(name, index)?;
             if *cut == Cut::OfChannels && shape.get(1) == Some(&1) {
                 shape.remove(1);
+            }
+            if *cut == Cut::OneRow && shape.len() == 1 {
+                shape.insert(0, 1);
             }
             return Ok(match cut.is_transposed() {
                 true => transposed(shape, &values),
@@ -106,6 +109,7 @@ impl<T: StoredTensors> Arranged<T> {
         let Shared { shape, values, .. } = self.shared.as_ref().expect("just read");
         let rows = match cut {
             Cut::QueryOfPairs | Cut::GateOfPairs => 2 * tensor.shape[0],
+            Cut::RowsOfPieces | Cut::ColumnsOfPieces => tensor.shape_with(*cut)[0],
             _ => tensor.packed_rows,
         };
         if shape.first() != Some(&rows) {
@@ -114,6 +118,12 @@ impl<T: StoredTensors> Arranged<T> {
         let width = values.len() / rows.max(1);
         let mut cut_shape = shape.clone();
         cut_shape[0] = tensor.shape[0];
+        if *cut == Cut::ColumnsOfPieces {
+            if *shape != tensor.shape_with(*cut) {
+                return Ok((shape.clone(), values.clone()));
+            }
+            cut_shape.clone_from(&tensor.shape);
+        }
         Ok((cut_shape, self.cut(tensor, *cut, values, width)))
     }
 
@@ -122,6 +132,7 @@ impl<T: StoredTensors> Arranged<T> {
         let (first, rows) = (tensor.first_row, tensor.shape[0]);
         let config = &self.config;
         let (dim, queries) = (config.head_dim, config.heads_per_kv());
+        let piece = tensor.expert.map_or(0, |expert| expert.place);
         // What the rows of each head are cut from, in heads, and where they lie in it.
         let (all, start, len) = match cut {
             Cut::QueryOfPairs => (2, 0, 1),
@@ -130,6 +141,13 @@ impl<T: StoredTensors> Arranged<T> {
             Cut::HeadByHead if first == 0 => (queries + 2, 0, queries),
             Cut::HeadByHead if first == config.heads * dim => (queries + 2, queries, 1),
             Cut::HeadByHead => (queries + 2, queries + 1, 1),
+            Cut::RowsOfPieces => return values[piece * rows * width..][..rows * width].to_vec(),
+            Cut::ColumnsOfPieces => {
+                let columns = tensor.shape[1];
+                let rows = values.chunks_exact(width);
+                let pieces = rows.flat_map(|row| &row[piece * columns..][..columns]);
+                return pieces.copied().collect();
+            }
             _ => return values[first * width..(first + rows) * width].to_vec(),
         };
         values

@@ -5,7 +5,7 @@ use super::source::{SINKS, window};
 use super::vocabulary::RowPlan;
 use crate::arch::block::Wide;
 use crate::arch::config::GROUP;
-use crate::arch::family::{Draft, Family, Fixed, Folds, Format, Member, Recurrences};
+use crate::arch::family::{Cut, Draft, Family, Fixed, Folds, Format, Member, Recurrences};
 use crate::arch::rope::{Rope, RopeScaling, RotarySteps};
 use crate::arch::settings::{SettingError, Settings, short};
 use crate::arch::tensors::Place;
@@ -298,6 +298,10 @@ impl Description<'_> {
                 let stored = SourceTensor {
                     shape: source.shape_with(*cut),
                     ..source.clone()
+                };
+                let got = match got[..] {
+                    [1, columns] if *cut == Cut::OneRow => vec![columns],
+                    _ => got,
                 };
                 if let Some(want) = shape_error(&stored, &got, token_ids) {
                     let reason = format!("tensor {name} is {got:?}, expected {want}");

@@ -27,7 +27,7 @@ BLOCK = dict.fromkeys("""norm norms parallel joint_qk_norm out_bias feed_forward
     "logit_cap": 0, "positions": 0, "local": {}, "mixture": None, "recurrent": None,
     "unrotated": [], "wide": {}}
 LOCAL = {"window": 0, "layers": [], "own_steps": False}
-MIXTURE = {"count": ..., "used": ..., "normalised": False}
+MIXTURE = {"count": ..., "used": ..., "normalised": False, "shared": 0}
 RECURRENT = dict.fromkeys("layers key_heads value_heads key_dim value_dim taps".split(), ...)
 WIDE = dict.fromkeys(["qkv", "queries", "out", "gate_up", "down", "head"], False)
 def completed(given: dict, fields: dict) -> dict:
@@ -231,13 +231,14 @@ class Layer:
             qkv = heads * c["head_dim"] + attended * c["attention_gate"]
             self.qkv = Matrix(tensors, f"{name}.qkv", qkv, hidden, wide["qkv"])
             self.out = Matrix(tensors, f"{name}.out", hidden, attended, wide["out"])
-        count = c["mixture"]["count"] if c["mixture"] else 1
+        count = c["mixture"]["count"] + c["mixture"]["shared"] if c["mixture"] else 1
         self.experts = [  # without a mixture, one: the whole block
             (Matrix(tensors, f"{name}.gate_up", gate_up, hidden, wide["gate_up"], expert),
              Matrix(tensors, f"{name}.down", hidden, intermediate, wide["down"], expert))
             for expert in range(count)]
         if c["mixture"]:
-            self.router = tensors[f"{name}.router.weight"].reshape(count, hidden)
+            scores = c["mixture"]["count"] + (c["mixture"]["shared"] > 0)
+            self.router = tensors[f"{name}.router.weight"].reshape(scores, hidden)
         norms = "attn_norm", "attn_post_norm", "ffn_norm", "ffn_post_norm", "q_norm", "k_norm"
         self.norms = {which: norm(tensors, f"{name}.{which}", c["norm_eps"]) for which in norms}
         local = number in c["local"]["layers"]
@@ -271,7 +272,8 @@ def read_tensors(data: bytes) -> tuple[dict, Tensors]:
     c["local"], c["wide"] = completed(c["local"], LOCAL), completed(c["wide"], WIDE)
     if c["mixture"] is not None:
         mixture = c["mixture"] = completed(c["mixture"], MIXTURE)
-        if (not 1 <= mixture["used"] <= mixture["count"] <= 1024 or c["norms"] == "after"
+        if (not 1 <= mixture["used"] <= mixture["count"] <= 1024 - mixture["shared"]
+                or mixture["shared"] < 0 or c["norms"] == "after"
                 or c["hidden"] % 16 or c["intermediate"] % 16 or c["feed_forward_bias"]):
             raise ValueError("a mixture of experts that is not allowed")
     if c["recurrent"] is not None:
@@ -345,6 +347,7 @@ class Model:
         if not mixture:
             return made(0)
         s = np.stack([striped_sum(h * w) for w in layer.router])
+        s, shared = s[: mixture["count"]], s[mixture["count"] :]
         taken = np.sort(np.argsort(-s, kind="stable")[: mixture["used"]])
         e = exp2_or_zero((s - np.max(s)) * LOG2_E)
         summed = e[taken] if mixture["normalised"] else e
@@ -353,6 +356,8 @@ class Model:
         for expert in taken:
             share = e[expert] / (F32(total) * F32(2.0**-22))
             result = result + share * made(expert)
+        for piece in range(mixture["shared"]):
+            result = result + sigmoid(shared[0]) * made(mixture["count"] + piece)
         return result
     def gated(self, gate_up: Floats) -> Floats:
         """gate_up: g, then u, if there is one. Result: [intermediate]."""

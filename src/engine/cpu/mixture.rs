@@ -5,7 +5,7 @@ use super::pass::Layers;
 use super::weights::Layer;
 use super::workspace::Workspace;
 use crate::arch::block::Mixture;
-use crate::numerics::{LOG2_E, exp2_or_zero, round};
+use crate::numerics::{LOG2_E, exp2_or_zero, round, sigmoid};
 use std::cmp::Ordering;
 
 /// Powers are summed in integer units of `1 / TWO_TO_22`.
@@ -54,12 +54,19 @@ impl Layers {
     }
 }
 
-/// For each expert, the rows that take it, from the scores of all rows.
+/// For each expert, the rows that take it, from the scores of all rows. The last are those that all
+/// rows take.
 fn shares(scores: &[f32], experts: &Mixture) -> Vec<Vec<Share>> {
-    let mut shares = vec![Vec::new(); experts.count];
-    for (row, scores) in scores.chunks_exact(experts.count).enumerate() {
+    let mut shares = vec![Vec::new(); experts.count + experts.shared];
+    for (row, scores) in scores.chunks_exact(experts.scores()).enumerate() {
+        let (scores, shared) = scores.split_at(experts.count);
         for (expert, share) in route(scores, experts) {
             shares[expert].push(Share { row, share });
+        }
+        if let [score] = shared {
+            let share = sigmoid(*score);
+            let all = shares[experts.count..].iter_mut();
+            all.for_each(|shares| shares.push(Share { row, share }));
         }
     }
     shares

@@ -260,7 +260,7 @@ impl Layers {
         self.norm_and_route(ws, norm, &[], add, wide);
     }
 
-    /// The same. A router, [experts, hidden], also gives every row its scores of the experts.
+    /// The same. A router, [scores, hidden], also gives every row its scores of the experts.
     fn norm_and_route(
         &self,
         ws: &mut Workspace,

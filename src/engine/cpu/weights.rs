@@ -27,7 +27,7 @@ pub(super) struct Layer {
     pub(super) mixer: Mixer,
     pub(super) attn_post_norm: Option<NormWeights>,
     pub(super) ffn_norm: Option<NormWeights>,
-    /// Of a mixture of experts: [experts, hidden].
+    /// Of a mixture of experts: [scores, hidden].
     pub(super) router: Option<Vec<f32>>,
     pub(super) gate_up: Linear,
     pub(super) down: Linear,

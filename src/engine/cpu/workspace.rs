@@ -62,7 +62,7 @@ impl Workspace {
 /// Buffers of a mixture of experts.
 #[derive(Debug, Default)]
 pub(super) struct MixtureBuffers {
-    /// What the router says: [R, experts].
+    /// What the router says: [R, scores].
     pub(super) scores: Vec<f32>,
     /// What the experts take: all rows, quantised.
     pub(super) rows: QuantizedRows,
