@@ -201,11 +201,10 @@ impl<T: StoredTensors> Arranged<T> {
 impl<T: StoredTensors> TensorSource for Arranged<T> {
     fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let (shape, mut values) = self.plain(tensor)?;
-        if let Some(layer) = tensor.layer.filter(|_| shape == tensor.shape) {
-            if let Some(are_queries) = self.is_balanced(tensor) {
-                self.balance(layer)?
-                    .apply(&mut values, shape[0], are_queries);
-            }
+        let layer = tensor.layer.filter(|_| shape == tensor.shape);
+        if let (Some(layer), Some(are_queries)) = (layer, self.is_balanced(tensor)) {
+            let balance = self.balance(layer)?;
+            balance.apply(&mut values, shape[0], are_queries);
         }
         Ok((shape, values))
     }

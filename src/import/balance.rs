@@ -55,8 +55,8 @@ impl Balance {
         }
     }
 
-    /// For normalised queries and keys, which have the magnitudes of their norms, [heads x
-    /// head_dim]: both then vary as the root of the product of the two does, if that pays.
+    /// For normalised queries and keys, which have the magnitudes of their norms,
+    /// `[heads * head_dim]`: both then vary as the root of the product of the two does, if that pays.
     pub(super) fn of_norms(queries: &[f32], keys: &[f32], config: &Config) -> Balance {
         let dim = config.head_dim;
         let magnitudes = |norm: &[f32]| -> Vec<f64> {
