@@ -37,13 +37,14 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         .block_len(job.block_len)
         .frame_len(job.frame_len)
         .streams(job.streams);
-    let options = match job.budget {
+    let mut options = match job.budget {
         None => rest
             .model(models.choose(&job.model)?)
             .preset(job.preset)
             .wanted_gain(job.wanted_gain),
         Some(budget) => within(budget, &found, &models, &rest)?,
     };
+    options.workers = models.workers(&options);
     let verify_with = job.verify.then(|| reverse(&options));
     models.check_memory(&Use::compressing(&options))?;
     let needed = needed_by_outputs(&job, &primes, &options);
@@ -86,7 +87,7 @@ fn reverse(options: &EncoderOptions) -> DecoderOptions {
         None => models,
     });
     reverse.primes.extend(options.prime.clone());
-    reverse
+    reverse.workers(options.workers)
 }
 
 /// What outputs that are made with `options` need.

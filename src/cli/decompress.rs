@@ -97,6 +97,11 @@ impl FileCoder for Decompressor {
         if self.part.is_some() && input.len().is_some() {
             self.seekable = input.path().and_then(|path| File::open(path).ok());
         }
+        // The frames of a pipe are decompressed as they come.
+        self.options.workers = match input.len() {
+            Some(_) => self.models.workers_to_decompress(),
+            None => 1,
+        };
         self.models.check_memory_of_any_file()?;
         self.models.expect_streams(MAX_STREAMS);
         // The whole file is read once more for this, so only where somebody wants to know.
@@ -112,7 +117,7 @@ impl FileCoder for Decompressor {
             self.models.check_experts(*settings)?;
         }
         let time = if self.estimate_time {
-            estimate::decompression(&contents, &mut self.models)
+            estimate::decompression(&contents, self.options.workers, &mut self.models)
         } else {
             None
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use llmzip::container::Mode;
-use llmzip::{EncoderOptions, compress, decompress};
+use llmzip::{EncoderOptions, Model, compress, decompress};
 
 use super::contents::{Contents, FrameContents};
 use super::models::Models;
@@ -43,6 +43,12 @@ pub(super) fn time_to_compress(
         Some(_) => COMPRESSION_TRIALS,
         None => COMPRESSION_TRIALS_WITHOUT_MODEL,
     };
+    let frames = options.frame_len.map_or(1, |frame_len| len / frame_len);
+    let mut options = options.clone();
+    let workers = match options.longest_parallel_frame() {
+        0 => 1,
+        _ => at_the_same_time(&mut options.model, options.workers, frames)?,
+    };
     let mut file = File::open(path).ok()?;
     let middle = file.metadata().ok()?.len() / 2;
     file.seek(SeekFrom::Start(middle.saturating_sub(trials[1] as u64 / 2)))
@@ -51,8 +57,8 @@ pub(super) fn time_to_compress(
     file.take(trials[1] as u64).read_to_end(&mut sample).ok()?;
     let time = |sample: &[u8]| {
         let start = Instant::now();
-        compress(sample, io::sink(), options).ok()?;
-        Some(start.elapsed())
+        compress(sample, io::sink(), &options).ok()?;
+        Some(start.elapsed() / workers)
     };
     match sample.len() == trials[1] {
         true => extrapolate(&sample, trials, len, time),
@@ -61,8 +67,23 @@ pub(super) fn time_to_compress(
     }
 }
 
-/// How long it will take to decompress a file with these contents; `None` if not long.
-pub(super) fn decompression(contents: &Contents, models: &mut Models) -> Option<Duration> {
+/// How many of `frames` are coded at the same time by `workers`. If more than one, `model` becomes
+/// what each of them runs.
+fn at_the_same_time(model: &mut Option<Arc<Model>>, workers: usize, frames: u64) -> Option<u32> {
+    let workers = frames.min(workers as u64);
+    if let Some(model) = model.as_mut().filter(|_| workers > 1) {
+        *model = Arc::new(model.on_one_thread().ok()?);
+    }
+    Some(workers.max(1) as u32)
+}
+
+/// How long it will take to decompress a file with these contents, as many of its frames at the
+/// same time as there are `workers`; `None` if not long.
+pub(super) fn decompression(
+    contents: &Contents,
+    workers: usize,
+    models: &mut Models,
+) -> Option<Duration> {
     // Everything but the model is fast.
     let by_model = |frame: &FrameContents| frame.of_mode(Mode::Model).original_len;
     let len: u64 = contents.frames.iter().map(by_model).sum();
@@ -71,7 +92,9 @@ pub(super) fn decompression(contents: &Contents, models: &mut Models) -> Option<
     }
     let mut frames = contents.frames.iter();
     let frame = frames.find(|frame| by_model(frame) > 0)?;
-    let model = models.resolve(frame.header.model.as_ref()?).ok()?;
+    let mut model = Some(models.resolve(frame.header.model.as_ref()?).ok()?);
+    let workers = at_the_same_time(&mut model, workers, contents.frames.len() as u64)?;
+    let model = model?;
     let options = EncoderOptions::new()
         .model(Arc::clone(&model))
         .wanted_gain(0)
@@ -84,7 +107,7 @@ pub(super) fn decompression(contents: &Contents, models: &mut Models) -> Option<
         let models = llmzip::Models::none().with(Arc::clone(&model));
         let start = Instant::now();
         decompress(compressed.as_slice(), io::sink(), &models).ok()?;
-        Some(start.elapsed())
+        Some(start.elapsed() / workers)
     });
     time.filter(|time| *time >= LONG)
 }

@@ -304,10 +304,12 @@ fn print_details(summary: Summary, elapsed: Duration) {
         modes.model, modes.experts, modes.raw
     ));
     let Times { engine, coder, .. } = summary.times;
-    let rest = elapsed.saturating_sub(engine + coder);
-    let [engine, coder, rest] = [engine, coder, rest].map(text::duration);
-    print::note(&format!(
-        "  time: waiting for the model {engine}, experts and coder {coder}, \
-         trials, reading and writing {rest}"
-    ));
+    let rest = elapsed.checked_sub(engine + coder);
+    let [engine, coder] = [engine, coder].map(text::duration);
+    let coding = format!("waiting for the model {engine}, experts and coder {coder}");
+    print::note(&match rest.map(text::duration) {
+        Some(rest) => format!("  time: {coding}, trials, reading and writing {rest}"),
+        // Several frames were coded at the same time.
+        None => format!("  time of all threads: {coding}"),
+    });
 }

@@ -18,10 +18,16 @@ const EXPERTS_PER_ROW: u64 = 128;
 /// Most copies of the experts at one time: those that coded the blocks so far, and one in each of
 /// the trials with and without the model.
 const COPIES_OF_EXPERTS: u64 = 3;
+/// The same without a model: those that coded the blocks so far, and those that code a block that
+/// may be stored instead.
+const COPIES_OF_EXPERTS_ALONE: u64 = 2;
 /// The logits of a slice of a window, and of the next slice, which is computed meanwhile.
 const LOGITS: u64 = 2 * 16 * MIB;
 /// The program itself, buffers of files, stacks of threads.
 const REST: u64 = 12 * MIB;
+/// Most frames in the hands of a worker and in line before and behind it: the original or the
+/// compressed bytes of two, and the original bytes of the one that it codes.
+const FRAMES_PER_WORKER: u64 = 3;
 /// Most copies of a block at one time: the original, its payload and what planning makes of it.
 const COPIES_OF_A_BLOCK: u64 = 4;
 
@@ -40,12 +46,28 @@ pub(super) struct Use<'a> {
     pub(super) streams: usize,
     /// Bytes of primes, if there are any.
     pub(super) primes: u64,
+    /// Frames that are coded at the same time.
+    pub(super) workers: usize,
+    /// Original bytes of the longest frame, if frames are coded at the same time.
+    pub(super) frame_len: u64,
 }
 
 impl MemoryLimit {
     /// Refuses a run that would need more.
     pub(super) fn check(self, run: &Use<'_>) -> Result<(), Failure> {
         self.allow("", run.memory(), run.model.is_some())
+    }
+
+    /// As many frames at the same time as `run` has workers and this limit allows, at least one.
+    pub(super) fn most_workers(self, run: &Use<'_>) -> usize {
+        let fits = |workers: &usize| {
+            let run = Use {
+                workers: *workers,
+                ..*run
+            };
+            self.0.is_none_or(|limit| run.memory() <= limit)
+        };
+        (2..=run.workers).rev().find(fits).unwrap_or(1)
     }
 
     /// Refuses if the limit is too low to decompress any file.
@@ -83,6 +105,8 @@ impl<'a> Use<'a> {
                 .prime
                 .as_ref()
                 .map_or(0, |prime| prime.size() as u64),
+            workers: options.workers,
+            frame_len: options.longest_parallel_frame(),
         }
     }
 
@@ -95,18 +119,35 @@ impl<'a> Use<'a> {
             held_len: 0,
             streams: 1,
             primes,
+            workers: 1,
+            frame_len: 0,
         }
     }
 
     /// Most bytes of memory that the run takes.
     fn memory(&self) -> u64 {
+        let workers = self.workers as u64;
+        // What waits for a worker or for the writer, original or compressed.
+        let frames = match self.workers {
+            0 | 1 => 0,
+            _ => (FRAMES_PER_WORKER * workers + 1) * self.frame_len,
+        };
+        let model = self.model.map_or(0, Model::size) as u64;
+        model + self.primes + frames + workers * self.memory_of_a_worker() + REST
+    }
+
+    /// What one of several frames takes, beside what they share.
+    fn memory_of_a_worker(&self) -> u64 {
         let blocks = COPIES_OF_A_BLOCK * self.held_len;
         let experts = experts(self.settings, self.model);
         // The experts that have learned the primes stay, too.
         let primed = |experts| if self.primes > 0 { experts } else { 0 };
-        let primes = self.primes + primed(experts);
         let Some(model) = self.model else {
-            return experts + primes + blocks + REST;
+            let copies = match self.held_len {
+                0 => 1,
+                _ => COPIES_OF_EXPERTS_ALONE,
+            };
+            return copies * experts + primed(experts) + blocks;
         };
         // A frame whose only block does not use the model is coded anew by the experts alone.
         let alone = match self.held_len {
@@ -131,8 +172,8 @@ impl<'a> Use<'a> {
         let stream = 2 * positions * (layers * config.kv_heads * config.head_dim) as u64
             + recurrent_layers as u64 * recurrent.map_or(0, recurrent_state_len);
         let cache = (self.streams as u64 + 1) * stream;
-        let experts = alone.max(COPIES_OF_EXPERTS * experts);
-        packed.size() as u64 + cache + LOGITS + experts + primes + blocks + REST
+        let copies = alone.max(COPIES_OF_EXPERTS * experts);
+        cache + LOGITS + copies + primed(experts) + blocks
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use llmzip::container::{MAX_BLOCK_LEN, MAX_STREAMS, ModelRef};
 use llmzip::frame::Resolver;
+use llmzip::machine::pool::usable_threads;
 use llmzip::predict::Settings;
 use llmzip::report::Candidate;
 use llmzip::store::{self, Store, StoreError, embedded};
@@ -22,6 +23,8 @@ use super::offer;
 pub(super) struct Models {
     installed: llmzip::Models,
     memory: MemoryLimit,
+    /// Threads that may work.
+    threads: usize,
     used: Vec<Arc<Model>>,
     /// Why the model that a file needs cannot be used, where the library has no error for it.
     refusal: Option<String>,
@@ -54,6 +57,7 @@ impl Models {
         Models {
             installed: llmzip::Models::installed().threads(resources.threads),
             memory: MemoryLimit(resources.memory),
+            threads: usable_threads(resources.threads),
             used: Vec::new(),
             refusal: None,
             streams: MAX_STREAMS,
@@ -84,6 +88,22 @@ impl Models {
     /// Refuses a run that would need more memory than is allowed.
     pub(super) fn check_memory(&self, run: &Use<'_>) -> Result<(), Failure> {
         self.memory.check(run)
+    }
+
+    /// The frames that a run with these options codes at the same time: one on each thread that is
+    /// allowed, and fewer where they would need more memory than is allowed.
+    pub(super) fn workers(&self, options: &EncoderOptions) -> usize {
+        let wanted = options.clone().workers(self.threads);
+        self.memory.most_workers(&Use::compressing(&wanted))
+    }
+
+    /// The frames of a file that are decompressed at the same time. What each needs is not known
+    /// beforehand, so it is one frame if memory is limited.
+    pub(super) fn workers_to_decompress(&self) -> usize {
+        match self.have_memory_limit() {
+            true => 1,
+            false => self.threads,
+        }
     }
 
     /// Refuses if these experts alone would need more memory to decompress.
@@ -238,6 +258,8 @@ impl Models {
             held_len: MAX_BLOCK_LEN.into(),
             streams: self.streams,
             primes: self.primes,
+            workers: 1,
+            frame_len: 0,
         })?;
         Ok(model)
     }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// What coding spent its time on. The engine runs beside the coder where it can: only the time for
-/// which the coder waits counts as the engine's.
+/// What coding spent its time on, added up where frames are coded at the same time. The engine runs
+/// beside the coder where it can: only the time for which the coder waits counts as the engine's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Times {

@@ -53,7 +53,7 @@ pub use block::{Block, Mode, StreamLens};
 pub use error::ContainerError;
 pub use header::{FrameHeader, ModelRef};
 pub use index::index_of;
-pub use reader::{FramePart, FrameReader};
+pub use reader::{ExpectedOriginal, FramePart, FrameReader};
 pub use scanner::{FrameScanner, FrameSpan};
 pub(crate) use versions::refusal;
 pub use writer::FrameWriter;

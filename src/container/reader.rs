@@ -49,12 +49,40 @@ impl<R: Read> fmt::Debug for FrameReader<R> {
 }
 
 /// What a file says of a block's original bytes.
-struct ExpectedOriginal {
+#[derive(Debug)]
+pub struct ExpectedOriginal {
     /// Number of the block in its frame, from 0.
     block: u64,
     len: u32,
     /// Their check, if the frame carries checks.
     check: Option<u32>,
+}
+
+impl ExpectedOriginal {
+    /// Compares `original`, the decoded bytes of the block, with what the file says of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ContainerError::Length`] or [`ContainerError::Check`] if they differ.
+    pub fn verify(&self, original: &[u8]) -> Result<(), ContainerError> {
+        let ExpectedOriginal { block, len, check } = *self;
+        if original.len() != len as usize {
+            return Err(ContainerError::Length {
+                block,
+                got: original.len() as u64,
+                expected: u64::from(len),
+            });
+        }
+        let got = checksum::check(original);
+        match check {
+            Some(expected) if got != expected => Err(ContainerError::Check {
+                block,
+                got,
+                expected,
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 enum State {
@@ -153,27 +181,16 @@ impl<R: Read> FrameReader<R> {
     ///
     /// # Errors
     ///
-    /// [`ContainerError::Length`] or [`ContainerError::Check`] if they differ.
+    /// As [`ExpectedOriginal::verify`].
     pub fn verify_block(&mut self, original: &[u8]) -> Result<(), ContainerError> {
-        let Some(ExpectedOriginal { block, len, check }) = self.expected.take() else {
-            return Ok(());
-        };
-        if original.len() != len as usize {
-            return Err(ContainerError::Length {
-                block,
-                got: original.len() as u64,
-                expected: u64::from(len),
-            });
-        }
-        let got = checksum::check(original);
-        match check {
-            Some(expected) if got != expected => Err(ContainerError::Check {
-                block,
-                got,
-                expected,
-            }),
-            _ => Ok(()),
-        }
+        let expected = self.take_expected();
+        expected.map_or(Ok(()), |expected| expected.verify(original))
+    }
+
+    /// What the file says of the block last returned, for a caller that decodes it later; `None` if
+    /// it was taken or verified already.
+    pub fn take_expected(&mut self) -> Option<ExpectedOriginal> {
+        self.expected.take()
     }
 
     /// Returns a block that has been read, and notes what must follow it.

@@ -4,7 +4,7 @@
 //! compressed bytes wait in a buffer until the writer takes them. So the output does not depend on
 //! how the bytes were divided among calls, and a call whose writer failed can be repeated.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::mem;
 
 use super::EncoderOptions;
@@ -15,6 +15,9 @@ use crate::codec::cost::{CostRecorder, SymbolCost};
 use crate::codec::plan::{self, Class, CodedRun, Trials};
 use crate::container::{FrameWriter, Mode, index_of};
 use crate::machine::pages::{self, Keep};
+
+/// Bytes read at once.
+const STEP: usize = 64 << 10;
 
 /// A run that compresses.
 pub(super) struct Compression<W> {
@@ -82,6 +85,13 @@ impl<W: Write> Compression<W> {
         Compression::with_costs(writer, options, costs)
     }
 
+    /// Begins the only frame, which is cut out of an original that `options` cut into several.
+    pub(super) fn of_frame(writer: W, options: &EncoderOptions) -> Result<Compression<W>, Error> {
+        let mut compression = Compression::new(writer, options)?;
+        compression.cuts = None;
+        Ok(compression)
+    }
+
     /// Begins a frame whose blocks are traced.
     pub(super) fn traced(writer: W, options: &EncoderOptions) -> Result<Compression<W>, Error> {
         let mut traced = Compression::with_costs(writer, options, Some(CostRecorder::detailed()))?;
@@ -115,6 +125,34 @@ impl<W: Write> Compression<W> {
             broken: false,
             _tables: pages::keep(),
         })
+    }
+
+    /// Reads `input` to its end, compresses it and ends the frame. `on_block` is told of the
+    /// blocks, if they are traced.
+    pub(super) fn push_all(
+        mut self,
+        mut input: impl Read,
+        on_block: &mut dyn FnMut(TracedBlock),
+        progress: OnProgress<'_>,
+    ) -> Result<Summary, Error> {
+        let mut buffer = vec![0; STEP];
+        loop {
+            let len = match input.read(&mut buffer) {
+                Ok(len) => len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::Read(error)),
+            };
+            if len == 0 {
+                let summary = self.finish(progress)?;
+                self.take_trace().into_iter().for_each(on_block);
+                return Ok(summary);
+            }
+            let mut bytes = &buffer[..len];
+            while !bytes.is_empty() {
+                bytes = &bytes[self.push(bytes, progress)?..];
+                self.take_trace().into_iter().for_each(&mut *on_block);
+            }
+        }
     }
 
     /// Takes some of `bytes`, at least one unless `bytes` is empty, and returns how many.

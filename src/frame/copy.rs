@@ -1,15 +1,13 @@
 //! Compression and decompression from a reader to a writer.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
 use super::compression::{Compression, TracedBlock};
-use super::decompression::{Decompression, Resolve};
-use super::{DecoderOptions, EncoderOptions, OnProgress, Summary, keep_going};
+use super::decompression::Decompression;
+use super::resolver::Resolve;
+use super::{DecoderOptions, EncoderOptions, OnProgress, Summary, keep_going, parallel};
 use crate::Error;
 use crate::container::ModelRef;
-
-/// Bytes read at once.
-const STEP: usize = 64 << 10;
 
 /// Reads `input` to its end and writes one compressed frame to `output`.
 ///
@@ -40,8 +38,11 @@ pub fn compress_with(
     options: &EncoderOptions,
     progress: OnProgress<'_>,
 ) -> Result<Summary, Error> {
-    let mut compression = Compression::new(output, options)?;
-    push_all(input, &mut compression, &mut |_| {}, progress)
+    if let Some(frame_len) = options.parallel_frame_len() {
+        return parallel::compress(input, output, frame_len, options, progress);
+    }
+    let compression = Compression::new(output, options)?;
+    compression.push_all(input, &mut |_| {}, progress)
 }
 
 /// Compresses as [`compress_with`] does, and tells `on_block` what each symbol of each block costs.
@@ -57,37 +58,8 @@ pub fn trace(
     on_block: &mut dyn FnMut(TracedBlock),
     progress: OnProgress<'_>,
 ) -> Result<Summary, Error> {
-    let mut compression = Compression::traced(output, options)?;
-    push_all(input, &mut compression, on_block, progress)
-}
-
-fn push_all(
-    mut input: impl Read,
-    compression: &mut Compression<impl Write>,
-    on_block: &mut dyn FnMut(TracedBlock),
-    progress: OnProgress<'_>,
-) -> Result<Summary, Error> {
-    let mut buffer = vec![0; STEP];
-    loop {
-        let len = match input.read(&mut buffer) {
-            Ok(len) => len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::Read(error)),
-        };
-        if len == 0 {
-            let summary = compression.finish(progress)?;
-            compression.take_trace().into_iter().for_each(on_block);
-            return Ok(summary);
-        }
-        let mut bytes = &buffer[..len];
-        while !bytes.is_empty() {
-            bytes = &bytes[compression.push(bytes, progress)?..];
-            compression
-                .take_trace()
-                .into_iter()
-                .for_each(&mut *on_block);
-        }
-    }
+    let compression = Compression::traced(output, options)?;
+    compression.push_all(input, on_block, progress)
 }
 
 /// Reads compressed data from `input` to its end and writes the original to `output`.
@@ -106,8 +78,7 @@ pub fn decompress(
 ) -> Result<Summary, Error> {
     let options = options.into();
     let mut resolve = |wanted: &ModelRef| options.models.resolve(wanted);
-    let decompression = Decompression::new(input, &options);
-    pull_all(decompression, output, &mut resolve, &mut keep_going)
+    decompress_with(input, output, &mut resolve, &options, &mut keep_going)
 }
 
 /// [`decompress`] with a resolver in place of the models of `options`, and a progress callback,
@@ -123,12 +94,11 @@ pub fn decompress_with(
     options: &DecoderOptions,
     progress: OnProgress<'_>,
 ) -> Result<Summary, Error> {
-    pull_all(
-        Decompression::new(input, options),
-        output,
-        resolve,
-        progress,
-    )
+    let decompression = Decompression::new(input, options);
+    match options.workers {
+        0 | 1 => pull_all(decompression, output, resolve, progress),
+        workers => parallel::decompress(decompression, output, workers, resolve, progress),
+    }
 }
 
 fn pull_all(

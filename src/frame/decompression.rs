@@ -1,51 +1,30 @@
 //! Frames to original bytes, a block at a time.
 
+use std::collections::VecDeque;
 use std::io::{BufReader, Read, Seek};
 use std::sync::Arc;
 
+use super::DecoderOptions;
+use super::frame_decoder::{Coded, FrameDecoder};
+use super::options::LONGEST_PARALLEL_FRAME;
+use super::resolver::Resolve;
 use super::summary::{OnProgress, Progress, Summary};
-use super::{DecoderOptions, Model};
 use crate::Error;
-use crate::codec::decode::{self, BlockDecoder};
 use crate::codec::{CodecError, Prime, Times};
-use crate::container::{Block, FrameHeader, FramePart, FrameReader, Mode, ModelRef};
-use crate::engine::NUMERICS_VERSION;
+use crate::container::{Block, FrameHeader, FramePart, FrameReader, Mode};
 use crate::machine::pages::{self, Keep};
-use crate::predict::{PREDICTOR_VERSION, Settings};
 
-/// What decompressing asks its caller. A function that finds models is one, and admits everything.
-pub trait Resolver {
-    /// Finds the model that a frame names.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be had.
-    fn model(&mut self, wanted: &ModelRef) -> Result<Arc<Model>, Error>;
-
-    /// Admits experts with these settings, before memory is taken for them.
-    ///
-    /// # Errors
-    ///
-    /// If that is not wanted.
-    fn admit(&mut self, experts: Settings) -> Result<(), Error> {
-        let _ = experts;
-        Ok(())
-    }
-}
-
-impl<F: FnMut(&ModelRef) -> Result<Arc<Model>, Error>> Resolver for F {
-    fn model(&mut self, wanted: &ModelRef) -> Result<Arc<Model>, Error> {
-        self(wanted)
-    }
-}
-
-/// Whom to ask.
-pub type Resolve<'a> = &'a mut dyn Resolver;
+/// The most pieces of a frame that is read ahead.
+const MOST_PIECES: usize = 1 << 14;
 
 /// A run that decompresses.
 pub(super) struct Decompression<R: Read> {
     reader: FrameReader<BufReader<R>>,
-    /// The frame being read.
+    /// What has been read ahead, and the error that ended it.
+    ahead: VecDeque<Result<Piece, Error>>,
+    /// Whether the frame at the head of `ahead` is decoded here.
+    is_kept: bool,
+    /// The frame being decoded.
     frame: Option<FrameDecoder>,
     /// The most original bytes that are allowed.
     limit: Option<u64>,
@@ -53,9 +32,34 @@ pub(super) struct Decompression<R: Read> {
     /// Blocks before this place of the original are not decoded where that is possible.
     skip_to: u64,
     summary: Summary,
+    /// Original bytes of frames that were taken and not noted yet.
+    taken_len: u64,
     state: State,
     /// Many small frames use the same tables.
     _tables: Keep,
+}
+
+/// A frame that was read whole, and has what decoding needs.
+pub(super) struct WholeFrame {
+    pub(super) decoder: FrameDecoder,
+    pub(super) blocks: Vec<Coded>,
+    /// Original bytes, at least 1.
+    pub(super) original_len: u64,
+    /// Where it ends in the file.
+    pub(super) end: u64,
+}
+
+/// What has been read at once.
+struct Piece {
+    content: Content,
+    /// Where it ends in the file.
+    end: u64,
+}
+
+enum Content {
+    Header(FrameHeader),
+    Block(Coded),
+    FrameEnd,
 }
 
 #[derive(Clone, Copy)]
@@ -72,11 +76,14 @@ impl<R: Read> Decompression<R> {
     pub(super) fn new(reader: R, options: &DecoderOptions) -> Decompression<R> {
         Decompression {
             reader: FrameReader::new(BufReader::new(reader)),
+            ahead: VecDeque::new(),
+            is_kept: false,
             frame: None,
             limit: options.limit,
             primes: options.primes.clone(),
             skip_to: 0,
             summary: Summary::default(),
+            taken_len: 0,
             state: State::Reading,
             _tables: pages::keep(),
         }
@@ -108,17 +115,18 @@ impl<R: Read> Decompression<R> {
         resolve: Resolve<'_>,
         progress: OnProgress<'_>,
     ) -> Result<Option<Vec<u8>>, Error> {
-        while let Some(part) = self.reader.next().map_err(Error::reading)? {
-            self.summary.compressed_len = self.reader.offset();
-            match part {
-                FramePart::Header(header) => {
+        while let Some(Piece { content, end }) = self.next_piece()? {
+            self.summary.compressed_len = end;
+            match content {
+                Content::Header(header) => {
+                    self.is_kept = false;
                     self.frame = Some(FrameDecoder::new(header, &self.primes)?);
                 }
-                FramePart::Block(block) if self.can_skip(&block) => {
-                    self.summary.original_len += u64::from(block.original_len);
+                Content::Block(coded) if self.can_skip(&coded.block) => {
+                    self.summary.original_len += u64::from(coded.block.original_len);
                 }
-                FramePart::Block(block) => return self.decode(block, resolve, progress).map(Some),
-                FramePart::End(_) => self.frame = None,
+                Content::Block(coded) => return self.decode(coded, resolve, progress).map(Some),
+                Content::FrameEnd => self.frame = None,
             }
         }
         self.summary.compressed_len = self.reader.offset();
@@ -127,33 +135,182 @@ impl<R: Read> Decompression<R> {
 
     fn decode(
         &mut self,
-        block: Block,
+        coded: Coded,
         resolve: Resolve<'_>,
         progress: OnProgress<'_>,
     ) -> Result<Vec<u8>, Error> {
         let before = self.summary.original_len;
-        let after = before + u64::from(block.original_len);
+        let after = before + u64::from(coded.block.original_len);
         if let Some(limit) = self.limit.filter(|&limit| after > limit) {
             return Err(Error::Limit { limit });
         }
         let frame = self.frame.as_mut().ok_or(CodecError::NoModel)?;
-        let compressed = self.reader.offset();
-        let mode = block.mode;
+        let compressed = self.summary.compressed_len;
+        let mode = coded.block.mode;
         let mut tell = |original| {
             progress(Progress {
                 original,
                 compressed,
             })
         };
-        let original = frame.decode(block, resolve, &mut |done| tell(before + done as u64))?;
+        let original = frame.decode(coded, resolve, &mut |done| tell(before + done as u64))?;
         self.summary.times += frame.take_times();
-        self.reader.verify_block(&original)?;
         self.summary.original_len = after;
         self.summary.modes.add(mode, original.len() as u64);
         match tell(after).is_break() {
             true => Err(Error::Cancelled),
             false => Ok(original),
         }
+    }
+
+    /// Takes the next frame out, to be decoded elsewhere; the caller notes what becomes of it.
+    /// `None` if it must be decoded here: because it has begun, is long, lacks something, is
+    /// damaged or, unless it is decoded `beside_others`, the last one.
+    pub(super) fn take_frame(
+        &mut self,
+        beside_others: bool,
+        resolve: Resolve<'_>,
+    ) -> Option<WholeFrame> {
+        if self.is_kept || !matches!(self.state, State::Reading) || !self.end_frame() {
+            return None;
+        }
+        let frame = self.whole_frame(beside_others, resolve);
+        self.is_kept = frame.is_none();
+        frame
+    }
+
+    /// Reads the end of the frame that was decoded here. Whether the next frame has not begun.
+    fn end_frame(&mut self) -> bool {
+        if self.frame.is_none() {
+            return true;
+        }
+        self.read_ahead(1);
+        let Some(Ok(Piece {
+            content: Content::FrameEnd,
+            end,
+        })) = self.ahead.front()
+        else {
+            return false;
+        };
+        self.summary.compressed_len = *end;
+        self.ahead.pop_front();
+        self.frame = None;
+        true
+    }
+
+    fn whole_frame(&mut self, beside_others: bool, resolve: Resolve<'_>) -> Option<WholeFrame> {
+        let (pieces, original_len) = self.read_frame_ahead()?;
+        let is_last = !self.read_ahead(pieces + 1) || self.ahead[pieces].is_err();
+        let before = self.summary.original_len + self.taken_len;
+        let is_beyond = |limit| before.saturating_add(original_len) > limit;
+        if original_len == 0 || (is_last && !beside_others) || self.limit.is_some_and(is_beyond) {
+            return None;
+        }
+        let mut decoder = None;
+        for piece in self.ahead.range(..pieces).flatten() {
+            match (&piece.content, &mut decoder) {
+                (Content::Header(header), _) => {
+                    decoder = Some(FrameDecoder::new(header.clone(), &self.primes).ok()?);
+                }
+                (Content::Block(coded), Some(decoder)) => {
+                    decoder.prepare(coded.block.mode, resolve).ok()?;
+                }
+                _ => {}
+            }
+        }
+        let mut frame = WholeFrame {
+            decoder: decoder?,
+            blocks: Vec::new(),
+            original_len,
+            end: 0,
+        };
+        for piece in self.ahead.drain(..pieces).flatten() {
+            frame.end = piece.end;
+            if let Content::Block(coded) = piece.content {
+                frame.blocks.push(coded);
+            }
+        }
+        self.taken_len += original_len;
+        Some(frame)
+    }
+
+    /// Reads the next frame to its end, and tells its number of pieces and original bytes. `None`
+    /// if there is none, it is damaged, or it takes much memory.
+    fn read_frame_ahead(&mut self) -> Option<(usize, u64)> {
+        let (mut original_len, mut held) = (0, 0);
+        for piece in 0..MOST_PIECES {
+            if !self.read_ahead(piece + 1) {
+                return None;
+            }
+            match &self.ahead[piece].as_ref().ok()?.content {
+                Content::Header(_) => {}
+                Content::Block(Coded { block, .. }) => {
+                    original_len += u64::from(block.original_len);
+                    held += block.payload.len() as u64;
+                    if original_len.max(held) > LONGEST_PARALLEL_FRAME {
+                        return None;
+                    }
+                }
+                Content::FrameEnd => return Some((piece + 1, original_len)),
+            }
+        }
+        None
+    }
+
+    /// Reads ahead until `pieces` wait. Whether the file has so many, an error counted as one.
+    fn read_ahead(&mut self, pieces: usize) -> bool {
+        while self.ahead.len() < pieces {
+            match self.read_piece().transpose() {
+                Some(piece) => self.ahead.push_back(piece),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Notes a block of a frame that was taken, and decoded.
+    pub(super) fn note_block(&mut self, mode: Mode, len: u64) {
+        self.summary.original_len += len;
+        self.summary.modes.add(mode, len);
+        self.taken_len = self.taken_len.saturating_sub(len);
+    }
+
+    /// Notes the end of such a frame in the file, and the time that decoding it took.
+    pub(super) fn note_frame(&mut self, end: u64, times: Times) {
+        self.summary.compressed_len = end;
+        self.summary.times += times;
+    }
+
+    /// How far decoding has come.
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            original: self.summary.original_len,
+            compressed: self.summary.compressed_len,
+        }
+    }
+
+    /// The next piece of the file: one that was read ahead, if there is one.
+    fn next_piece(&mut self) -> Result<Option<Piece>, Error> {
+        match self.ahead.pop_front() {
+            Some(piece) => piece.map(Some),
+            None => self.read_piece(),
+        }
+    }
+
+    fn read_piece(&mut self) -> Result<Option<Piece>, Error> {
+        let Some(part) = self.reader.next().map_err(Error::reading)? else {
+            return Ok(None);
+        };
+        let content = match part {
+            FramePart::Header(header) => Content::Header(header),
+            FramePart::Block(block) => {
+                let expected = self.reader.take_expected();
+                Content::Block(Coded { block, expected })
+            }
+            FramePart::End(_) => Content::FrameEnd,
+        };
+        let end = self.reader.offset();
+        Ok(Some(Piece { content, end }))
     }
 
     /// From now on does not decode what nobody needs of the original before `offset`, which counts
@@ -165,7 +322,7 @@ impl<R: Read> Decompression<R> {
     /// Whether the block lies before what is wanted, and no other block needs it.
     fn can_skip(&self, block: &Block) -> bool {
         let frame = self.frame.as_ref();
-        frame.is_some_and(|frame| frame.header.independent_blocks)
+        frame.is_some_and(FrameDecoder::has_independent_blocks)
             && block.original_len > 0
             && self.summary.original_len + u64::from(block.original_len) <= self.skip_to
     }
@@ -193,118 +350,11 @@ impl<R: Read + Seek> Decompression<R> {
     pub(super) fn restart(&mut self, offset: u64) -> Result<(), Error> {
         self.state = State::Broken;
         self.reader.restart(offset).map_err(Error::Read)?;
+        self.ahead.clear();
         self.frame = None;
         self.skip_to = 0;
         self.summary = Summary::default();
         self.state = State::Reading;
         Ok(())
-    }
-}
-
-struct FrameDecoder {
-    header: FrameHeader,
-    settings: Settings,
-    prime: Option<Arc<Prime>>,
-    /// The model that the header names, once a block has needed it.
-    model: Option<Arc<Model>>,
-    /// `None` before the first block of a frame, and before each that is independent.
-    blocks: Option<BlockDecoder>,
-}
-
-impl FrameDecoder {
-    fn new(header: FrameHeader, primes: &[Arc<Prime>]) -> Result<FrameDecoder, Error> {
-        check_version("predictor", header.predictor, PREDICTOR_VERSION)?;
-        if let Some(model) = &header.model {
-            check_version("numerics", model.numerics, NUMERICS_VERSION)?;
-        }
-        let settings = Settings::from_preset(header.preset, header.model.is_some())
-            .ok_or(Error::Unsupported("the predictor preset is unknown"))?;
-        let prime = match header.prime {
-            None => None,
-            Some(identity) => {
-                let mut primes = primes.iter();
-                let found = primes.find(|prime| prime.reference() == identity);
-                Some(Arc::clone(found.ok_or(Error::MissingPrime { identity })?))
-            }
-        };
-        Ok(FrameDecoder {
-            header,
-            settings,
-            prime,
-            model: None,
-            blocks: None,
-        })
-    }
-
-    fn decode(
-        &mut self,
-        block: Block,
-        resolve: Resolve<'_>,
-        progress: decode::OnProgress<'_>,
-    ) -> Result<Vec<u8>, Error> {
-        // Before memory is taken for the experts, which learn the prime when they are made.
-        let model = match block.mode {
-            Mode::Model => Some(self.model(resolve)?),
-            Mode::Raw if self.prime.is_none() => None,
-            _ => {
-                resolve.admit(self.settings)?;
-                None
-            }
-        };
-        let mut blocks = match self.blocks.take() {
-            Some(blocks) if !self.header.independent_blocks => blocks,
-            _ => BlockDecoder::new(self.settings, self.prime.as_ref())?,
-        };
-        let len = block.original_len as usize;
-        let original = match block.mode {
-            Mode::Raw => {
-                blocks.pass_raw(&block.payload)?;
-                block.payload
-            }
-            Mode::Experts => blocks.experts(&block.payload, len, progress)?,
-            Mode::Model => {
-                let model = model.ok_or(CodecError::NoModel)?;
-                blocks.set_model(model.runtime(), model.drafts());
-                let streams: Vec<_> = (block.stream_parts())
-                    .map(|(original, coded)| (original.len(), coded))
-                    .collect();
-                blocks.model(&streams, progress)?
-            }
-        };
-        self.blocks = Some(blocks);
-        Ok(original)
-    }
-
-    /// The time that decoding has taken since the last call.
-    fn take_times(&mut self) -> Times {
-        let blocks = self.blocks.as_mut();
-        blocks.map(BlockDecoder::take_times).unwrap_or_default()
-    }
-
-    /// The model that the header names.
-    fn model(&mut self, resolve: Resolve<'_>) -> Result<Arc<Model>, Error> {
-        if let Some(model) = &self.model {
-            return Ok(Arc::clone(model));
-        }
-        let wanted = self.header.model.as_ref().ok_or(CodecError::NoModel)?;
-        let model = resolve.model(wanted)?;
-        if model.reference().window_log2 != wanted.window_log2 {
-            return Err(Error::Unsupported(
-                "the file's attention window is not the model's",
-            ));
-        }
-        Ok(Arc::clone(self.model.insert(model)))
-    }
-}
-
-fn check_version(what: &'static str, got: u8, expected: u8) -> Result<(), Error> {
-    if got == expected {
-        Ok(())
-    } else {
-        Err(Error::Version {
-            what,
-            got,
-            expected,
-        })
     }
 }

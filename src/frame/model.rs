@@ -98,6 +98,28 @@ impl Model {
         Model { drafts, ..self }
     }
 
+    /// The same model, run on the calling thread alone. Weights are shared.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::new`].
+    #[doc(hidden)]
+    pub fn on_one_thread(&self) -> Result<Model, Error> {
+        let options = EngineOptions {
+            threads: 1,
+            ..self.options
+        };
+        let packed = Arc::clone(self.runtime.model());
+        Ok(Model {
+            #[cfg(feature = "encode")]
+            tokenizer: Arc::clone(&self.tokenizer),
+            runtime: Arc::new(Engine::new(packed, options)?),
+            options,
+            name: self.name.clone(),
+            drafts: self.drafts,
+        })
+    }
+
     /// How far the decoder guesses ahead.
     #[doc(hidden)]
     pub fn drafts(&self) -> Drafts {

@@ -12,6 +12,9 @@ use crate::predict::{PREDICTOR_VERSION, Preset, Settings};
 /// The longest frame that an encoder can be asked for.
 pub const MAX_FRAME_LEN: u64 = 1 << 30;
 
+/// The most original bytes of a frame that is coded at the same time as others, and held for it.
+pub(super) const LONGEST_PARALLEL_FRAME: u64 = 64 << 20;
+
 /// The default of [`EncoderOptions::wanted_gain`]. Decompressing with the built-in model `mini`
 /// takes about 15 times as long as without a model.
 pub const WANTED_GAIN: u16 = 30;
@@ -58,6 +61,10 @@ pub struct EncoderOptions {
     /// it is held in memory. An index follows each frame. Frames share no state, so shorter ones
     /// make files larger.
     pub frame_len: Option<u64>,
+    /// Frames that [`compress`](crate::compress) codes at the same time, each on a thread of its
+    /// own, if [`frame_len`](EncoderOptions::frame_len) cuts the original into frames of at most
+    /// 64 MiB; by default 1. Memory grows with this number. It does not change what is written.
+    pub workers: usize,
     /// Streams in each block that the model codes, 1 to 16; fewer in short blocks. With more
     /// streams, decompression is faster and the file larger. `None` leaves the number to a rule on
     /// the block's bytes and the model's size.
@@ -79,6 +86,7 @@ impl Default for EncoderOptions {
             prime: None,
             block_len: 1 << 20,
             frame_len: None,
+            workers: 1,
             streams: None,
             count_cross_entropy: false,
         }
@@ -155,6 +163,13 @@ impl EncoderOptions {
         self
     }
 
+    /// Sets [`workers`](EncoderOptions::workers).
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> EncoderOptions {
+        self.workers = workers;
+        self
+    }
+
     /// Sets [`streams`](EncoderOptions::streams).
     #[must_use]
     pub fn streams(mut self, streams: impl Into<Option<usize>>) -> EncoderOptions {
@@ -182,6 +197,18 @@ impl EncoderOptions {
     #[doc(hidden)]
     pub fn held_len(&self) -> u64 {
         u64::from(self.block_len) + self.frame_len.map_or(0, |len| len / 8)
+    }
+
+    /// The length of frames that are coded at the same time; `None` if no frames are.
+    pub(super) fn parallel_frame_len(&self) -> Option<u64> {
+        let len = self.frame_len.filter(|len| *len <= LONGEST_PARALLEL_FRAME);
+        len.filter(|_| self.workers > 1)
+    }
+
+    /// Original bytes of the longest frame that is coded at the same time as others, or 0.
+    #[doc(hidden)]
+    pub fn longest_parallel_frame(&self) -> u64 {
+        self.parallel_frame_len().map_or(0, |len| len + len / 8)
     }
 
     /// The settings of the experts.
@@ -264,16 +291,31 @@ impl EncoderOptions {
 /// let options = DecoderOptions::new(&Models::none()).limit(1 << 30);
 /// assert_eq!(options.limit, Some(1 << 30));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DecoderOptions {
     /// Where the models of frames are looked for.
     pub models: Models,
     /// What frames may begin after.
     pub primes: Vec<Arc<Prime>>,
+    /// Frames that [`decompress`](crate::decompress) decodes at the same time, each on a thread of
+    /// its own; by default 1. With more, frames of up to 64 MiB are read ahead and held, so it
+    /// should stay 1 where the input comes slowly. Memory grows with this number.
+    pub workers: usize,
     /// The most original bytes; longer data is an error ([`Error::Limit`]). Without a limit, a few
     /// hostile bytes can decompress to terabytes.
     pub limit: Option<u64>,
+}
+
+impl Default for DecoderOptions {
+    fn default() -> DecoderOptions {
+        DecoderOptions {
+            models: Models::none(),
+            primes: Vec::new(),
+            workers: 1,
+            limit: None,
+        }
+    }
 }
 
 impl DecoderOptions {
@@ -290,6 +332,13 @@ impl DecoderOptions {
     #[must_use]
     pub fn prime(mut self, prime: Arc<Prime>) -> DecoderOptions {
         self.primes.push(prime);
+        self
+    }
+
+    /// Sets [`workers`](DecoderOptions::workers).
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> DecoderOptions {
+        self.workers = workers;
         self
     }
 

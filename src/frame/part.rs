@@ -3,8 +3,9 @@
 use std::io::{Read, Seek, Write};
 
 use super::DecoderOptions;
-use super::decompression::{Decompression, Resolve};
+use super::decompression::Decompression;
 use super::random_access::RandomAccess;
+use super::resolver::Resolve;
 use super::summary::{OnProgress, Summary};
 use crate::Error;
 

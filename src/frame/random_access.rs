@@ -6,7 +6,8 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::DecoderOptions;
-use super::decompression::{Decompression, Resolve};
+use super::decompression::Decompression;
+use super::resolver::Resolve;
 use super::summary::{OnProgress, Summary};
 use crate::Error;
 use crate::container::{FrameScanner, FrameSpan};

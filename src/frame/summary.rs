@@ -63,3 +63,21 @@ impl ModeLengths {
         }
     }
 }
+
+impl std::ops::AddAssign for ModeLengths {
+    fn add_assign(&mut self, other: ModeLengths) {
+        self.raw += other.raw;
+        self.experts += other.experts;
+        self.model += other.model;
+    }
+}
+
+impl std::ops::AddAssign for Summary {
+    fn add_assign(&mut self, other: Summary) {
+        self.original_len += other.original_len;
+        self.compressed_len += other.compressed_len;
+        self.modes += other.modes;
+        self.cross_entropy = (self.cross_entropy.zip(other.cross_entropy)).map(|(a, b)| a + b);
+        self.times += other.times;
+    }
+}

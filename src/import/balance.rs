@@ -11,8 +11,8 @@ use crate::arch::Config;
 /// factors have bounds.
 const LEAST: f64 = 1e-4;
 
-/// Queries and keys with norms are balanced if their errors then fall to this share. Norms that vary
-/// little are left as they are.
+/// Queries and keys with norms are balanced if their errors then fall to this share. Norms that
+/// vary little are left as they are.
 const WORTHWHILE: f64 = 0.8;
 
 /// What the keys of a layer are multiplied by, and the queries divided by.
@@ -56,7 +56,8 @@ impl Balance {
     }
 
     /// For normalised queries and keys, which have the magnitudes of their norms,
-    /// `[heads * head_dim]`: both then vary as the root of the product of the two does, if that pays.
+    /// `[heads * head_dim]`: both then vary as the root of the product of the two does, if that
+    /// pays.
     pub(super) fn of_norms(queries: &[f32], keys: &[f32], config: &Config) -> Balance {
         let dim = config.head_dim;
         let magnitudes = |norm: &[f32]| -> Vec<f64> {

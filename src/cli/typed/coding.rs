@@ -71,9 +71,9 @@ pub(in crate::cli) struct CompressArgs {
         hide_short_help = true
     )]
     pub(in crate::cli) block_size: String,
-    /// Original bytes in a frame, 4KiB to 1GiB, for files that will be read in parts: cat --range
-    /// decodes whole frames; frames end where a line ends, and shorter ones make files larger
-    /// [default: one frame]
+    /// Original bytes in a frame, 4KiB to 1GiB: frames are decompressed by themselves, for cat
+    /// --range, and up to 64MiB long they are coded at the same time, one on each thread; they end
+    /// where a line ends, and shorter ones make files larger [default: one frame]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(in crate::cli) frame_size: Option<String>,
     /// Streams in a block, 1 to 16; more make decompression faster and files larger

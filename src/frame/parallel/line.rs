@@ -1,0 +1,214 @@
+//! A line of jobs, which several threads do, and whose results come in the order of the jobs.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, Scope};
+use std::time::Duration;
+
+use super::LONGEST_PARALLEL_FRAME;
+use crate::Error;
+
+/// How long the caller waits for a result before it looks after the progress.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Jobs in line for each thread: one that it does, and one that waits for it.
+const JOBS_PER_THREAD: usize = 2;
+
+/// A job, and where its result goes.
+type Task<J, R> = (J, SyncSender<R>);
+
+/// Jobs of type `J` with results of type `R`.
+pub(super) struct Line<'env, J, R> {
+    work: &'env (dyn Fn(J) -> R + Sync),
+    threads: usize,
+    tasks: Sender<Task<J, R>>,
+    /// The results that nobody has taken yet, in order, each with the bytes of its frame.
+    results: VecDeque<(u64, Receiver<R>)>,
+}
+
+impl<'env, J: Send, R: Send> Line<'env, J, R> {
+    /// Starts `threads` threads, or as many as the system gives. If it gives none, the caller does
+    /// the work.
+    pub(super) fn start<'scope>(
+        scope: &'scope Scope<'scope, 'env>,
+        threads: usize,
+        work: &'env (dyn Fn(J) -> R + Sync),
+    ) -> Line<'env, J, R>
+    where
+        J: 'scope,
+        R: 'scope,
+    {
+        let (tasks, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let start = |number: usize| {
+            let queue = Arc::clone(&queue);
+            let name = format!("llmzip-frame-{number}");
+            let builder = Builder::new().name(name);
+            builder
+                .spawn_scoped(scope, move || do_tasks(&queue, work))
+                .is_ok()
+        };
+        Line {
+            work,
+            threads: (0..threads).take_while(|number| start(*number)).count(),
+            tasks,
+            results: VecDeque::new(),
+        }
+    }
+
+    /// Whether more jobs would only take memory.
+    pub(super) fn is_full(&self) -> bool {
+        let threads = self.threads.max(1);
+        let held: u64 = self.results.iter().map(|(len, _)| len).sum();
+        self.results.len() >= threads * JOBS_PER_THREAD
+            || held >= threads as u64 * LONGEST_PARALLEL_FRAME
+    }
+
+    /// Whether no result is left to be taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.results.is_empty()
+    }
+
+    /// Adds a job about a frame of `len` original bytes.
+    pub(super) fn add(&mut self, job: J, len: u64) {
+        let (sender, result) = mpsc::sync_channel(1);
+        self.results.push_back((len, result));
+        // Neither fails: this line has both receivers.
+        if self.threads == 0 {
+            let _ = sender.send((self.work)(job));
+        } else {
+            let _ = self.tasks.send((job, sender));
+        }
+    }
+
+    /// The result of the next job; `None` if the line is empty. `wait` is called now and then, and
+    /// may cancel.
+    pub(super) fn next(
+        &mut self,
+        wait: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Option<Result<R, Error>> {
+        let (_, result) = self.results.pop_front()?;
+        loop {
+            match result.recv_timeout(PATIENCE) {
+                Ok(result) => return Some(Ok(result)),
+                Err(RecvTimeoutError::Timeout) => {
+                    if wait().is_break() {
+                        return Some(Err(Error::Cancelled));
+                    }
+                }
+                // The thread has panicked; the panic goes on where the scope ends.
+                Err(RecvTimeoutError::Disconnected) => return Some(Err(Error::Broken)),
+            }
+        }
+    }
+}
+
+/// Does tasks until no more can come.
+fn do_tasks<J, R>(queue: &Mutex<Receiver<Task<J, R>>>, work: &(dyn Fn(J) -> R + Sync)) {
+    loop {
+        // Whoever has the lock waits for a task, and the others for the lock.
+        let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((job, result)) = task else {
+            return;
+        };
+        // Nobody waits for it after an error.
+        let _ = result.send(work(job));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    fn go_on() -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    #[test]
+    fn results_come_in_the_order_of_the_jobs() {
+        // The first job ends only when the second one has begun.
+        let both = Barrier::new(2);
+        let work = |job: u32| {
+            if job < 2 {
+                both.wait();
+            }
+            if job == 0 {
+                thread::sleep(Duration::from_millis(80));
+            }
+            job
+        };
+        for threads in [2, 5] {
+            thread::scope(|scope| {
+                let mut line = Line::start(scope, threads, &work);
+                (0..4).for_each(|job| line.add(job, 1));
+                let mut waits = 0;
+                let mut wait = || {
+                    waits += 1;
+                    go_on()
+                };
+                let results: Vec<u32> = std::iter::from_fn(|| line.next(&mut wait))
+                    .map(Result::unwrap)
+                    .collect();
+                assert_eq!(results, [0, 1, 2, 3]);
+                assert!(waits > 0 && line.is_empty());
+            });
+        }
+    }
+
+    #[test]
+    fn without_threads_the_caller_works() {
+        let work = |job: u32| (job, thread::current().id());
+        thread::scope(|scope| {
+            let mut line = Line::start(scope, 0, &work);
+            line.add(7, 1);
+            let result = line.next(&mut go_on).unwrap().unwrap();
+            assert_eq!(result, (7, thread::current().id()));
+        });
+    }
+
+    #[test]
+    fn a_line_is_full_by_jobs_and_by_bytes() {
+        thread::scope(|scope| {
+            let mut line = Line::start(scope, 0, &|job: u32| job);
+            line.add(0, LONGEST_PARALLEL_FRAME - 1);
+            assert!(!line.is_full());
+            line.add(1, 1);
+            assert!(line.is_full());
+            line.next(&mut go_on);
+            assert!(!line.is_full());
+            line.add(2, LONGEST_PARALLEL_FRAME);
+            assert!(line.is_full());
+        });
+    }
+
+    #[test]
+    fn a_caller_that_cancels_does_not_wait() {
+        let until = Barrier::new(2);
+        let work = |()| {
+            until.wait();
+        };
+        thread::scope(|scope| {
+            let mut line = Line::start(scope, 1, &work);
+            line.add((), 1);
+            let result = line.next(&mut || ControlFlow::Break(()));
+            assert!(matches!(result, Some(Err(Error::Cancelled))));
+            until.wait();
+        });
+    }
+
+    #[test]
+    fn a_panic_of_a_job_goes_on_in_the_caller() {
+        let panic = std::panic::catch_unwind(|| {
+            thread::scope(|scope| {
+                let mut line = Line::start(scope, 1, &|()| panic!("a job"));
+                line.add((), 1);
+                assert!(matches!(line.next(&mut go_on), Some(Err(Error::Broken))));
+            });
+        });
+        assert!(panic.is_err());
+    }
+}
