@@ -160,16 +160,17 @@ impl Trials {
             Some(model) => Some((model, self.judge(model, bytes, progress)?)),
             None => None,
         };
-        let encoder = self.take_encoder()?;
         // Experts need hardly more than 8 bits for any byte. A model that nothing corrects may need
         // far more.
         let may_grow = bytes.len() < SHORT_RUN
             || is_nearly_random(bytes)
             || (model.is_some() && !self.options.settings.experts);
-        let before = match may_grow {
-            true => Some(encoder.fork()?),
-            false => None,
+        // What has seen nothing is made anew.
+        let before = match &self.encoder {
+            Some(encoder) if may_grow => Some(encoder.fork()?),
+            _ => None,
         };
+        let encoder = self.take_encoder()?;
         let trial = match judged {
             None | Some((_, (Verdict::Experts, _))) => Trial::experts(encoder, bytes, progress)?,
             Some((model, (Verdict::Model, streams))) => {
@@ -180,13 +181,12 @@ impl Trials {
                 self.try_both(encoders, model, Some(streams), bytes, progress)?
             }
         };
-        match before {
-            Some(before) if trial.len() >= bytes.len() => {
-                self.encoder = Some(before);
-                self.store(bytes)
-            }
-            _ => Ok(self.keep(trial)),
+        if may_grow && trial.len() >= bytes.len() {
+            drop(trial);
+            self.encoder = before;
+            return self.store(bytes);
         }
+        Ok(self.keep(trial))
     }
 
     /// Codes a sample of `text` with and without the model, by encoders that have seen what came
