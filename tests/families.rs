@@ -16,7 +16,7 @@ use gguf_file::{GgufFile, Tensor, Value as Number, text};
 use llmzip::arch::block::{Activation, Norm, Norms};
 use llmzip::arch::rope::RotarySteps;
 use llmzip::arch::{Config, SourceTensor};
-use llmzip::check::FloatModel;
+use llmzip::check::{FloatModel, Subject};
 use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::import::{self, Source};
 use llmzip::machine::instructions::InstructionSet;
@@ -1295,6 +1295,12 @@ fn agrees(name: &str, changes: &[Change]) {
     assert!(error < TOLERANCE, "{name}: f32 differs by {error}");
     let model = PackedModel::from_bytes(&packed).unwrap();
     model.verify().unwrap();
+    let model = Arc::new(model);
+    let bits = |mut subject: Subject| -> f64 { subject.float(&tokens()).unwrap().iter().sum() };
+    let of_source = bits(Subject::from_source(open(&folder(name, None))).unwrap());
+    let dequantised = bits(Subject::from_packed(Arc::clone(&model)));
+    let ratio = dequantised / of_source;
+    assert!((0.97..1.03).contains(&ratio), "{name}: {ratio}");
     let cost = divergence(&exact_logits(model), &float);
     assert!(
         cost < EXACT_TOLERANCE,
@@ -1538,8 +1544,8 @@ fn float_logits(source: &mut Source) -> Vec<Vec<f64>> {
 }
 
 /// Logits of the exact engine in nats.
-fn exact_logits(model: PackedModel) -> Vec<Vec<f64>> {
-    let engine = Engine::new(Arc::new(model), EngineOptions::default()).unwrap();
+fn exact_logits(model: Arc<PackedModel>) -> Vec<Vec<f64>> {
+    let engine = Engine::new(model, EngineOptions::default()).unwrap();
     let (mut state, mut predictions) = (engine.new_state().unwrap(), Predictions::new());
     let (state, tokens) = (&mut *state, &tokens()[..]);
     engine

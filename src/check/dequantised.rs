@@ -14,7 +14,12 @@ impl TensorSource for Dequantised {
         let Ok(matrix) = self.0.matrix(&tensor.packed) else {
             let ending = if tensor.is_bias { "bias" } else { "weight" };
             let vector = self.0.floats(&format!("{}.{ending}", tensor.packed))?;
-            return Ok((tensor.shape.clone(), vector.to_vec()));
+            let width = match tensor.is_bias {
+                true => 1,
+                false => tensor.shape[1..].iter().product(),
+            };
+            let values = &vector[rows.start * width..rows.end * width];
+            return Ok((tensor.shape.clone(), values.to_vec()));
         };
         let values = match tensor.shape[..] {
             [_, columns] if !tensor.is_bias => rows

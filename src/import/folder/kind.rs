@@ -47,7 +47,7 @@ pub(super) fn judge(config: &Value) -> Result<(&'static Family, &'static Member)
         None => check_model_type(config, class, text_type)?,
         Some(whole) => {
             check_model_type(config, class, whole.model_type)?;
-            check_model_type(&config["text_config"], text_class, text_type)?;
+            check_text_type(&config["text_config"], class, text_type)?;
         }
     }
     check_layers(config)?;
@@ -84,6 +84,16 @@ fn check_model_type(config: &Value, class: &str, want: &str) -> Result<(), Sourc
         Some(kind) if kind != want => Err(SourceError::Invalid(format!(
             "config.json contradicts itself: its architecture is {class}, but its model_type is \
              {kind}, expected {want}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A class that also sees pictures may stand before different text models.
+fn check_text_type(text: &Value, class: &str, want: &str) -> Result<(), SourceError> {
+    match text["model_type"].as_str() {
+        Some(kind) if kind != want => Err(SourceError::Unsupported(format!(
+            "{class} with a text model of the type {kind} (supported: {want})"
         ))),
         _ => Ok(()),
     }

@@ -354,6 +354,33 @@ pub(crate) mod tests {
         }
     }
 
+    /// In the steps of two bits, nearly anything may have been rounded.
+    #[test]
+    fn a_coarse_head_is_no_copy() {
+        let values = noise(1, 512);
+        let quantised = |scale: f32, kind| {
+            let values: Vec<f32> = values.iter().map(|value| scale * value).collect();
+            let tensor = Tensor::from_slice(&values, (2, 256), &Device::Cpu).unwrap();
+            QTensor::quantize(&tensor, kind).unwrap()
+        };
+        for (scale, kind, is_copy) in [
+            (1.0, GgmlDType::Q4K, true),
+            (0.5, GgmlDType::Q4K, false),
+            (1.0, GgmlDType::Q2K, false),
+            (0.8, GgmlDType::Q2K, false),
+        ] {
+            let tensors = [
+                (EMBEDDING.to_owned(), quantised(1.0, GgmlDType::Q8_0)),
+                (HEAD.to_owned(), quantised(scale, kind)),
+            ];
+            let mut reader = Cursor::new(written(&[], &tensors));
+            let structure = Structure::read(&mut reader).unwrap();
+            let mut tensors = GgufTensors::new(vec![(reader, structure)]).unwrap();
+            tensors.merge_copies(HEAD, EMBEDDING).unwrap();
+            assert_eq!(tensors.shape(HEAD).is_none(), is_copy, "{scale} {kind:?}");
+        }
+    }
+
     #[test]
     fn rows_of_q_and_k_are_put_back_into_halves() {
         let mut source = open(&tiny_gguf()).unwrap();

@@ -59,6 +59,12 @@ impl Place {
         (self.stored.values() / self.kind.block_values() * self.kind.block_bytes()) as u64
     }
 
+    /// Whether a value takes at least 4 bits. In the wide steps of fewer bits, another matrix may
+    /// be as near as what was rounded.
+    fn has_fine_steps(&self) -> bool {
+        2 * self.bytes() >= self.stored.values() as u64
+    }
+
     fn range(&self) -> Range<u64> {
         self.stored.start..self.stored.start + self.bytes()
     }
@@ -124,7 +130,7 @@ impl<R: Read + Seek> GgufTensors<R> {
         } else {
             (embedding, head)
         };
-        if !self.are_copies(coarse, fine)? {
+        if !self.tensors[coarse].has_fine_steps() || !self.are_copies(coarse, fine)? {
             return Ok(());
         }
         let head = self.tensors.remove(head);
