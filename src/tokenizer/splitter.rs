@@ -17,6 +17,22 @@ const LONGEST_NUMBER: usize = 255;
 const GPT2_SPLIT: &str =
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
+/// The types of pre-tokenizers that the `tokenizers` crate has.
+const TYPES: [&str; 12] = [
+    "BertPreTokenizer",
+    "ByteLevel",
+    "CharDelimiterSplit",
+    "Digits",
+    "FixedLength",
+    "Metaspace",
+    "Punctuation",
+    "Sequence",
+    "Split",
+    "UnicodeScripts",
+    "Whitespace",
+    "WhitespaceSplit",
+];
+
 /// Cuts text into words, inside of which tokens lie.
 pub(crate) struct Splitter {
     /// `None` if all text is one word.
@@ -99,8 +115,15 @@ fn ends(text: &str) -> Vec<usize> {
 
 fn parse(rule: &Value) -> Result<PreTokenizerWrapper, TokenizerError> {
     serde_json::from_value(rule.clone()).map_err(|error| TokenizerError::PreTokenizer {
-        name: rule["type"].as_str().unwrap_or("without a name").to_owned(),
-        reason: error.to_string(),
+        name: rule["type"].as_str().unwrap_or("without a type").to_owned(),
+        reason: match error.to_string() {
+            // The name of a type of the crate's would say nothing to a reader.
+            reason if !reason.contains("untagged enum") => reason,
+            _ if TYPES.iter().any(|known| rule["type"] == **known) => {
+                "its settings have another form than is known".to_owned()
+            }
+            _ => "there is no such type".to_owned(),
+        },
     })
 }
 
@@ -179,6 +202,27 @@ mod tests {
         let plain = json!({"type": "ByteLevel", "use_regex": false});
         assert_eq!(words(&plain, false, "a b"), ["a b"]);
         assert_eq!(words(&Value::Null, false, "a b"), ["a b"]);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told_in_words() {
+        for (fragment, reason) in [
+            (
+                json!({"type": "Split"}),
+                "Split is not understood: missing field",
+            ),
+            (
+                json!({"type": "Bert"}),
+                "Bert is not understood: there is no such type",
+            ),
+            (
+                json!({"kind": 1}),
+                "without a type is not understood: there is no such type",
+            ),
+        ] {
+            let error = Splitter::new(&fragment, false).err().unwrap().to_string();
+            assert!(error.contains(reason) && !error.contains("enum"), "{error}");
+        }
     }
 
     #[test]

@@ -293,10 +293,15 @@ fn escapes_spaces(normalizer: &Value) -> Result<bool, SourceError> {
         Some("Replace") => match normalizer["content"].as_str() {
             Some("\u{2581}") if normalizer["pattern"]["String"] == " " => Ok(true),
             Some("\u{2581}" | " " | "") if replaces_spaces(&normalizer["pattern"]) => Ok(false),
-            _ => unsupported(format!(
-                "Replace ({} by {})",
-                normalizer["pattern"], normalizer["content"]
-            )),
+            _ => {
+                let pattern = &normalizer["pattern"];
+                let pattern = pattern.get("String").or(pattern.get("Regex"));
+                unsupported(format!(
+                    "Replace ({} by {})",
+                    pattern.unwrap_or_default(),
+                    normalizer["content"]
+                ))
+            }
         },
         Some(other) => unsupported(other.to_owned()),
     }
