@@ -234,7 +234,7 @@ mod tests {
         }
         let reason = refusal(&both(json!("ministral3")));
         assert!(
-            reason.contains("model_type is ministral3, expected mistral"),
+            reason.contains("a text model of the type ministral3 (supported: mistral)"),
             "{reason}"
         );
         let mut other = both(json!("mistral"));
