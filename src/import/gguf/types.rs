@@ -110,8 +110,14 @@ impl TensorType {
             }
             _ => values.len() as f64 * square(step(values)),
         };
-        let steps = stored.chunks(ONE_SCALE).map(steps).sum::<f64>();
-        differences.sum::<f64>() <= 0.25 * steps
+        let differences = differences.sum::<f64>();
+        // Steps are slow to find. A third of a row has enough of them if it is right.
+        let mut sum = 0.0;
+        let is_within = |part| {
+            sum += steps(part);
+            differences <= 0.25 * sum
+        };
+        stored.chunks(ONE_SCALE).any(is_within)
     }
 }
 
