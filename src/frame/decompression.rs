@@ -32,8 +32,6 @@ pub(super) struct Decompression<R: Read> {
     /// Blocks before this place of the original are not decoded where that is possible.
     skip_to: u64,
     summary: Summary,
-    /// Original bytes of frames that were taken and not noted yet.
-    taken_len: u64,
     state: State,
     /// Many small frames use the same tables.
     _tables: Keep,
@@ -83,7 +81,6 @@ impl<R: Read> Decompression<R> {
             primes: options.primes.clone(),
             skip_to: 0,
             summary: Summary::default(),
-            taken_len: 0,
             state: State::Reading,
             _tables: pages::keep(),
         }
@@ -155,26 +152,22 @@ impl<R: Read> Decompression<R> {
         };
         let original = frame.decode(coded, resolve, &mut |done| tell(before + done as u64))?;
         self.summary.times += frame.take_times();
-        self.summary.original_len = after;
-        self.summary.modes.add(mode, original.len() as u64);
+        self.note_block(mode, original.len() as u64);
         match tell(after).is_break() {
             true => Err(Error::Cancelled),
             false => Ok(original),
         }
     }
 
-    /// Takes the next frame out, to be decoded elsewhere; the caller notes what becomes of it.
-    /// `None` if it must be decoded here: because it has begun, is long, lacks something, is
-    /// damaged or, unless it is decoded `beside_others`, the last one.
-    pub(super) fn take_frame(
-        &mut self,
-        beside_others: bool,
-        resolve: Resolve<'_>,
-    ) -> Option<WholeFrame> {
+    /// Takes the next frame out, to be decoded elsewhere; the caller notes what becomes of it,
+    /// frame after frame. Those that it has not noted yet have `taken` original bytes. `None` if
+    /// the next one must be decoded here: because it has begun, is long, lacks something, is
+    /// damaged or, if no other is being decoded, the last one.
+    pub(super) fn take_frame(&mut self, taken: u64, resolve: Resolve<'_>) -> Option<WholeFrame> {
         if self.is_kept || !matches!(self.state, State::Reading) || !self.end_frame() {
             return None;
         }
-        let frame = self.whole_frame(beside_others, resolve);
+        let frame = self.whole_frame(taken, resolve);
         self.is_kept = frame.is_none();
         frame
     }
@@ -198,12 +191,12 @@ impl<R: Read> Decompression<R> {
         true
     }
 
-    fn whole_frame(&mut self, beside_others: bool, resolve: Resolve<'_>) -> Option<WholeFrame> {
+    fn whole_frame(&mut self, taken: u64, resolve: Resolve<'_>) -> Option<WholeFrame> {
         let (pieces, original_len) = self.read_frame_ahead()?;
         let is_last = !self.read_ahead(pieces + 1) || self.ahead[pieces].is_err();
-        let before = self.summary.original_len + self.taken_len;
+        let before = self.summary.original_len + taken;
         let is_beyond = |limit| before.saturating_add(original_len) > limit;
-        if original_len == 0 || (is_last && !beside_others) || self.limit.is_some_and(is_beyond) {
+        if original_len == 0 || (is_last && taken == 0) || self.limit.is_some_and(is_beyond) {
             return None;
         }
         let mut decoder = None;
@@ -230,7 +223,6 @@ impl<R: Read> Decompression<R> {
                 frame.blocks.push(coded);
             }
         }
-        self.taken_len += original_len;
         Some(frame)
     }
 
@@ -272,7 +264,6 @@ impl<R: Read> Decompression<R> {
     pub(super) fn note_block(&mut self, mode: Mode, len: u64) {
         self.summary.original_len += len;
         self.summary.modes.add(mode, len);
-        self.taken_len = self.taken_len.saturating_sub(len);
     }
 
     /// Notes the end of such a frame in the file, and the time that decoding it took.

@@ -46,7 +46,7 @@ pub(in crate::frame) fn compress(
     let work = |original: Vec<u8>| compress_frame(&original, &options, &run);
     thread::scope(|scope| {
         let _cancel = CancelOnDrop(&run);
-        let mut line = Line::start(scope, options.workers, &work);
+        let mut line = Line::new(scope, options.workers, &work);
         line.add(first, frame_len);
         let summary = Summary {
             cross_entropy: options.count_cross_entropy.then_some(0.0),
@@ -63,7 +63,7 @@ pub(in crate::frame) fn compress(
 fn write_frames<R: Read>(
     frames: &mut Frames<R>,
     mut output: impl Write,
-    line: &mut Line<'_, Vec<u8>, Compressed>,
+    line: &mut Line<'_, '_, Vec<u8>, Compressed>,
     mut summary: Summary,
     tell: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Summary, Error> {

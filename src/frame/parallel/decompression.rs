@@ -35,11 +35,11 @@ pub(in crate::frame) fn decompress<R: Read>(
     let work = |frame: WholeFrame| decode(frame, &run);
     thread::scope(|scope| {
         let _cancel = CancelOnDrop(&run);
-        let mut line = Line::start(scope, workers, &work);
+        let mut line = Line::new(scope, workers, &work);
         let mut models = OneThread::default();
         loop {
             while !line.is_full() {
-                let Some(mut frame) = decompression.take_frame(!line.is_empty(), resolve) else {
+                let Some(mut frame) = decompression.take_frame(line.held(), resolve) else {
                     break;
                 };
                 models.replace(&mut frame)?;
@@ -74,52 +74,40 @@ pub(in crate::frame) fn decompress<R: Read>(
 }
 
 fn decode(frame: WholeFrame, run: &Run) -> Decoded {
-    let WholeFrame {
-        mut decoder,
-        blocks,
-        end,
-        ..
-    } = frame;
     let mut decoded = Decoded {
         blocks: Vec::new(),
         times: Times::default(),
-        end,
+        end: frame.end,
         error: None,
     };
-    let mut share = Share::new(run);
-    let mut done = 0;
-    for coded in blocks {
-        let mode = coded.block.mode;
-        let mut tell = |now: u64| {
-            share.tell(Progress {
-                original: done + now,
-                ..Progress::default()
-            })
-        };
-        if tell(0).is_break() {
-            decoded.error = Some(Error::Cancelled);
-            break;
+    decoded.error = decode_blocks(frame, run, &mut decoded).err();
+    decoded
+}
+
+fn decode_blocks(frame: WholeFrame, run: &Run, decoded: &mut Decoded) -> Result<(), Error> {
+    let mut decoder = frame.decoder;
+    let (mut share, mut done) = (Share::new(run), 0);
+    let mut tell = |original: u64| {
+        share.tell(Progress {
+            original,
+            ..Progress::default()
+        })
+    };
+    for coded in frame.blocks {
+        if tell(done).is_break() {
+            return Err(Error::Cancelled);
         }
+        let mode = coded.block.mode;
         // All that blocks need has been asked for.
         let mut resolve = |_: &ModelRef| Err(CodecError::NoModel.into());
-        match decoder.decode(coded, &mut resolve, &mut |now| tell(now as u64)) {
-            Ok(block) => {
-                decoded.times += decoder.take_times();
-                done += block.len() as u64;
-                decoded.blocks.push((mode, block));
-            }
-            Err(error) => {
-                decoded.error = Some(error);
-                break;
-            }
-        }
+        let block = decoder.decode(coded, &mut resolve, &mut |now| tell(done + now as u64))?;
+        decoded.times += decoder.take_times();
+        done += block.len() as u64;
+        decoded.blocks.push((mode, block));
     }
-    // Whoever cancels the run tells why.
-    let _ = share.tell(Progress {
-        original: done,
-        ..Progress::default()
-    });
-    decoded
+    // All blocks are there, whoever cancels.
+    let _ = tell(done);
+    Ok(())
 }
 
 /// The models that frames need, each to be run on the thread of its frame.

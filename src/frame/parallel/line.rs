@@ -19,40 +19,34 @@ const JOBS_PER_THREAD: usize = 2;
 type Task<J, R> = (J, SyncSender<R>);
 
 /// Jobs of type `J` with results of type `R`.
-pub(super) struct Line<'env, J, R> {
+pub(super) struct Line<'scope, 'env, J, R> {
+    scope: &'scope Scope<'scope, 'env>,
     work: &'env (dyn Fn(J) -> R + Sync),
+    /// Threads that have started, and how many may be.
+    started: usize,
     threads: usize,
     tasks: Sender<Task<J, R>>,
+    queue: Arc<Mutex<Receiver<Task<J, R>>>>,
     /// The results that nobody has taken yet, in order, each with the bytes of its frame.
     results: VecDeque<(u64, Receiver<R>)>,
 }
 
-impl<'env, J: Send, R: Send> Line<'env, J, R> {
-    /// Starts `threads` threads, or as many as the system gives. If it gives none, the caller does
-    /// the work.
-    pub(super) fn start<'scope>(
+impl<'scope, 'env, J: Send + 'scope, R: Send + 'scope> Line<'scope, 'env, J, R> {
+    /// A line at which up to `threads` threads work, or as many as the system gives. If it gives
+    /// none, the caller does the work.
+    pub(super) fn new(
         scope: &'scope Scope<'scope, 'env>,
         threads: usize,
         work: &'env (dyn Fn(J) -> R + Sync),
-    ) -> Line<'env, J, R>
-    where
-        J: 'scope,
-        R: 'scope,
-    {
+    ) -> Line<'scope, 'env, J, R> {
         let (tasks, queue) = mpsc::channel();
-        let queue = Arc::new(Mutex::new(queue));
-        let start = |number: usize| {
-            let queue = Arc::clone(&queue);
-            let name = format!("llmzip-frame-{number}");
-            let builder = Builder::new().name(name);
-            builder
-                .spawn_scoped(scope, move || do_tasks(&queue, work))
-                .is_ok()
-        };
         Line {
+            scope,
             work,
-            threads: (0..threads).take_while(|number| start(*number)).count(),
+            started: 0,
+            threads,
             tasks,
+            queue: Arc::new(Mutex::new(queue)),
             results: VecDeque::new(),
         }
     }
@@ -60,26 +54,40 @@ impl<'env, J: Send, R: Send> Line<'env, J, R> {
     /// Whether more jobs would only take memory.
     pub(super) fn is_full(&self) -> bool {
         let threads = self.threads.max(1);
-        let held: u64 = self.results.iter().map(|(len, _)| len).sum();
         self.results.len() >= threads * JOBS_PER_THREAD
-            || held >= threads as u64 * LONGEST_PARALLEL_FRAME
+            || self.held() >= threads as u64 * LONGEST_PARALLEL_FRAME
     }
 
-    /// Whether no result is left to be taken.
-    pub(super) fn is_empty(&self) -> bool {
-        self.results.is_empty()
+    /// Original bytes of the frames whose results nobody has taken yet; 0 if there are none.
+    pub(super) fn held(&self) -> u64 {
+        self.results.iter().map(|(len, _)| len).sum()
     }
 
-    /// Adds a job about a frame of `len` original bytes.
+    /// Adds a job about a frame of `len` original bytes, at least 1. Starts a thread for it if more
+    /// may be.
     pub(super) fn add(&mut self, job: J, len: u64) {
+        if self.started < self.threads {
+            match self.start_thread() {
+                true => self.started += 1,
+                false => self.threads = self.started,
+            }
+        }
         let (sender, result) = mpsc::sync_channel(1);
         self.results.push_back((len, result));
         // Neither fails: this line has both receivers.
-        if self.threads == 0 {
+        if self.started == 0 {
             let _ = sender.send((self.work)(job));
         } else {
             let _ = self.tasks.send((job, sender));
         }
+    }
+
+    /// Whether the system gives a thread.
+    fn start_thread(&self) -> bool {
+        let (queue, work) = (Arc::clone(&self.queue), self.work);
+        let builder = Builder::new().name(format!("llmzip-frame-{}", self.started));
+        let started = builder.spawn_scoped(self.scope, move || do_tasks(&queue, work));
+        started.is_ok()
     }
 
     /// The result of the next job; `None` if the line is empty. `wait` is called now and then, and
@@ -143,7 +151,7 @@ mod tests {
         };
         for threads in [2, 5] {
             thread::scope(|scope| {
-                let mut line = Line::start(scope, threads, &work);
+                let mut line = Line::new(scope, threads, &work);
                 (0..4).for_each(|job| line.add(job, 1));
                 let mut waits = 0;
                 let mut wait = || {
@@ -154,7 +162,7 @@ mod tests {
                     .map(Result::unwrap)
                     .collect();
                 assert_eq!(results, [0, 1, 2, 3]);
-                assert!(waits > 0 && line.is_empty());
+                assert!(waits > 0 && line.held() == 0);
             });
         }
     }
@@ -163,7 +171,7 @@ mod tests {
     fn without_threads_the_caller_works() {
         let work = |job: u32| (job, thread::current().id());
         thread::scope(|scope| {
-            let mut line = Line::start(scope, 0, &work);
+            let mut line = Line::new(scope, 0, &work);
             line.add(7, 1);
             let result = line.next(&mut go_on).unwrap().unwrap();
             assert_eq!(result, (7, thread::current().id()));
@@ -173,7 +181,7 @@ mod tests {
     #[test]
     fn a_line_is_full_by_jobs_and_by_bytes() {
         thread::scope(|scope| {
-            let mut line = Line::start(scope, 0, &|job: u32| job);
+            let mut line = Line::new(scope, 0, &|job: u32| job);
             line.add(0, LONGEST_PARALLEL_FRAME - 1);
             assert!(!line.is_full());
             line.add(1, 1);
@@ -192,7 +200,7 @@ mod tests {
             until.wait();
         };
         thread::scope(|scope| {
-            let mut line = Line::start(scope, 1, &work);
+            let mut line = Line::new(scope, 1, &work);
             line.add((), 1);
             let result = line.next(&mut || ControlFlow::Break(()));
             assert!(matches!(result, Some(Err(Error::Cancelled))));
@@ -204,7 +212,7 @@ mod tests {
     fn a_panic_of_a_job_goes_on_in_the_caller() {
         let panic = std::panic::catch_unwind(|| {
             thread::scope(|scope| {
-                let mut line = Line::start(scope, 1, &|()| panic!("a job"));
+                let mut line = Line::new(scope, 1, &|()| panic!("a job"));
                 line.add((), 1);
                 assert!(matches!(line.next(&mut go_on), Some(Err(Error::Broken))));
             });

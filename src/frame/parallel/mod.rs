@@ -27,14 +27,6 @@ struct Run {
 }
 
 impl Run {
-    /// The progress of all frames.
-    fn progress(&self) -> Progress {
-        Progress {
-            original: self.original.load(Ordering::Relaxed),
-            compressed: self.compressed.load(Ordering::Relaxed),
-        }
-    }
-
     /// Sets the progress; no frame is being coded.
     fn set(&self, progress: Progress) {
         self.original.store(progress.original, Ordering::Relaxed);
@@ -42,9 +34,12 @@ impl Run {
             .store(progress.compressed, Ordering::Relaxed);
     }
 
-    /// Tells the caller; `Break` if it cancels.
+    /// Tells the caller how far all frames have come; `Break` if it cancels.
     fn tell(&self, progress: OnProgress<'_>) -> ControlFlow<()> {
-        progress(self.progress())
+        progress(Progress {
+            original: self.original.load(Ordering::Relaxed),
+            compressed: self.compressed.load(Ordering::Relaxed),
+        })
     }
 }
 
