@@ -627,9 +627,10 @@ fn with_pairs_together(values: &[f32], heads: usize) -> Vec<f32> {
     values.chunks_exact(head).flat_map(of_head).collect()
 }
 
-fn qwen_3_moe() -> Converted {
-    let mut converted = Converted::new("qwen3-moe", "qwen3moe", "model.layers");
-    converted.set("expert_feed_forward_length", Number::U32(48));
+/// A mixture of experts whose parts have the names of Qwen's. `width` is the key of their width.
+fn plain_mixture(fixture: &'static str, architecture: &'static str, width: &str) -> Converted {
+    let mut converted = Converted::new(fixture, architecture, "model.layers");
+    converted.set(width, Number::U32(48));
     converted.copy_attention(false);
     converted.copy_layers(&[
         ("ffn_norm", "post_attention_layernorm"),
@@ -639,15 +640,15 @@ fn qwen_3_moe() -> Converted {
     converted
 }
 
+fn qwen_3_moe() -> Converted {
+    plain_mixture("qwen3-moe", "qwen3moe", "expert_feed_forward_length")
+}
+
 /// `shape` is that of the row that gives the shared expert its score.
 fn qwen_2_moe(shape: &[usize]) -> Converted {
-    let mut converted = Converted::new("qwen2-moe", "qwen2moe", "model.layers");
-    converted.set("expert_feed_forward_length", Number::U32(48));
+    let mut converted = plain_mixture("qwen2-moe", "qwen2moe", "expert_feed_forward_length");
     converted.set("expert_shared_feed_forward_length", Number::U32(96));
-    converted.copy_attention(false);
     converted.copy_layers(&[
-        ("ffn_norm", "post_attention_layernorm"),
-        ("ffn_gate_inp", "mlp.gate"),
         ("ffn_gate_shexp", "mlp.shared_expert.gate_proj"),
         ("ffn_up_shexp", "mlp.shared_expert.up_proj"),
         ("ffn_down_shexp", "mlp.shared_expert.down_proj"),
@@ -665,7 +666,6 @@ fn qwen_2_moe(shape: &[usize]) -> Converted {
             &row,
         );
     }
-    converted.copy_experts(PROJECTIONS);
     converted
 }
 
@@ -677,15 +677,7 @@ const PROJECTIONS: [(&str, &str); 3] = [
 ];
 
 fn olmoe() -> Converted {
-    let mut converted = Converted::new("olmoe", "olmoe", "model.layers");
-    converted.set("feed_forward_length", Number::U32(48));
-    converted.copy_attention(false);
-    converted.copy_layers(&[
-        ("ffn_norm", "post_attention_layernorm"),
-        ("ffn_gate_inp", "mlp.gate"),
-    ]);
-    converted.copy_experts(PROJECTIONS);
-    converted
+    plain_mixture("olmoe", "olmoe", "feed_forward_length")
 }
 
 /// Its files name the architecture of Llama's.

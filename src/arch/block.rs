@@ -170,6 +170,11 @@ pub struct Mixture {
 }
 
 impl Mixture {
+    /// All experts, those that are shared included.
+    pub fn experts(&self) -> usize {
+        self.count + self.shared
+    }
+
     /// Rows of the router: one for each expert that is chosen, and one for those that are shared.
     pub fn scores(&self) -> usize {
         self.count + usize::from(self.shared > 0)
@@ -299,8 +304,7 @@ impl Block {
 
     /// Feed-forward blocks in a layer: the experts, or the only one.
     pub fn feed_forward_blocks(&self) -> usize {
-        self.mixture
-            .map_or(1, |experts| experts.count + experts.shared)
+        self.mixture.as_ref().map_or(1, Mixture::experts)
     }
 
     /// Whether local layers have rotary steps of their own.

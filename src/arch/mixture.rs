@@ -1,7 +1,7 @@
 //! Families whose feed-forward blocks are mixtures of experts: Qwen2-MoE, Qwen3-MoE, `OLMoE`,
 //! Granite-MoE and Mixtral. What lies around the experts is Llama's.
 
-use super::family::{Cut, Family, Fixed, Format, Keys, Member, Sources, source};
+use super::family::{Cut, Draft, Family, Fixed, Format, Keys, Member, Sources, source};
 use super::granite;
 use super::llama::{
     GGUF_KEYS, HUGGING_FACE_KEYS, OUT_BIAS, QKV_BIAS, SOURCES, UNTIED, VARIANTS, gate_rows,
@@ -37,22 +37,11 @@ pub(super) static QWEN_2: Family = Family {
     }],
     choices: &[QKV_BIAS, UNTIED],
     hugging_face: Format {
-        keys: Keys {
-            intermediate: "moe_intermediate_size",
-            ..HUGGING_FACE_KEYS
-        },
+        keys: QWEN_KEYS,
         older: OTHER_COUNT,
         fixed: &[],
         options: |settings, draft| {
-            expect_mixtures_alone(settings)?;
-            let normalised = settings.flag("norm_topk_prob")?.unwrap_or(false);
-            experts(
-                settings,
-                "num_experts",
-                "num_experts_per_tok",
-                normalised,
-                draft,
-            )?;
+            qwen_experts(settings, draft)?;
             shared_expert(settings, "shared_expert_intermediate_size", draft)?;
             activation(settings, "hidden_act", draft)?;
             expect_bias(settings, "qkv_bias", draft.config.attention_bias)?;
@@ -62,10 +51,7 @@ pub(super) static QWEN_2: Family = Family {
         },
     },
     gguf: Format {
-        keys: Keys {
-            intermediate: "expert_feed_forward_length",
-            ..GGUF_KEYS
-        },
+        keys: QWEN_GGUF_KEYS,
         older: &[],
         fixed: NO_OTHER_SHARES,
         options: |settings, draft| {
@@ -128,22 +114,11 @@ pub(super) static QWEN_3: Family = Family {
     }],
     choices: &[QKV_BIAS, OUT_BIAS, UNTIED],
     hugging_face: Format {
-        keys: Keys {
-            intermediate: "moe_intermediate_size",
-            ..HUGGING_FACE_KEYS
-        },
+        keys: QWEN_KEYS,
         older: OTHER_COUNT,
         fixed: &[],
         options: |settings, draft| {
-            expect_mixtures_alone(settings)?;
-            let normalised = settings.flag("norm_topk_prob")?.unwrap_or(false);
-            experts(
-                settings,
-                "num_experts",
-                "num_experts_per_tok",
-                normalised,
-                draft,
-            )?;
+            qwen_experts(settings, draft)?;
             activation(settings, "hidden_act", draft)?;
             attention_bias(settings, draft)?;
             // Unlike other Qwen models, in all layers.
@@ -154,10 +129,7 @@ pub(super) static QWEN_3: Family = Family {
         },
     },
     gguf: Format {
-        keys: Keys {
-            intermediate: "expert_feed_forward_length",
-            ..GGUF_KEYS
-        },
+        keys: QWEN_GGUF_KEYS,
         older: &[],
         fixed: NO_OTHER_ROUTING,
         options: |settings, draft| {
@@ -394,6 +366,16 @@ const NO_OTHER_ROUTING: &[Fixed] = &[
     },
 ];
 
+/// The keys of Qwen's mixtures, in which the width is that of an expert.
+const QWEN_KEYS: Keys = Keys {
+    intermediate: "moe_intermediate_size",
+    ..HUGGING_FACE_KEYS
+};
+const QWEN_GGUF_KEYS: Keys = Keys {
+    intermediate: "expert_feed_forward_length",
+    ..GGUF_KEYS
+};
+
 /// transformers writes either key.
 const OTHER_COUNT: &[(&str, &str)] = &[("num_experts", "num_local_experts")];
 
@@ -415,6 +397,14 @@ const EXPERTS: &[Sources] = &[
             .cut(Cut::Whole, Cut::OfExperts)],
     ),
 ];
+
+/// Reads how Qwen's mixtures choose and weigh experts.
+fn qwen_experts(settings: &Settings<'_>, draft: &mut Draft) -> Result<(), SettingError> {
+    expect_mixtures_alone(settings)?;
+    let normalised = settings.flag("norm_topk_prob")?.unwrap_or(false);
+    let (count, used) = ("num_experts", "num_experts_per_tok");
+    experts(settings, count, used, normalised, draft)
+}
 
 /// Refuses a model some of whose layers have no experts.
 fn expect_mixtures_alone(settings: &Settings<'_>) -> Result<(), SettingError> {

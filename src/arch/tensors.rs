@@ -177,7 +177,7 @@ impl Family {
         let (name, rows, bias) = (spec.name(layer), (spec.rows)(config), (spec.bias)(config));
         let of_experts = [parts::GATE_UP.name, parts::DOWN.name].contains(&spec.name);
         let experts = config.block.mixture.filter(|_| of_experts);
-        let count = experts.map_or(1, |experts| experts.count + experts.shared);
+        let count = experts.as_ref().map_or(1, Mixture::experts);
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
         for number in 0..count {
             let expert = experts.map(|experts| Expert::new(number, &experts));

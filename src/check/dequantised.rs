@@ -14,10 +14,7 @@ impl TensorSource for Dequantised {
         let Ok(matrix) = self.0.matrix(&tensor.packed) else {
             let ending = if tensor.is_bias { "bias" } else { "weight" };
             let vector = self.0.floats(&format!("{}.{ending}", tensor.packed))?;
-            let width = match tensor.is_bias {
-                true => 1,
-                false => tensor.shape[1..].iter().product(),
-            };
+            let width: usize = tensor.shape[1..].iter().product();
             let values = &vector[rows.start * width..rows.end * width];
             return Ok((tensor.shape.clone(), values.to_vec()));
         };

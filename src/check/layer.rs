@@ -274,7 +274,7 @@ impl Arithmetic {
             let taken = taken.iter().map(|expert| (*expert, power(expert) / sum));
             let shared = shared.iter().flat_map(|score| {
                 let share = 1.0 / (1.0 + (-score).exp());
-                (experts.count..experts.count + experts.shared).map(move |it| (it, share))
+                (experts.count..experts.experts()).map(move |it| (it, share))
             });
             for (expert, share) in taken.chain(shared) {
                 let size = config.gate_up_rows() * hidden;

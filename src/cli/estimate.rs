@@ -43,12 +43,13 @@ pub(super) fn time_to_compress(
         Some(_) => COMPRESSION_TRIALS,
         None => COMPRESSION_TRIALS_WITHOUT_MODEL,
     };
-    let frames = options.frame_len.map_or(1, |frame_len| len / frame_len);
+    let frame_len = (options.frame_len).filter(|_| options.longest_parallel_frame() > 0);
+    let frames = frame_len.map_or(1, |frame_len| len / frame_len);
+    let workers = at_the_same_time(frames, options.workers);
     let mut options = options.clone();
-    let workers = match options.longest_parallel_frame() {
-        0 => 1,
-        _ => at_the_same_time(&mut options.model, options.workers, frames)?,
-    };
+    if let Some(model) = &mut options.model {
+        *model = run_by_each(model, workers)?;
+    }
     let mut file = File::open(path).ok()?;
     let middle = file.metadata().ok()?.len() / 2;
     file.seek(SeekFrom::Start(middle.saturating_sub(trials[1] as u64 / 2)))
@@ -67,14 +68,17 @@ pub(super) fn time_to_compress(
     }
 }
 
-/// How many of `frames` are coded at the same time by `workers`. If more than one, `model` becomes
-/// what each of them runs.
-fn at_the_same_time(model: &mut Option<Arc<Model>>, workers: usize, frames: u64) -> Option<u32> {
-    let workers = frames.min(workers as u64);
-    if let Some(model) = model.as_mut().filter(|_| workers > 1) {
-        *model = Arc::new(model.on_one_thread().ok()?);
+/// How many of `frames` are coded at the same time by `workers`.
+fn at_the_same_time(frames: u64, workers: usize) -> u32 {
+    frames.clamp(1, workers.max(1) as u64) as u32
+}
+
+/// `model` as each of so many workers runs it.
+fn run_by_each(model: &Arc<Model>, workers: u32) -> Option<Arc<Model>> {
+    match workers {
+        1 => Some(Arc::clone(model)),
+        _ => model.on_one_thread().ok().map(Arc::new),
     }
-    Some(workers.max(1) as u32)
 }
 
 /// How long it will take to decompress a file with these contents, as many of its frames at the
@@ -92,9 +96,9 @@ pub(super) fn decompression(
     }
     let mut frames = contents.frames.iter();
     let frame = frames.find(|frame| by_model(frame) > 0)?;
-    let mut model = Some(models.resolve(frame.header.model.as_ref()?).ok()?);
-    let workers = at_the_same_time(&mut model, workers, contents.frames.len() as u64)?;
-    let model = model?;
+    let workers = at_the_same_time(contents.frames.len() as u64, workers);
+    let model = models.resolve(frame.header.model.as_ref()?).ok()?;
+    let model = run_by_each(&model, workers)?;
     let options = EncoderOptions::new()
         .model(Arc::clone(&model))
         .wanted_gain(0)

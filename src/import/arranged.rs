@@ -214,23 +214,20 @@ impl<T: StoredTensors> Arranged<T> {
     /// Whether the values of queries and keys are balanced in this tensor, and then which of the
     /// two it makes. Keys that have neither a bias nor a norm vary little.
     fn is_balanced(&self, tensor: &SourceTensor) -> Option<bool> {
-        let Config {
-            heads,
-            kv_heads,
-            head_dim,
-            qk_norm,
-            attention_bias,
-            ..
-        } = self.config;
-        let keys = heads * head_dim..(heads + kv_heads) * head_dim;
+        let config = &self.config;
         match tensor.part {
             "q_norm" => Some(true),
             "k_norm" => Some(false),
-            "qkv" if qk_norm || !attention_bias => None,
+            "qkv" if config.qk_norm || !config.attention_bias => None,
             "qkv" if tensor.first_row == 0 => Some(true),
-            "qkv" if tensor.first_row == keys.start => Some(false),
+            "qkv" if tensor.first_row == self.first_key() => Some(false),
             _ => None,
         }
+    }
+
+    /// The first row of keys in the projection to queries, keys and values.
+    fn first_key(&self) -> usize {
+        self.config.heads * self.config.head_dim
     }
 
     /// The factors of a layer, computed unless they were used last.
@@ -260,7 +257,7 @@ impl<T: StoredTensors> Arranged<T> {
         let config = self.config.clone();
         let family = config.family()?;
         let qkv = family.tensor(&parts::QKV, Some(layer), &config);
-        let first_key = config.heads * config.head_dim;
+        let first_key = self.first_key();
         let mut keys = |of: &[SourceTensor]| match of.iter().find(|it| it.first_row == first_key) {
             Some(keys) => self.unbalanced(keys),
             None => Ok(Vec::new()),

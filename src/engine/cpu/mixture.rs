@@ -57,7 +57,7 @@ impl Layers {
 /// For each expert, the rows that take it, from the scores of all rows. The last are those that all
 /// rows take.
 fn shares(scores: &[f32], experts: &Mixture) -> Vec<Vec<Share>> {
-    let mut shares = vec![Vec::new(); experts.count + experts.shared];
+    let mut shares = vec![Vec::new(); experts.experts()];
     for (row, scores) in scores.chunks_exact(experts.scores()).enumerate() {
         let (scores, shared) = scores.split_at(experts.count);
         for (expert, share) in route(scores, experts) {

@@ -80,23 +80,28 @@ fn class(config: &Value) -> Result<&str, SourceError> {
 
 /// transformers chooses what to compute by `model_type`, llmzip by the class.
 fn check_model_type(config: &Value, class: &str, want: &str) -> Result<(), SourceError> {
-    match config["model_type"].as_str() {
-        Some(kind) if kind != want => Err(SourceError::Invalid(format!(
+    match other_type(config, want) {
+        None => Ok(()),
+        Some(kind) => Err(SourceError::Invalid(format!(
             "config.json contradicts itself: its architecture is {class}, but its model_type is \
              {kind}, expected {want}"
         ))),
-        _ => Ok(()),
     }
 }
 
 /// A class that also sees pictures may stand before different text models.
 fn check_text_type(text: &Value, class: &str, want: &str) -> Result<(), SourceError> {
-    match text["model_type"].as_str() {
-        Some(kind) if kind != want => Err(SourceError::Unsupported(format!(
+    match other_type(text, want) {
+        None => Ok(()),
+        Some(kind) => Err(SourceError::Unsupported(format!(
             "{class} with a text model of the type {kind} (supported: {want})"
         ))),
-        _ => Ok(()),
     }
+}
+
+/// The `model_type`, if it is another than this one.
+fn other_type<'a>(config: &'a Value, want: &str) -> Option<&'a str> {
+    config["model_type"].as_str().filter(|kind| *kind != want)
 }
 
 /// Refuses what transformers does for models of any class, and llmzip for none.
