@@ -13,6 +13,7 @@ use crate::engine::cpu::kernels::Kernels;
 use crate::machine::instructions::InstructionSet;
 use crate::machine::pool::Pool;
 use crate::packed::{PackInput, PackedError, SourceRows, TensorSource};
+use std::sync::Arc;
 
 /// A model in f32.
 #[derive(Debug)]
@@ -37,7 +38,10 @@ struct Weights<'a> {
 impl Weights<'_> {
     fn layer(&mut self, layer: usize) -> Result<Layer, PackedError> {
         let steps = self.input.steps.of_layer(&self.input.config.block, layer);
-        Layer::of(steps, |spec| self.read_if_present(spec, Some(layer)))
+        Layer::of(steps, |spec| {
+            let part = self.read_if_present(spec, Some(layer))?;
+            Ok(part.map(Arc::new))
+        })
     }
 
     fn read(

@@ -1,5 +1,7 @@
 //! One layer in plain f32.
 
+use std::sync::Arc;
+
 use super::recurrence::{Recurrence, RecurrentState};
 use crate::arch::Config;
 use crate::arch::block::{Activation, Norm};
@@ -15,16 +17,16 @@ pub(super) const PASS: usize = 128;
 #[derive(Debug)]
 pub(super) struct Layer {
     /// Norms that the model lacks are `None`.
-    pub(super) attn_norm: Option<Affine>,
+    pub(super) attn_norm: Option<Arc<Affine>>,
     mixer: Mixer,
-    pub(super) attn_post_norm: Option<Affine>,
-    pub(super) ffn_norm: Option<Affine>,
+    pub(super) attn_post_norm: Option<Arc<Affine>>,
+    pub(super) ffn_norm: Option<Arc<Affine>>,
     /// Of a mixture of experts.
-    pub(super) router: Option<Affine>,
+    pub(super) router: Option<Arc<Affine>>,
     /// Those of all experts.
-    pub(super) gate_up: Affine,
-    pub(super) down: Affine,
-    pub(super) ffn_post_norm: Option<Affine>,
+    pub(super) gate_up: Arc<Affine>,
+    pub(super) down: Arc<Affine>,
+    pub(super) ffn_post_norm: Option<Arc<Affine>>,
 }
 
 /// How a layer sees other positions.
@@ -32,9 +34,9 @@ pub(super) struct Layer {
 enum Mixer {
     Attention(Attention),
     Recurrence {
-        inputs: Affine,
+        inputs: Arc<Affine>,
         recurrence: Recurrence,
-        out: Affine,
+        out: Arc<Affine>,
     },
 }
 
@@ -42,11 +44,11 @@ enum Mixer {
 #[derive(Debug)]
 struct Attention {
     /// Query, key and value rows, and those of gates, x hidden.
-    qkv: Affine,
-    qk_norms: Option<(Affine, Affine)>,
+    qkv: Arc<Affine>,
+    qk_norms: Option<(Arc<Affine>, Arc<Affine>)>,
     /// [`head_dim` / 2]
     steps: Vec<u64>,
-    out: Affine,
+    out: Arc<Affine>,
 }
 
 impl Layer {
@@ -54,7 +56,7 @@ impl Layer {
     /// layer lacks.
     pub(super) fn of(
         steps: Vec<u64>,
-        mut part: impl FnMut(&'static TensorSpec) -> Result<Option<Affine>, PackedError>,
+        mut part: impl FnMut(&'static TensorSpec) -> Result<Option<Arc<Affine>>, PackedError>,
     ) -> Result<Layer, PackedError> {
         let q_norm = part(&parts::Q_NORM)?;
         let k_norm = part(&parts::K_NORM)?;
@@ -75,10 +77,10 @@ impl Layer {
             Some(inputs) => Mixer::Recurrence {
                 inputs,
                 recurrence: Recurrence {
-                    conv: needed(&parts::RECURRENT_CONV)?.weight,
-                    rate: needed(&parts::RECURRENT_RATE)?.weight,
-                    shift: needed(&parts::RECURRENT_SHIFT)?.weight,
-                    norm: needed(&parts::RECURRENT_NORM)?.weight,
+                    conv: needed(&parts::RECURRENT_CONV)?.weight.clone(),
+                    rate: needed(&parts::RECURRENT_RATE)?.weight.clone(),
+                    shift: needed(&parts::RECURRENT_SHIFT)?.weight.clone(),
+                    norm: needed(&parts::RECURRENT_NORM)?.weight.clone(),
                 },
                 out: needed(&parts::RECURRENT_OUT)?,
             },
@@ -97,7 +99,7 @@ impl Layer {
 }
 
 /// The weights of a matrix, row by row, or of a norm. The bias is empty if there is none.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Affine {
     pub(super) weight: Vec<f32>,
     pub(super) bias: Vec<f32>,
@@ -155,7 +157,7 @@ impl Arithmetic {
         let config = &self.config;
         let hidden = config.hidden;
         let before = x.to_vec();
-        let input = self.normed(x, layer.attn_norm.as_ref());
+        let input = self.normed(x, layer.attn_norm.as_deref());
         let mixed = match (&layer.mixer, config.block.recurrence(index)) {
             (
                 Mixer::Recurrence {
@@ -175,14 +177,14 @@ impl Arithmetic {
                 self.attention(attention, index, cache, position, &input)
             }
         };
-        add(x, &self.normed(&mixed, layer.attn_post_norm.as_ref()));
+        add(x, &self.normed(&mixed, layer.attn_post_norm.as_deref()));
 
         let input = if config.block.parallel {
             &before[..]
         } else {
             &*x
         };
-        let input = self.normed(input, layer.ffn_norm.as_ref());
+        let input = self.normed(input, layer.ffn_norm.as_deref());
         let fed = match &layer.router {
             Some(router) => self.mixture(layer, router, &input),
             None => {
@@ -190,7 +192,7 @@ impl Arithmetic {
                 self.linear(&self.activated(&wide), &layer.down, config.intermediate)
             }
         };
-        add(x, &self.normed(&fed, layer.ffn_post_norm.as_ref()));
+        add(x, &self.normed(&fed, layer.ffn_post_norm.as_deref()));
     }
 
     /// What attention gives for rows, the first of which is at `position`, and its projection.

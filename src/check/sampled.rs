@@ -11,14 +11,14 @@ use std::sync::Arc;
 use super::CheckError;
 use super::layer::{Affine, Arithmetic, Layer, LayerCache, PASS, cap};
 use super::subject::log_of_sum;
-use crate::arch::parts;
+use crate::arch::parts::{self, TensorSpec};
 use crate::arch::{Config, SourceTensor};
 use crate::engine::cpu::kernels::Kernels;
 use crate::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use crate::import::Source;
 use crate::machine::MachineError;
 use crate::machine::instructions::InstructionSet;
-use crate::machine::pool::Pool;
+use crate::machine::pool::{Pool, usable_threads};
 use crate::packed::{self, PackInput, PackedError, PackedModel, SourceRows, TensorSource};
 use crate::tokenizer::{Symbol, Tokenizer};
 
@@ -74,14 +74,6 @@ pub fn pack_to_file(
     .map(|(sampled, ())| sampled)
 }
 
-/// Packs `source` into memory, as [`Source::pack`] does, and measures what f32 predicts.
-///
-/// # Errors
-/// As [`pack_to_file`].
-pub fn pack(source: &mut Source, watch: &mut Watch<'_>) -> Result<(Sampled, Vec<u8>), CheckError> {
-    pack_with(source, watch, packed::pack)
-}
-
 fn pack_with<T>(
     source: &mut Source,
     watch: &mut Watch<'_>,
@@ -96,9 +88,10 @@ fn pack_with<T>(
         arithmetic: Arithmetic {
             config: input.config.clone(),
             kernels: Kernels::new(instructions),
-            pool: Pool::new(0),
+            pool: Pool::new(usable_threads(0)),
         },
         x: Vec::new(),
+        final_norm: Affine::default(),
         kept: BTreeMap::new(),
         layer: None,
     };
@@ -139,9 +132,10 @@ struct Pass<'a> {
     arithmetic: Arithmetic,
     /// The residual stream: [tokens, hidden].
     x: Vec<f32>,
-    /// Weights and biases by the name of their part: those of the layer that is read, and of the
-    /// final norm.
-    kept: BTreeMap<&'static str, Affine>,
+    final_norm: Affine,
+    /// Weights and biases of the layer that is read, by the name of their part. Parts that it
+    /// lacks are empty: all memory serves one layer after the other.
+    kept: BTreeMap<&'static str, Arc<Affine>>,
     layer: Option<usize>,
 }
 
@@ -163,6 +157,10 @@ impl TensorSource for Watched<'_, '_, '_> {
         self.read = (self.read + values.len() as u64).min(all);
         (self.watch)(self.read, all);
         Ok((shape, values))
+    }
+
+    fn recycle(&mut self, values: Vec<f32>) {
+        self.source.recycle(values);
     }
 }
 
@@ -203,13 +201,17 @@ impl Pass<'_> {
             // It is read again in the end.
             "head" => {}
             part => {
-                let kept = self.kept.entry(part).or_insert_with(|| Affine {
-                    weight: Vec::new(),
-                    bias: Vec::new(),
-                });
-                match tensor.is_bias {
-                    true => kept.bias.extend_from_slice(values),
-                    false => kept.weight.extend_from_slice(values),
+                let is_final_norm = part == parts::FINAL_NORM.name;
+                let kept = match is_final_norm {
+                    true => Some(&mut self.final_norm),
+                    // The layer that shared it is gone.
+                    false => Arc::get_mut(self.kept.entry(part).or_default()),
+                };
+                if let Some(kept) = kept {
+                    match tensor.is_bias {
+                        true => kept.bias.extend_from_slice(values),
+                        false => kept.weight.extend_from_slice(values),
+                    }
                 }
             }
         }
@@ -217,7 +219,7 @@ impl Pass<'_> {
 
     fn run(&mut self, index: usize) -> Result<(), PackedError> {
         let steps = self.input.steps.of_layer(&self.input.config.block, index);
-        let layer = Layer::of(steps, |spec| Ok(self.kept.remove(spec.name)))?;
+        let layer = Layer::of(steps, |spec| Ok(self.kept_part(spec)))?;
         // No query of the sample sees further than its beginning.
         let cache = Config {
             window: self.tokens.len(),
@@ -226,7 +228,17 @@ impl Pass<'_> {
         let mut cache = LayerCache::new(&cache, index);
         self.arithmetic
             .layer(&layer, index, &mut cache, 0, &mut self.x);
+        drop(layer);
+        for kept in self.kept.values_mut().filter_map(Arc::get_mut) {
+            kept.weight.clear();
+            kept.bias.clear();
+        }
         Ok(())
+    }
+
+    fn kept_part(&self, spec: &TensorSpec) -> Option<Arc<Affine>> {
+        let kept = self.kept.get(spec.name)?;
+        (!kept.weight.is_empty()).then(|| Arc::clone(kept))
     }
 
     /// The logits behind all tokens.
@@ -234,8 +246,7 @@ impl Pass<'_> {
         self.begin(None)?;
         let config = &self.arithmetic.config;
         let hidden = config.hidden;
-        let norm = self.kept.remove(parts::FINAL_NORM.name);
-        let x = self.arithmetic.normed(&self.x, norm.as_ref());
+        let x = self.arithmetic.norm(&self.x, &self.final_norm);
         let spec = if config.tied {
             &parts::EMBEDDING
         } else {
@@ -243,11 +254,14 @@ impl Pass<'_> {
         };
         let head = config.family()?.tensor(spec, None, config);
         let mut logits = vec![0.0; self.tokens.len() * config.vocab];
+        let mut block_rows = Vec::new();
         for tensor in &head.weights {
             let rows = SourceRows::read(source, tensor, self.input.rows)?;
             let rows: Vec<&[f32]> = rows.iter().take(config.vocab).collect();
             for (block, rows) in rows.chunks(BLOCK).enumerate() {
-                let products = self.arithmetic.product(&x, &rows.concat(), hidden);
+                block_rows.clear();
+                block_rows.extend(rows.iter().copied().flatten());
+                let products = self.arithmetic.product(&x, &block_rows, hidden);
                 for (token, products) in products.chunks_exact(rows.len()).enumerate() {
                     let at = token * config.vocab + block * BLOCK;
                     logits[at..at + rows.len()].copy_from_slice(products);
@@ -328,7 +342,8 @@ mod tests {
     fn layer_by_layer_is_the_same_as_at_once() {
         let mut source = fixture();
         let mut told = Vec::new();
-        let (sampled, bytes) = pack(&mut source, &mut |read, all| told.push((read, all))).unwrap();
+        let mut watch = |read, all| told.push((read, all));
+        let (sampled, bytes) = pack_with(&mut source, &mut watch, packed::pack).unwrap();
         let all = source.config.parameters;
         assert!(
             told.is_sorted() && told.last() == Some(&(all, all)),

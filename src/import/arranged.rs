@@ -15,11 +15,13 @@ use crate::packed::{PackedError, SourceRows, TensorSource};
 /// Tensors as a file stores them.
 pub(super) trait StoredTensors {
     /// Shape and values, row-major, of the tensor called `name`. With an `index`, the tensor is a
-    /// list of matrices, and that matrix alone is read.
+    /// list of matrices, and that matrix alone is read. The values lie in the memory of `spare`, if
+    /// it has room for them.
     fn read(
         &mut self,
         name: &str,
         index: Option<usize>,
+        spare: Vec<f32>,
     ) -> Result<(Vec<usize>, Vec<f32>), PackedError>;
 }
 
@@ -36,6 +38,8 @@ struct Arranged<T> {
     shared: Option<Shared>,
     /// The layer read last, and what its keys are multiplied by.
     balance: Option<(usize, Balance)>,
+    /// Memory for the next tensor.
+    spare: Vec<f32>,
 }
 
 /// A tensor that several sources are cut from.
@@ -64,6 +68,7 @@ impl Described {
             recurrences: self.recurrences,
             shared: None,
             balance: None,
+            spare: Vec::new(),
         };
         Source {
             config: self.config,
@@ -81,7 +86,8 @@ impl<T: StoredTensors> Arranged<T> {
         let index = tensor.expert.map(|expert| expert.place);
         let index = index.filter(|_| cut.is_of_experts());
         if !cut.is_shared() {
-            let (mut shape, values) = self.stored.read(name, index)?;
+            let spare = std::mem::take(&mut self.spare);
+            let (mut shape, values) = self.stored.read(name, index, spare)?;
             if *cut == Cut::OfChannels && shape.get(1) == Some(&1) {
                 shape.remove(1);
             }
@@ -95,7 +101,9 @@ impl<T: StoredTensors> Arranged<T> {
         }
         let is_other = |last: &Shared| (&last.name, last.index) != (name, index);
         if self.shared.as_ref().is_none_or(is_other) {
-            let (mut shape, mut values) = self.stored.read(name, index)?;
+            let last = self.shared.take().map(|last| last.values);
+            let (mut shape, mut values) =
+                self.stored.read(name, index, last.unwrap_or_default())?;
             if cut.is_transposed() {
                 (shape, values) = transposed(shape, &values);
             }
@@ -208,6 +216,12 @@ impl<T: StoredTensors> TensorSource for Arranged<T> {
         }
         Ok((shape, values))
     }
+
+    fn recycle(&mut self, values: Vec<f32>) {
+        if values.capacity() > self.spare.capacity() {
+            self.spare = values;
+        }
+    }
 }
 
 impl<T: StoredTensors> Arranged<T> {
@@ -285,9 +299,7 @@ impl<T: StoredTensors> Arranged<T> {
             return Ok((shape, values));
         }
         if let Some(heads) = self.rotated_heads(tensor) {
-            values = self
-                .rotation
-                .in_halves(&values, heads, self.config.head_dim);
+            values = self.rotation.in_halves(values, heads, self.config.head_dim);
         }
         let is_offset = tensor.part.ends_with("norm") && tensor.part != parts::RECURRENT_NORM.name;
         if is_offset && !tensor.is_bias && self.folds.norm_offset != 0.0 {
@@ -338,10 +350,10 @@ fn transposed(shape: Vec<usize>, values: &[f32]) -> (Vec<usize>, Vec<f32>) {
 impl Rotation {
     /// Orders the rows of each head so that row i of its first half and row i of its second half
     /// rotate together. Rows that do not rotate come last in each half.
-    fn in_halves(&self, values: &[f32], heads: usize, head_dim: usize) -> Vec<f32> {
+    fn in_halves(&self, values: Vec<f32>, heads: usize, head_dim: usize) -> Vec<f32> {
         let rotated = self.dims;
         if (!self.interleaved && rotated == head_dim) || heads == 0 {
-            return values.to_vec();
+            return values;
         }
         let width = values.len() / (heads * head_dim);
         let half = head_dim / 2;
@@ -372,7 +384,7 @@ mod tests {
     #[test]
     fn rotated_rows_are_put_into_halves() {
         let order = |interleaved, dims, head: &[f32]| {
-            Rotation { interleaved, dims }.in_halves(head, 1, head.len())
+            Rotation { interleaved, dims }.in_halves(head.to_vec(), 1, head.len())
         };
         assert_eq!(order(false, 4, &[0., 1., 2., 3.]), [0., 1., 2., 3.]);
         assert_eq!(order(true, 4, &[0., 1., 2., 3.]), [0., 2., 1., 3.]);
@@ -386,7 +398,7 @@ mod tests {
         };
         let rows = [0., 0.5, 1., 1.5, 2., 2.5, 3., 3.5];
         assert_eq!(
-            two.in_halves(&rows, 1, 4),
+            two.in_halves(rows.to_vec(), 1, 4),
             [0., 0.5, 2., 2.5, 1., 1.5, 3., 3.5]
         );
     }

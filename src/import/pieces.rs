@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 /// Bytes of a piece at most, if no block is longer.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 1 << 14;
 
 /// Reads `len` bytes from `start` on and hands them to `take` piece by piece. The length of each
 /// piece is a multiple of `block`, as `len` must be.

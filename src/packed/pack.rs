@@ -35,8 +35,7 @@ pub struct PackInput<'a> {
 pub fn pack(input: &PackInput<'_>, source: &mut dyn TensorSource) -> Result<Vec<u8>, PackedError> {
     let layout = &input.layout()?;
     let mut file = io::Cursor::new(vec![0; layout.len]);
-    let out = &mut file;
-    Writer { layout, out }.model(input, source)?;
+    Writer::new(layout, &mut file).model(input, source)?;
     Ok(file.into_inner())
 }
 
@@ -52,8 +51,7 @@ pub fn pack_to_file(
 ) -> Result<(), PackedError> {
     let layout = &input.layout()?;
     file.set_len(layout.len as u64)?;
-    let out = &mut file;
-    Writer { layout, out }.model(input, source)
+    Writer::new(layout, &mut file).model(input, source)
 }
 
 impl PackInput<'_> {
@@ -79,9 +77,16 @@ struct Writer<'a, W> {
     layout: &'a Layout,
     /// The file, as long as it will be.
     out: &'a mut W,
+    /// Memory for the tiles of one matrix after the other.
+    tiles: Vec<u8>,
 }
 
-impl<W: Write + Seek> Writer<'_, W> {
+impl<'a, W: Write + Seek> Writer<'a, W> {
+    fn new(layout: &'a Layout, out: &'a mut W) -> Writer<'a, W> {
+        let tiles = Vec::new();
+        Writer { layout, out, tiles }
+    }
+
     fn model(
         mut self,
         input: &PackInput<'_>,
@@ -141,15 +146,24 @@ impl<W: Write + Seek> Writer<'_, W> {
         source: &mut dyn TensorSource,
     ) -> Result<(), PackedError> {
         let weight = format!("{name}.weight");
-        let mut tiles = memory::filled("a tensor", self.layout.ranges[&weight].len(), 128)?;
+        let mut tiles = std::mem::take(&mut self.tiles);
+        tiles.clear();
+        memory::resize(
+            &mut tiles,
+            "a tensor",
+            self.layout.ranges[&weight].len(),
+            128,
+        )?;
         let mut scales = Vec::new();
         for tensor in sources {
             let rows = SourceRows::read(source, tensor, token_ids)?;
             for row in rows.iter() {
                 scales.push(quantize_row(row, scales.len(), &mut tiles));
             }
+            rows.recycle(source);
         }
         self.write(&weight, &tiles)?;
+        self.tiles = tiles;
         let scales = scales.into_iter().flat_map(f32::to_le_bytes);
         self.put(&format!("{name}.scale"), scales)
     }
@@ -167,6 +181,7 @@ impl<W: Write + Seek> Writer<'_, W> {
         for tensor in sources {
             let rows = SourceRows::read(source, tensor, token_ids)?;
             values.extend(rows.iter().flatten());
+            rows.recycle(source);
         }
         let bytes = values.into_iter().flat_map(f32::to_le_bytes);
         self.put(&format!("{name}.{ending}"), bytes)

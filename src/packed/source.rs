@@ -10,6 +10,10 @@ pub trait TensorSource {
     /// # Errors
     /// [`PackedError::Source`] if there is no such tensor or it cannot be read.
     fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError>;
+
+    /// Takes back the values of a tensor that are no longer needed, so that the next one can lie
+    /// where they did. The system takes long to give a process new memory.
+    fn recycle(&mut self, _values: Vec<f32>) {}
 }
 
 /// The rows of a source tensor that a packed model takes, read and checked.
@@ -51,6 +55,11 @@ impl<'a> SourceRows<'a> {
             width: tensor.shape.get(1).copied().unwrap_or(1),
             chosen: chosen(tensor, token_ids),
         })
+    }
+
+    /// Gives the memory back to the source that the rows were read from.
+    pub(crate) fn recycle(self, source: &mut dyn TensorSource) {
+        source.recycle(self.values);
     }
 
     /// The rows in the order of the packed model.

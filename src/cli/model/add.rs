@@ -5,7 +5,7 @@ use std::fmt;
 #[cfg(feature = "convert")]
 use std::fs;
 #[cfg(feature = "convert")]
-use std::io::{Read, Write};
+use std::io::{self, Read, Seek};
 #[cfg(feature = "convert")]
 use std::path::Path;
 use std::path::PathBuf;
@@ -136,28 +136,34 @@ fn pack_to_file(
     force: bool,
     wide: Option<bool>,
 ) -> Result<(), Failure> {
-    let nothing = OpenInput::nothing();
     let path = &paths[0];
     let mut file = output_beside(paths, output, force)?;
-    let (sampled, packed) = if is_packed(paths) {
-        (None, fs::read(path).map_err(|error| about(path, &error))?)
+    let unnamed = match file.written() {
+        Some(_) => None,
+        None => Some(tempfile::tempfile().map_err(Failure::from_write)?),
+    };
+    let mut packed = unnamed.as_ref().or(file.written()).expect("one of both");
+    let sampled = if is_packed(paths) {
+        let from = regular_file::open(path).map_err(|error| about(path, &error))?;
+        io::copy(&mut &from, &mut packed).map_err(Failure::from_write)?;
+        None
     } else {
         let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
         let mut line = StepLine::new();
-        let packed = sampled::pack(&mut source, &mut line.step("packing"));
-        let packed = packed.map_err(|error| about(path, &error))?;
-        (Some(packed.0), packed.1)
+        let sampled = sampled::pack_to_file(&mut source, packed, &mut line.step("packing"));
+        Some(sampled.map_err(|error| about(path, &error))?)
     };
-    let model = PackedModel::from_bytes(&packed)
-        .and_then(|model| model.verify().map(|()| model))
-        .map_err(|error| about(path, &error))?;
-    file.write_all(&packed).map_err(Failure::from_write)?;
-    file.commit(&nothing)?;
+    let model = PackedModel::from_file(packed).map_err(|error| about(path, &error))?;
+    if let Some(mut unnamed) = unnamed {
+        unnamed.rewind().map_err(Failure::from_write)?;
+        io::copy(&mut unnamed, &mut file).map_err(Failure::from_write)?;
+    }
+    file.commit(&OpenInput::nothing())?;
     print_model(
         &text::path(output),
         &model.identity(),
         model.config(),
-        packed.len() as u64,
+        model.size() as u64,
     )?;
     match sampled {
         Some(sampled) => print_loss(&text::path(output), &sampled, Arc::new(model)),

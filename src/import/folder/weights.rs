@@ -40,8 +40,10 @@ impl StoredTensor {
         mut file: &File,
         range: Range<u64>,
         floats: FloatType,
+        mut values: Vec<f32>,
     ) -> Result<Vec<f32>, PackedError> {
-        let (mut values, len) = (Vec::new(), range.end - range.start);
+        values.clear();
+        let len = range.end - range.start;
         let count = usize::try_from(len).unwrap_or(usize::MAX) / floats.size();
         memory::reserve(&mut values, "a tensor", count)?;
         pieces::read(&mut file, range.start, len, floats.size(), |bytes| {
@@ -191,6 +193,7 @@ impl StoredTensors for Weights {
         &mut self,
         name: &str,
         index: Option<usize>,
+        spare: Vec<f32>,
     ) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let fail = |reason: &str| PackedError::Source {
             name: name.to_owned(),
@@ -205,7 +208,7 @@ impl StoredTensors for Weights {
         };
         let part = pieces::part(&stored.shape, stored.range.clone(), index);
         let (shape, range) = part.ok_or_else(|| fail("not one matrix for each expert"))?;
-        let values = stored.read(&self.files[stored.file], range, floats);
+        let values = stored.read(&self.files[stored.file], range, floats, spare);
         let values = values.map_err(|error| match error {
             PackedError::Io(error) => fail(&error.to_string()),
             error => error,

@@ -167,18 +167,20 @@ impl<R: Read + Seek> GgufTensors<R> {
         let [all, width] = [0, 1].map(|index| place.stored.shape[index]);
         let (start, row) = (place.range().start, place.bytes() / all.max(1) as u64);
         let range = start + rows.start as u64 * row..start + rows.end as u64 * row;
-        self.values_in(name, range, rows.len() * width)
+        self.values_in(name, range, rows.len() * width, Vec::new())
     }
 
-    /// The `count` values that a tensor has in a stretch of its file.
+    /// The `count` values that a tensor has in a stretch of its file, in place of what `values`
+    /// hold.
     fn values_in(
         &mut self,
         name: &str,
         range: Range<u64>,
         count: usize,
+        mut values: Vec<f32>,
     ) -> Result<Vec<f32>, PackedError> {
         let place = &self.tensors[name];
-        let mut values = Vec::new();
+        values.clear();
         memory::reserve(&mut values, "a tensor", count)?;
         let (file, block) = (&mut self.files[place.file], place.kind.block_bytes());
         let len = range.end - range.start;
@@ -198,7 +200,7 @@ impl<R: Read + Seek> GgufTensors<R> {
     /// The values of a tensor; `None` if there is none of that name.
     pub(super) fn values(&mut self, name: &str) -> Result<Option<Vec<f32>>, PackedError> {
         match self.tensors.contains_key(name) {
-            true => Ok(Some(self.read(name, None)?.1)),
+            true => Ok(Some(self.read(name, None, Vec::new())?.1)),
             false => Ok(None),
         }
     }
@@ -209,6 +211,7 @@ impl<R: Read + Seek> StoredTensors for GgufTensors<R> {
         &mut self,
         name: &str,
         index: Option<usize>,
+        spare: Vec<f32>,
     ) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         let fail = |reason: &str| PackedError::Source {
             name: name.to_owned(),
@@ -218,7 +221,7 @@ impl<R: Read + Seek> StoredTensors for GgufTensors<R> {
         let part = pieces::part(&place.stored.shape, place.range(), index);
         let (shape, range) = part.ok_or_else(|| fail("not one matrix for each expert"))?;
         let shape = shape.to_vec();
-        let values = self.values_in(name, range, shape.iter().product())?;
+        let values = self.values_in(name, range, shape.iter().product(), spare)?;
         Ok((shape, values))
     }
 }
