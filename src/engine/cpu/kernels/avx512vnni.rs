@@ -12,6 +12,8 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
+use crate::machine::prefetch::prefetch_range_for_later;
+
 use super::operands::{LANES, LINE, LINES_PER_GROUP, Product, Values, shares};
 
 /// Rows multiplied with two tiles at a time: 24 of the 32 registers are accumulators.
@@ -29,10 +31,17 @@ pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32
         return;
     }
     let wide = if rows <= 3 { 4 } else { 2 };
+    let bytes = p.lines * LINE;
     let mut tile = tiles.start;
     while tile < tiles.end {
         let width = if tiles.end - tile >= wide { wide } else { 1 };
+        let next = (tile + width) * bytes..tiles.end.min(tile + 2 * width) * bytes;
         for Range { start: row, end } in shares(rows, ROWS) {
+            if p.cold {
+                // Each share of the rows asks for as much of the tiles that come next.
+                let part = |row: usize| next.start + next.len() * row / rows;
+                prefetch_range_for_later(p.tiles, part(row)..part(end));
+            }
             // SAFETY: passed on from the caller; the rows are in range.
             unsafe {
                 match (width, end - row) {
@@ -170,6 +179,47 @@ pub(super) unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
     }
 }
 
+/// Adds the values of `count` quads of positions, at most 16, from number `first` on, with one byte
+/// of the weights of each query. Quads to which no query gives weight are passed over: upper bytes
+/// are zero for most positions.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+unsafe fn add_weighted<const Q: usize, const D: usize>(
+    weights: &[*const u8; Q],
+    first: usize,
+    count: usize,
+    values: *const i8,
+    width: usize,
+    sums: &mut [[__m512i; D]; Q],
+) {
+    // SAFETY: the caller's pointers are to `first + count` quads of weights and `count` of values.
+    unsafe {
+        let inside = (1u32 << count).wrapping_sub(1) as __mmask16;
+        let mut any = _mm512_setzero_si512();
+        for q in 0..Q {
+            let quads = weights[q].add(first * 4).cast();
+            any = _mm512_or_si512(any, _mm512_maskz_loadu_epi32(inside, quads));
+        }
+        let mut left = u32::from(_mm512_test_epi32_mask(any, any));
+        while left != 0 {
+            let quad = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let line = values.add(quad * width * 4);
+            let mut levels = [_mm512_setzero_si512(); D];
+            for d in 0..D {
+                levels[d] = _mm512_loadu_si512(line.add(d * LINE).cast());
+            }
+            for q in 0..Q {
+                let four = weights[q].add((first + quad) * 4).cast::<i32>();
+                let four = _mm512_set1_epi32(four.read_unaligned());
+                for d in 0..D {
+                    sums[q][d] = _mm512_dpbusd_epi32(sums[q][d], four, levels[d]);
+                }
+            }
+        }
+    }
+}
+
 /// `Q` queries, `D` times 16 dimensions.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
@@ -187,21 +237,12 @@ unsafe fn values_block<const Q: usize, const D: usize>(
         let values = v.values.as_ptr().add(dimension * 4);
         let mut high = [[_mm512_setzero_si512(); D]; Q];
         let mut low = [[_mm512_setzero_si512(); D]; Q];
-        for quad in 0..v.values.len() / (v.width * 4) {
-            let line = values.add(quad * v.width * 4);
-            let mut levels = [_mm512_setzero_si512(); D];
-            for d in 0..D {
-                levels[d] = _mm512_loadu_si512(line.add(d * LINE).cast());
-            }
-            for q in 0..Q {
-                let upper =
-                    _mm512_set1_epi32(highs[q].add(quad * 4).cast::<i32>().read_unaligned());
-                let lower = _mm512_set1_epi32(lows[q].add(quad * 4).cast::<i32>().read_unaligned());
-                for d in 0..D {
-                    high[q][d] = _mm512_dpbusd_epi32(high[q][d], upper, levels[d]);
-                    low[q][d] = _mm512_dpbusd_epi32(low[q][d], lower, levels[d]);
-                }
-            }
+        let quads = v.values.len() / (v.width * 4);
+        for first in (0..quads).step_by(LANES) {
+            let count = LANES.min(quads - first);
+            let values = values.add(first * v.width * 4);
+            add_weighted(&highs, first, count, values, v.width, &mut high);
+            add_weighted(&lows, first, count, values, v.width, &mut low);
         }
         for q in 0..Q {
             for d in 0..D {

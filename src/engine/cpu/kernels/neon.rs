@@ -136,15 +136,19 @@ pub(super) unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
                 let mut upper = [vdupq_n_s32(0); QUARTERS];
                 let mut lower = [vdupq_n_s32(0); QUARTERS];
                 for quad in 0..v.values.len() / (v.width * 4) {
-                    // Weights are below 128, so they are the same signed and unsigned.
-                    let (high, low) = (
-                        repeat(high.add(quad * 4).cast()),
-                        repeat(low.add(quad * 4).cast()),
-                    );
-                    for d in 0..QUARTERS {
-                        let levels = vld1q_s8(values.add(quad * v.width * 4 + d * 16));
-                        upper[d] = dot(upper[d], levels, high);
-                        lower[d] = dot(lower[d], levels, low);
+                    let values = values.add(quad * v.width * 4);
+                    for (weights, sums) in [(high, &mut upper), (low, &mut lower)] {
+                        let weights = weights.add(quad * 4);
+                        // Upper bytes are zero for most positions.
+                        if weights.cast::<u32>().read_unaligned() == 0 {
+                            continue;
+                        }
+                        // Weights are below 128, so they are the same signed and unsigned.
+                        let weights = repeat(weights.cast());
+                        for d in 0..QUARTERS {
+                            let levels = vld1q_s8(values.add(d * 16));
+                            sums[d] = dot(sums[d], levels, weights);
+                        }
                     }
                 }
                 for d in 0..QUARTERS {
