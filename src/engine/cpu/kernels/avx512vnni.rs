@@ -12,12 +12,19 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use crate::machine::prefetch::prefetch_range_for_later;
+use crate::machine::prefetch::{prefetch_range, prefetch_range_for_later};
 
 use super::operands::{LANES, LINE, LINES_PER_GROUP, Product, Values, shares};
 
 /// Rows multiplied with two tiles at a time: 24 of the 32 registers are accumulators.
 const ROWS: usize = 6;
+
+/// No more rows than these are multiplied with one cold tile after the other, so that weights are
+/// read once and in the order in which they lie in memory, which is then what takes the time.
+const FEW: usize = 8;
+
+/// Cold tiles are prefetched this many lines ahead.
+const LINES_AHEAD: usize = 128;
 
 /// The product of the reference.
 ///
@@ -28,6 +35,11 @@ const ROWS: usize = 6;
 pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
     let rows = p.rows.count;
     if rows == 0 {
+        return;
+    }
+    if p.cold && rows <= FEW {
+        // SAFETY: passed on from the caller.
+        unsafe { few_rows(p, tiles, out) };
         return;
     }
     let wide = if rows <= 3 { 4 } else { 2 };
@@ -45,20 +57,20 @@ pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32
             // SAFETY: passed on from the caller; the rows are in range.
             unsafe {
                 match (width, end - row) {
-                    (4, 1) => block::<1, 4>(p, row, tile, out),
-                    (4, 2) => block::<2, 4>(p, row, tile, out),
-                    (4, _) => block::<3, 4>(p, row, tile, out),
-                    (2, 2) => block::<2, 2>(p, row, tile, out),
-                    (2, 3) => block::<3, 2>(p, row, tile, out),
-                    (2, 4) => block::<4, 2>(p, row, tile, out),
-                    (2, 5) => block::<5, 2>(p, row, tile, out),
-                    (2, _) => block::<6, 2>(p, row, tile, out),
-                    (_, 1) => block::<1, 1>(p, row, tile, out),
-                    (_, 2) => block::<2, 1>(p, row, tile, out),
-                    (_, 3) => block::<3, 1>(p, row, tile, out),
-                    (_, 4) => block::<4, 1>(p, row, tile, out),
-                    (_, 5) => block::<5, 1>(p, row, tile, out),
-                    (_, _) => block::<6, 1>(p, row, tile, out),
+                    (4, 1) => block::<1, 4, false>(p, row, tile, out),
+                    (4, 2) => block::<2, 4, false>(p, row, tile, out),
+                    (4, _) => block::<3, 4, false>(p, row, tile, out),
+                    (2, 2) => block::<2, 2, false>(p, row, tile, out),
+                    (2, 3) => block::<3, 2, false>(p, row, tile, out),
+                    (2, 4) => block::<4, 2, false>(p, row, tile, out),
+                    (2, 5) => block::<5, 2, false>(p, row, tile, out),
+                    (2, _) => block::<6, 2, false>(p, row, tile, out),
+                    (_, 1) => block::<1, 1, false>(p, row, tile, out),
+                    (_, 2) => block::<2, 1, false>(p, row, tile, out),
+                    (_, 3) => block::<3, 1, false>(p, row, tile, out),
+                    (_, 4) => block::<4, 1, false>(p, row, tile, out),
+                    (_, 5) => block::<5, 1, false>(p, row, tile, out),
+                    (_, _) => block::<6, 1, false>(p, row, tile, out),
                 }
             }
         }
@@ -66,10 +78,33 @@ pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32
     }
 }
 
-/// `R` rows times `T` tiles.
+/// The product of the reference for at most [`FEW`] rows and cold tiles.
+///
+/// # Safety
+/// As for [`product`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+unsafe fn few_rows(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
+    for tile in tiles {
+        // SAFETY: passed on from the caller; there are as many rows.
+        unsafe {
+            match p.rows.count {
+                1 => block::<1, 1, true>(p, 0, tile, out),
+                2 => block::<2, 1, true>(p, 0, tile, out),
+                3 => block::<3, 1, true>(p, 0, tile, out),
+                4 => block::<4, 1, true>(p, 0, tile, out),
+                5 => block::<5, 1, true>(p, 0, tile, out),
+                6 => block::<6, 1, true>(p, 0, tile, out),
+                7 => block::<7, 1, true>(p, 0, tile, out),
+                _ => block::<8, 1, true>(p, 0, tile, out),
+            }
+        }
+    }
+}
+
+/// `R` rows times `T` tiles; with `AHEAD`, the lines that come later are prefetched.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-unsafe fn block<const R: usize, const T: usize>(
+unsafe fn block<const R: usize, const T: usize, const AHEAD: bool>(
     p: &Product<'_>,
     row: usize,
     tile: usize,
@@ -86,6 +121,10 @@ unsafe fn block<const R: usize, const T: usize>(
         let mut sums = [[_mm512_setzero_ps(); T]; R];
         for group in 0..x.groups {
             let first = group * LINES_PER_GROUP;
+            if AHEAD {
+                let start = tile * p.lines + first + LINES_AHEAD;
+                prefetch_range(p.tiles, start * LINE..(start + LINES_PER_GROUP) * LINE);
+            }
             let mut exact = [[_mm512_setzero_si512(); T]; R];
             for r in 0..R {
                 exact[r] =
@@ -240,6 +279,11 @@ unsafe fn values_block<const Q: usize, const D: usize>(
         let quads = v.values.len() / (v.width * 4);
         for first in (0..quads).step_by(LANES) {
             let count = LANES.min(quads - first);
+            // The first queries ask for the values that come next; the others find them in a cache.
+            if v.cold && query == 0 && dimension == 0 {
+                let next = (first + LANES) * v.width * 4;
+                prefetch_range(v.values, next..next + LANES * v.width * 4);
+            }
             let values = values.add(first * v.width * 4);
             add_weighted(&highs, first, count, values, v.width, &mut high);
             add_weighted(&lows, first, count, values, v.width, &mut low);

@@ -342,6 +342,8 @@ proptest! {
         (before, after) in (0usize..3, 0usize..3),
         seed in any::<u64>(),
         extreme in any::<bool>(),
+        // Of 8 weights so many are not zero, as it is after a softmax.
+        dense in 0u64..9,
     ) {
         let (width, positions, offset) = (width * 16, positions * 16, before * 16);
         let stride = offset + positions + after * 16;
@@ -357,7 +359,11 @@ proptest! {
             .map(|v| v.max(-127))
             .collect();
         let mut half = || -> Vec<u8> {
-            let halves = (0..queries * stride).map(|_| if extreme { 127 } else { next(128) as u8 });
+            let halves = (0..queries * stride).map(|_| match next(8) < dense {
+                false => 0,
+                true if extreme => 127,
+                true => next(128) as u8,
+            });
             halves.collect()
         };
         let (high, low) = (half(), half());
