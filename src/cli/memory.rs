@@ -1,5 +1,6 @@
 //! The most memory that a run needs, and the check that it is allowed.
 
+use llmzip::codec::bytes_of_logits;
 use llmzip::engine::recurrent_state_len;
 use llmzip::predict::Settings;
 use llmzip::report::numbers;
@@ -21,8 +22,6 @@ const COPIES_OF_EXPERTS: u64 = 3;
 /// The same without a model: those that coded the blocks so far, and those that code a block that
 /// may be stored instead.
 const COPIES_OF_EXPERTS_ALONE: u64 = 2;
-/// The logits of a slice of a window, and of the next slice, which is computed meanwhile.
-const LOGITS: u64 = 2 * 16 * MIB;
 /// The program itself, buffers of files, stacks of threads.
 const REST: u64 = 12 * MIB;
 /// Most frames in the hands of a worker and in line before and behind it: the original or the
@@ -173,7 +172,8 @@ impl<'a> Use<'a> {
             + recurrent_layers as u64 * recurrent.map_or(0, recurrent_state_len);
         let cache = (self.streams as u64 + 1) * stream;
         let copies = alone.max(COPIES_OF_EXPERTS * experts);
-        cache + LOGITS + copies + primed(experts) + blocks
+        let logits = bytes_of_logits(config.vocab) as u64;
+        cache + logits + copies + primed(experts) + blocks
     }
 }
 

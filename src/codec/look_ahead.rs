@@ -8,10 +8,27 @@ use super::CodecError;
 use super::answers::Answers;
 use super::language_model::{LanguageModel, run_together};
 use super::times::timed;
+use crate::arch::config::TILE;
 use crate::engine::{EngineError, Prediction, Predictions, Runtime};
 
-/// A chunk holds at most this many logits, 16 MiB.
-const LOGITS_AT_ONCE: usize = 4 << 20;
+/// A chunk holds at most this many logits, 25 MiB, unless that is fewer than [`FEWEST`] rows.
+const LOGITS_AT_ONCE: usize = 6_500_000;
+/// Fewest rows of a chunk: each pass reads all weights.
+const FEWEST: usize = 64;
+/// Most rows of a chunk.
+const MOST: usize = 256;
+
+/// Predictions of a chunk: a power of two, so that passes are full.
+fn rows_of_a_chunk(vocabulary: usize) -> usize {
+    let rows = (LOGITS_AT_ONCE / vocabulary.max(1)).clamp(FEWEST, MOST);
+    1 << rows.ilog2()
+}
+
+/// Most bytes of logits that an encoder holds: those of the chunk whose tokens it codes, and of the
+/// next one, which is computed meanwhile. `vocabulary` is the number of output rows.
+pub fn bytes_of_logits(vocabulary: usize) -> usize {
+    2 * rows_of_a_chunk(vocabulary) * vocabulary.next_multiple_of(TILE) * size_of::<i32>()
+}
 
 /// Computes predictions of known tokens.
 pub(super) struct LookAhead<'a, T> {
@@ -57,7 +74,7 @@ impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
             runtime,
             models,
             tokens,
-            chunk: (LOGITS_AT_ONCE / vocabulary.max(1)).clamp(32, 256),
+            chunk: rows_of_a_chunk(vocabulary),
         }
     }
 
@@ -134,5 +151,18 @@ impl PredictedTokens<'_> {
         }
         self.used += 1;
         Ok(self.chunk.prediction(self.used - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_full_passes_whose_logits_are_bounded() {
+        for (vocabulary, rows) in [(1, 256), (4095, 256), (49_135, 128), (151_643, 64)] {
+            assert_eq!(rows_of_a_chunk(vocabulary), rows, "{vocabulary}");
+        }
+        assert_eq!(bytes_of_logits(49_135), 2 * 128 * 49_136 * 4);
     }
 }

@@ -47,6 +47,7 @@ pub use alone::costs;
 pub use coder::CODED_BITS;
 pub use draft::Drafts;
 pub use error::{CodecError, CorruptStream};
+pub use look_ahead::bytes_of_logits;
 pub use prime::{MAX_PRIME_LEN, Prime};
 pub use symbol::Symbol;
 pub use times::Times;
