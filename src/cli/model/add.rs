@@ -3,9 +3,9 @@
 #[cfg(feature = "convert")]
 use std::fmt;
 #[cfg(feature = "convert")]
-use std::fs;
+use std::fs::{self, File};
 #[cfg(feature = "convert")]
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
 #[cfg(feature = "convert")]
 use std::path::Path;
 use std::path::PathBuf;
@@ -13,13 +13,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 #[cfg(feature = "convert")]
-use llmzip::check::sampled;
+use llmzip::check::{CheckError, sampled};
 #[cfg(feature = "convert")]
 use llmzip::import::{self, Source, SourceError};
 #[cfg(feature = "convert")]
 use llmzip::machine::regular_file;
 #[cfg(feature = "convert")]
-use llmzip::packed::PackedModel;
+use llmzip::packed::{PackedError, PackedModel};
 use llmzip::store::Store;
 #[cfg(feature = "convert")]
 use llmzip::store::StoreError;
@@ -121,7 +121,7 @@ fn add(store: &Store, paths: &[PathBuf], name: &str, wide: Option<bool>) -> Resu
     let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
     let mut line = StepLine::new();
     let sampled = sampled::pack_to_file(&mut source, file.file(), &mut line.step("packing"));
-    let sampled = sampled.map_err(|error| about(path, &error))?;
+    let sampled = sampled.map_err(|error| packing_failed(text::path(path), error))?;
     line.clear();
     let (added, model) = store.add(file, name).map_err(failed)?;
     print_added(store, &added)?;
@@ -138,25 +138,25 @@ fn pack_to_file(
 ) -> Result<(), Failure> {
     let path = &paths[0];
     let mut file = output_beside(paths, output, force)?;
-    let unnamed = match file.written() {
-        Some(_) => None,
-        None => Some(tempfile::tempfile().map_err(Failure::from_write)?),
-    };
-    let mut packed = unnamed.as_ref().or(file.written()).expect("one of both");
+    // What is no regular file cannot be read again: the model is packed beside it.
+    let packed = file
+        .written()
+        .map_or_else(tempfile::tempfile, File::try_clone);
+    let mut packed = packed.map_err(Failure::from_write)?;
     let sampled = if is_packed(paths) {
-        let from = regular_file::open(path).map_err(|error| about(path, &error))?;
-        io::copy(&mut &from, &mut packed).map_err(Failure::from_write)?;
+        let bytes = fs::read(path).map_err(|error| about(path, &error))?;
+        packed.write_all(&bytes).map_err(Failure::from_write)?;
         None
     } else {
         let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
         let mut line = StepLine::new();
-        let sampled = sampled::pack_to_file(&mut source, packed, &mut line.step("packing"));
-        Some(sampled.map_err(|error| about(path, &error))?)
+        let sampled = sampled::pack_to_file(&mut source, &packed, &mut line.step("packing"));
+        Some(sampled.map_err(|error| packing_failed(text::path(path), error))?)
     };
-    let model = PackedModel::from_file(packed).map_err(|error| about(path, &error))?;
-    if let Some(mut unnamed) = unnamed {
-        unnamed.rewind().map_err(Failure::from_write)?;
-        io::copy(&mut unnamed, &mut file).map_err(Failure::from_write)?;
+    let model = PackedModel::from_file(&packed).map_err(|error| about(path, &error))?;
+    if file.written().is_none() {
+        packed.rewind().map_err(Failure::from_write)?;
+        io::copy(&mut packed, &mut file).map_err(Failure::from_write)?;
     }
     file.commit(&OpenInput::nothing())?;
     print_model(
@@ -202,7 +202,39 @@ pub(super) fn is_packed(paths: &[PathBuf]) -> bool {
     read.is_ok() && start.ends_with(KEY)
 }
 
+/// A failure to pack the model `what`. What is read says of which tensor it is, so a failure of the
+/// system alone is one to write.
+#[cfg(feature = "convert")]
+pub(super) fn packing_failed(what: impl fmt::Display, error: CheckError) -> Failure {
+    match error {
+        CheckError::Packed(PackedError::Io(error)) => Failure::from_write(error),
+        error => Failure::Message(format!("{what}: {error}")),
+    }
+}
+
 #[cfg(feature = "convert")]
 fn about(path: &Path, error: &dyn fmt::Display) -> Failure {
     Failure::Message(format!("{}: {error}", text::path(path)))
+}
+
+#[cfg(all(test, feature = "convert"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_not_the_models_fault() {
+        let told = |error: PackedError| match packing_failed("model.gguf", error.into()) {
+            Failure::Message(message) => message,
+            _ => panic!("not a message"),
+        };
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let message = told(full.into());
+        assert!(message.starts_with("cannot write: "), "{message}");
+        let missing = PackedError::Source {
+            name: "head".to_owned(),
+            reason: "missing".to_owned(),
+        };
+        let message = told(missing);
+        assert!(message.starts_with("model.gguf: "), "{message}");
+    }
 }

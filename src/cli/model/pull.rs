@@ -18,6 +18,8 @@ use llmzip::store::catalogue::{self, Entry};
 use llmzip::store::{Installed, StoreError};
 
 #[cfg(feature = "hub")]
+use super::add::packing_failed;
+#[cfg(feature = "hub")]
 use super::describe::{print_added, print_loss};
 #[cfg(feature = "hub")]
 use super::name;
@@ -93,7 +95,7 @@ pub(in crate::cli) fn pull(
     let mut line = StepLine::new();
     let mut watch = |file: &str, done, all| line.update(file, done, all);
     let fetched = hub.fetch(&repository, &mut watch)?;
-    let failed = |error: CheckError| Failure::Message(format!("{text}: {error}"));
+    let failed = |error: CheckError| packing_failed(text, error);
     let mut source = import::open(&fetched.path).map_err(|error| failed(error.into()))?;
     let sampled = sampled::pack_to_file(&mut source, file.file(), &mut line.step("packing"));
     let sampled = sampled.map_err(failed)?;
