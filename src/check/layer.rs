@@ -99,7 +99,7 @@ impl Layer {
 }
 
 /// The weights of a matrix, row by row, or of a norm. The bias is empty if there is none.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Affine {
     pub(super) weight: Vec<f32>,
     pub(super) bias: Vec<f32>,

@@ -203,15 +203,13 @@ impl Pass<'_> {
             part => {
                 let is_final_norm = part == parts::FINAL_NORM.name;
                 let kept = match is_final_norm {
-                    true => Some(&mut self.final_norm),
-                    // The layer that shared it is gone.
-                    false => Arc::get_mut(self.kept.entry(part).or_default()),
+                    true => &mut self.final_norm,
+                    // The layer that shared it is gone, so nothing is copied.
+                    false => Arc::make_mut(self.kept.entry(part).or_default()),
                 };
-                if let Some(kept) = kept {
-                    match tensor.is_bias {
-                        true => kept.bias.extend_from_slice(values),
-                        false => kept.weight.extend_from_slice(values),
-                    }
+                match tensor.is_bias {
+                    true => kept.bias.extend_from_slice(values),
+                    false => kept.weight.extend_from_slice(values),
                 }
             }
         }
@@ -229,7 +227,7 @@ impl Pass<'_> {
         self.arithmetic
             .layer(&layer, index, &mut cache, 0, &mut self.x);
         drop(layer);
-        for kept in self.kept.values_mut().filter_map(Arc::get_mut) {
+        for kept in self.kept.values_mut().map(Arc::make_mut) {
             kept.weight.clear();
             kept.bias.clear();
         }

@@ -18,7 +18,7 @@ const FEWEST: usize = 64;
 /// Most rows of a chunk.
 const MOST: usize = 256;
 
-/// Predictions of a chunk: a power of two, so that passes are full.
+/// Predictions of a chunk: a power of two, so that no pass is left with a few rows.
 fn rows_of_a_chunk(vocabulary: usize) -> usize {
     let rows = (LOGITS_AT_ONCE / vocabulary.max(1)).clamp(FEWEST, MOST);
     1 << rows.ilog2()
