@@ -66,6 +66,58 @@ fn long_text(text: &[u8]) -> Vec<u8> {
     [words, backwards, sorted, by_end].concat().join(&b' ')
 }
 
+/// Synthetic machine code: instructions in a pseudo-random order, each an opcode and the bytes of a
+/// near distance, which is negative for every fourth.
+fn machine_code(instructions: &[(&[u8], usize)]) -> Vec<u8> {
+    let mut state = 7u64;
+    let mut code = Vec::new();
+    while code.len() < 3000 {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(11);
+        let random = (state >> 33) as usize;
+        let (opcode, distance_len) = instructions[random % instructions.len()];
+        // One of 32 targets, as code has some that it often calls.
+        let target = (random >> 8) % 32 * 89;
+        let from = code.len() + opcode.len() + distance_len;
+        let distance = (target as u32).wrapping_sub(from as u32).to_le_bytes();
+        code.extend_from_slice(opcode);
+        code.extend_from_slice(&distance[..distance_len]);
+    }
+    code
+}
+
+/// Machine code of x86 with 32 and with 64 bits, and of ARM64.
+fn machine_codes() -> [Vec<u8>; 3] {
+    let x86 = machine_code(&[
+        (&[0x55, 0x89, 0xe5], 0),
+        (&[0xe8], 4),
+        (&[0xe8], 4),
+        (&[0x83, 0xec, 0x10], 0),
+        (&[0x8b, 0x05], 4),
+        (&[0xc9, 0xc3], 0),
+        (&[0xb8, 1, 2, 3, 4], 0),
+    ]);
+    let x86_64 = machine_code(&[
+        (&[0x48, 0x89, 0xe5], 0),
+        (&[0xe8], 4),
+        (&[0x48, 0x8d, 0x3d], 4),
+        (&[0x8b, 0x05], 4),
+        (&[0x0f, 0xb6, 0x05], 4),
+        (&[0xff, 0x15], 4),
+        (&[0xc3], 0),
+    ]);
+    let words = machine_code(&[
+        (&[0xa9], 3),
+        (&[0x94], 3),
+        (&[0x97], 3),
+        (&[0xb0], 3),
+        (&[0xf9], 3),
+    ]);
+    // The highest byte of an instruction comes last.
+    let words = words.as_chunks::<4>().0.iter();
+    let arm64 = words.flat_map(|[high, rest @ ..]| [rest[0], rest[1], rest[2] & 0x0f, *high]);
+    [x86, x86_64, arm64.collect()]
+}
+
 /// The good files: name, original, how it was compressed.
 fn good() -> Vec<(&'static str, Vec<u8>, EncoderOptions)> {
     let text = include_str!("golden/text.txt").as_bytes().to_vec();
@@ -74,6 +126,7 @@ fn good() -> Vec<(&'static str, Vec<u8>, EncoderOptions)> {
     let with_model = EncoderOptions::new().model(model()).wanted_gain(0);
     let binary: Vec<u8> = (0..3000u32).map(|i| ((i * i) >> 7) as u8).collect();
     let all_bytes: Vec<u8> = (0..=255).collect();
+    let [x86, x86_64, arm64] = machine_codes();
     let mixed = [&text[..], &binary, &text].concat();
     vec![
         ("empty", Vec::new(), with_model.clone()),
@@ -98,6 +151,9 @@ fn good() -> Vec<(&'static str, Vec<u8>, EncoderOptions)> {
             with_model.clone().checksum(false),
         ),
         ("binary", binary, with_model.clone()),
+        ("x86", x86, EncoderOptions::new().block_len(1501)),
+        ("x86-64", x86_64, EncoderOptions::new().block_len(1501)),
+        ("arm64", arm64, EncoderOptions::new().block_len(1501)),
         ("blocks", mixed.clone(), with_model.clone().block_len(1000)),
         (
             "model-blocks",
@@ -188,6 +244,16 @@ fn corrupt() -> Vec<(&'static str, Vec<u8>)> {
             b"\xfeLMZ\x01\x00\x01\x05\xff\xff\xff\x7f\x01x\0\0\0\0\0\0\0\0".to_vec(),
         ),
     ]
+}
+
+/// Without this, the golden files of machine code could be ordinary ones.
+#[test]
+fn machine_code_is_rewritten() {
+    for (name, kind) in [("x86", 1), ("x86-64", 2), ("arm64", 3)] {
+        let file = fs::read(folder("good").join(format!("{name}.llmz"))).unwrap();
+        // The first block header of a frame without a model.
+        assert_eq!(file[7], kind << 4 | 1, "{name}");
+    }
 }
 
 #[test]

@@ -104,6 +104,20 @@ impl<T: Write> Write for Unsteady<T> {
     }
 }
 
+/// Real machine code goes through a branch filter, from any place and in blocks of any length.
+#[test]
+fn the_code_of_this_program_comes_back() {
+    let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let middle = &program[program.len() / 3..][..300_001];
+    for block_len in [50_001, 1 << 20] {
+        let options = options().block_len(block_len);
+        for options in [options.clone().independent_blocks(true), options] {
+            let compressed = compress_all(middle, &options).unwrap();
+            assert!(restore(&compressed) == middle);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

@@ -260,6 +260,8 @@ pub(super) struct Carried<M> {
     pub context: Option<Arc<Prime>>,
     /// The language model, made when a block first needs it.
     pub model: Option<ModelCoding<M>>,
+    /// Bytes of the blocks so far, modulo 2^32: the address at which branch filters begin.
+    pub position: u32,
     /// The time that coding has taken since these times were last taken.
     pub times: Times,
 }
@@ -279,6 +281,7 @@ impl<M: Context> Carried<M> {
             runtime: runtime.cloned(),
             context: prime.cloned(),
             model: None,
+            position: 0,
             times: Times::default(),
         })
     }
@@ -289,6 +292,7 @@ impl<M: Context> Carried<M> {
         len: usize,
         new: impl FnOnce(Arc<dyn Runtime>) -> Result<M, EngineError>,
     ) -> Result<(&mut Predictor, &mut ModelCoding<M>), CodecError> {
+        self.position = self.position.wrapping_add(len as u32);
         let model = match &mut self.model {
             Some(model) => model,
             none => {
@@ -307,8 +311,17 @@ impl<M: Context> Carried<M> {
     /// Passes over a block that is stored as it is.
     pub(super) fn pass_raw(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
         self.predictor.pass_raw(bytes)?;
+        self.position = self.position.wrapping_add(bytes.len() as u32);
         self.reset_model();
         Ok(())
+    }
+
+    /// What a block of `len` bytes needs that the experts code alone, and its position.
+    pub(super) fn with_experts(&mut self, len: usize) -> Result<(&mut Predictor, u32), CodecError> {
+        self.reset_model();
+        let position = self.position;
+        self.position = position.wrapping_add(len as u32);
+        Ok((self.predictor.for_block(len)?, position))
     }
 
     /// The model sees nothing of a block that it does not code, and begins anew behind it.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::block::{
     BlockCoding, Carried, CodedToken, Decision, Direction, StreamCoding, code_bytes,
 };
+use super::branches;
 use super::coder::Decoder;
 use super::draft::Drafts;
 use super::rounds::{self, Round};
@@ -16,6 +17,7 @@ use super::speculation::Speculation;
 use super::streams::{HEAD, Places};
 use super::times::{Times, timed};
 use super::{CodecError, CorruptStream, Prime};
+use crate::container::BranchFilter;
 use crate::engine::{Prediction, Runtime};
 use crate::predict::Settings;
 
@@ -69,7 +71,8 @@ impl BlockDecoder {
         self.carried.pass_raw(bytes)
     }
 
-    /// Decodes a block of `len` bytes that the experts coded alone.
+    /// Decodes a block of `len` bytes that the experts coded alone, after `filter` had rewritten
+    /// them if that is given.
     ///
     /// # Errors
     /// If the coded bytes are corrupt, or `progress` asks for the end.
@@ -77,19 +80,19 @@ impl BlockDecoder {
         &mut self,
         coded: &[u8],
         len: usize,
+        filter: Option<BranchFilter>,
         progress: OnProgress<'_>,
     ) -> Result<Vec<u8>, CodecError> {
         let start = Instant::now();
-        self.carried.reset_model();
+        let (predictor, position) = self.carried.with_experts(len)?;
         let mut reader = SymbolReader::new(coded)?;
-        code_bytes(
-            self.carried.predictor.for_block(len)?,
-            &mut reader,
-            len,
-            &mut |_, done| progress(done),
-        )?;
+        code_bytes(predictor, &mut reader, len, &mut |_, done| progress(done))?;
         self.carried.times.add(start, Duration::ZERO);
-        Ok(reader.finish()?)
+        let mut bytes = reader.finish()?;
+        if let Some(filter) = filter {
+            branches::restore(filter, &mut bytes, position);
+        }
+        Ok(bytes)
     }
 
     /// Decodes a block that the language model and the experts coded. `streams`, of which there is

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::block::{
     BlockCoding, Carried, CodedToken, Decision, Direction, ModelCoding, StreamCoding, code_bytes,
 };
+use super::branches;
 use super::coder::Encoder;
 use super::cost::{CostRecorder, ModelPrediction};
 use super::language_model::LanguageModel;
@@ -15,7 +16,9 @@ use super::look_ahead::LookAhead;
 use super::streams::{Places, Turns, split_head};
 use super::times::Times;
 use super::{CodecError, CorruptStream, Prime, Symbol};
+use crate::container::BranchFilter;
 use crate::engine::Runtime;
+use crate::machine::memory;
 use crate::packed::TokenTable;
 use crate::predict::{PROBABILITY_BITS, Settings};
 
@@ -75,6 +78,7 @@ impl BlockEncoder {
             runtime,
             context,
             model,
+            position,
             times,
         } = &self.carried;
         let model = model.as_ref().map(|model| {
@@ -90,6 +94,7 @@ impl BlockEncoder {
                 runtime: runtime.clone(),
                 context: context.clone(),
                 model: model.transpose()?,
+                position: *position,
                 times: *times,
             },
             costs: self.costs.clone(),
@@ -119,28 +124,35 @@ impl BlockEncoder {
         self.carried.pass_raw(bytes)
     }
 
-    /// Codes a block with the experts alone.
+    /// Codes a block with the experts alone, rewritten by `filter` if that is given.
     ///
     /// # Errors
-    /// If `progress` asks for the end.
+    /// If there is no memory, or `progress` asks for the end.
     pub fn experts(
         &mut self,
         bytes: &[u8],
+        filter: Option<BranchFilter>,
         progress: OnProgress<'_>,
     ) -> Result<Vec<u8>, CodecError> {
         let start = Instant::now();
-        self.carried.reset_model();
+        let (predictor, position) = self.carried.with_experts(bytes.len())?;
+        let rewritten = match filter {
+            None => None,
+            Some(filter) => {
+                let mut copy = memory::copied("a block of machine code", bytes, 0)?;
+                branches::apply(filter, &mut copy, position);
+                Some(copy)
+            }
+        };
+        let bytes = rewritten.as_deref().unwrap_or(bytes);
         let symbols = bytes.iter().map(|byte| Spelling {
             bytes: std::slice::from_ref(byte),
             escaped: true,
         });
         let mut writer = SymbolWriter::new(symbols, self.costs.take());
-        code_bytes(
-            self.carried.predictor.for_block(bytes.len())?,
-            &mut writer,
-            bytes.len(),
-            &mut |writer, done| progress(done, writer.coder.len()),
-        )?;
+        code_bytes(predictor, &mut writer, bytes.len(), &mut |writer, done| {
+            progress(done, writer.coder.len())
+        })?;
         self.carried.times.add(start, Duration::ZERO);
         self.costs = writer.costs;
         Ok(writer.coder.finish())

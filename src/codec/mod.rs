@@ -11,6 +11,7 @@
 //! | [`encode`], `look_ahead` | what only an encoder does: the model computes ahead of the coder |
 //! | [`decode`], `speculation`, `draft`, `rounds` | what only a decoder does: drafts, rounds |
 //! | `frame_predictor`, `language_model` | what the blocks of a frame share, made when needed |
+//! | `branches` | rewrites machine code before the experts code it |
 //! | `streams` | several streams in one block |
 //! | `prime` | what a frame knows before its first byte |
 //! | [`plan`] | which mode a block gets, and how many streams |
@@ -23,6 +24,7 @@
 mod alone;
 mod answers;
 mod block;
+mod branches;
 mod byte_path;
 mod coder;
 pub mod cost;

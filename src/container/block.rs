@@ -16,6 +16,18 @@ pub enum Mode {
     Model = 2,
 }
 
+/// How machine code was rewritten before the experts coded it. `docs/FORMAT.md` defines the
+/// filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BranchFilter {
+    /// Calls of x86.
+    X86 = 1,
+    /// Calls and addresses relative to the instruction pointer, of 64-bit x86.
+    X86_64 = 2,
+    /// Calls and addresses of pages, of ARM64.
+    Arm64 = 3,
+}
+
 /// The lengths of one stream of a block: of its part of the original and of its coded bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamLens {
@@ -30,6 +42,9 @@ pub struct StreamLens {
 pub struct Block {
     /// How the block was coded.
     pub mode: Mode,
+    /// How its bytes were rewritten before they were coded; always `None` unless the experts alone
+    /// coded it.
+    pub filter: Option<BranchFilter>,
     /// Original bytes of the block: 1..=[`MAX_BLOCK_LEN`], or 0 in the only block of an empty
     /// frame.
     pub original_len: u32,
@@ -53,6 +68,7 @@ impl Block {
     pub fn raw(original: Vec<u8>) -> Block {
         Block {
             mode: Mode::Raw,
+            filter: None,
             original_len: original.len() as u32,
             streams: Vec::new(),
             payload: original,
@@ -75,10 +91,16 @@ impl Block {
             .collect();
         Block {
             mode,
+            filter: None,
             original_len: original_lens.iter().sum(),
             streams,
             payload: payloads.concat(),
         }
+    }
+
+    /// The same block, coded after `filter` had rewritten its bytes.
+    pub fn filtered(self, filter: Option<BranchFilter>) -> Block {
+        Block { filter, ..self }
     }
 
     /// For each stream, the range of its original bytes in the block, and its coded bytes.
@@ -96,6 +118,9 @@ impl Block {
     pub(super) fn validate(&self, frame: &FrameHeader) -> Result<(), &'static str> {
         if self.original_len > MAX_BLOCK_LEN {
             return Err("a block has at most 16 MiB");
+        }
+        if self.filter.is_some() && self.mode != Mode::Experts {
+            return Err("only what the experts code is rewritten");
         }
         if self.mode == Mode::Raw {
             return match (

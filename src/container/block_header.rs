@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::block::{Block, Mode, StreamLens, max_payload};
+use super::block::{Block, BranchFilter, Mode, StreamLens, max_payload};
 use super::error::ContainerError;
 use super::header::FrameHeader;
 use super::source::Source;
@@ -11,7 +11,9 @@ use super::{MAX_BLOCK_LEN, MAX_STREAMS, varint};
 const MODE_MASK: u8 = 3;
 const FLAG_LAST: u8 = 1 << 2;
 const FLAG_STREAMS: u8 = 1 << 3;
-const RESERVED: u8 = 0xf0;
+const FILTER_SHIFT: u8 = 4;
+const FILTER_MASK: u8 = 3 << FILTER_SHIFT;
+const RESERVED: u8 = 0xc0;
 
 /// The bytes of the header of `block`. `last`: no block of the frame follows.
 pub(super) fn encode(block: &Block, last: bool) -> Vec<u8> {
@@ -19,7 +21,8 @@ pub(super) fn encode(block: &Block, last: bool) -> Vec<u8> {
     let mut bytes = vec![
         block.mode as u8
             | if last { FLAG_LAST } else { 0 }
-            | if several { FLAG_STREAMS } else { 0 },
+            | if several { FLAG_STREAMS } else { 0 }
+            | block.filter.map_or(0, |filter| filter as u8) << FILTER_SHIFT,
     ];
     varint::write(&mut bytes, u64::from(block.original_len));
     if block.mode != Mode::Raw {
@@ -39,6 +42,7 @@ pub(super) fn encode(block: &Block, last: bool) -> Vec<u8> {
 /// A block's header as read.
 pub(super) struct BlockHeader {
     pub(super) mode: Mode,
+    pub(super) filter: Option<BranchFilter>,
     /// Whether no block of the frame follows.
     pub(super) last: bool,
     pub(super) original_len: u32,
@@ -56,6 +60,7 @@ impl BlockHeader {
     ) -> Result<BlockHeader, ContainerError> {
         let [flags] = source.array("a block header", bytes)?;
         let mode = decode_mode(flags, frame)?;
+        let filter = decode_filter(flags, mode)?;
         let last = flags & FLAG_LAST != 0;
         let empty_frame = mode == Mode::Raw && last && number == 0;
         let original_len = bounded(
@@ -68,6 +73,7 @@ impl BlockHeader {
         if mode == Mode::Raw {
             return Ok(BlockHeader {
                 mode,
+                filter,
                 last,
                 original_len,
                 payload_len: original_len,
@@ -91,6 +97,7 @@ impl BlockHeader {
         };
         Ok(BlockHeader {
             mode,
+            filter,
             last,
             original_len,
             payload_len,
@@ -121,6 +128,22 @@ fn decode_mode(flags: u8, frame: &FrameHeader) -> Result<Mode, ContainerError> {
         });
     }
     Ok(mode)
+}
+
+fn decode_filter(flags: u8, mode: Mode) -> Result<Option<BranchFilter>, ContainerError> {
+    let filter = match (flags & FILTER_MASK) >> FILTER_SHIFT {
+        0 => return Ok(None),
+        1 => BranchFilter::X86,
+        2 => BranchFilter::X86_64,
+        _ => BranchFilter::Arm64,
+    };
+    match mode {
+        Mode::Experts => Ok(Some(filter)),
+        Mode::Raw | Mode::Model => Err(ContainerError::Reserved {
+            field: "a block header",
+            got: flags,
+        }),
+    }
 }
 
 /// Reads the lengths of several streams, which add up to those of the `whole` block.

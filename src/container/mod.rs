@@ -49,7 +49,7 @@ mod varint;
 mod versions;
 mod writer;
 
-pub use block::{Block, Mode, StreamLens};
+pub use block::{Block, BranchFilter, Mode, StreamLens};
 pub use error::ContainerError;
 pub use header::{FrameHeader, ModelRef};
 pub use index::index_of;

@@ -337,6 +337,7 @@ impl Frame {
         self.totals.payload_len += u64::from(header.payload_len);
         let block = Block {
             mode: header.mode,
+            filter: header.filter,
             original_len: header.original_len,
             streams: header.streams,
             payload,

@@ -50,7 +50,13 @@ fn header() -> impl Strategy<Value = FrameHeader> {
 fn block(with_model: bool) -> impl Strategy<Value = (Block, Vec<u8>)> {
     let modes = if with_model { 3 } else { 2 };
     let streams = vec((1..200u32, 0..200u32), 1..5);
-    (0..modes, streams, any::<u8>()).prop_map(|(mode, streams, fill)| {
+    let filter = prop::sample::select(vec![
+        None,
+        Some(BranchFilter::X86),
+        Some(BranchFilter::X86_64),
+        Some(BranchFilter::Arm64),
+    ]);
+    (0..modes, streams, filter, any::<u8>()).prop_map(|(mode, streams, filter, fill)| {
         let streams: Vec<StreamLens> = streams
             .into_iter()
             .map(|(original_len, payload_len)| StreamLens {
@@ -68,9 +74,10 @@ fn block(with_model: bool) -> impl Strategy<Value = (Block, Vec<u8>)> {
         }
         let payload = vec![fill; payload_len as usize];
         let block = match mode {
-            1 => Block::coded(Mode::Experts, original_len, payload),
+            1 => Block::coded(Mode::Experts, original_len, payload).filtered(filter),
             _ => Block {
                 mode: Mode::Model,
+                filter: None,
                 original_len,
                 streams,
                 payload,

@@ -94,7 +94,7 @@ impl FrameDecoder {
                 blocks.pass_raw(&block.payload)?;
                 block.payload
             }
-            Mode::Experts => blocks.experts(&block.payload, len, progress)?,
+            Mode::Experts => blocks.experts(&block.payload, len, block.filter, progress)?,
             Mode::Model => {
                 let model = model.ok_or(CodecError::NoModel)?;
                 blocks.set_model(model.runtime(), model.drafts());

@@ -34,7 +34,7 @@ def refuses_undecoded(data: bytes) -> bool:
 def sealed(header: Header, block: Block, streams: list[tuple[int, bytes]]) -> bytes:
     """A frame of one block with a true seal, whatever its streams are."""
     payload = b"".join(part for _, part in streams)
-    written = bytes([block.mode | 4 | (8 if len(streams) > 1 else 0)])
+    written = bytes([block.mode | block.branch_filter << 4 | 4 | (8 if len(streams) > 1 else 0)])
     written += varint(sum(length for length, _ in streams))
     written += varint(len(payload)) if block.mode != RAW else b""
     written += bytes([len(streams) - 1]) if len(streams) > 1 else b""

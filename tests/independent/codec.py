@@ -4,6 +4,7 @@ import copy
 from bisect import bisect_left
 from dataclasses import dataclass, field
 import numpy as np
+from branches import restore
 from container import ALL_EXPERTS, LIGHT_EXPERTS, MODEL, RAW, Block, Frame, hash32, refuse_if
 from model import Context, Integers, Model, prefix_sums, token_weights
 from predictor import BIT, ESCAPE, MASK64, TOKEN_END, AllExperts, LightExperts, NoExperts
@@ -60,7 +61,7 @@ class Stream:
 class FrameDecoder:
     """The state of a frame: FORMAT.md, "State"."""
     def __init__(self, preset: int, model: Model | None, prime: bytes):
-        self.model, self.position = model, 0
+        self.model, self.position, self.address = model, 0, 0
         self.recalls = preset == ALL_EXPERTS and model is not None  # and has output bias
         if preset == ALL_EXPERTS:
             self.predictor = AllExperts(model is not None)
@@ -84,6 +85,7 @@ class FrameDecoder:
             if self.model is not None:
                 self.context = Context(self.model)
         self.position += block.original_length
+        self.address += block.original_length
         return original
 
     # Decisions
@@ -106,7 +108,7 @@ class FrameDecoder:
         coder = RangeDecoder(block.payload)
         original = bytes(self.byte_without_opinion(coder) for _ in range(block.original_length))
         coder.end()
-        return original
+        return restore(block.branch_filter, original, self.address)
 
     # Streams
     def model_block(self, block: Block) -> bytes:

@@ -34,6 +34,7 @@ class Block:
     """FORMAT.md, "Block header" and "Seal and check"."""
     number: int
     mode: int
+    branch_filter: int
     original_length: int
     payload: bytes
     streams: list[tuple[int, bytes]]  # original length and payload of each
@@ -146,7 +147,9 @@ def parse_block(reader: Reader, header: Header, number: int) -> Block:
     start = reader.position
     kind = reader.byte("a block header")
     mode, last, has_streams = kind & 3, bool(kind & 4), bool(kind & 8)
-    reserved = kind >> 4 or mode > MODEL or (has_streams and mode != MODEL)
+    branch_filter = kind >> 4 & 3
+    reserved = kind >> 6 or mode > MODEL or (has_streams and mode != MODEL)
+    reserved = reserved or (branch_filter and mode != EXPERTS)
     refuse_if(reserved, f"reserved bits are set in the block header {kind:#04x}")
     lacking = mode == MODEL and header.model_identity is None
     refuse_if(lacking, "a block uses a model, and its frame names none")
@@ -169,7 +172,7 @@ def parse_block(reader: Reader, header: Header, number: int) -> Block:
     for original, length in lengths:
         streams.append((original, payload[begin : begin + length]))
         begin += length
-    return Block(number, mode, original_length, payload, streams, checksums, last)
+    return Block(number, mode, branch_filter, original_length, payload, streams, checksums, last)
 
 def parse_stream_table(reader: Reader, original: int, payload: int) -> list[tuple[int, int]]:
     """Original and payload length of each stream. FORMAT.md, "Block header"."""

@@ -2,15 +2,30 @@
 
 use std::ops::Range;
 
+use super::machine_code;
+use crate::container::BranchFilter;
+
 /// The class of a run of bytes, which decides how the run may be coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Noise: it is stored.
     Incompressible,
-    /// Neither noise nor text: the experts code it.
+    /// None of the others: the experts code it.
     Binary,
+    /// Machine code: the experts code it after a filter has rewritten it.
+    Code(BranchFilter),
     /// Mostly valid UTF-8 without control characters: the language model may code it.
     Text,
+}
+
+impl Class {
+    /// The filter that rewrites a run of this class.
+    pub(super) fn filter(self) -> Option<BranchFilter> {
+        match self {
+            Class::Code(filter) => Some(filter),
+            _ => None,
+        }
+    }
 }
 
 /// Bytes that are classified together.
@@ -34,20 +49,22 @@ pub fn runs(window: &[u8]) -> Vec<(Range<usize>, Class)> {
         }
         start = end;
     }
-    absorb_lone_text(runs)
+    absorb_lone_segments(runs)
 }
 
-/// Joins a single segment of text inside binary data to that data, because a model that has seen
-/// nothing before gains too little there.
-fn absorb_lone_text(runs: Vec<(Range<usize>, Class)>) -> Vec<(Range<usize>, Class)> {
+/// Joins a single segment inside binary data or machine code to what is around it: a model that has
+/// seen nothing before gains too little from one segment of text, and a filter from one of code.
+fn absorb_lone_segments(runs: Vec<(Range<usize>, Class)>) -> Vec<(Range<usize>, Class)> {
     let mut merged: Vec<(Range<usize>, Class)> = Vec::new();
     for (i, (range, class)) in runs.iter().enumerate() {
-        let lone_text = *class == Class::Text
-            && range.len() <= SEGMENT
-            && i > 0
-            && runs[i - 1].1 == Class::Binary
-            && runs.get(i + 1).is_some_and(|next| next.1 == Class::Binary);
-        let class = if lone_text { Class::Binary } else { *class };
+        let after = runs.get(i + 1).map(|next| next.1);
+        let around = merged.last().map(|last| last.1);
+        let class = match around.filter(|_| around == after && range.len() <= SEGMENT) {
+            Some(around @ (Class::Binary | Class::Code(_))) if *class != Class::Incompressible => {
+                around
+            }
+            _ => *class,
+        };
         match merged.last_mut() {
             Some((last, last_class)) if *last_class == class => last.end = range.end,
             _ => merged.push((range.clone(), class)),
@@ -62,7 +79,7 @@ fn classify(segment: &[u8]) -> Class {
     } else if looks_like_text(segment) {
         Class::Text
     } else {
-        Class::Binary
+        machine_code::filter(segment).map_or(Class::Binary, Class::Code)
     }
 }
 
@@ -157,17 +174,26 @@ mod tests {
             .collect()
     }
 
+    fn records(len: usize) -> Vec<u8> {
+        (0..len)
+            .map(|i| [0, 0x48, 0x79, 0xe5, 0xc3, (i / 97) as u8][i % 6])
+            .collect()
+    }
+
     fn machine_code(len: usize) -> Vec<u8> {
         (0..len)
             .map(|i| [0, 0x48, 0x89, 0xe5, 0xc3, (i / 97) as u8][i % 6])
             .collect()
     }
 
+    const CODE: Class = Class::Code(BranchFilter::X86_64);
+
     #[test]
     fn kinds_are_told_apart() {
         assert_eq!(classify(&noise(SEGMENT)), Class::Incompressible);
         assert_eq!(classify(&prose(SEGMENT)), Class::Text);
-        assert_eq!(classify(&machine_code(SEGMENT)), Class::Binary);
+        assert_eq!(classify(&records(SEGMENT)), Class::Binary);
+        assert_eq!(classify(&machine_code(SEGMENT)), CODE);
     }
 
     #[test]
@@ -184,17 +210,29 @@ mod tests {
         window.extend(machine_code(2 * SEGMENT + 100));
         let runs = runs(&window);
         let classes: Vec<Class> = runs.iter().map(|run| run.1).collect();
-        assert_eq!(classes, [Class::Text, Class::Incompressible, Class::Binary]);
+        assert_eq!(classes, [Class::Text, Class::Incompressible, CODE]);
         assert_eq!(runs[0].0, 0..3 * SEGMENT);
         assert_eq!(runs[2].0.end, window.len());
         assert!(runs.windows(2).all(|pair| pair[0].0.end == pair[1].0.start));
     }
 
     #[test]
-    fn a_lone_segment_of_text_stays_with_the_binary_around_it() {
-        let mut window = machine_code(2 * SEGMENT);
-        window.extend(prose(SEGMENT));
-        window.extend(machine_code(2 * SEGMENT));
-        assert_eq!(runs(&window), [(0..5 * SEGMENT, Class::Binary)]);
+    fn a_lone_segment_stays_with_what_is_around_it() {
+        let kinds = [prose, records, machine_code];
+        for (around, class) in [
+            (records as fn(usize) -> _, Class::Binary),
+            (machine_code, CODE),
+        ] {
+            for alone in kinds {
+                let mut window = around(2 * SEGMENT);
+                window.extend(alone(SEGMENT));
+                window.extend(around(2 * SEGMENT));
+                assert_eq!(runs(&window), [(0..5 * SEGMENT, class)]);
+            }
+            let mut window = around(2 * SEGMENT);
+            window.extend(noise(SEGMENT));
+            window.extend(around(2 * SEGMENT));
+            assert_eq!(runs(&window).len(), 3);
+        }
     }
 }

@@ -15,6 +15,7 @@
 
 mod classify;
 mod gain;
+mod machine_code;
 mod sample;
 mod streams;
 mod trial;

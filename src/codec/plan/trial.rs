@@ -16,7 +16,7 @@ use super::{Class, SAMPLE, Verdict, cut, sample, streams, verdict};
 use crate::codec::cost::CostRecorder;
 use crate::codec::encode::{BlockEncoder, OnProgress, Stream};
 use crate::codec::{CodecError, Prime, Symbol, Times};
-use crate::container::{Block, Mode};
+use crate::container::{Block, BranchFilter, Mode};
 use crate::engine::Runtime;
 use crate::predict::Settings;
 
@@ -114,9 +114,9 @@ impl Trials {
         let block = if class == Class::Incompressible {
             self.store(bytes)?
         } else if self.encoder.is_none() && bytes.len() <= TRY_ALL {
-            self.try_all(bytes, model.as_ref(), progress)?
+            self.try_all(bytes, class.filter(), model.as_ref(), progress)?
         } else {
-            self.try_likely(bytes, model.as_ref(), progress)?
+            self.try_likely(bytes, class.filter(), model.as_ref(), progress)?
         };
         let encoder = self.encoder.as_mut();
         let (times, costs) = encoder.map_or_else(Default::default, |encoder| {
@@ -129,15 +129,16 @@ impl Trials {
         })
     }
 
-    /// Codes the first run of a frame in every mode.
+    /// Codes the first run of a frame in every mode. `filter` is for the experts alone.
     fn try_all(
         &mut self,
         bytes: &[u8],
+        filter: Option<BranchFilter>,
         model: Option<&TrialModel>,
         progress: OnProgress<'_>,
     ) -> Result<Block, CodecError> {
         let trial = match model {
-            None => Trial::experts(self.new_encoder()?, bytes, progress)?,
+            None => Trial::experts(self.new_encoder()?, bytes, filter, progress)?,
             Some(model) => {
                 let encoders = (self.new_encoder()?, self.new_encoder()?);
                 self.try_both(encoders, model, None, bytes, progress)?
@@ -153,6 +154,7 @@ impl Trials {
     fn try_likely(
         &mut self,
         bytes: &[u8],
+        filter: Option<BranchFilter>,
         model: Option<&TrialModel>,
         progress: OnProgress<'_>,
     ) -> Result<Block, CodecError> {
@@ -172,7 +174,9 @@ impl Trials {
         };
         let encoder = self.take_encoder()?;
         let trial = match judged {
-            None | Some((_, (Verdict::Experts, _))) => Trial::experts(encoder, bytes, progress)?,
+            None | Some((_, (Verdict::Experts, _))) => {
+                Trial::experts(encoder, bytes, filter, progress)?
+            }
             Some((model, (Verdict::Model, streams))) => {
                 Trial::model(encoder, model, streams, bytes, progress)?
             }
@@ -202,7 +206,7 @@ impl Trials {
         let mut unheard = |_, _| progress(0, 0);
         let sample = sample(text);
         // The rule on streams is about experts that have seen nothing.
-        let new = Trial::experts(self.new_encoder()?, &sample, &mut unheard)?.len();
+        let new = Trial::experts(self.new_encoder()?, &sample, None, &mut unheard)?.len();
         let text_len = new as u64 * text.len() as u64 / sample.len() as u64;
         let streams = self.streams(model, text_len);
         if !self.options.settings.experts {
@@ -214,7 +218,7 @@ impl Trials {
         let (experts, for_model) = match &self.encoder {
             None => (new, self.new_encoder()?),
             Some(encoder) => {
-                let experts = Trial::experts(encoder.fork()?, &sample, &mut unheard)?;
+                let experts = Trial::experts(encoder.fork()?, &sample, None, &mut unheard)?;
                 (experts.len(), encoder.fork()?)
             }
         };
@@ -244,7 +248,7 @@ impl Trials {
         progress: OnProgress<'_>,
     ) -> Result<Trial, CodecError> {
         let mut course = Course::default();
-        let experts = Trial::experts(for_experts, bytes, &mut |original, coded| {
+        let experts = Trial::experts(for_experts, bytes, None, &mut |original, coded| {
             course.note(original, coded);
             progress(0, 0)
         })?;
@@ -305,15 +309,16 @@ struct Trial {
 }
 
 impl Trial {
-    /// Codes `bytes` with the experts alone.
+    /// Codes `bytes` with the experts alone, rewritten by `filter` if that is given.
     fn experts(
         mut encoder: BlockEncoder,
         bytes: &[u8],
+        filter: Option<BranchFilter>,
         progress: OnProgress<'_>,
     ) -> Result<Trial, CodecError> {
-        let coded = encoder.experts(bytes, progress)?;
+        let coded = encoder.experts(bytes, filter, progress)?;
         // A run lies in a block, whose length fits.
-        let block = Block::coded(Mode::Experts, bytes.len() as u32, coded);
+        let block = Block::coded(Mode::Experts, bytes.len() as u32, coded).filtered(filter);
         Ok(Trial { encoder, block })
     }
 
@@ -393,7 +398,7 @@ mod tests {
             BlockEncoder::new(settings(true), Some(&model.runtime), None).unwrap()
         };
         let (model, text) = (model(), b"some text, and some more text");
-        let experts = Trial::experts(encoder(&model), text, &mut unheard).unwrap();
+        let experts = Trial::experts(encoder(&model), text, None, &mut unheard).unwrap();
         let with_model = Trial::model(encoder(&model), &model, 2, text, &mut unheard).unwrap();
         assert_eq!(experts.block.mode, Mode::Experts);
         assert_eq!(with_model.block.mode, Mode::Model);
@@ -418,7 +423,7 @@ mod tests {
     /// Coded bytes of `text` with the experts alone and with the model, by copies of `encoder`.
     fn lens(encoder: &BlockEncoder, model: &TrialModel, text: &[u8]) -> (usize, usize) {
         let fork = || encoder.fork().unwrap();
-        let experts = Trial::experts(fork(), text, &mut unheard).unwrap();
+        let experts = Trial::experts(fork(), text, None, &mut unheard).unwrap();
         let with_model = Trial::model(fork(), model, 1, text, &mut unheard).unwrap();
         (experts.len(), with_model.len())
     }
@@ -528,7 +533,7 @@ mod tests {
     fn a_progress_callback_cancels() {
         let bytes = b"some words, ".repeat(3_000);
         let encoder = BlockEncoder::new(settings(false), None, None).unwrap();
-        let trial = Trial::experts(encoder, &bytes, &mut |_, _| ControlFlow::Break(()));
+        let trial = Trial::experts(encoder, &bytes, None, &mut |_, _| ControlFlow::Break(()));
         assert!(matches!(trial.err(), Some(CodecError::Cancelled)));
     }
 }
