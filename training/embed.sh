@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes FOLDER (a Hugging Face folder, as export.py writes it) the built-in model NAME:
+# Makes FOLDER (a Hugging Face folder, as `ladder.py export` writes it) the built-in model NAME:
 #
 #     training/embed.sh FOLDER NAME
 #

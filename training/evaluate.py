@@ -1,4 +1,4 @@
-"""Bits per byte of a checkpoint on files, f32: evaluate.py CHECKPOINT TOKENIZER.json [FILE...] [--dev SPLIT_DIR]
+"""Bits per byte of a checkpoint on files, f32: evaluate.py CHECKPOINT TOKENIZER.json [FILE...] [--dev TEXT_DIR]
 
 Windows of 1,024 tokens, each advancing by 512, so that every token but the first 512 of a file has at least
 512 tokens of context. The separator is fed first and does not count. --int8 rounds weights (per output
@@ -6,16 +6,14 @@ channel) and the inputs of every product (groups of 64) to 8 bits, as the exact 
 """
 
 import argparse
-import json
 import math
 import pathlib
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 
-from data import MIX, token_bytes
+from data import as_text, load, present_kinds
 from model import Config, Llama
 
 WINDOW, ADVANCE = 1024, 512
@@ -63,7 +61,7 @@ def main():
     parser.add_argument("checkpoint")
     parser.add_argument("tokenizer")
     parser.add_argument("files", nargs="*")
-    parser.add_argument("--dev", help="folder written by `data.py split`: score its development split by kind")
+    parser.add_argument("--dev", help="folder of KIND.txt.xz: score its development split by kind")
     parser.add_argument("--dev-bytes", type=int, default=200_000, help="at most this much of each kind")
     parser.add_argument("--int8", action="store_true")
     args = parser.parse_args()
@@ -73,8 +71,7 @@ def main():
     model.load_state_dict(saved["model"])
     if args.int8:
         make_int8(model)
-    tokenizer = Tokenizer.from_file(args.tokenizer)
-    tokenizer.encode_special_tokens = True
+    tokenizer = as_text(Tokenizer.from_file(args.tokenizer))
     print("file\tbytes\ttokens\tbits_per_byte")
 
     def report(name, texts):
@@ -83,14 +80,13 @@ def main():
         print(f"{name}\t{size}\t{sum(s[1] for s in scores)}\t{sum(s[0] for s in scores) / size:.4f}", flush=True)
 
     if args.dev:
-        for kind in MIX:
-            documents = pathlib.Path(args.dev, "dev", kind + ".txt").read_bytes().split(b"\0")[:-1]
+        for kind in present_kinds(args.dev):
             texts, left = [], args.dev_bytes
-            for document in documents:
+            for document in load(args.dev, kind, "dev"):
                 if left <= 0:
                     break
-                texts.append(document[: min(left, 50_000)].decode("utf-8", errors="ignore"))
-                left -= len(document[:50_000])
+                texts.append(document[: min(left, 50_000)])
+                left -= len(texts[-1].encode())
             report(kind, texts)
     for path in args.files:
         report(pathlib.Path(path).name, [pathlib.Path(path).read_bytes().decode("utf-8", errors="replace")])

@@ -1,12 +1,14 @@
 """The data manifest: manifest.py TEXT_DIR > manifest.tsv. Sizes and SHA-256 are of the unpacked shards."""
 
+import csv
 import hashlib
 import lzma
 import pathlib
 import sys
 
-from data import is_dev
+from data import use_of
 
+# Of the shards that the folder's own MANIFEST-2.tsv does not describe.
 SOURCES = {
     "books": ("classic-books-markdown: 272 English classics", "public domain"),
     "reference": ("Debian: dict-gcide, dict-foldoc, jargon-text, anarchism", "GPL, GFDL, public domain"),
@@ -22,10 +24,23 @@ SOURCES = {
     "localized": ("Debian: libreoffice-help-*", "MPL-2.0"),
 }
 
-print("shard\tsources\tlicence\tdocuments\tbytes\tsha256\tdev_documents\tdev_bytes")
-for kind, (sources, licence) in SOURCES.items():
-    data = lzma.open(pathlib.Path(sys.argv[1], kind + ".txt.xz")).read()
-    documents = [d for d in data.split(b"\0") if d]
-    dev = [d for d in documents if is_dev(d)]
-    digest = hashlib.sha256(data).hexdigest()
-    print(kind, sources, licence, len(documents), len(data), digest, len(dev), sum(map(len, dev)), sep="\t")
+
+def described(text_dir: pathlib.Path) -> dict[str, tuple[str, str]]:
+    """Sources and licences by kind, with those of TEXT_DIR/MANIFEST-2.tsv."""
+    rows = csv.DictReader((text_dir / "MANIFEST-2.tsv").open(), delimiter="\t")
+    return SOURCES | {r["shard"]: (r["sources"], r["licences"]) for r in rows}
+
+
+def main():
+    text_dir = pathlib.Path(sys.argv[1])
+    print("shard\tsources\tlicence\tdocuments\tbytes\tsha256\tdev_documents\tdev_bytes")
+    for kind, (sources, licence) in described(text_dir).items():
+        content = lzma.open(text_dir / (kind + ".txt.xz")).read()
+        documents = [d for d in content.split(b"\0") if d]
+        dev = [d for d in documents if use_of(d) == "dev"]
+        digest = hashlib.sha256(content).hexdigest()
+        print(kind, sources, licence, len(documents), len(content), digest, len(dev), sum(map(len, dev)), sep="\t")
+
+
+if __name__ == "__main__":
+    main()

@@ -52,8 +52,9 @@ class Config:
     as_dict = asdict
 
 
-# One family: only the size differs.
+# One family: only the size differs. `toy` is for tests; `fixture` is the model of the program's own tests.
 SIZES = {
+    "toy": Config(1024, 32, 2, 1, 1, 32, 64),
     "fixture": Config(326, 64, 2, 2, 1, 32, 128),
     "nano": Config(4096, 32, 3, 1, 1, 32, 96),
     "micro": Config(4096, 64, 6, 2, 1, 32, 192),
@@ -87,11 +88,13 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(c.hidden, c.kv_heads * c.head_dim, bias=False)
         self.o_proj = nn.Linear(c.heads * c.head_dim, c.hidden, bias=False)
 
-    def forward(self, x, cos, sin):
+    def forward(self, x, cos, sin, more=None):
+        """x [batch, position, hidden]; `more` [batch, position, kv_heads * head_dim] is added to the values."""
         c, (b, t, _) = self.c, x.shape
         q = rotate(self.q_proj(x).view(b, t, c.heads, c.head_dim).transpose(1, 2), cos, sin)
         k = rotate(self.k_proj(x).view(b, t, c.kv_heads, c.head_dim).transpose(1, 2), cos, sin)
-        v = self.v_proj(x).view(b, t, c.kv_heads, c.head_dim).transpose(1, 2)
+        v = self.v_proj(x) if more is None else self.v_proj(x) + more
+        v = v.view(b, t, c.kv_heads, c.head_dim).transpose(1, 2)
         group = c.heads // c.kv_heads
         k, v = (a.repeat_interleave(group, 1) for a in (k, v))
         y = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, is_causal=True)
@@ -117,8 +120,8 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(c.hidden)
         self.mlp = MLP(c)
 
-    def forward(self, x, cos, sin):
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
+    def forward(self, x, cos, sin, more=None):
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, more)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -139,12 +142,15 @@ class Llama(nn.Module):
         turns = torch.outer(torch.arange(c.context).double(), inverse).repeat(1, 2)
         self.register_buffer("cos", turns.cos().float(), persistent=False)
         self.register_buffer("sin", turns.sin().float(), persistent=False)
+        self.initialise()
+
+    def initialise(self):
         for name, p in self.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.zeros_(p)  # every layer begins as the identity
             elif "embed_tokens" in name:
                 nn.init.normal_(p, std=0.05)
-            elif p.ndim == 2:
+            elif p.ndim == 2 and "embed" not in name:
                 nn.init.normal_(p, std=0.6 * p.shape[1] ** -0.5)
 
     def logits(self, ids):
@@ -157,6 +163,6 @@ class Llama(nn.Module):
         return F.linear(self.model.norm(x), self.model.embed_tokens.weight)
 
     def forward(self, ids, targets, reduction="mean"):
-        """Cross-entropy in nats of `targets`."""
+        """Cross-entropy in nats of `targets` [batch, position]; a target of -1 is not counted."""
         logits = self.logits(ids).float()
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction)
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction=reduction)

@@ -1,6 +1,10 @@
-"""Draws loss curves: plot.py OUT.png LABEL=RUN_DIR[,RUN_DIR...]..."""
+"""Draws loss curves: plot.py OUT.png LABEL=RUN_DIR[,RUN_DIR...]...
+
+Scores on the development split come from dev.csv where a run was scored several times, else from result.json.
+"""
 
 import csv
+import json
 import pathlib
 import sys
 
@@ -21,11 +25,19 @@ def joined(folders, name, x, y):
     return sum((p[0] for p in parts), []), sum((p[1] for p in parts), [])
 
 
+def scores(folders):
+    """Millions of tokens and mean bits per byte."""
+    if pathlib.Path(folders.split(",")[0], "dev.csv").exists():
+        return joined(folders, "dev.csv", "tokens", "mean")
+    results = [json.loads(pathlib.Path(f, "result.json").read_text()) for f in folders.split(",")]
+    return [r["tokens"] / 1e6 for r in results], [r["bits_per_byte"]["mean"] for r in results]
+
+
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2))
 for argument in sys.argv[2:]:
     label, _, folder = argument.partition("=")
     line = left.plot(*joined(folder, "train.csv", "tokens", "loss_nats_per_token"), label=label, linewidth=1)
-    x, y = joined(folder, "dev.csv", "tokens", "mean")
+    x, y = scores(folder)
     right.plot(x, y, "o-", color=line[0].get_color(), label=label, markersize=3)
 left.set(xlabel="training tokens (millions)", ylabel="training loss (nats per token)")
 right.set(xlabel="training tokens (millions)", ylabel="development split, mix-weighted (bits per byte)")

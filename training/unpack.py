@@ -1,6 +1,7 @@
-"""Turns a packed model back into a checkpoint to continue from: unpack.py PACKED TOKENIZER.json SIZE SEEN OUT.pt
+"""Turns a packed model back into a checkpoint: unpack.py PACKED TOKENIZER.json SIZE SEEN OUT.pt
 
-The int8 levels times their scales become f32 weights; the optimisers start anew. SEEN is the number of tokens the
+The int8 levels times their scales become f32 weights. As OUT/SIZE/last.pt the checkpoint is one that
+`ladder.py train --from OUT` begins from; the optimisers then start anew. SEEN is the number of tokens the
 model was trained on. TOKENIZER.json must be the model's own: its token bytes are compared.
 """
 
@@ -69,7 +70,7 @@ def main():
         weights[name + "post_attention_layernorm.weight"] = packed.raw(here + "ffn_norm.weight", np.float32)
     weights = {k: torch.as_tensor(np.array(v)).float().contiguous() for k, v in weights.items()}
     Llama(c).load_state_dict(weights)
-    saved = {"model": weights, "step": 0, "seen": int(args.seen), "size": args.size, "config": c.as_dict(), "context": 0}
+    saved = {"model": weights, "step": 0, "seen": int(args.seen), "size": args.size, "config": c.as_dict()}
     torch.save(saved, args.out)
 
 

@@ -1,0 +1,198 @@
+"""The whole way at toy size, on a CPU in two minutes: python -m pytest training/test_ladder.py
+
+The text is made here. LLMZIP may name a built binary; the last test is skipped without it.
+"""
+
+import csv
+import json
+import lzma
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import data
+import parts
+from model import SIZES
+from variants import MLP_STEP, VARIANTS, WindowExpert, at_equal_time, multiplications
+
+KINDS = ["books", "code", "logs"]
+SYLLABLES = [a + b for a in "bcdfglmnprst" for b in ("a", "e", "i", "o", "u", "an", "er", "in", "ou")]
+
+
+def made_up_document(rng: random.Random, words: list[str], size: int) -> str:
+    text = []
+    while size > 0:
+        sentence = " ".join(rng.choices(words, k=rng.randint(4, 12)))
+        text.append(f"{sentence.capitalize()}, {rng.randint(1, 2000)} ü.\n")
+        size -= len(text[-1])
+    return "".join(text)
+
+
+@pytest.fixture(scope="session")
+def text_dir(tmp_path_factory) -> pathlib.Path:
+    """Three kinds of 120 documents with words of their own."""
+    folder = tmp_path_factory.mktemp("text")
+    for kind in KINDS:
+        rng = random.Random(kind)
+        words = ["".join(rng.choices(SYLLABLES, k=rng.randint(1, 4))) for _ in range(3000)]
+        documents = [made_up_document(rng, words, 6_000) for _ in range(120)]
+        (folder / f"{kind}.txt.xz").write_bytes(lzma.compress("".join(d + "\0" for d in documents).encode(), preset=0))
+    return folder
+
+
+def ladder(*arguments, check=True) -> subprocess.CompletedProcess:
+    command = [sys.executable, HERE / "ladder.py", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 or not check, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def work(text_dir, tmp_path_factory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("work") / "work"
+    ladder("prepare", "--toy", text_dir, folder)
+    return folder
+
+
+def train_arguments(work, out) -> list:
+    return ["train", "--toy", "--device", "cpu", "--tokens", 200_000, "--minutes", 5, work, out]
+
+
+def curve(out: pathlib.Path) -> list[tuple]:
+    rows = csv.DictReader((out / "toy" / "train.csv").open())
+    return [(r["step"], r["tokens"], r["rate"], r["loss_nats_per_token"]) for r in rows]
+
+
+@pytest.fixture(scope="session")
+def trained(work, tmp_path_factory) -> pathlib.Path:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    ladder(*train_arguments(work, out))
+    return out
+
+
+def test_splits_are_disjoint(text_dir):
+    by_use = {use: set(data.load(text_dir, "books", use)) for use in ("train", "dev", "apart")}
+    everything = {d.decode() for d in data.read_documents(text_dir / "books.txt.xz")}
+    assert set.union(*by_use.values()) == everything
+    assert sum(map(len, by_use.values())) == len(everything)
+    assert by_use["dev"] and len(by_use["dev"]) < len(by_use["train"]) / 5
+
+
+def test_shares_are_whole():
+    assert sum(data.MIX.values()) == pytest.approx(1)
+
+
+def test_parts_hold_the_training_text_once(text_dir, work):
+    """Parts together are the tokens of all training documents, and each part has every kind."""
+    read = parts.Work(work)
+    read.unpack()
+    assert len(read.ready()) == len(read.manifest["parts"]) > 1
+    for kind in KINDS:
+        whole = data.encode_documents(
+            read.tokenizer, data.load(text_dir, kind, "train", int(3e6 * data.shares_of(KINDS)[kind]))
+        )
+        pieces = [read.tokens(p)[kind] for p in read.ready()]
+        assert all(len(p) for p in pieces)
+        assert np.array_equal(np.sort(np.concatenate(pieces)), np.sort(whole))
+        assert sum(map(len, pieces)) == read.counts(kind)["tokens"]
+
+
+def test_a_damaged_part_is_not_used(work, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(work, copy, ignore=shutil.ignore_patterns("unpacked", "wide"))
+    (copy / "part-01.xz").write_bytes((copy / "part-01.xz").read_bytes()[:-100])
+    assert parts.Work(copy).unpack() == [p["file"] for p in parts.Work(copy).manifest["parts"][1:]]
+
+
+def test_the_cut_tokenizer_is_the_smaller_one(text_dir):
+    sample = list(data.balanced_sample(text_dir, 200_000))
+    assert (
+        data.cut_tokenizer(data.train_tokenizer(sample, 600), 400).get_vocab()
+        == data.train_tokenizer(sample, 400).get_vocab()
+    )
+
+
+def test_retokenised_text_is_the_same(work):
+    read = parts.Work(work)
+    wide = parts.as_text(parts.Tokenizer.from_file(str(work / "tokenizer-wide.json")))
+    ids = data.encode_documents(read.tokenizer, ["one document", "zwei Wörter", ""])
+    spelled, spelled_wide = data.token_bytes(read.tokenizer), data.token_bytes(wide)
+    again = parts.retokenise(ids, spelled, wide)
+    assert b"|".join(spelled_wide[i] for i in again).replace(b"|", b"") == b"".join(spelled[i] for i in ids)
+    assert (again == 0).sum() == (ids == 0).sum() == 3
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_cost_the_same(name):
+    base = SIZES["nano"]
+    config = at_equal_time(base, VARIANTS[name], base.vocab, 1.0)
+    step = multiplications(config, VARIANTS[name]) / multiplications(base, VARIANTS["llama"])
+    assert abs(step - 1) < 3 * base.layers * base.hidden * MLP_STEP / multiplications(base, VARIANTS["llama"])
+
+
+def test_match_lengths_of_the_expert():
+    import torch
+
+    ids = torch.tensor([[5, 1, 2, 3, 9, 1, 2, 3]])
+    length = WindowExpert.match_lengths(ids)[0]
+    assert [int(length[t].max()) for t in range(8)] == [0, 0, 0, 0, 0, 1, 2, 3]
+    assert int(length[7, 3]) == 3 and int(length[3, 7]) == 0
+
+
+def test_a_killed_run_continues_with_the_same_losses(work, trained, tmp_path):
+    out = tmp_path / "killed"
+    command = [sys.executable, HERE / "ladder.py", *map(str, train_arguments(work, out))]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (out / "toy" / "last.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "toy" / "result.json").exists(), "killed too late to prove anything"
+    ladder(*train_arguments(work, out))
+    assert "continues at step" in (out / "toy" / "log.txt").read_text()
+    assert curve(out) == curve(trained) and len(curve(out)) == 19
+    results = [json.loads((o / "toy" / "result.json").read_text())["bits_per_byte"] for o in (out, trained)]
+    assert results[0] == results[1]
+
+
+def test_ablations_print_a_table(work, tmp_path):
+    names = ["llama", "bigram-16k", "two-level-wide"]
+    done = ladder(
+        "ablate", "--toy", "--device", "cpu", "--tokens", 20_000, "--minutes", 2, work, tmp_path, "--variants", *names
+    )
+    assert "| mean |" in done.stdout and all(n in done.stdout for n in [*names, "llama, expert added later"])
+
+
+def test_the_export_compresses(work, trained, tmp_path):
+    llmzip = os.environ.get("LLMZIP")
+    if not llmzip:
+        pytest.skip("LLMZIP names no binary")
+    ladder("export", work, trained / "toy", tmp_path / "hf")
+    environment = {**os.environ, "LLMZIP_HOME": str(tmp_path / "home")}
+    text = tmp_path / "text.txt"
+    text.write_text("A text that the model compresses and that must come back, byte for byte.\n" * 20)
+
+    def run(*arguments):
+        subprocess.run([llmzip, *map(str, arguments)], check=True, env=environment, capture_output=True)
+
+    run("model", "add", "--name", "toy", tmp_path / "hf")
+    run("compress", "-m", "toy", text)
+    original = text.read_bytes()
+    text.unlink()
+    run("decompress", str(text) + ".llmz")
+    assert text.read_bytes() == original
