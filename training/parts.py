@@ -34,7 +34,7 @@ from data import (
 )
 
 WINDOW = 1024  # tokens predicted in a window of the development split
-PIECE = 16_384  # tokens dealt to one part at a time
+PIECE = 16_384  # at most so many tokens are dealt to one part at a time
 PAD = 0xFFFF  # after the end of a short window
 # For 16-bit values: the position's lowest bit tells low from high bytes.
 XZ = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 3, "lp": 1, "pb": 1, "dict_size": 1 << 26}]
@@ -97,17 +97,21 @@ def write_dev(text_dir, work: pathlib.Path, tokenizer, kinds: list[str], s: Sett
 
 
 def part_content(ids: dict[str, np.ndarray], part: int, parts: int) -> dict[str, np.ndarray]:
-    """Of every kind each `parts`-th piece, beginning with piece `part`."""
-    pieces = {k: [v[at : at + PIECE] for at in range(part * PIECE, len(v), parts * PIECE)] for k, v in ids.items()}
-    return {k: np.concatenate(p) if p else ids[k][:0] for k, p in pieces.items()}
+    """The part's share of every kind: each `parts`-th of equal pieces, beginning with piece `part`."""
+    chosen = {}
+    for kind, tokens in ids.items():
+        pieces = parts * -(-len(tokens) // (parts * PIECE))
+        bounds = np.linspace(0, len(tokens), pieces + 1).astype(int)
+        chosen[kind] = np.concatenate([tokens[bounds[i] : bounds[i + 1]] for i in range(part, pieces, parts)])
+    return chosen
 
 
 def write_parts(work: pathlib.Path, ids: dict[str, np.ndarray], lengths: np.ndarray, part_mib: float) -> list[dict]:
     """As few parts as fit into files of `part_mib`, each with the same share of every kind."""
     limit = int(part_mib * 2**20)
     raw = sum(v.nbytes for v in ids.values())
-    parts = max(1, round(raw * 0.3 / limit + 0.5))
-    while True:
+    parts = max(1, round(raw * 0.27 / limit + 0.5))
+    while parts < 1000:
         entries = []
         for part in range(parts):
             chosen = part_content(ids, part, parts)
@@ -122,6 +126,7 @@ def write_parts(work: pathlib.Path, ids: dict[str, np.ndarray], lengths: np.ndar
             print(f"{name}: {len(content)} bytes, {sum(map(len, chosen.values()))} tokens", flush=True)
         else:
             return entries
+    raise SystemExit(f"no text fits into parts of {part_mib} MiB")
 
 
 def prepare(text_dir, work: pathlib.Path, s: Settings):

@@ -116,32 +116,41 @@ class Batches:
 
 
 class Schedule:
-    """The rate by step. The end is decided once, when the decay begins, and is part of the checkpoint."""
+    """The rate by step. Its end is decided when the decay begins, and again only if the minutes would not suffice."""
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        self.begin = self.end = None  # steps between which the rate falls from 1 to 0
+        self.decay: tuple[int, int, float] | None = None  # the rate falls from `top` to 0 between two steps
         self.total = int(plan.tokens // plan.step_tokens)
 
-    def is_due(self, step: int, spent: float, seconds_per_step: float | None) -> bool:
-        """Whether the decay must begin: by the tokens, or by the seconds spent once the speed is known."""
-        by_tokens = self.total and step >= self.total * (1 - self.plan.cooldown)
-        by_time = seconds_per_step is not None and spent >= self.plan.minutes * 60 * (1 - self.plan.cooldown)
-        return self.begin is None and bool(by_tokens or by_time)
+    def affordable(self, spent: float, seconds_per_step: float) -> int:
+        """Steps that the time left allows, less a tenth for the evaluation."""
+        return max(1, int((self.plan.minutes * 60 - spent) * 0.9 / max(seconds_per_step, 1e-6)))
 
-    def decide(self, step: int, spent: float, seconds_per_step: float):
-        """The decay lasts as long as the time left allows, less a tenth for the evaluation, or until the tokens end."""
-        left = int((self.plan.minutes * 60 - spent) * 0.9 / max(seconds_per_step, 1e-6))
-        self.begin, self.end = step, step + max(1, left)
-        if self.total:
-            self.end = min(self.end, max(self.total, step + 1))
+    def decide(self, step: int, spent: float, seconds_per_step: float | None) -> bool:
+        """Begins the decay, or shortens it; whether it did. The speed is None while it is unknown."""
+        if self.decay is None:
+            by_tokens = self.total and step >= self.total * (1 - self.plan.cooldown)
+            by_time = seconds_per_step is not None and spent >= self.plan.minutes * 60 * (1 - self.plan.cooldown)
+            if not (by_tokens or by_time):
+                return False
+            end = step + self.affordable(spent, seconds_per_step or 0)
+            self.decay = (step, min(end, max(self.total, step + 1)) if self.total else end, 1.0)
+            return True
+        if seconds_per_step is None or (self.decay[1] - step) * seconds_per_step + spent <= self.plan.minutes * 60:
+            return False
+        self.decay = (step, min(self.decay[1], step + self.affordable(spent, seconds_per_step)), self.fallen(step))
+        return True
+
+    def fallen(self, step: int) -> float:
+        begin, end, top = self.decay or (0, 1, 1.0)
+        return top * max(0.0, (end - step) / (end - begin)) if self.decay else 1.0
 
     def factor(self, step: int) -> float:
-        warm = min(1.0, (step + 1) / self.plan.warmup)
-        return warm if self.begin is None else warm * max(0.0, (self.end - step) / (self.end - self.begin))
+        return min(1.0, (step + 1) / self.plan.warmup) * self.fallen(step)
 
     def is_over(self, step: int) -> bool:
-        return self.end is not None and step >= self.end
+        return self.decay is not None and step >= self.decay[1]
 
 
 @torch.no_grad()
@@ -209,7 +218,7 @@ class Run:
     def save(self):
         state = {"model": self.model.state_dict(), **self.optimisers.state(), **self.about, "step": self.step}
         state |= {"seen": self.seen(), "spent": self.spent(), "taken": self.batches.state()}
-        state |= {"decay": [self.schedule.begin, self.schedule.end]}
+        state |= {"decay": self.schedule.decay}
         content = io.BytesIO()
         torch.save(state, content)
         write_atomically(self.folder / "last.pt", content.getvalue())
@@ -219,7 +228,7 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.optimisers.restore(state)
         self.step, self.spent_before = state["step"], state["spent"]
-        self.schedule.begin, self.schedule.end = state["decay"]
+        self.schedule.decay = state["decay"]
         self.batches.restore(state["taken"])
         print(f"continues at step {self.step}", flush=True)
 
@@ -264,9 +273,7 @@ class Run:
                 raise SystemExit("the calling program has ended")
             if self.step == first + 5:  # compiled
                 self.timed = (self.step, time.monotonic())
-            if self.schedule.is_due(self.step, self.spent(), self.seconds_per_step()):
-                self.schedule.decide(self.step, self.spent(), self.seconds_per_step() or 0)
-                self.decided = True
+            self.decided |= self.schedule.decide(self.step, self.spent(), self.seconds_per_step())
             self.train_step(forward)
             if self.step % self.plan.log_steps == 0:
                 self.log()
@@ -277,11 +284,11 @@ class Run:
 
     def seconds_per_step(self) -> float | None:
         """Measured since step 5 of this call; None at first."""
-        if self.timed is None or self.step < self.timed[0] + 5:
+        if self.timed is None or self.step < self.timed[0] + 10:
             return None
         return (time.monotonic() - self.timed[1]) / (self.step - self.timed[0])
 
-    decided = False  # whether the end of the schedule is not yet in a checkpoint
+    decided = False  # whether the schedule is newer than the checkpoint
 
     def save_when_due(self):
         if self.decided or time.monotonic() - self.saved > self.plan.save_seconds:

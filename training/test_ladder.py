@@ -24,6 +24,7 @@ sys.path.insert(0, str(HERE))
 import data
 import parts
 from model import SIZES
+from run import Plan, Schedule
 from variants import MLP_STEP, VARIANTS, WindowExpert, at_equal_time, multiplications
 
 KINDS = ["books", "code", "logs"]
@@ -132,6 +133,21 @@ def test_retokenised_text_is_the_same(work):
     again = parts.retokenise(ids, spelled, wide)
     assert b"|".join(spelled_wide[i] for i in again).replace(b"|", b"") == b"".join(spelled[i] for i in ids)
     assert (again == 0).sum() == (ids == 0).sum() == 3
+
+
+def test_the_schedule_ends_at_zero_in_time():
+    """By the minutes; and when the steps become slower, the rate falls on from where it is."""
+    schedule = Schedule(Plan(minutes=1, cooldown=0.5, warmup=1))
+    assert not schedule.decide(100, 29, 0.1) and schedule.factor(100) == 1
+    assert schedule.decide(300, 30, 0.1) and schedule.decay == (300, 570, 1.0)
+    assert not schedule.decide(435, 44, 0.1)
+    assert schedule.decide(435, 44, 0.2) and schedule.decay == (435, 507, 0.5)
+    assert schedule.factor(435) == 0.5 and schedule.factor(471) == 0.25 and schedule.is_over(507)
+
+
+def test_the_schedule_keeps_to_the_tokens():
+    schedule = Schedule(Plan(minutes=10, tokens=100 * 65_536, cooldown=0.5, warmup=1))
+    assert not schedule.decide(49, 1, None) and schedule.decide(50, 1, None) and schedule.decay == (50, 100, 1.0)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
