@@ -29,7 +29,7 @@ import parts
 from model import SIZES, Config, Llama
 from parts import Work, widen, write_atomically
 from run import Plan, Run
-from variants import VARIANTS, Variant, at_equal_time, classes_by_bytes, multiplications, packed_bytes
+from variants import VARIANTS, Variant, WindowExpert, at_equal_time, classes_by_bytes, multiplications, packed_bytes
 
 LADDER = ["small", "mini", "micro", "nano"]  # the slowest first
 TOY_PLAN = {"context": 128, "step_tokens": 1024, "log_steps": 10, "save_seconds": 1, "windows": 2, "warmup": 20}
@@ -192,8 +192,8 @@ def ablation_results(out: pathlib.Path, names: list[str], seed: int) -> dict[str
         path = out / f"{name}-{seed}" / "result.json"
         if path.exists():
             results[name] = json.loads(path.read_text())
-            if after := results[name].pop("expert_added_later", None):
-                results[name + ", expert added later"] = {**results[name], "bits_per_byte": after}
+            if beside := results[name].pop("with_expert", None):
+                results[name + " + expert"] = {**results[name], "bits_per_byte": beside}
     return results
 
 
@@ -205,33 +205,31 @@ def ablate_one(work: Work, out: pathlib.Path, name: str, args):
     base = replace(SIZES[args.size or "nano"], vocab=work.vocab)
     config = at_equal_time(base, shape, source.vocab, ratio)
     class_of = classes_by_bytes(source.tokenizer, shape.classes) if shape.classes else None
-    model = Variant(config, shape, class_of, source.frequencies(part) if shape.expert else None)
+    model = Variant(config, shape, class_of, source.frequencies(part))
     about = {"variant": name, "intermediate": config.intermediate, "packed bytes": packed_bytes(model)}
     about["parameters"] = sum(p.numel() for p in model.parameters())
     about["multiplications a byte"] = round(multiplications(config, shape) / source.bytes_per_token())
     run = Run(out / f"{name}-{plan.seed}", model, source, replace(plan, tokens=plan.tokens / ratio), about)
     run.train()
     result = {"bits_per_byte": run.evaluate()}
-    if name == "llama":
-        result["expert_added_later"] = add_expert(run, config, work.frequencies(part))
+    if not shape.expert and not shape.classes:
+        add_expert(run, WindowExpert(source.frequencies(part)))
+        result["with_expert"] = run.evaluate()
     run.finish(result)
 
 
-def add_expert(run: Run, config: Config, frequencies, steps: int = 60) -> dict[str, float]:
-    """Bits per byte of a trained Llama beside the expert, of which only the mixing weights are then trained."""
-    beside = Variant(config, VARIANTS["expert"], None, frequencies).to(run.plan.device)
-    beside.load_state_dict(run.model.state_dict(), strict=False)
-    mixing = [p for n, p in beside.named_parameters() if "mix_" in n]
+def add_expert(run: Run, expert: WindowExpert, steps: int = 60):
+    """Puts the expert beside a trained model. Only its mixing weights are then trained."""
+    run.model.expert = expert.to(run.plan.device)
+    mixing = list(expert.parameters())
     adam = torch.optim.Adam(mixing, 0.02)
-    for step in range(steps):
-        inputs, targets = run.batches.next(run.step + step)
+    for step in range(run.step, run.step + steps):
+        inputs, targets = run.batches.next(step)
         with torch.autocast(run.plan.device, torch.bfloat16, enabled=run.plan.bf16):
-            loss = beside(inputs, targets)
+            loss = run.model(inputs, targets)
         for p, gradient in zip(mixing, torch.autograd.grad(loss, mixing)):
             p.grad = gradient
         adam.step()
-    run.model = beside
-    return run.evaluate()
 
 
 def export(args):
@@ -312,8 +310,11 @@ ABOUT = {
     "ablate": """Compares variants of the model by bits per byte on the development split.
 
 Each variant is trained on the same text. The size of its MLP is such that the decoder needs as many multiplications a
-byte as for the baseline; variants.py says how they are counted. On a GPU all are trained at once, on a CPU one after
-the other, each in its part of the minutes. The variants are
+byte as for the baseline; variants.py says how they are counted. Because llmzip mixes the model with experts, variants
+are also scored beside a frozen expert ("+ expert"), whose mixing weights alone are trained after the variant. On a GPU
+all variants are trained at once, on a CPU one after the other, each in its part of the minutes.
+
+The variants are
 
 """
     + "\n".join(f"    {name:15} {shape.about}" for name, shape in VARIANTS.items()),

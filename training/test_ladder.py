@@ -191,7 +191,7 @@ def test_ablations_print_a_table(work, tmp_path):
     done = ladder(
         "ablate", "--toy", "--device", "cpu", "--tokens", 20_000, "--minutes", 2, work, tmp_path, "--variants", *names
     )
-    assert "| mean |" in done.stdout and all(n in done.stdout for n in [*names, "llama, expert added later"])
+    assert "| mean |" in done.stdout and all(n in done.stdout for n in [*names, "llama + expert"])
 
 
 def test_the_export_compresses(work, trained, tmp_path):

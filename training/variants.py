@@ -96,10 +96,11 @@ class WindowExpert(nn.Module):
     WEIGHTS = (0.0, 0.1, 1.0, 8.0, 32.0)
     PRIOR = 1.0
 
-    def __init__(self, frequencies: torch.Tensor):
+    def __init__(self, frequencies: np.ndarray):
         """frequencies [vocab], sum 1"""
         super().__init__()
-        self.register_buffer("prior", self.PRIOR * frequencies.clamp_min(1e-5), persistent=False)
+        prior = torch.from_numpy(self.PRIOR * np.maximum(frequencies, 1e-5)).float()
+        self.register_buffer("prior", prior, persistent=False)
         self.register_buffer("weights", torch.tensor(self.WEIGHTS), persistent=False)
         self.mix_expert = nn.Parameter(0.8 * torch.ones(len(self.WEIGHTS)))
         self.mix_model = nn.Parameter(torch.ones(len(self.WEIGHTS)))
@@ -148,7 +149,7 @@ class Variant(Llama):
         if s.classes:
             self.add_classes(class_of)
         self.initialise()
-        self.expert = WindowExpert(torch.from_numpy(frequencies).float()) if s.expert else None
+        self.expert = WindowExpert(frequencies) if s.expert else None
 
     def add_classes(self, class_of):
         """class_of [vocab]; `members` lists the tokens of each class, -1 after the last."""
