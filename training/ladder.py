@@ -73,10 +73,8 @@ def start_children(jobs: list[tuple[str, list[str]]], out: pathlib.Path, at_once
         for name in [n for n, p in running.items() if p.poll() is not None]:
             if running.pop(name).returncode:
                 failed.append(name)
-                print(
-                    f"{name} failed; the end of {out / name / 'log.txt'}:\n{last_lines(out / name / 'log.txt', 15)}",
-                    flush=True,
-                )
+                log = out / name / "log.txt"
+                print(f"{name} failed; the end of {log}:\n{last_lines(log, 15)}", flush=True)
     return not failed
 
 
@@ -168,8 +166,6 @@ def ablate(args):
         return ablate_one(work, out, args.variants[0], args)
     plan, watch = plan_of(args), Watch(work, out, 30)
     names = args.variants or list(VARIANTS)
-    if any(VARIANTS[n].wide for n in names):
-        widen(work, work.ready()[0])
     pairs = [(n, seed) for seed in args.seeds for n in names]
     jobs = [(f"{n}-{s}", [*sys.argv[1:], "--variants", n, "--seeds", str(s)]) for n, s in pairs]
     at_once = args.jobs or (len(jobs) if plan.device == "cuda" else 1)
@@ -200,7 +196,7 @@ def ablation_results(out: pathlib.Path, names: list[str], seed: int) -> dict[str
 def ablate_one(work: Work, out: pathlib.Path, name: str, args):
     plan, shape, part = plan_of(args), VARIANTS[name], work.ready()[0]
     torch.manual_seed(plan.seed)
-    source = Work(work.folder / "wide") if shape.wide else work
+    source = widen(work, part) if shape.wide else work
     ratio = source.bytes_per_token() / work.bytes_per_token()
     base = replace(SIZES[args.size or "nano"], vocab=work.vocab)
     config = at_equal_time(base, shape, source.vocab, ratio)

@@ -16,6 +16,7 @@ import json
 import lzma
 import os
 import pathlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,18 +80,14 @@ def spread_windows(ids: np.ndarray, most: int) -> np.ndarray:
     whole = (len(ids) - 1) // WINDOW
     n = min(most, whole)
     every = whole // n if n else 0
-    return (
-        np.stack([ids[i * every * WINDOW :][: WINDOW + 1] for i in range(n)])
-        if n
-        else np.zeros((0, WINDOW + 1), np.uint16)
-    )
+    rows = [ids[i * every * WINDOW :][: WINDOW + 1] for i in range(n)]
+    return np.stack(rows) if rows else np.zeros((0, WINDOW + 1), np.uint16)
 
 
 def write_dev(text_dir, work: pathlib.Path, tokenizer, kinds: list[str], s: Settings) -> dict:
     limit = int(s.limit_bytes and s.limit_bytes / 4)
-    windows = {
-        k: spread_windows(encode_documents(tokenizer, load(text_dir, k, "dev", limit)), s.dev_windows) for k in kinds
-    }
+    ids = {k: encode_documents(tokenizer, load(text_dir, k, "dev", limit)) for k in kinds}
+    windows = {k: spread_windows(v, s.dev_windows) for k, v in ids.items()}
     content = lzma.compress(b"".join(w.tobytes() for w in windows.values()), filters=XZ)
     write_atomically(work / "dev.xz", content)
     return {"file": "dev.xz", "sha256": sha256(content), "windows": {k: len(w) for k, w in windows.items()}}
@@ -192,11 +189,14 @@ class Work:
     def unpack(self) -> list[str]:
         """Unpacks the parts that have arrived; the names of all that are ready."""
         (self.folder / "unpacked").mkdir(exist_ok=True)
-        for entry in self.manifest["parts"]:
-            out = self.unpacked(entry)
-            if not out.exists() and (content := self.checked(entry)) is not None:
-                write_atomically(out, content)
+        waiting = [e for e in self.manifest["parts"] if not self.unpacked(e).exists()]
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(self.unpack_one, waiting))
         return self.ready()
+
+    def unpack_one(self, entry: dict):
+        if (content := self.checked(entry)) is not None:
+            write_atomically(self.unpacked(entry), content)
 
     def unpacked(self, entry: dict) -> pathlib.Path:
         return self.folder / "unpacked" / f"{entry['file']}-{entry['sha256'][:12]}.u16"
@@ -232,7 +232,7 @@ def widen(work: Work, part: str) -> Work:
     folder = work.folder / "wide"
     if not (folder / "parts.json").exists():
         (folder / "unpacked").mkdir(parents=True, exist_ok=True)
-        (folder / "tokenizer.json").write_bytes((work.folder / "tokenizer-wide.json").read_bytes())
+        write_atomically(folder / "tokenizer.json", (work.folder / "tokenizer-wide.json").read_bytes())
         tokenizer = as_text(Tokenizer.from_file(str(folder / "tokenizer.json")))
         spelled, lengths = token_bytes(work.tokenizer), np.array([len(b) for b in token_bytes(tokenizer)])
         ids = {k: retokenise(v, spelled, tokenizer) for k, v in work.tokens(part).items()}
