@@ -7,7 +7,7 @@ A work folder holds
     dev.xz               the development split: windows of 1,025 tokens, kind after kind
     part-01.xz ...       little-endian u16 tokens, kind after kind, compressed by xz
 
-Compressed, a token takes about 4.4 bits (measured on C and prose, 4,096 tokens), as much as the text under xz.
+Compressed, a token of 4,096 takes 4.0 bits; on a sample, the text under xz was 3 % larger.
 `unpacked/` holds the parts that were found, ready to be mapped into memory. Parts may arrive while models are trained.
 """
 
