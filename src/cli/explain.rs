@@ -24,9 +24,7 @@ pub(super) fn run(job: ExplainJob) -> Result<bool, Failure> {
     destination.spare_models(slice::from_ref(&candidate))?;
     let made = provenance(slice::from_ref(&candidate), options.resources)?;
     let mut line = MeasureLine::new(options.progress);
-    let explanation = explain::measure(&sample, &candidate, &mut |progress| {
-        line.update(progress);
-    })?;
+    let explanation = explain::measure(&sample, &candidate, &mut |progress| line.update(progress))?;
     drop(line);
     destination.write(&explanation, &made)?;
     Ok(true)

@@ -28,7 +28,7 @@ pub(super) fn run(job: ScalingJob) -> Result<bool, Failure> {
     let made = provenance(&candidates, options.resources)?;
     let mut line = MeasureLine::new(options.progress);
     let scaling = scaling::measure(&workload.samples, &candidates, &mut |progress| {
-        line.update(progress);
+        line.update(progress)
     })?;
     drop(line);
     destination.write(&scaling, &made)?;

@@ -1,6 +1,7 @@
 //! Prepares the input of reports: reads the files, opens the models and shows the progress.
 
 use std::io::Read;
+use std::ops::ControlFlow;
 
 use llmzip::report::{Candidate, MeasureProgress, Phase, Sample};
 
@@ -83,9 +84,10 @@ impl MeasureLine {
         self.line.clear();
     }
 
-    pub(super) fn update(&mut self, progress: MeasureProgress<'_>) {
+    /// Shows it. Never cancels: a signal does that.
+    pub(super) fn update(&mut self, progress: MeasureProgress<'_>) -> ControlFlow<()> {
         if !self.show {
-            return;
+            return ControlFlow::Continue(());
         }
         let phase = match progress.phase {
             Phase::Compress => "compressing",
@@ -94,5 +96,6 @@ impl MeasureLine {
         };
         let name = format!("{}, {}, {phase}", progress.file, progress.compressor);
         self.line.update(&name, progress.done, progress.total);
+        ControlFlow::Continue(())
     }
 }

@@ -1,7 +1,5 @@
 //! A candidate that reports measure: llmzip with one model, or without a model.
 
-#[cfg(feature = "compare")]
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 #[cfg(feature = "compare")]
@@ -110,10 +108,7 @@ impl Candidate {
             sample.bytes.as_slice(),
             &mut compressed,
             &self.options(),
-            &mut |progress| {
-                on_progress(self.progress(sample, Phase::Compress, progress.original));
-                ControlFlow::Continue(())
-            },
+            &mut |progress| on_progress(self.progress(sample, Phase::Compress, progress.original)),
         )
         .map_err(|error| self.failed(sample, error))?;
         Ok(compressed)
@@ -137,8 +132,7 @@ impl Candidate {
             },
             &DecoderOptions::default(),
             &mut |progress| {
-                on_progress(self.progress(sample, Phase::Decompress, progress.original));
-                ControlFlow::Continue(())
+                on_progress(self.progress(sample, Phase::Decompress, progress.original))
             },
         )
         .map_err(|error| self.failed(sample, error))?;

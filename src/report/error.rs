@@ -20,6 +20,10 @@ pub enum ReportError {
         #[source]
         error: Box<Error>,
     },
+    /// A progress callback asked to stop.
+    #[cfg(feature = "compare")]
+    #[error("cancelled")]
+    Cancelled,
     /// Another codec failed.
     #[cfg(feature = "compare")]
     #[error("{file}: {codec}: {error}")]

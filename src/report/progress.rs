@@ -1,5 +1,7 @@
 //! How far a measurement has come.
 
+use std::ops::ControlFlow;
+
 /// How far a measurement has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MeasureProgress<'a> {
@@ -26,5 +28,5 @@ pub enum Phase {
     Predict,
 }
 
-/// Called again and again while a measurement runs.
-pub type OnMeasureProgress<'a> = &'a mut dyn FnMut(MeasureProgress<'_>);
+/// Called again and again while a measurement runs; `Break` cancels it.
+pub type OnMeasureProgress<'a> = &'a mut dyn FnMut(MeasureProgress<'_>) -> ControlFlow<()>;

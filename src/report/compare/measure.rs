@@ -1,5 +1,6 @@
 //! Measures one compressor on one file.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::comparison::{Compressor, CompressorKind};
@@ -56,24 +57,25 @@ fn with_codec(
     codec: &'static Classical,
     on_progress: OnMeasureProgress<'_>,
 ) -> Result<Run, ReportError> {
-    let mut begin = |phase| {
-        on_progress(MeasureProgress {
-            file: &sample.name,
-            compressor: codec.name,
-            phase,
-            done: 0,
-            total: sample.bytes.len() as u64,
-        });
+    let mut begin = |phase| match on_progress(MeasureProgress {
+        file: &sample.name,
+        compressor: codec.name,
+        phase,
+        done: 0,
+        total: sample.bytes.len() as u64,
+    }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(ReportError::Cancelled),
     };
     let failed = |error| ReportError::Codec {
         file: sample.name.clone(),
         codec: codec.name,
         error,
     };
-    begin(Phase::Compress);
+    begin(Phase::Compress)?;
     let (compressed, compress) = timed(|| (codec.compress)(&sample.bytes));
     let compressed = compressed.map_err(failed)?;
-    begin(Phase::Decompress);
+    begin(Phase::Decompress)?;
     let (restored, decompress) = timed(|| (codec.decompress)(&compressed));
     verify(sample, codec.name, &restored.map_err(failed)?)?;
     Ok(Run {
@@ -131,7 +133,7 @@ mod tests {
         let candidates = [Candidate::experts_alone()];
         let samples = [sample];
         let comparison = Comparison::new(&samples, compressors(&candidates), |sample| {
-            |i| measure(sample, &candidates, i, &mut |_| {})
+            |i| measure(sample, &candidates, i, &mut |_| ControlFlow::Continue(()))
         })
         .unwrap();
         let file = &comparison.files[0];

@@ -1,7 +1,6 @@
 //! Measures an [`Explanation`].
 
 use std::io;
-use std::ops::ControlFlow;
 
 use super::cut;
 use super::explanation::{
@@ -62,10 +61,7 @@ fn costs(
         io::sink(),
         &candidate.options(),
         &mut |block| blocks.push(block),
-        &mut |progress| {
-            on_progress(candidate.progress(sample, Phase::Compress, progress.original));
-            ControlFlow::Continue(())
-        },
+        &mut |progress| on_progress(candidate.progress(sample, Phase::Compress, progress.original)),
     )
     .map_err(|error| candidate.failed(sample, error))?;
     Ok((summary, blocks))
@@ -82,7 +78,7 @@ fn windows(
     };
     window::measure(model, &sample.bytes, &mut |done, all| {
         let done = sample.bytes.len() as u64 * done as u64 / all as u64;
-        on_progress(candidate.progress(sample, Phase::Predict, done));
+        on_progress(candidate.progress(sample, Phase::Predict, done))
     })
     .map_err(|error| candidate.failed(sample, error))
 }

@@ -1,6 +1,7 @@
 //! Measures the bits that a longer context saves: the cost under the model alone, with attention
 //! windows of several lengths.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::codec::Symbol;
@@ -74,11 +75,11 @@ impl Cost {
 }
 
 /// Measures every window on stretches of `bytes`. `on_window` is told how many windows are done,
-/// and how many there are.
+/// and how many there are, and may cancel.
 pub(super) fn measure(
     model: &Model,
     bytes: &[u8],
-    on_window: &mut dyn FnMut(usize, usize),
+    on_window: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Vec<WindowCost>, Error> {
     let packed = model.runtime().model();
     let (stretches, all) = stretches(model, bytes);
@@ -91,7 +92,9 @@ pub(super) fn measure(
         .collect();
     let mut measured = Vec::new();
     for (done, &tokens) in windows.iter().enumerate() {
-        on_window(done, windows.len());
+        if on_window(done, windows.len()).is_break() {
+            return Err(Error::Cancelled);
+        }
         let cut = Engine::new(Arc::clone(packed), model.engine_options())?.with_window(tokens);
         measured.push(with_window(Arc::new(cut), tokens, &stretches, all)?);
     }

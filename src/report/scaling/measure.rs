@@ -1,7 +1,5 @@
 //! Measures a [`Scaling`].
 
-use std::ops::ControlFlow;
-
 use super::along::Along;
 use super::class::FileClass;
 use super::curve::{Curve, MeasuredFile, Point, Scaling};
@@ -100,10 +98,7 @@ fn point(
         &mut compressed,
         &candidate.options().streams(1).wanted_gain(0),
         &mut |block| push(&mut along, &mut before, &block),
-        &mut |progress| {
-            on_progress(candidate.progress(sample, Phase::Compress, progress.original));
-            ControlFlow::Continue(())
-        },
+        &mut |progress| on_progress(candidate.progress(sample, Phase::Compress, progress.original)),
     )
     .map_err(|error| candidate.failed(sample, error))?;
     let payload =
@@ -152,6 +147,8 @@ fn payload_len(compressed: &[u8]) -> Result<u64, ContainerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::MeasureProgress;
+    use std::ops::ControlFlow;
 
     #[test]
     fn cross_entropy_is_a_little_less_than_what_is_coded() {
@@ -164,7 +161,8 @@ mod tests {
                 name: "a".to_owned(),
                 bytes,
             };
-            let scaling = measure(&[sample], &[Candidate::experts_alone()], &mut |_| {}).unwrap();
+            let keep_going = &mut |_: MeasureProgress<'_>| ControlFlow::Continue(());
+            let scaling = measure(&[sample], &[Candidate::experts_alone()], keep_going).unwrap();
             let point = &scaling.files[0].points[0];
             let overhead = point.coder_overhead();
             assert!(
