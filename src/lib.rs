@@ -90,13 +90,21 @@
 
 pub mod error;
 
-// The rooms of the house, for the binary, benches, tests and fuzz targets of this package alone:
+// The command line names the library as its other users do.
+#[cfg(feature = "cli")]
+extern crate self as llmzip;
+
+// The rooms of the house, for the binary, benches, tests, fuzz targets and Python package of this
+// repository alone:
 // they are no stable interface.
 #[doc(hidden)]
 pub mod arch;
 #[cfg(feature = "convert")]
 #[doc(hidden)]
 pub mod check;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 #[doc(hidden)]
 pub mod codec;
 #[doc(hidden)]

@@ -1,8 +1,9 @@
 //! The `llmzip` binary: parses the arguments, calls the command line and returns the exit code.
 
-use llmzip::machine::memory::Allocator;
+use std::process::ExitCode;
 
-mod cli;
+use llmzip::cli::{self, Call};
+use llmzip::machine::memory::Allocator;
 
 /// Ends the program with a sentence, not with a signal, where memory is refused.
 #[global_allocator]
@@ -20,6 +21,6 @@ static ALLOCATOR: Allocator = Allocator {
 #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
 static RECORD_INHERITED: extern "C" fn() = llmzip::machine::inherited::record;
 
-fn main() -> std::process::ExitCode {
-    cli::start()
+fn main() -> ExitCode {
+    ExitCode::from(cli::start(Call::of_process()))
 }

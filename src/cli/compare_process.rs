@@ -2,7 +2,6 @@
 //! one compressor and one file. It reads the file from standard input and then, for each line that
 //! it reads, compresses and decompresses once and prints one line of JSON, an [`Answer`].
 
-use std::env;
 use std::fmt;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,6 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use llmzip::report::Sample;
 use llmzip::report::compare::Run;
 
+use super::call;
 use super::failure::Failure;
 use super::interrupt;
 use super::meant::ReportOptions;
@@ -131,7 +131,7 @@ fn command(
     model: &str,
     options: ReportOptions,
 ) -> io::Result<Command> {
-    let mut command = Command::new(env::current_exe()?);
+    let mut command = call::program()?;
     command.arg("compare-one");
     command.arg(format!("--compressor={compressor}"));
     command.arg(format!("--called={}", sample.name));

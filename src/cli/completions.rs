@@ -11,6 +11,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use llmzip::machine::inherited::{self, Stream};
 use llmzip::store::{Store, embedded};
 
+use super::call;
 use super::failure::Failure;
 use super::level::NO_MODEL;
 use super::meant::is_compressed;
@@ -39,14 +40,14 @@ pub(super) fn print_script(shell: Shell) -> Result<(), Failure> {
 /// Answers a script, if one asks. Returns whether one did.
 pub(super) fn answer() -> Result<bool, Failure> {
     // A script puts two dashes before what was typed. Without them, the variable is merely set.
-    if env::var_os(VARIABLE).is_none() || env::args_os().nth(1).is_none_or(|word| word != "--") {
+    if env::var_os(VARIABLE).is_none() || call::words().nth(1).is_none_or(|word| word != "--") {
         return Ok(false);
     }
     if inherited::was_closed(Stream::Output) {
         return Err(Failure::message("standard output is closed"));
     }
     let complete = CompleteEnv::with_factory(command).var(VARIABLE);
-    let answered = complete.try_complete(env::args_os(), env::current_dir().ok().as_deref());
+    let answered = complete.try_complete(call::words(), env::current_dir().ok().as_deref());
     answered.map_err(|error| {
         let reason = error.to_string();
         let reason = reason.trim_start_matches("error: ").lines().next();

@@ -12,6 +12,8 @@ use llmzip::store::StoreError;
 
 use super::advice;
 
+/// Exit code: all was done.
+pub(super) const SUCCESS: u8 = 0;
 /// Exit code: something failed.
 pub(super) const FAILED: u8 = 1;
 /// Exit code: the command line is wrong.

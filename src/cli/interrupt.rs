@@ -21,14 +21,14 @@ pub(super) fn wait_if_ending() {
 }
 
 /// Ends the program because nobody reads its output.
-pub(super) fn end_by_broken_pipe() -> std::process::ExitCode {
+pub(super) fn end_by_broken_pipe() -> u8 {
     clean_up();
     system::end_by_broken_pipe()
 }
 
 /// Ends the program where no memory is left, and deletes the unfinished file. Allocates nothing,
 /// and waits for no lock: this thread may hold it.
-pub(crate) extern "C" fn end_without_memory() -> ! {
+pub extern "C" fn end_without_memory() -> ! {
     use std::sync::atomic::{AtomicBool, Ordering};
     static IS_ENDING: AtomicBool = AtomicBool::new(false);
     if !IS_ENDING.swap(true, Ordering::SeqCst) {
@@ -52,7 +52,6 @@ fn clean_up() {
 
 #[cfg(unix)]
 mod system {
-    use std::process::ExitCode;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, LazyLock, mpsc};
     use std::thread;
@@ -108,16 +107,14 @@ mod system {
         }
     }
 
-    pub(super) fn end_by_broken_pipe() -> ExitCode {
+    pub(super) fn end_by_broken_pipe() -> u8 {
         let _ = emulate_default_handler(SIGPIPE);
-        ExitCode::from(FAILED)
+        FAILED
     }
 }
 
 #[cfg(not(unix))]
 mod system {
-    use std::process::ExitCode;
-
     use super::clean_up;
     use crate::cli::failure::FAILED;
 
@@ -134,7 +131,7 @@ mod system {
 
     pub(super) fn wait_if_ending() {}
 
-    pub(super) fn end_by_broken_pipe() -> ExitCode {
-        ExitCode::from(FAILED)
+    pub(super) fn end_by_broken_pipe() -> u8 {
+        FAILED
     }
 }

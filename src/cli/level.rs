@@ -9,17 +9,17 @@ pub(super) use llmzip::store::NO_MODEL;
 
 /// A choice of model and experts, and of when the model is worth its time.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Level {
+pub struct Level {
     /// What clap calls the option.
     pub(super) id: &'static str,
     /// The digit of the option.
-    pub(super) number: u8,
+    pub number: u8,
     /// The model's name, or [`NO_MODEL`].
-    pub(super) model: &'static str,
-    pub(super) preset: Preset,
+    pub model: &'static str,
+    pub preset: Preset,
     /// How much the model must gain over the experts, in thousandths: the faster the level, the
     /// more.
-    pub(super) wanted_gain: u16,
+    pub wanted_gain: u16,
     /// The line about it in `--help`.
     pub(super) help: &'static str,
 }
@@ -53,7 +53,7 @@ const fn with_model(
 }
 
 /// All levels, the fastest first.
-pub(super) static LEVELS: &[Level] = &[
+pub static LEVELS: &[Level] = &[
     without_model(
         "level-1",
         1,

@@ -6,11 +6,13 @@
 //! in the same way for all commands that read and write files. [`advice`] turns the library's
 //! errors into sentences that say what to type.
 //!
-//! This folder may use the whole library, and nothing uses it but `main.rs`.
+//! This folder may use the whole library, and nothing uses it but `main.rs` and the Python package,
+//! whose command line is the same.
 
 mod advice;
 mod attributes;
 mod budget;
+mod call;
 #[cfg(feature = "compare")]
 mod compare;
 #[cfg(feature = "compare")]
@@ -53,20 +55,21 @@ mod usage;
 mod verify;
 mod workload;
 
-use std::env;
 use std::io::{self, IsTerminal};
-use std::process::ExitCode;
 
 use clap::Parser;
 
-use failure::{FAILED, Failure, USAGE};
-pub(crate) use interrupt::end_without_memory;
+pub use call::Call;
+use failure::{FAILED, Failure, SUCCESS, USAGE};
+pub use interrupt::end_without_memory;
+pub use level::{LEVELS, Level};
 use llmzip::machine::stack;
 use meant::{CalledAs, PlainJob};
 use typed::{Command, PlainArgs, Typed, TypedWithoutCommand};
 
-/// Starts the program.
-pub(crate) fn start() -> ExitCode {
+/// Answers `call`, the only one of this process, and gives the exit code.
+pub fn start(call: Call) -> u8 {
+    call.set();
     stack::run(main).unwrap_or_else(|error| {
         let reason = format!("the stack is too small, and the system refuses a thread: {error}");
         end(Err(Failure::Message(reason)))
@@ -74,16 +77,16 @@ pub(crate) fn start() -> ExitCode {
 }
 
 /// Runs the program. Exit codes: 0 = success, 1 = something failed, 2 = wrong usage.
-fn main() -> ExitCode {
-    if let Some(level) = level::too_high(env::args_os().skip(1)) {
+fn main() -> u8 {
+    if let Some(level) = level::too_high(call::words().skip(1)) {
         print::error(&format!("{level}: levels are -1 to -9; see llmzip --help"));
-        return ExitCode::from(USAGE);
+        return USAGE;
     }
     match completions::answer() {
         Ok(false) => {}
         answered => return end(answered),
     }
-    let called_as = CalledAs::from_word(&env::args_os().next().unwrap_or_default());
+    let called_as = CalledAs::from_word(&call::words().next().unwrap_or_default());
     let typed = match parse(called_as) {
         Ok(typed) => typed,
         Err(error) => {
@@ -93,7 +96,7 @@ fn main() -> ExitCode {
     interrupt::install();
     end(match typed.command {
         Some(command) => run(command),
-        None if env::args_os().len() == 1 && io::stdin().is_terminal() => {
+        None if call::words().len() == 1 && io::stdin().is_terminal() => {
             return usage::show_help();
         }
         None => run_plain(typed.plain, called_as),
@@ -103,9 +106,10 @@ fn main() -> ExitCode {
 /// Parses the command line. Only `llmzip` itself has commands.
 fn parse(called_as: CalledAs) -> Result<Typed, clap::Error> {
     match called_as {
-        CalledAs::Llmzip => Typed::try_parse(),
+        CalledAs::Llmzip => Typed::try_parse_from(call::words()),
         CalledAs::Unllmzip | CalledAs::Llmzcat => {
-            let TypedWithoutCommand { plain } = TypedWithoutCommand::try_parse()?;
+            let words = call::words();
+            let TypedWithoutCommand { plain } = TypedWithoutCommand::try_parse_from(words)?;
             Ok(Typed {
                 command: None,
                 plain,
@@ -125,19 +129,19 @@ fn run_plain(args: PlainArgs, called_as: CalledAs) -> Result<bool, Failure> {
 }
 
 /// Reports a failure, and gives the exit code.
-fn end(result: Result<bool, Failure>) -> ExitCode {
+fn end(result: Result<bool, Failure>) -> u8 {
     interrupt::wait_if_ending();
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(FAILED),
+        Ok(true) => SUCCESS,
+        Ok(false) => FAILED,
         Err(Failure::BrokenPipe) => interrupt::end_by_broken_pipe(),
         Err(Failure::Usage(message)) => {
             print::error(&format!("{message}; see {}", usage::help_for()));
-            ExitCode::from(USAGE)
+            USAGE
         }
         Err(Failure::Message(message)) => {
             print::error(&message);
-            ExitCode::from(FAILED)
+            FAILED
         }
     }
 }

@@ -8,6 +8,7 @@ use llmzip::machine::instructions::InstructionSet;
 use llmzip::machine::pool;
 use llmzip::report::{Candidate, ModelIdentity, Provenance};
 
+use super::call;
 use super::failure::Failure;
 use super::meant::Resources;
 
@@ -35,10 +36,10 @@ pub(super) fn provenance(
     })
 }
 
-/// The command line of this process. The program is named without its folder, which differs from
+/// The command line. The program is named without its folder, which differs from
 /// one machine to another.
 fn command() -> String {
-    let typed = env::args_os().skip(1);
+    let typed = call::words().skip(1);
     let typed = typed.map(|word| quoted(&word.to_string_lossy()));
     let words: Vec<String> = std::iter::once("llmzip".to_owned()).chain(typed).collect();
     words.join(" ")

@@ -1,27 +1,26 @@
 //! Answers to what cannot be done as it was typed: help, and errors that point at it.
 
-use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::failure::{Failure, USAGE};
+use super::call;
+use super::failure::{Failure, SUCCESS, USAGE};
 use super::print;
 use super::text;
 use super::typed::{PlainArgs, Typed};
 
 /// Shows what can be typed to somebody who typed nothing, and has nothing to compress.
-pub(super) fn show_help() -> ExitCode {
+pub(super) fn show_help() -> u8 {
     let _ = write!(io::stderr(), "{}", Typed::command().render_help());
-    ExitCode::from(USAGE)
+    USAGE
 }
 
 /// Prints why clap did not accept the command line: help and version as they are, an error in one
 /// line.
-pub(super) fn refuse(error: &clap::Error) -> Result<ExitCode, Failure> {
+pub(super) fn refuse(error: &clap::Error) -> Result<u8, Failure> {
     if !error.use_stderr() {
         let shown = error.render();
         let text = match io::stdout().is_terminal() {
@@ -29,11 +28,11 @@ pub(super) fn refuse(error: &clap::Error) -> Result<ExitCode, Failure> {
             false => shown.to_string(),
         };
         print::result(&format!("{}\n", text.trim_end()))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(SUCCESS);
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
-        return Ok(ExitCode::from(USAGE));
+        return Ok(USAGE);
     }
     let message = error.render().to_string();
     let lines: Vec<&str> = message
@@ -45,7 +44,7 @@ pub(super) fn refuse(error: &clap::Error) -> Result<ExitCode, Failure> {
     let first = first.strip_prefix("error: ").unwrap_or(&first);
     let meant = suggestion(error).map_or(String::new(), |meant| format!("; did you mean {meant}?"));
     print::error(&format!("{first}{meant}; see {}", help_for()));
-    Ok(ExitCode::from(USAGE))
+    Ok(USAGE)
 }
 
 /// What clap thinks that was meant.
@@ -67,7 +66,7 @@ fn suggestion(error: &clap::Error) -> Option<String> {
 pub(super) fn help_for() -> String {
     let mut command = Typed::command();
     let mut shown = "llmzip".to_owned();
-    for word in env::args_os().skip(1) {
+    for word in call::words().skip(1) {
         let Some(found) = word.to_str().and_then(|word| command.find_subcommand(word)) else {
             break;
         };
