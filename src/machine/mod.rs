@@ -4,6 +4,7 @@
 //! Nothing here knows its use. If the system refuses a request, the result is a [`MachineError`].
 
 pub mod float_environment;
+pub mod forks;
 pub mod inherited;
 pub mod instructions;
 pub mod memory;

@@ -8,11 +8,12 @@
 //! were written, and while somebody [keeps](keep) tables, one that is dropped is zeroed at these
 //! places and serves again.
 
-use super::MachineError;
+use super::{MachineError, forks};
 use memmap2::MmapMut;
+use std::cell::RefCell;
 use std::mem::{self, ManuallyDrop};
 use std::ops::Deref;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 /// Bytes of a place: a cache line.
 const PLACE: usize = 64;
@@ -58,8 +59,25 @@ impl Kept {
 #[derive(Debug)]
 pub struct Keep(());
 
+thread_local! {
+    /// The lock, while this thread forks.
+    static HELD: RefCell<Option<MutexGuard<'static, Kept>>> = const { RefCell::new(None) };
+}
+
+/// Waits, before a fork, until no other thread has the lock: in the child it would keep it for ever.
+extern "C" fn hold() {
+    // A thread that has ended so far forks no more.
+    let _ = HELD.try_with(|held| *held.borrow_mut() = Some(Kept::lock()));
+}
+
+extern "C" fn let_go() {
+    let _ = HELD.try_with(|held| *held.borrow_mut() = None);
+}
+
 /// Keeps tables that are dropped until the result is dropped.
 pub fn keep() -> Keep {
+    static HOLDS: Once = Once::new();
+    HOLDS.call_once(|| forks::hold(hold, let_go));
     Kept::lock().users += 1;
     Keep(())
 }

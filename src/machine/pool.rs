@@ -11,6 +11,9 @@
 //!
 //! A thread that waits for something else can take part as well, as a [`Helper`]. As long as there
 //! is one, it takes the first worker's place, so that no more threads work than the pool has.
+//!
+//! In a child process the workers do not exist. A pool that a parent made still works there, on the
+//! calling thread alone.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -21,6 +24,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::float_environment::FloatEnvironment;
+use super::forks;
 
 /// Most threads of a pool. More would only take memory from the work.
 const MOST_THREADS: usize = 1024;
@@ -169,6 +173,8 @@ pub struct Pool {
     workers: Vec<JoinHandle<()>>,
     /// Serialises regions: two engines' callers may share a pool.
     turn: Mutex<()>,
+    /// [`forks::count`] when the workers were started.
+    forks: u64,
 }
 
 impl std::fmt::Debug for Pool {
@@ -183,6 +189,7 @@ impl Pool {
     /// A pool of `threads` threads, of which the caller of [`Pool::run`] is one; of fewer, where
     /// the system gives no more, and never of more than 1024.
     pub fn new(threads: usize) -> Pool {
+        let forks = forks::count();
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
             region: AtomicPtr::new(ptr::null_mut()),
@@ -208,10 +215,16 @@ impl Pool {
             shared,
             workers,
             turn: Mutex::new(()),
+            forks,
         }
     }
 
-    /// Threads that take part in a region.
+    /// Whether there is anybody to share the work with.
+    fn has_workers(&self) -> bool {
+        !self.workers.is_empty() && self.forks == forks::count()
+    }
+
+    /// Threads that may take part in a region.
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
     }
@@ -223,7 +236,7 @@ impl Pool {
     /// # Panics
     /// If `work` panics. The tasks that nobody has claimed by then are not done.
     pub fn run(&self, tasks: usize, work: &(dyn Fn(usize, usize) + Sync)) {
-        if self.workers.is_empty() || tasks <= 1 {
+        if tasks <= 1 || !self.has_workers() {
             (0..tasks).for_each(|task| work(0, task));
             return;
         }
@@ -257,7 +270,7 @@ impl Pool {
     /// do, or if there is no worker whose place they could take.
     pub fn helper(&self) -> Option<Helper<'_>> {
         let shared = &*self.shared;
-        if self.workers.is_empty() || shared.is_replaced.swap(true, Ordering::SeqCst) {
+        if !self.has_workers() || shared.is_replaced.swap(true, Ordering::SeqCst) {
             return None;
         }
         Some(Helper { shared })
@@ -461,6 +474,11 @@ fn worker(shared: &Shared, index: usize) {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if !self.has_workers() {
+            // The system has taken the threads of a parent apart: nobody may ask for them.
+            std::mem::forget(std::mem::take(&mut self.workers));
+            return;
+        }
         self.shared.stop.store(true, Ordering::SeqCst);
         self.shared.idle.wake();
         self.shared.replaced.wake();
@@ -502,6 +520,35 @@ mod tests {
             counter.fetch_add(1, Ordering::Relaxed);
         });
         assert_eq!(counter.load(Ordering::Relaxed), 100);
+    }
+
+    #[test]
+    #[cfg(all(unix, not(miri)))]
+    fn a_child_process_works_alone_in_a_pool_of_its_parent() {
+        let counts_to_100 = |pool: &Pool| {
+            let counter = AtomicUsize::new(0);
+            pool.run(100, &|_, _| {
+                counter.fetch_add(1, Ordering::Relaxed);
+            });
+            counter.load(Ordering::Relaxed) == 100
+        };
+        let pool = Pool::new(3);
+        assert!(counts_to_100(&pool) && pool.helper().is_some());
+        // SAFETY: the child takes no lock that another thread of the test may hold.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let is_right = counts_to_100(&pool) && pool.helper().is_none();
+            drop(pool);
+            let of_child = Pool::new(3);
+            let is_right = is_right && counts_to_100(&of_child) && of_child.helper().is_some();
+            // SAFETY: the call ends the process.
+            unsafe { libc::_exit(i32::from(!is_right)) };
+        }
+        let mut status = -1;
+        // SAFETY: the call writes to `status`.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
+        assert!(counts_to_100(&pool) && pool.helper().is_some());
     }
 
     #[test]
