@@ -14,7 +14,7 @@ use llmzip::store::{Store, StoreError, hex, is_free_name};
 use super::text;
 
 /// The sentence for an error of compressing or decompressing.
-pub(super) fn library(error: &Error) -> String {
+pub fn library(error: &Error) -> String {
     match error {
         Error::MissingModel { identity, name } => missing_model(identity, name.as_deref()),
         Error::MissingPrime { .. } => format!("{error}; name its file with --prime"),

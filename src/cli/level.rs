@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 pub(super) use llmzip::frame::WANTED_GAIN;
 use llmzip::predict::Preset;
-pub(super) use llmzip::store::NO_MODEL;
+pub use llmzip::store::NO_MODEL;
 
 /// A choice of model and experts, and of when the model is worth its time.
 #[derive(Debug, PartialEq, Eq)]

@@ -59,10 +59,11 @@ use std::io::{self, IsTerminal};
 
 use clap::Parser;
 
+pub use advice::library as advice;
 pub use call::Call;
 use failure::{FAILED, Failure, SUCCESS, USAGE};
 pub use interrupt::end_without_memory;
-pub use level::{LEVELS, Level};
+pub use level::{LEVELS, Level, NO_MODEL};
 use llmzip::machine::stack;
 use meant::{CalledAs, PlainJob};
 use typed::{Command, PlainArgs, Typed, TypedWithoutCommand};

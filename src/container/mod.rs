@@ -34,6 +34,7 @@
 //! # Ok::<(), llmzip::container::ContainerError>(())
 //! ```
 
+mod arrival;
 mod block;
 mod block_header;
 mod checksum;
@@ -49,6 +50,7 @@ mod varint;
 mod versions;
 mod writer;
 
+pub use arrival::{Arrival, Arrived};
 pub use block::{Block, BranchFilter, Mode, StreamLens};
 pub use error::ContainerError;
 pub use header::{FrameHeader, ModelRef};

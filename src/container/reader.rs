@@ -378,6 +378,12 @@ pub(super) fn pass_auxiliary<R: Read>(
     source: &mut Source<R>,
     before: Option<&FrameTotals>,
 ) -> Result<(), ContainerError> {
+    index::check(&read_auxiliary(source)?, before)
+}
+
+/// Reads an auxiliary frame, whose magic has been read, and checks its checksum. Returns its
+/// content, or the beginning of a content that is longer than that of an index.
+pub(super) fn read_auxiliary<R: Read>(source: &mut Source<R>) -> Result<Vec<u8>, ContainerError> {
     let field = "an auxiliary frame";
     let mut bytes = AUXILIARY_MAGIC.to_vec();
     let mut left = source.varint(field, &mut bytes)?;
@@ -403,5 +409,5 @@ pub(super) fn pass_auxiliary<R: Read>(
             expected,
         });
     }
-    index::check(&content, before)
+    Ok(content)
 }

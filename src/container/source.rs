@@ -108,6 +108,15 @@ impl<R: Read> Source<R> {
     }
 }
 
+impl Source<&[u8]> {
+    /// Passes over `len` bytes, or as many as there are.
+    pub(super) fn pass(&mut self, len: usize) {
+        let len = len.min(self.input.len());
+        self.input = &self.input[len..];
+        self.offset += len as u64;
+    }
+}
+
 impl<R: Seek> Source<R> {
     /// Continues at `offset` of the file.
     pub(super) fn restart(&mut self, offset: u64) -> io::Result<()> {

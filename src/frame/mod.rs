@@ -9,6 +9,7 @@
 //! This folder is what `lib.rs` shows to applications. It knows the codec, the container, the
 //! tokenizer and the store, but no command line.
 
+mod arriving;
 mod bulk;
 mod compression;
 mod copy;
@@ -28,6 +29,7 @@ mod seekable;
 mod summary;
 
 pub use crate::codec::Prime;
+pub use arriving::ArrivingFrame;
 pub use bulk::{compress_all, decompress_all};
 pub use compression::TracedBlock;
 pub use copy::{compress, compress_with, decompress, decompress_with, trace};

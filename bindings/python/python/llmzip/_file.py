@@ -1,0 +1,254 @@
+"""Compressed files: ``open`` and ``LlmzFile``."""
+
+import builtins
+import io
+import os
+
+from ._llmzip import LlmzCompressor, Reader
+
+class _RawReader(io.RawIOBase):
+    """The original of a compressed file, without a buffer."""
+
+    def __init__(self, file, options):
+        self._file = file
+        self._reader = Reader(file, **options)
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        with memoryview(buffer).cast("B") as view:
+            data = self._reader.read(len(view))
+            view[: len(data)] = data
+        return len(data)
+
+    def seekable(self):
+        return _is_seekable(self._file)
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        if not self.seekable():
+            raise io.UnsupportedOperation("the file below cannot seek")
+        match whence:
+            case io.SEEK_SET:
+                start = 0
+            case io.SEEK_CUR:
+                start = self._reader.tell()
+            case io.SEEK_END:
+                start = self._reader.size()
+            case _:
+                raise ValueError(f"whence is 0, 1 or 2, not {whence}")
+        position = max(0, start + offset)
+        self._reader.seek(position)
+        return position
+
+    def tell(self):
+        return self._reader.tell()
+
+
+def _is_seekable(file):
+    return hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable())
+
+
+class LlmzFile(io.BufferedIOBase):
+    """A compressed file, read or written as if it were not compressed.
+
+    ``file``: a path, or a binary file object, which stays open when this one is closed.
+
+    ``mode``: ``"r"`` to read, ``"w"`` to write, ``"x"`` to write what does not exist yet, ``"a"``
+    to append a frame; each also with ``"b"``.
+
+    To write, ``level`` and the options of ``llmzip.compress``; to read, those of
+    ``llmzip.decompress``. A file that was opened to read can seek if the file below can. It is read
+    in order until the first ``seek``; from then on only the frames that are read are decompressed,
+    so files with ``frame_size`` are read in any order at little cost.
+    """
+
+    #: As ``LlmzCompressor.FLUSH_BLOCK`` and ``FLUSH_FRAME``.
+    FLUSH_BLOCK = LlmzCompressor.FLUSH_BLOCK
+    FLUSH_FRAME = LlmzCompressor.FLUSH_FRAME
+
+    def __init__(self, file, /, mode="r", *, level=None, **options):
+        self._file = None
+        self._closes_file = False
+        self._compressor = None
+        self._reader = None
+        if mode not in ("r", "rb", "w", "wb", "x", "xb", "a", "ab"):
+            raise ValueError(f"mode is r, w, x or a, with or without b, not {mode!r}")
+        self._mode = mode[0]
+        if self._mode == "r" and level is not None:
+            raise TypeError("level is to write; a file that is read has its own")
+        compressor = None
+        if self._mode != "r":
+            compressor = LlmzCompressor(level, **options)
+        self._open(file)
+        try:
+            if self._mode == "r":
+                self._reader = io.BufferedReader(_RawReader(self._file, options), 128 << 10)
+            self._compressor = compressor
+            self._position = 0
+        except BaseException:
+            self._close_file()
+            raise
+
+    def _open(self, file):
+        if isinstance(file, (str, bytes, os.PathLike)):
+            self._file = builtins.open(file, self._mode + "b")
+            self._closes_file = True
+        elif hasattr(file, "read" if self._mode == "r" else "write"):
+            self._file = file
+        else:
+            raise TypeError("file must be a str, bytes, os.PathLike or a binary file object")
+
+    def _close_file(self):
+        file, self._file = self._file, None
+        if self._closes_file and file is not None:
+            file.close()
+
+    def close(self):
+        """End the frame, if the file is written, and close it. Closing again does nothing."""
+        if self._file is None:
+            return
+        try:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+            elif self._compressor is not None:
+                compressor, self._compressor = self._compressor, None
+                self._file.write(compressor.flush(LlmzCompressor.FLUSH_FRAME))
+        finally:
+            self._close_file()
+
+    def write(self, data, /):
+        """Take ``data``, any object with bytes, and return how many it has."""
+        self._check_writable()
+        with memoryview(data) as view:
+            length = view.nbytes
+        self._file.write(self._compressor.compress(data))
+        self._position += length
+        return length
+
+    def flush(self, mode=FLUSH_BLOCK):
+        """Write everything so far to the file below, so that it can be decompressed.
+
+        This ends the frame, and what follows is in another one, which makes the file longer. A
+        file that is read is left as it is.
+        """
+        self._check_open()
+        if self._mode == "r":
+            return
+        if mode not in (self.FLUSH_BLOCK, self.FLUSH_FRAME):
+            raise ValueError("mode is FLUSH_BLOCK or FLUSH_FRAME")
+        if self._compressor is None or self._compressor.last_mode == mode:
+            return
+        self._file.write(self._compressor.flush(mode))
+        if hasattr(self._file, "flush"):
+            self._file.flush()
+
+    def read(self, size=-1, /):
+        """Return at most ``size`` original bytes, or all; none at the end."""
+        return self._readable().read(-1 if size is None else size)
+
+    def read1(self, size=-1, /):
+        """Return at most ``size`` original bytes, in as few steps as can be."""
+        reader = self._readable()
+        return reader.read1(io.DEFAULT_BUFFER_SIZE if size is None or size < 0 else size)
+
+    def readinto(self, buffer, /):
+        """Fill ``buffer`` with original bytes and return how many."""
+        return self._readable().readinto(buffer)
+
+    def readinto1(self, buffer, /):
+        """As ``readinto``, in as few steps as can be."""
+        return self._readable().readinto1(buffer)
+
+    def readline(self, size=-1, /):
+        """Return a line with its end, or at most ``size`` bytes of it."""
+        return self._readable().readline(-1 if size is None else size)
+
+    def peek(self, size=-1, /):
+        """Return original bytes, at least one unless at the end, and read none."""
+        return self._readable().peek(size)
+
+    def __next__(self):
+        if line := self._readable().readline():
+            return line
+        raise StopIteration
+
+    def seek(self, offset, whence=io.SEEK_SET, /):
+        """Go on reading at ``offset``, an original byte, and return where that is."""
+        return self._readable().seek(offset, whence)
+
+    def tell(self):
+        """Return the number of original bytes before the next one."""
+        self._check_open()
+        return self._position if self._reader is None else self._reader.tell()
+
+    @property
+    def name(self):
+        """The name of the file below."""
+        self._check_open()
+        return self._file.name
+
+    @property
+    def mode(self):
+        """``"rb"`` or ``"wb"``."""
+        return "rb" if self._mode == "r" else "wb"
+
+    @property
+    def closed(self):
+        """Whether the file is closed."""
+        return self._file is None
+
+    def fileno(self):
+        """Return the descriptor of the file below."""
+        self._check_open()
+        return self._file.fileno()
+
+    def readable(self):
+        """Whether the file was opened to read."""
+        self._check_open()
+        return self._reader is not None
+
+    def writable(self):
+        """Whether the file was opened to write."""
+        self._check_open()
+        return self._mode != "r"
+
+    def seekable(self):
+        """Whether the file was opened to read, and the file below can seek."""
+        return self.readable() and self._reader.seekable()
+
+    def _check_open(self):
+        if self._file is None:
+            raise ValueError("I/O operation on closed file")
+
+    def _readable(self):
+        self._check_open()
+        if self._reader is None:
+            raise io.UnsupportedOperation("the file was not opened to read")
+        return self._reader
+
+    def _check_writable(self):
+        self._check_open()
+        if self._compressor is None:
+            raise io.UnsupportedOperation("the file was not opened to write")
+
+
+def open(
+    file, /, mode="rb", *, level=None, encoding=None, errors=None, newline=None, **options
+):
+    """Open a compressed file, in binary or text mode.
+
+    ``mode``: ``"r"``, ``"w"``, ``"x"`` or ``"a"``, alone or with ``"b"`` for bytes, the default, or
+    with ``"t"`` for text, to which ``encoding``, ``errors`` and ``newline`` apply as in
+    ``io.TextIOWrapper``. The rest is for ``LlmzFile``, which is returned for bytes.
+    """
+    is_text = "t" in mode
+    if is_text and "b" in mode:
+        raise ValueError(f"mode {mode!r} is both text and binary")
+    if not is_text:
+        for name, value in [("encoding", encoding), ("errors", errors), ("newline", newline)]:
+            if value is not None:
+                raise ValueError(f"{name} is for text")
+    binary = LlmzFile(file, mode.replace("t", ""), level=level, **options)
+    return io.TextIOWrapper(binary, encoding, errors, newline) if is_text else binary
