@@ -23,7 +23,7 @@ pub(crate) fn compress<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let py = data.py();
     let bytes = Bytes::of(data)?;
-    let Compressing { options, watch } = Compressing::new(py, level, options)?;
+    let Compressing { options, watch } = Compressing::new(py, Some(bytes.len()), level, options)?;
     let mut compressed = Vec::new();
     let done =
         py.detach(|| compress_with(bytes, &mut compressed, &options, &mut |at| watch.look(at)));
@@ -44,7 +44,7 @@ pub(crate) fn decompress<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let py = data.py();
     let bytes = Bytes::of(data)?;
-    let Decompressing { options, watch } = Decompressing::new(py, options)?;
+    let Decompressing { options, watch } = Decompressing::new(py, Some(bytes.len()), options)?;
     let compressed = bytes.len();
     let mut original = Vec::new();
     let mut resolve = |wanted: &ModelRef| options.models.resolve(wanted);

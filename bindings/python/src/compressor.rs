@@ -53,7 +53,7 @@ impl LlmzCompressor {
         level: Option<i64>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<LlmzCompressor> {
-        let Compressing { options, watch } = Compressing::new(py, level, options)?;
+        let Compressing { options, watch } = Compressing::new(py, None, level, options)?;
         let encoder = Encoder::new(Vec::new(), &options);
         let encoder = encoder.map_err(|error| of_options(error, &watch))?;
         let looking = Arc::clone(&watch);

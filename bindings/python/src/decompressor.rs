@@ -62,7 +62,7 @@ impl LlmzDecompressor {
     #[new]
     #[pyo3(signature = (**options))]
     fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<LlmzDecompressor> {
-        let Decompressing { options, watch } = Decompressing::new(py, options)?;
+        let Decompressing { options, watch } = Decompressing::new(py, None, options)?;
         let looking = Arc::clone(&watch);
         Ok(LlmzDecompressor {
             state: Exclusive::new(State {

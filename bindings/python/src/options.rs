@@ -16,6 +16,12 @@ use crate::watch::Watch;
 /// The level that uses the default model.
 pub(crate) const DEFAULT_LEVEL: u8 = 5;
 
+/// Data of at most so many bytes is coded by one thread, unless a number was named: the others
+/// would take longer to wake up than they save.
+const SHORT: usize = 1 << 10;
+/// The same of compressed data.
+const SHORT_COMPRESSED: usize = 1 << 9;
+
 /// How to compress, and who watches.
 pub(crate) struct Compressing {
     pub(crate) options: EncoderOptions,
@@ -88,9 +94,12 @@ impl<'py> Keywords<'_, 'py> {
             .map_err(|_| wrong_type(name, "a str or a path", &value))
     }
 
-    fn threads(&self) -> PyResult<usize> {
-        let threads = self.number("threads")?.unwrap_or(0);
-        Ok(usize::try_from(threads).unwrap_or(usize::MAX))
+    /// The number of threads; 0 is one for each processor. `is_short`: there is little to do.
+    fn threads(&self, is_short: bool) -> PyResult<usize> {
+        match self.number("threads")? {
+            None | Some(0) => Ok(usize::from(is_short)),
+            Some(threads) => Ok(as_size(threads)),
+        }
     }
 
     fn watch(&self, py: Python<'_>) -> PyResult<Arc<Watch>> {
@@ -139,9 +148,10 @@ impl Compressing {
         "progress",
     ];
 
-    /// Reads the arguments of one call.
+    /// Reads the arguments of one call, with the length of the data if that is known.
     pub(crate) fn new(
         py: Python<'_>,
+        len: Option<usize>,
         level: Option<i64>,
         keywords: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Compressing> {
@@ -153,7 +163,7 @@ impl Compressing {
         let level = LEVELS.iter().find(|one| i64::from(one.number) == number);
         let level = level
             .ok_or_else(|| PyValueError::new_err(format!("level {number}: levels are 1 to 9")))?;
-        let threads = given.threads()?;
+        let threads = given.threads(len.is_some_and(|len| len <= SHORT))?;
         let model = model.as_deref().unwrap_or(level.model);
         let mut primes = given.primes()?.into_iter();
         let (prime, another) = (primes.next(), primes.next());
@@ -189,14 +199,15 @@ fn as_size(number: u64) -> usize {
 impl Decompressing {
     const NAMES: [&'static str; 4] = ["prime", "threads", "limit", "progress"];
 
-    /// Reads the arguments of one call.
+    /// Reads the arguments of one call, with the length of the data if that is known.
     pub(crate) fn new(
         py: Python<'_>,
+        len: Option<usize>,
         keywords: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Decompressing> {
         let given = Keywords(keywords);
         given.check(&Decompressing::NAMES)?;
-        let threads = given.threads()?;
+        let threads = given.threads(len.is_some_and(|len| len <= SHORT_COMPRESSED))?;
         let mut options = DecoderOptions::new(&models::installed(py, threads))
             .workers(usable_threads(threads))
             .limit(given.number("limit")?);

@@ -41,7 +41,7 @@ impl Reader {
     #[new]
     #[pyo3(signature = (file, **options))]
     fn new(file: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Reader> {
-        let Decompressing { options, watch } = Decompressing::new(file.py(), options)?;
+        let Decompressing { options, watch } = Decompressing::new(file.py(), None, options)?;
         let looking = Arc::clone(&watch);
         let decoder = Decoder::new(FileObject::new(file), &options);
         Ok(Reader {
