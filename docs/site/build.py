@@ -45,6 +45,7 @@ PAGES = [
     ("Science", "docs/BENCHMARKS.md", "benchmarks", "Benchmarks"),
     ("Science", "training/README.md", "training", "How the models were trained"),
     ("Reference", "docs/REPORTS.md", "reports", "Reports"),
+    ("Reference", "docs/PYTHON.md", "python", "Python"),
     ("Reference", "docs/MODELS.md", "models", "Models"),
     ("Reference", "docs/ARCHITECTURE.md", "architecture", "Architecture"),
     ("Reference", "SECURITY.md", "security", "Security"),

@@ -10,12 +10,9 @@ use crate::buffer::Bytes;
 use crate::error::{of_options, raised};
 use crate::options::{Compressing, Decompressing};
 
-/// compress(data, level=None, **options)
-/// --
-///
 /// Compresses ``data`` and returns one or more complete frames. See ``llmzip.compress``.
 #[pyfunction]
-#[pyo3(signature = (data, level=None, **options), text_signature = None)]
+#[pyo3(signature = (data, level=None, **options))]
 pub(crate) fn compress<'py>(
     data: &Bound<'py, PyAny>,
     level: Option<i64>,
@@ -32,12 +29,9 @@ pub(crate) fn compress<'py>(
     Ok(PyBytes::new(py, &compressed))
 }
 
-/// decompress(data, **options)
-/// --
-///
 /// Decompresses ``data``, which is one or more complete frames. See ``llmzip.decompress``.
 #[pyfunction]
-#[pyo3(signature = (data, **options), text_signature = None)]
+#[pyo3(signature = (data, **options))]
 pub(crate) fn decompress<'py>(
     data: &Bound<'py, PyAny>,
     options: Option<&Bound<'py, PyDict>>,

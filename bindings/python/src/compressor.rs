@@ -15,9 +15,6 @@ use crate::exclusive::Exclusive;
 use crate::options::Compressing;
 use crate::watch::Watch;
 
-/// LlmzCompressor(level=None, **options)
-/// --
-///
 /// Compresses data that comes in pieces. The options are those of ``llmzip.compress``.
 ///
 /// As with ``ZstdCompressor`` of PEP 784, ``compress`` returns what is ready, and ``flush`` the
@@ -66,12 +63,9 @@ impl LlmzCompressor {
         })
     }
 
-    /// compress(data, mode=CONTINUE)
-    /// --
-    ///
     /// Takes ``data``, any object with bytes, and returns compressed bytes, often none: they come a
     /// block at a time.
-    #[pyo3(signature = (data, mode=LlmzCompressor::CONTINUE))]
+    #[pyo3(signature = (data, mode=0), text_signature = "($self, data, mode=0)")]
     fn compress<'py>(&self, data: &Bound<'py, PyAny>, mode: u8) -> PyResult<Bound<'py, PyBytes>> {
         if mode > LlmzCompressor::FLUSH_FRAME {
             return Err(PyValueError::new_err(
@@ -82,12 +76,9 @@ impl LlmzCompressor {
         self.take(data.py(), bytes, mode)
     }
 
-    /// flush(mode=FLUSH_FRAME)
-    /// --
-    ///
     /// Returns the compressed bytes of everything so far that have not been returned. With
     /// ``FLUSH_FRAME`` an empty frame, if there was nothing at all.
-    #[pyo3(signature = (mode=LlmzCompressor::FLUSH_FRAME))]
+    #[pyo3(signature = (mode=2), text_signature = "($self, mode=2)")]
     fn flush<'py>(&self, py: Python<'py>, mode: u8) -> PyResult<Bound<'py, PyBytes>> {
         match mode {
             LlmzCompressor::FLUSH_BLOCK | LlmzCompressor::FLUSH_FRAME => {

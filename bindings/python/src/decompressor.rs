@@ -14,9 +14,6 @@ use crate::exclusive::Exclusive;
 use crate::options::Decompressing;
 use crate::watch::Watch;
 
-/// LlmzDecompressor(**options)
-/// --
-///
 /// Decompresses one frame that comes in pieces, as ``ZstdDecompressor`` of PEP 784 does. Data of
 /// several frames needs one decompressor for each: the next gets ``unused_data`` first. The index
 /// behind a frame counts as a frame of its own, without data. The options are those of
@@ -76,14 +73,11 @@ impl LlmzDecompressor {
         })
     }
 
-    /// decompress(data, max_length=-1)
-    /// --
-    ///
     /// Takes ``data``, any object with bytes, and returns original bytes: all that are known, or at
     /// most ``max_length`` of them if that is not negative. What it holds back, later calls return,
     /// also with ``data=b""``. They come a block at a time. ``EOFError`` behind the end of the
     /// frame.
-    #[pyo3(signature = (data, max_length=-1))]
+    #[pyo3(signature = (data, max_length=-1), text_signature = "($self, data, max_length=-1)")]
     fn decompress<'py>(
         &self,
         data: &Bound<'py, PyAny>,

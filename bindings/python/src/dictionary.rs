@@ -10,9 +10,6 @@ use pyo3::types::PyBytes;
 
 use crate::buffer::Bytes;
 
-/// LlmzDict(dict_content)
-/// --
-///
 /// What data is compressed after, so that it becomes shorter: an earlier version of it, or samples
 /// of its kind. Decompressing needs the same. ``dict_content`` has 1 byte to 16 MiB.
 #[pyclass(frozen, module = "llmzip")]

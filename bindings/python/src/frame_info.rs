@@ -9,9 +9,6 @@ use pyo3::types::PyDict;
 use crate::buffer::Bytes;
 use crate::error::{LlmzError, of_model};
 
-/// frame_info(frame_buffer)
-/// --
-///
 /// The fields of ``llmzip.FrameInfo`` of the frame that ``frame_buffer`` begins with.
 #[pyfunction]
 pub(crate) fn frame_info<'py>(frame_buffer: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {

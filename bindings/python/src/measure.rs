@@ -21,9 +21,6 @@ use crate::watch::Watch;
 /// What a stored byte costs, in bits.
 const STORED: f32 = 8.0;
 
-/// token_costs(text, model, experts, threads, progress)
-/// --
-///
 /// The length in bytes (uint32) and the cost in bits (float32) of each token of ``text``, each as
 /// the bytes of an array, and the sum of the costs.
 #[pyfunction]
@@ -69,9 +66,6 @@ fn push(lens: &mut Vec<u32>, bits: &mut Vec<f32>, block: &TracedBlock) {
     }
 }
 
-/// scaling(files, models, experts, threads, progress)
-/// --
-///
 /// A dictionary for each file and model. ``files`` are pairs of a name and bytes.
 #[pyfunction]
 pub(crate) fn scaling<'py>(
@@ -118,9 +112,6 @@ fn scaling_row<'py>(py: Python<'py>, point: &Point) -> PyResult<Bound<'py, PyDic
     Ok(row)
 }
 
-/// compare(files, models, threads, progress)
-/// --
-///
 /// A dictionary for each file and compressor. ``files`` are pairs of a name and bytes.
 #[pyfunction]
 pub(crate) fn compare<'py>(

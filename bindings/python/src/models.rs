@@ -55,9 +55,6 @@ pub(crate) fn get(py: Python<'_>, name: &str, threads: usize) -> PyResult<Option
     found.map(Some).map_err(|error| of_model(&error))
 }
 
-/// models()
-/// --
-///
 /// The names of the models that can be used: the built-in ones, the smallest first, and those that
 /// ``llmzip model add`` and ``llmzip model pull`` have stored.
 #[pyfunction]

@@ -19,9 +19,6 @@ pub(crate) extern "C" fn end_without_memory() -> ! {
     }
 }
 
-/// note_standard_streams()
-/// --
-///
 /// Notes which of the standard streams are open, and whether SIGPIPE is ignored.
 #[pyfunction]
 pub(crate) fn note_standard_streams() {
@@ -29,9 +26,6 @@ pub(crate) fn note_standard_streams() {
     inherited::record();
 }
 
-/// run_program(words, program)
-/// --
-///
 /// Runs the command line ``words``, of which the first is the name of the program, and ends the
 /// process with its exit code. ``program`` are the words that start it again.
 #[pyfunction]

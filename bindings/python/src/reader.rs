@@ -13,9 +13,6 @@ use crate::file::FileObject;
 use crate::options::Decompressing;
 use crate::watch::Watch;
 
-/// Reader(file, **options)
-/// --
-///
 /// The original of the compressed ``file``, an object with ``read`` and, to seek, ``seek``. It is
 /// read in order until the first ``seek``; from then on only the frames that are read are decoded.
 #[pyclass(frozen, module = "llmzip._llmzip")]
@@ -55,9 +52,6 @@ impl Reader {
         })
     }
 
-    /// read(size)
-    /// --
-    ///
     /// At most ``size`` bytes of the original; none at its end.
     fn read<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyBytes>> {
         let read = self.with(py, |state| {
@@ -74,9 +68,6 @@ impl Reader {
         Ok(PyBytes::new(py, &read))
     }
 
-    /// seek(offset)
-    /// --
-    ///
     /// Goes on at ``offset`` of the original, which may lie behind its end.
     fn seek(&self, py: Python<'_>, offset: u64) -> PyResult<()> {
         self.with(py, |state| {
@@ -88,17 +79,11 @@ impl Reader {
         })
     }
 
-    /// tell()
-    /// --
-    ///
     /// Where the next byte is read.
     fn tell(&self, py: Python<'_>) -> PyResult<u64> {
         self.with(py, |state| Ok(state.position))
     }
 
-    /// size()
-    /// --
-    ///
     /// The length of the original in bytes.
     fn size(&self, py: Python<'_>) -> PyResult<u64> {
         self.with(py, |state| Ok(self.from_anywhere(state)?.original_len()?))
