@@ -174,6 +174,46 @@ proptest! {
     }
 
     #[test]
+    fn a_frame_arrives_part_by_part_however_it_is_cut(
+        frame in frame(),
+        junk in vec(any::<u8>(), 0..9),
+    ) {
+        let file = write(&frame);
+        let (mut arrival, mut at, mut parts) = (Arrival::default(), 0, Vec::new());
+        for end in 0..=file.len() {
+            while let Some((part, len)) = arrival.next(&file[at..end]).unwrap() {
+                at += len;
+                prop_assert!(at <= end);
+                parts.push(part);
+            }
+        }
+        prop_assert_eq!(at, file.len());
+        prop_assert!(arrival.is_complete() && arrival.next(&junk).unwrap().is_none());
+        let blocks = frame.blocks.len().max(1);
+        let mut expected = vec![Arrived::Block; blocks];
+        expected.insert(0, Arrived::Header);
+        expected.push(Arrived::End);
+        prop_assert_eq!(parts, expected);
+        prop_assert_eq!((arrival.header(), arrival.blocks()), (Some(&frame.header), blocks as u64));
+        let original: usize = frame.blocks.iter().map(|(_, original)| original.len()).sum();
+        prop_assert_eq!(arrival.original_len(), original as u64);
+    }
+
+    #[test]
+    fn nothing_arrives_of_arbitrary_bytes_behind_a_magic_but_what_is_there(
+        auxiliary in any::<bool>(),
+        bytes in vec(any::<u8>(), 0..200),
+    ) {
+        let magic = if auxiliary { AUXILIARY_MAGIC } else { MAGIC };
+        let file = [&magic[..], &bytes].concat();
+        let (mut arrival, mut at) = (Arrival::default(), 0);
+        while let Ok(Some((_, len))) = arrival.next(&file[at..]) {
+            at += len;
+            prop_assert!(at <= file.len());
+        }
+    }
+
+    #[test]
     fn concatenated_frames_are_a_file(frames in vec(frame(), 2..4)) {
         let file: Vec<u8> = frames.iter().flat_map(write).collect();
         let originals: Vec<Vec<u8>> = frames.iter().flat_map(coded_originals).collect();
@@ -369,6 +409,11 @@ fn auxiliary_frames_are_checked_and_skipped() {
         read(with([&data, &auxiliary]).as_slice(), &[]).unwrap(),
         alone
     );
+    for end in 0..auxiliary.len() {
+        assert_eq!(Arrival::default().next(&auxiliary[..end]).unwrap(), None);
+    }
+    let arrived = Arrival::default().next(&auxiliary).unwrap();
+    assert_eq!(arrived, Some((Arrived::Auxiliary, auxiliary.len())));
     let error = read(auxiliary.as_slice(), &[]).unwrap_err();
     assert!(matches!(error, ContainerError::NoData), "{error}");
     for bit in 0..auxiliary.len() * 8 {

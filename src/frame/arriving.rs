@@ -142,3 +142,59 @@ impl fmt::Debug for ArrivingFrame {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EncoderOptions, compress_all};
+    use proptest::prelude::*;
+
+    /// Hands `bytes` over in pieces of `len` bytes.
+    fn in_pieces(bytes: &[u8], len: usize) -> Result<(Vec<u8>, ArrivingFrame), Error> {
+        let mut frame = ArrivingFrame::new(Models::none());
+        let mut original = Vec::new();
+        for piece in bytes.chunks(len) {
+            frame.push(piece);
+            while let Some(block) = frame.next_block()? {
+                original.extend(block);
+            }
+        }
+        Ok((original, frame))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn pieces_of_any_length_give_the_original(
+            original in prop::collection::vec(0..9u8, 0..900),
+            block_len in 50..2000u32,
+            len in 1..400usize,
+        ) {
+            let options = EncoderOptions::new().preset(crate::Preset::Light).block_len(block_len);
+            let compressed = compress_all(&original, &options).unwrap();
+            let (restored, frame) = in_pieces(&compressed, len).unwrap();
+            prop_assert!(restored == original);
+            prop_assert!(frame.is_complete() && frame.rest().is_empty());
+            let (_, cut) = in_pieces(&compressed[..compressed.len() - 1], len).unwrap();
+            prop_assert!(!cut.is_complete());
+            let followed = [&compressed[..], b"more"].concat();
+            let (restored, frame) = in_pieces(&followed, followed.len()).unwrap();
+            prop_assert!(restored == original && frame.rest() == b"more");
+        }
+    }
+
+    #[test]
+    fn damage_is_an_error_and_ends_the_frame() {
+        let mut compressed = compress_all(b"some text, some text", &EncoderOptions::new()).unwrap();
+        *compressed.last_mut().unwrap() ^= 1;
+        assert!(matches!(
+            in_pieces(&compressed, 3),
+            Err(Error::Container(_))
+        ));
+        let mut frame = ArrivingFrame::new(Models::none());
+        frame.push(&compressed);
+        assert!(frame.next_block().is_err());
+        assert!(matches!(frame.next_block(), Err(Error::Broken)));
+        assert!(!frame.is_complete() && frame.rest().is_empty());
+    }
+}

@@ -64,7 +64,8 @@ thread_local! {
     static HELD: RefCell<Option<MutexGuard<'static, Kept>>> = const { RefCell::new(None) };
 }
 
-/// Waits, before a fork, until no other thread has the lock: in the child it would keep it for ever.
+/// Waits, before a fork, until no other thread has the lock: the child has a copy of the lock, but
+/// not of the thread that would open it.
 extern "C" fn hold() {
     // A thread that has ended so far forks no more.
     let _ = HELD.try_with(|held| *held.borrow_mut() = Some(Kept::lock()));

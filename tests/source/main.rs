@@ -107,7 +107,8 @@ fn files_of_a_room_do_not_use_each_other_in_a_circle() {
 
 #[test]
 fn no_line_is_too_wide() {
-    let folders = ["src", "tests", "benches", "examples", "fuzz"].map(|name| root().join(name));
+    let folders =
+        ["src", "tests", "benches", "examples", "fuzz", "bindings"].map(|name| root().join(name));
     let mut wide = Vec::new();
     for path in folders.iter().flat_map(|folder| rust_files(folder)) {
         let name = path.strip_prefix(root()).unwrap().display().to_string();

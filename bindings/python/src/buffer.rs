@@ -1,5 +1,5 @@
 //! The bytes of an object that has any: `bytes`, `bytearray`, `memoryview`, `array`, `mmap`, an
-//! array of NumPy.
+//! array of numpy.
 
 use std::io::{self, Read};
 use std::ptr;

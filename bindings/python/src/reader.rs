@@ -29,7 +29,7 @@ struct State {
 }
 
 enum Way {
-    InOrder(Decoder<FileObject>),
+    InOrder(Box<Decoder<FileObject>>),
     FromAnywhere(Box<SeekableDecoder<FileObject>>),
 }
 
@@ -45,7 +45,7 @@ impl Reader {
             file: file.clone().unbind(),
             options,
             state: Exclusive::new(State {
-                decoder: Way::InOrder(decoder.on_progress(move |at| looking.look(at))),
+                decoder: Way::InOrder(Box::new(decoder.on_progress(move |at| looking.look(at)))),
                 position: 0,
             }),
             watch,
@@ -72,7 +72,7 @@ impl Reader {
     fn seek(&self, py: Python<'_>, offset: u64) -> PyResult<()> {
         self.with(py, |state| {
             if offset != state.position {
-                self.from_anywhere(state)?.seek(SeekFrom::Start(offset))?;
+                self.seekable(state)?.seek(SeekFrom::Start(offset))?;
                 state.position = offset;
             }
             Ok(())
@@ -86,7 +86,7 @@ impl Reader {
 
     /// The length of the original in bytes.
     fn size(&self, py: Python<'_>) -> PyResult<u64> {
-        self.with(py, |state| Ok(self.from_anywhere(state)?.original_len()?))
+        self.with(py, |state| Ok(self.seekable(state)?.original_len()?))
     }
 }
 
@@ -103,7 +103,7 @@ impl Reader {
     }
 
     /// The decoder that seeks, at the same place.
-    fn from_anywhere<'a>(
+    fn seekable<'a>(
         &self,
         state: &'a mut State,
     ) -> io::Result<&'a mut SeekableDecoder<FileObject>> {
