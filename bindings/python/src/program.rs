@@ -33,6 +33,6 @@ pub(crate) fn run_program(py: Python<'_>, words: Vec<OsString>, program: Vec<OsS
     IS_PROGRAM.store(true, Ordering::Relaxed);
     py.detach(|| {
         let code = cli::start(Call { words, program });
-        process::exit(code.into());
-    })
+        process::exit(code.into())
+    });
 }

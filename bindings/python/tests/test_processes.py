@@ -163,3 +163,19 @@ def test_ten_thousand_calls_take_no_more_memory_than_some():
     before = resident()
     calls(10_000)
     assert resident() - before < 1_000_000
+
+
+def test_what_a_thread_of_the_parent_uses_is_refused_in_a_child(text):
+    is_at_work = threading.Event()
+    compressor = llmzip.LlmzCompressor(6, progress=lambda *_: is_at_work.set())
+    thread = threading.Thread(target=lambda: compressor.compress(text * 2, 2))
+    thread.start()
+    is_at_work.wait()
+
+    def refused():
+        with pytest.raises(RuntimeError, match="forked"):
+            compressor.flush()
+        return round_trip(text)[1]
+
+    assert in_child(refused)
+    thread.join()
