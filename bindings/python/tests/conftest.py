@@ -1,5 +1,6 @@
 """What several tests need."""
 
+import os
 import random
 
 import pytest
@@ -8,6 +9,12 @@ SENTENCE = (
     b"It is a truth universally acknowledged, that a single man in possession of a good fortune, "
     b"must be in want of a wife. "
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_but_built_in_models(tmp_path_factory):
+    """No test depends on the models that somebody has installed."""
+    os.environ["LLMZIP_HOME"] = str(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
