@@ -1,9 +1,9 @@
 //! The command line: everything that `llmzip` does in addition to the library.
 //!
-//! Arguments are interpreted in two steps: [`typed`] holds them as they were typed, and [`meant`]
+//! Arguments are interpreted in two steps: `typed` holds them as they were typed, and `meant`
 //! turns them into a job. After that, no code looks at options. Each command has a file of its own
-//! that carries out its job. [`files`] opens the inputs, writes the outputs and puts them in place,
-//! in the same way for all commands that read and write files. [`advice`] turns the library's
+//! that carries out its job. `files` opens the inputs, writes the outputs and puts them in place,
+//! in the same way for all commands that read and write files. `advice` turns the library's
 //! errors into sentences that say what to type.
 //!
 //! This folder may use the whole library, and nothing uses it but `main.rs` and the Python package,
