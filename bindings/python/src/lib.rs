@@ -13,6 +13,7 @@ mod error;
 mod exclusive;
 mod file;
 mod frame_info;
+mod frames;
 mod measure;
 mod models;
 mod options;
@@ -43,6 +44,8 @@ mod _llmzip {
     use crate::error::LlmzError;
     #[pymodule_export]
     use crate::frame_info::frame_info;
+    #[pymodule_export]
+    use crate::frames::frames;
     #[pymodule_export]
     use crate::measure::{compare, scaling, token_costs};
     #[pymodule_export]

@@ -173,3 +173,34 @@ def test_an_empty_file_has_a_frame(tmp_path):
     assert path.stat().st_size > 0
     with llmzip.open(path) as file:
         assert file.read() == b""
+
+
+def test_frames_are_found_and_decompressed_by_themselves(tmp_path, text):
+    path = tmp_path / "frames.llmz"
+    whole = llmzip.compress(text, 1, frame_size=1000)
+    path.write_bytes(llmzip.compress(b"", 1) + whole + llmzip.compress(text[:10], 1))
+    found = llmzip.frames(path)
+    assert len(found) == -(-len(text) // 1000) + 1
+    assert [frame.original_size for frame in found[-1:]] == [10]
+    data, at, original = path.read_bytes(), found[0].offset, 0
+    for frame in found:
+        assert (frame.offset, frame.original_offset) == (at, original)
+        part = llmzip.decompress(data[at : at + frame.size])
+        assert part == (text + text)[original : original + frame.original_size]
+        at, original = at + frame.size, original + frame.original_size
+    assert at == len(data)
+    two = data[found[2].offset : found[4].offset]
+    assert llmzip.decompress(two) == text[found[2].original_offset : found[4].original_offset]
+
+
+def test_frames_of_what_is_no_compressed_file(tmp_path, text):
+    assert llmzip.frames(io.BytesIO(llmzip.compress(b"", 1))) == []
+    compressed = llmzip.compress(text, 1, frame_size=1000)
+    with pytest.raises(EOFError):
+        llmzip.frames(io.BytesIO(compressed[:-1]))
+    with pytest.raises(llmzip.LlmzError):
+        llmzip.frames(io.BytesIO(text))
+    with pytest.raises(FileNotFoundError):
+        llmzip.frames(tmp_path / "absent")
+    with pytest.raises(AttributeError):
+        llmzip.frames(1)

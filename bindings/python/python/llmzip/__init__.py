@@ -20,7 +20,7 @@ registers the suffix ``.llmz`` with fsspec and smart_open, where they are instal
 """
 
 from ._api import FrameInfo, compress, decompress, get_frame_info
-from ._file import LlmzFile, open
+from ._file import Frame, LlmzFile, frames, open
 from ._llmzip import (
     DEFAULT_LEVEL,
     LlmzCompressor,
@@ -34,6 +34,7 @@ from ._register import register as _register
 
 __all__ = [
     "DEFAULT_LEVEL",
+    "Frame",
     "FrameInfo",
     "LlmzCompressor",
     "LlmzDecompressor",
@@ -45,6 +46,7 @@ __all__ = [
     "compare",
     "compress",
     "decompress",
+    "frames",
     "get_frame_info",
     "models",
     "open",

@@ -29,6 +29,7 @@ from ._llmzip import (
 
 __all__ = [
     "DEFAULT_LEVEL",
+    "Frame",
     "FrameInfo",
     "LlmzCompressor",
     "LlmzDecompressor",
@@ -40,6 +41,7 @@ __all__ = [
     "compare",
     "compress",
     "decompress",
+    "frames",
     "get_frame_info",
     "models",
     "open",
@@ -69,6 +71,14 @@ class FrameInfo(NamedTuple):
     independent_blocks: bool
 
 def get_frame_info(frame_buffer: Buffer) -> FrameInfo: ...
+
+class Frame(NamedTuple):
+    offset: int
+    size: int
+    original_offset: int
+    original_size: int
+
+def frames(file: _File) -> list[Frame]: ...
 
 class LlmzFile(io.BufferedIOBase):
     FLUSH_BLOCK: Final = 1

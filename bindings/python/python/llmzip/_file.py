@@ -1,10 +1,13 @@
-"""Compressed files: ``open`` and ``LlmzFile``."""
+"""Compressed files: ``open``, ``LlmzFile`` and ``frames``."""
 
 import builtins
 import io
 import os
+from typing import NamedTuple
 
+from . import _llmzip
 from ._llmzip import LlmzCompressor, Reader
+
 
 class _RawReader(io.RawIOBase):
     """The original of a compressed file, without a buffer."""
@@ -252,3 +255,35 @@ def open(
                 raise ValueError(f"{name} is for text")
     binary = LlmzFile(file, mode.replace("t", ""), level=level, **options)
     return io.TextIOWrapper(binary, encoding, errors, newline) if is_text else binary
+
+
+class Frame(NamedTuple):
+    """Where a frame is, in bytes. What stands behind a frame, such as its index, belongs to it."""
+
+    #: Offset of the frame in the file.
+    offset: int
+    #: Bytes to the next frame, or to the end of the file.
+    size: int
+    #: Offset of the frame's original in the original of the file.
+    original_offset: int
+    #: Original bytes, at least 1.
+    original_size: int
+
+
+def frames(file):
+    """Return the ``Frame`` of each frame in a compressed file that has an original.
+
+    ``file``: a path, or a binary file object that can seek, which stays open. The header of every
+    block is read, a small read for each. Nothing is decompressed, and no checksum is verified.
+    ``llmzip.decompress`` takes the bytes of one frame, or of several that follow each other.
+    """
+    if isinstance(file, (str, bytes, os.PathLike)):
+        with builtins.open(file, "rb") as opened:
+            return frames(opened)
+    found = _llmzip.frames(file)
+    file.seek(0, os.SEEK_END)
+    ends = [offset for offset, _, _ in found[1:]] + [file.tell()]
+    return [
+        Frame(offset, end - offset, original_offset, original_size)
+        for (offset, original_offset, original_size), end in zip(found, ends)
+    ]
