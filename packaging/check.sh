@@ -268,6 +268,15 @@ binstall() {
 [ -f "$(binstall pkg-url)" ] || fail "no archive at $(binstall pkg-url)"
 tar xzf "$(binstall pkg-url)" -O "$(binstall bin-dir)" | cmp - "$program"
 
+trial "conda recipe"
+if has "conda recipe" python3; then
+    if python3 -c "import rattler_build" 2>/dev/null; then
+        python3 packaging/conda/check.py
+    else
+        skipped+=("conda recipe: this machine has no Python package py-rattler-build")
+    fi
+fi
+
 trial Dockerfile
 if has "lint of the Dockerfile" hadolint; then hadolint packaging/Dockerfile; fi
 if has "container image" docker; then
