@@ -7,6 +7,7 @@ use std::ptr;
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::prelude::*;
+use pyo3::types::PyMemoryView;
 
 /// The bytes of an object, read in order. They may be read while the interpreter is free: then
 /// another thread may change what is not read yet, and whoever reads gets copies alone.
@@ -19,7 +20,12 @@ impl Bytes {
     /// The bytes of `object`: `TypeError` if it has none, `BufferError` if they do not lie one
     /// behind the other.
     pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Bytes> {
-        let view = PyUntypedBuffer::get(object)?;
+        let view = PyUntypedBuffer::get(object).or_else(|error| {
+            // A single number, of NumPy or ctypes, has no dimensions.
+            let flat = object.py().get_type::<PyMemoryView>().call1((object,));
+            let flat = flat.and_then(|view| view.call_method1("cast", ("B",)));
+            flat.map_or(Err(error), |flat| PyUntypedBuffer::get(&flat))
+        })?;
         if !view.is_c_contiguous() {
             return Err(PyBufferError::new_err(
                 "the bytes of the buffer do not lie one behind the other; copy them first, for \

@@ -8,6 +8,7 @@ use llmzip::Encoder;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::buffer::Bytes;
 use crate::error::{of_file, of_options, raised};
@@ -42,6 +43,10 @@ impl LlmzCompressor {
     /// End the frame and return its rest.
     #[classattr]
     const FLUSH_FRAME: u8 = 2;
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.watch.traverse(&visit)
+    }
 
     #[new]
     #[pyo3(signature = (level=None, **options))]

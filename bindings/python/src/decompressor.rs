@@ -7,6 +7,7 @@ use llmzip::frame::ArrivingFrame;
 use pyo3::exceptions::PyEOFError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::buffer::Bytes;
 use crate::error::raised;
@@ -56,6 +57,10 @@ impl State {
 
 #[pymethods]
 impl LlmzDecompressor {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.watch.traverse(&visit)
+    }
+
     #[new]
     #[pyo3(signature = (**options))]
     fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<LlmzDecompressor> {

@@ -8,18 +8,30 @@ use crate::buffer::Bytes;
 
 /// Reads from an object with `read(size)` and, if it can, `seek(offset, whence)`. Exceptions go
 /// through the library as errors, and are raised again on the other side.
-pub(crate) struct FileObject(Py<PyAny>);
+pub(crate) struct FileObject {
+    file: Py<PyAny>,
+    /// Where in the file the first byte is.
+    start: u64,
+}
 
 impl FileObject {
-    pub(crate) fn new(file: &Bound<'_, PyAny>) -> FileObject {
-        FileObject(file.clone().unbind())
+    /// A file whose first byte is at `start`.
+    pub(crate) fn new(file: &Bound<'_, PyAny>, start: u64) -> FileObject {
+        let file = file.clone().unbind();
+        FileObject { file, start }
+    }
+
+    /// Where a file is read next; 0 if it does not say.
+    pub(crate) fn position(file: &Bound<'_, PyAny>) -> u64 {
+        let position = file.call_method0("tell").and_then(|at| at.extract());
+        position.unwrap_or(0)
     }
 }
 
 impl Read for FileObject {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         Python::attach(|py| {
-            let read = self.0.bind(py).call_method1("read", (buffer.len(),))?;
+            let read = self.file.bind(py).call_method1("read", (buffer.len(),))?;
             if read.is_none() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
@@ -37,15 +49,16 @@ impl Read for FileObject {
 impl Seek for FileObject {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let (offset, whence) = match to {
-            SeekFrom::Start(offset) => (i128::from(offset), 0),
+            SeekFrom::Start(offset) => (i128::from(self.start) + i128::from(offset), 0),
             SeekFrom::Current(offset) => (i128::from(offset), 1),
             SeekFrom::End(offset) => (i128::from(offset), 2),
         };
         Python::attach(|py| {
-            let file = self.0.bind(py);
+            let file = self.file.bind(py);
             file.call_method1("seek", (offset, whence))?;
             // Some file objects return nothing from `seek`.
-            Ok(file.call_method0("tell")?.extract()?)
+            let position: u64 = file.call_method0("tell")?.extract()?;
+            Ok(position.saturating_sub(self.start))
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::watch::Watch;
 pub(crate) fn frames(file: &Bound<'_, PyAny>) -> PyResult<Vec<(u64, u64, u64)>> {
     let py = file.py();
     let watch = Watch::new(py, None)?;
-    let mut file = FileObject::new(file);
+    let mut file = FileObject::new(file, 0);
     py.detach(|| scan(&mut file, &watch))
         .map_err(|error| of_file(error.into(), &watch))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use llmzip::cli::LEVELS;
 use llmzip::machine::pool::usable_threads;
 use llmzip::{DecoderOptions, EncoderOptions, Prime};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -65,9 +65,12 @@ impl<'py> Keywords<'_, 'py> {
         let Some(value) = self.any(name)? else {
             return Ok(None);
         };
-        let number: i64 = value
-            .extract()
-            .map_err(|_| wrong_type(name, "an int", &value))?;
+        let number: i64 = value.extract().map_err(|error: PyErr| {
+            match error.is_instance_of::<PyOverflowError>(value.py()) {
+                true => PyValueError::new_err(format!("{name} is out of range")),
+                false => wrong_type(name, "an int", &value),
+            }
+        })?;
         let number = u64::try_from(number);
         let number = number.map_err(|_| PyValueError::new_err(format!("{name} is below 0")))?;
         Ok(Some(number))

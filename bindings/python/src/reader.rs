@@ -6,6 +6,7 @@ use std::sync::Arc;
 use llmzip::{Decoder, DecoderOptions, SeekableDecoder};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::of_file;
 use crate::exclusive::Exclusive;
@@ -18,6 +19,8 @@ use crate::watch::Watch;
 #[pyclass(frozen, module = "llmzip._llmzip")]
 pub(crate) struct Reader {
     file: Py<PyAny>,
+    /// Where in the file the compressed data begins.
+    start: u64,
     options: DecoderOptions,
     state: Exclusive<State>,
     watch: Arc<Watch>,
@@ -40,9 +43,11 @@ impl Reader {
     fn new(file: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Reader> {
         let Decompressing { options, watch } = Decompressing::new(file.py(), None, options)?;
         let looking = Arc::clone(&watch);
-        let decoder = Decoder::new(FileObject::new(file), &options);
+        let start = FileObject::position(file);
+        let decoder = Decoder::new(FileObject::new(file, start), &options);
         Ok(Reader {
             file: file.clone().unbind(),
+            start,
             options,
             state: Exclusive::new(State {
                 decoder: Way::InOrder(Box::new(decoder.on_progress(move |at| looking.look(at)))),
@@ -50,6 +55,11 @@ impl Reader {
             }),
             watch,
         })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.file)?;
+        self.watch.traverse(&visit)
     }
 
     /// At most ``size`` bytes of the original; none at its end.
@@ -108,7 +118,7 @@ impl Reader {
         state: &'a mut State,
     ) -> io::Result<&'a mut SeekableDecoder<FileObject>> {
         if let Way::InOrder(_) = state.decoder {
-            let file = Python::attach(|py| FileObject::new(self.file.bind(py)));
+            let file = Python::attach(|py| FileObject::new(self.file.bind(py), self.start));
             let looking = Arc::clone(&self.watch);
             let decoder = SeekableDecoder::new(file, &self.options)?;
             let mut decoder = decoder.on_progress(move |at| looking.look(at));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use llmzip::Progress;
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 /// How often signals are looked at.
 const LOOK: Duration = Duration::from_millis(5);
@@ -46,6 +47,11 @@ impl Watch {
         };
         watch.begin(py)?;
         Ok(Arc::new(watch))
+    }
+
+    /// Shows the garbage collector what this keeps alive.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(self.progress.as_ref())
     }
 
     /// A run on this thread begins.

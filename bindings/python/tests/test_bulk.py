@@ -1,6 +1,7 @@
 """``compress`` and ``decompress``: what goes in and comes out, options, errors."""
 
 import array
+import ctypes
 import mmap
 import os
 import threading
@@ -208,3 +209,14 @@ def test_other_threads_run_meanwhile(text):
 
 def test_models_are_named():
     assert llmzip.models() == ["nano", "micro", "mini", "small"]
+
+
+def test_single_numbers_have_bytes():
+    for number in (ctypes.c_int(5), numpy.array(5)):
+        assert llmzip.decompress(llmzip.compress(number, 1)) == memoryview(number).tobytes()
+
+
+def test_numbers_out_of_range_are_said_to_be_so():
+    for name in ("threads", "streams", "block_size", "frame_size"):
+        with pytest.raises(ValueError, match=f"{name} is out of range"):
+            llmzip.compress(b"a", 1, **{name: 2**63})

@@ -1,7 +1,10 @@
 """``open`` and ``LlmzFile``."""
 
+import gc
 import io
 import random
+import threading
+import weakref
 
 import llmzip
 import pytest
@@ -204,3 +207,102 @@ def test_frames_of_what_is_no_compressed_file(tmp_path, text):
         llmzip.frames(tmp_path / "absent")
     with pytest.raises(AttributeError):
         llmzip.frames(1)
+
+
+def test_threads_write_one_after_the_other():
+    below = io.BytesIO()
+    lines = [b"%d" % thread * 99 + b"\n" for thread in range(4)]
+    with llmzip.LlmzFile(below, "w", level=1, block_size=100) as file:
+
+        def write(line):
+            for _ in range(50):
+                file.write(line)
+
+        threads = [threading.Thread(target=write, args=(line,)) for line in lines]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    written = llmzip.decompress(below.getvalue()).splitlines(keepends=True)
+    assert sorted(written) == sorted(lines * 50)
+
+
+class Narrow(io.RawIOBase):
+    """A raw file that takes a few bytes at a time, or nothing, and no more than it has room for."""
+
+    def __init__(self, most, room):
+        self.data, self._most, self._room = b"", most, room
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        length = min(len(data), self._most, self._room - len(self.data))
+        self.data += bytes(data[:length])
+        return length if length or self._most else None
+
+
+def test_a_file_below_that_takes_less_gets_the_rest(text):
+    below = Narrow(3, 1 << 20)
+    with llmzip.LlmzFile(below, "w", level=1) as file:
+        file.write(text)
+    assert llmzip.decompress(below.data) == text
+
+
+@pytest.mark.parametrize("below", [Narrow(0, 100), Narrow(3, 100)])
+def test_a_file_below_that_takes_no_more_is_an_error(text, below):
+    file = llmzip.LlmzFile(below, "w", level=1)
+    file.write(text)
+    with pytest.raises(OSError):
+        file.flush()
+    # What is lost stays lost, and nobody is told otherwise.
+    with pytest.raises(OSError, match="earlier"):
+        file.write(text)
+        file.flush()
+    file.close()
+    assert file.closed
+
+
+def test_data_may_begin_anywhere_in_a_file(text):
+    head = llmzip.compress(b"another frame", 1)
+    below = io.BytesIO(head + llmzip.compress(text, 1, frame_size=1000))
+    below.seek(len(head))
+    with llmzip.LlmzFile(below) as file:
+        assert file.seek(10) == 10 and file.read(20) == text[10:30]
+        assert file.seek(-5, io.SEEK_END) == len(text) - 5 and file.read() == text[-5:]
+        assert file.seek(0) == 0 and file.read() == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_every_encoding_comes_back(tmp_path, encoding):
+    path = tmp_path / "text.llmz"
+    with llmzip.open(path, "wt", encoding=encoding) as file:
+        file.write("h\xe9, \u4f60\n")
+    with llmzip.open(path, "at", encoding=encoding.replace("-sig", "")) as file:
+        file.write("more\n" if "utf-8" in encoding else "")
+    with llmzip.open(path, "rt", encoding=encoding) as file:
+        assert file.readline() == "h\xe9, \u4f60\n"
+
+
+@pytest.mark.parametrize("wrong", [{"encoding": "nope"}, {"newline": "zz"}])
+def test_wrong_options_of_text_leave_an_existing_file_alone(path, wrong):
+    before = path.read_bytes()
+    with pytest.raises((LookupError, ValueError)):
+        llmzip.open(path, "wt", **wrong)
+    assert path.read_bytes() == before
+
+
+def test_a_circle_through_the_progress_is_collected(tmp_path):
+    class Job:
+        def __init__(self, path):
+            self.file = llmzip.open(path, "wb", level=1, progress=self.tell)
+
+        def tell(self, *_):
+            pass
+
+    path = tmp_path / "text.llmz"
+    job = Job(path)
+    job.file.write(b"abc")
+    job = weakref.ref(job)
+    gc.collect()
+    assert job() is None and llmzip.decompress(path.read_bytes()) == b"abc"

@@ -88,3 +88,11 @@ def test_polars_is_used_without_pandas(files):
     hide = "import sys; sys.modules.update(pandas=None); import llmzip, polars;"
     check = f"assert type(llmzip.scaling({str(files[1])!r}, [])) is polars.DataFrame"
     subprocess.run([sys.executable, "-c", hide + check], check=True)
+
+
+def test_numbers_are_no_texts_and_a_model_may_be_named_alone(files):
+    for measure in (llmzip.bits_per_byte, llmzip.token_costs):
+        with pytest.raises(TypeError):
+            measure(5)
+    alone, listed = (len(llmzip.scaling(files, models)) for models in ("nano", ["nano"]))
+    assert alone == listed

@@ -1,8 +1,11 @@
 """Compressed files: ``open``, ``LlmzFile`` and ``frames``."""
 
 import builtins
+import codecs
+import errno
 import io
 import os
+import threading
 from typing import NamedTuple
 
 from . import _llmzip
@@ -48,6 +51,64 @@ class _RawReader(io.RawIOBase):
         return self._reader.tell()
 
 
+class _Writer:
+    """Writes compressed bytes to a file below, for one thread at a time and in order."""
+
+    def __init__(self, file, compressor):
+        self._file = file
+        self._compressor = compressor
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._has_failed = False
+
+    @property
+    def last_mode(self):
+        return self._compressor.last_mode
+
+    def compress(self, data):
+        with self._turn():
+            self._write(self._compressor.compress(data))
+
+    def flush(self, mode):
+        with self._turn():
+            self._write(self._compressor.flush(mode))
+
+    def close(self):
+        """End the frame. After an error there is nothing that could be ended."""
+        with self._turn():
+            if not self._has_failed:
+                self._write(self._compressor.flush(LlmzCompressor.FLUSH_FRAME))
+
+    def _turn(self):
+        if self._process != os.getpid():
+            # The thread that had the lock may have stayed in the parent.
+            self._lock, self._process = threading.RLock(), os.getpid()
+        return self._lock
+
+    def _write(self, data):
+        if self._has_failed:
+            raise OSError("an earlier write to the file below has failed")
+        try:
+            _write_all(self._file, data)
+        except BaseException:
+            self._has_failed = True
+            raise
+
+
+def _write_all(file, data):
+    """Write all of ``data``, although a raw file may take less of it at a time."""
+    while data:
+        written = file.write(data)
+        if written is None and isinstance(file, io.RawIOBase):
+            raise BlockingIOError(errno.EAGAIN, "the file below would have to wait", 0)
+        if not isinstance(written, int):
+            # Some objects with `write` return nothing, and take everything.
+            return
+        if not 0 < written <= len(data):
+            raise OSError(f"the file below has written {written} of {len(data)} bytes")
+        data = data[written:]
+
+
 def _is_seekable(file):
     return hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable())
 
@@ -73,7 +134,7 @@ class LlmzFile(io.BufferedIOBase):
     def __init__(self, file, /, mode="r", *, level=None, **options):
         self._file = None
         self._closes_file = False
-        self._compressor = None
+        self._writer = None
         self._reader = None
         if mode not in ("r", "rb", "w", "wb", "x", "xb", "a", "ab"):
             raise ValueError(f"mode is r, w, x or a, with or without b, not {mode!r}")
@@ -87,7 +148,8 @@ class LlmzFile(io.BufferedIOBase):
         try:
             if self._mode == "r":
                 self._reader = io.BufferedReader(_RawReader(self._file, options), 128 << 10)
-            self._compressor = compressor
+            else:
+                self._writer = _Writer(self._file, compressor)
             self._position = 0
         except BaseException:
             self._close_file()
@@ -115,18 +177,20 @@ class LlmzFile(io.BufferedIOBase):
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None
-            elif self._compressor is not None:
-                compressor, self._compressor = self._compressor, None
-                self._file.write(compressor.flush(LlmzCompressor.FLUSH_FRAME))
+            elif self._writer is not None:
+                writer, self._writer = self._writer, None
+                writer.close()
         finally:
             self._close_file()
 
     def write(self, data, /):
         """Take ``data``, any object with bytes, and return how many it has."""
-        self._check_writable()
+        self._check_open()
+        if (writer := self._writer) is None:
+            raise io.UnsupportedOperation("the file was not opened to write")
         with memoryview(data) as view:
             length = view.nbytes
-        self._file.write(self._compressor.compress(data))
+        writer.compress(data)
         self._position += length
         return length
 
@@ -141,9 +205,9 @@ class LlmzFile(io.BufferedIOBase):
             return
         if mode not in (self.FLUSH_BLOCK, self.FLUSH_FRAME):
             raise ValueError("mode is FLUSH_BLOCK or FLUSH_FRAME")
-        if self._compressor is None or self._compressor.last_mode == mode:
+        if self._writer is None or self._writer.last_mode == mode:
             return
-        self._file.write(self._compressor.flush(mode))
+        self._writer.flush(mode)
         if hasattr(self._file, "flush"):
             self._file.flush()
 
@@ -231,11 +295,6 @@ class LlmzFile(io.BufferedIOBase):
             raise io.UnsupportedOperation("the file was not opened to read")
         return self._reader
 
-    def _check_writable(self):
-        self._check_open()
-        if self._compressor is None:
-            raise io.UnsupportedOperation("the file was not opened to write")
-
 
 def open(
     file, /, mode="rb", *, level=None, encoding=None, errors=None, newline=None, **options
@@ -253,8 +312,15 @@ def open(
         for name, value in [("encoding", encoding), ("errors", errors), ("newline", newline)]:
             if value is not None:
                 raise ValueError(f"{name} is for text")
+    if not is_text:
+        return LlmzFile(file, mode, level=level, **options)
+    # What cannot be is refused before a file is emptied.
+    encoding = io.TextIOWrapper(io.BytesIO(), encoding, errors, newline).encoding
     binary = LlmzFile(file, mode.replace("t", ""), level=level, **options)
-    return io.TextIOWrapper(binary, encoding, errors, newline) if is_text else binary
+    if mode[0] in "wx" and codecs.lookup(encoding).name in ("utf-16", "utf-32"):
+        # TextIOWrapper writes their mark of byte order to files that seek alone.
+        binary.write("".encode(encoding))
+    return io.TextIOWrapper(binary, encoding, errors, newline)
 
 
 class Frame(NamedTuple):

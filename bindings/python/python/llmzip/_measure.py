@@ -47,7 +47,7 @@ def token_costs(text, model="mini", *, experts=False, threads=0, progress=None):
     bytes. A byte that the model does not code, because no token covers it or because the text is
     hardly text there, is a token by itself.
     """
-    data = bytes(_bytes(text))
+    data = memoryview(_bytes(text)).tobytes()
     lengths, bits, _ = _llmzip.token_costs(data, _path(model), experts, threads, progress)
     lengths = memoryview(lengths).cast("I").tolist()
     offsets, tokens, start = [], [], 0
@@ -80,7 +80,7 @@ def scaling(files, models=None, *, experts=True, threads=0, progress=None):
 
     ``progress`` is called with the bytes done of the present file and its length.
     """
-    names = _llmzip.models() if models is None else [_path(model) for model in models]
+    names = _llmzip.models() if models is None else _paths(models)
     return _frame(_llmzip.scaling(_read(files), names, experts, threads, progress))
 
 
@@ -97,7 +97,7 @@ def compare(files, models=("mini",), *, threads=0, progress=None):
 
     ``progress`` is called with the bytes done of the present file and its length.
     """
-    names = [_path(model) for model in models]
+    names = _paths(models)
     return _frame(_llmzip.compare(_read(files), names, threads, progress))
 
 
@@ -109,10 +109,15 @@ def _path(model):
     return os.fspath(model)
 
 
+def _paths(several):
+    """One or several, as strings."""
+    if isinstance(several, (str, bytes, os.PathLike)):
+        several = [several]
+    return [os.fsdecode(one) for one in several]
+
+
 def _read(files):
-    if isinstance(files, (str, os.PathLike)):
-        files = [files]
-    return [(os.fspath(file), Path(file).read_bytes()) for file in files]
+    return [(file, Path(file).read_bytes()) for file in _paths(files)]
 
 
 def _frame(rows):
