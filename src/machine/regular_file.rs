@@ -1,7 +1,7 @@
 //! Regular files. Pipes and devices could keep a reader waiting, or never end.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// Opens the regular file at `path` for reading.
@@ -14,6 +14,30 @@ pub fn open(path: &Path) -> io::Result<File> {
     match fs::metadata(path)?.is_file() {
         true => open_with(OpenOptions::new().read(true), path),
         false => Err(another_kind()),
+    }
+}
+
+/// Why a file could not be copied.
+#[derive(Debug)]
+pub enum CopyError {
+    /// It cannot be read.
+    Read(io::Error),
+    /// The copy cannot be written.
+    Write(io::Error),
+}
+
+/// Copies what `from` still has, a piece at a time.
+///
+/// # Errors
+/// [`CopyError`] tells which side failed.
+pub fn copy(mut from: File, to: &mut dyn Write) -> Result<(), CopyError> {
+    const AT_ONCE: usize = 1 << 20;
+    let mut piece = vec![0; AT_ONCE];
+    loop {
+        match from.read(&mut piece).map_err(CopyError::Read)? {
+            0 => return Ok(()),
+            len => to.write_all(&piece[..len]).map_err(CopyError::Write)?,
+        }
     }
 }
 
@@ -104,6 +128,22 @@ pub fn another_kind() -> io::Error {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_tells_which_side_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "content").unwrap();
+        let unreadable = OpenOptions::new().append(true).open(&path).unwrap();
+        let unread = copy(unreadable, &mut io::sink());
+        assert!(matches!(unread, Err(CopyError::Read(_))));
+        let mut room = [0; 3];
+        let full = copy(open(&path).unwrap(), &mut room.as_mut_slice());
+        assert!(matches!(full, Err(CopyError::Write(_))));
+        let mut copied = Vec::new();
+        copy(open(&path).unwrap(), &mut copied).unwrap();
+        assert_eq!(copied, b"content");
+    }
 
     #[test]
     fn nothing_but_a_regular_file_is_opened_and_nobody_waits() {

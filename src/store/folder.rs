@@ -30,11 +30,8 @@ use super::pin::Pin;
 use super::place::Place;
 use super::{embedded, location};
 use crate::machine::new_file::{self, NewFile, Placing};
-use crate::machine::regular_file;
+use crate::machine::regular_file::{self, CopyError};
 use crate::packed::{Description, PackedError, PackedModel};
-
-/// Bytes that are copied in one step.
-const COPIED_AT_ONCE: usize = 1 << 20;
 
 /// The extension of packed files.
 pub const EXTENSION: &str = "llmzmodel";
@@ -242,14 +239,12 @@ impl Store {
     ///
     /// As [`Store::add`].
     pub fn add_packed(&self, path: &Path, name: &str) -> Result<Installed, StoreError> {
-        let mut from = regular_file::open(path).map_err(at(path))?;
+        let from = regular_file::open(path).map_err(at(path))?;
         let mut file = self.new_file()?;
-        let mut part = vec![0; COPIED_AT_ONCE];
-        loop {
-            match from.read(&mut part).map_err(at(path))? {
-                0 => return Ok(self.add(file, name)?.0),
-                len => file.write_all(&part[..len]).map_err(at(self.home()?))?,
-            }
+        match regular_file::copy(from, &mut file) {
+            Ok(()) => Ok(self.add(file, name)?.0),
+            Err(CopyError::Read(error)) => Err(at(path)(error)),
+            Err(CopyError::Write(error)) => Err(at(self.home()?)(error)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 #[cfg(feature = "convert")]
 use std::fs::{self, File};
 #[cfg(feature = "convert")]
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
 #[cfg(feature = "convert")]
 use std::path::Path;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use llmzip::check::{CheckError, sampled};
 #[cfg(feature = "convert")]
 use llmzip::import::{self, Source, SourceError};
 #[cfg(feature = "convert")]
-use llmzip::machine::regular_file;
+use llmzip::machine::regular_file::{self, CopyError};
 #[cfg(feature = "convert")]
 use llmzip::packed::{PackedError, PackedModel};
 use llmzip::store::Store;
@@ -144,8 +144,11 @@ fn pack_to_file(
         .map_or_else(tempfile::tempfile, File::try_clone);
     let mut packed = packed.map_err(Failure::from_write)?;
     let sampled = if is_packed(paths) {
-        let bytes = fs::read(path).map_err(|error| about(path, &error))?;
-        packed.write_all(&bytes).map_err(Failure::from_write)?;
+        let from = regular_file::open(path).map_err(|error| about(path, &error))?;
+        regular_file::copy(from, &mut packed).map_err(|error| match error {
+            CopyError::Read(error) => about(path, &error),
+            CopyError::Write(error) => Failure::from_write(error),
+        })?;
         None
     } else {
         let mut source = open(paths, wide).map_err(|error| about(path, &error))?;
