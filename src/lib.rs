@@ -95,8 +95,7 @@ pub mod error;
 extern crate self as llmzip;
 
 // The rooms of the house, for the binary, benches, tests, fuzz targets and Python package of this
-// repository alone:
-// they are no stable interface.
+// repository alone: they are no stable interface.
 #[doc(hidden)]
 pub mod arch;
 #[cfg(feature = "convert")]

@@ -292,7 +292,7 @@ impl<M: Context> Carried<M> {
         len: usize,
         new: impl FnOnce(Arc<dyn Runtime>) -> Result<M, EngineError>,
     ) -> Result<(&mut Predictor, &mut ModelCoding<M>), CodecError> {
-        self.position = self.position.wrapping_add(len as u32);
+        self.advance(len);
         let model = match &mut self.model {
             Some(model) => model,
             none => {
@@ -311,7 +311,7 @@ impl<M: Context> Carried<M> {
     /// Passes over a block that is stored as it is.
     pub(super) fn pass_raw(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
         self.predictor.pass_raw(bytes)?;
-        self.position = self.position.wrapping_add(bytes.len() as u32);
+        self.advance(bytes.len());
         self.reset_model();
         Ok(())
     }
@@ -319,9 +319,15 @@ impl<M: Context> Carried<M> {
     /// What a block of `len` bytes needs that the experts code alone, and its position.
     pub(super) fn with_experts(&mut self, len: usize) -> Result<(&mut Predictor, u32), CodecError> {
         self.reset_model();
+        let position = self.advance(len);
+        Ok((self.predictor.for_block(len)?, position))
+    }
+
+    /// Counts a block of `len` bytes, and gives its position.
+    fn advance(&mut self, len: usize) -> u32 {
         let position = self.position;
         self.position = position.wrapping_add(len as u32);
-        Ok((self.predictor.for_block(len)?, position))
+        position
     }
 
     /// The model sees nothing of a block that it does not code, and begins anew behind it.

@@ -47,6 +47,11 @@ impl Prime {
         *self.identity.first_chunk().expect("32 bytes hold 8")
     }
 
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The number of its bytes.
     pub fn size(&self) -> usize {
         self.bytes.len()

@@ -71,7 +71,7 @@ impl Arrival {
         let part = match (&self.header, self.has_last) {
             (None, _) => self.begin(&mut source),
             (Some(header), false) => {
-                let checksums = if header.checksum { 8 } else { 4 };
+                let checksums = header.checksums_len() as usize;
                 let block = BlockHeader::decode(&mut source, header, self.blocks, &mut Vec::new());
                 block.and_then(|block| self.block(&mut source, &block, checksums))
             }

@@ -60,7 +60,7 @@ impl BlockHeader {
     ) -> Result<BlockHeader, ContainerError> {
         let [flags] = source.array("a block header", bytes)?;
         let mode = decode_mode(flags, frame)?;
-        let filter = decode_filter(flags, mode)?;
+        let filter = decode_filter(flags);
         let last = flags & FLAG_LAST != 0;
         let empty_frame = mode == Mode::Raw && last && number == 0;
         let original_len = bounded(
@@ -117,7 +117,10 @@ fn decode_mode(flags: u8, frame: &FrameHeader) -> Result<Mode, ContainerError> {
         2 => Mode::Model,
         _ => return Err(reserved()),
     };
-    if flags & RESERVED != 0 || (flags & FLAG_STREAMS != 0 && mode != Mode::Model) {
+    if flags & RESERVED != 0
+        || (flags & FLAG_STREAMS != 0 && mode != Mode::Model)
+        || (flags & FILTER_MASK != 0 && mode != Mode::Experts)
+    {
         return Err(reserved());
     }
     if mode == Mode::Model && frame.model.is_none() {
@@ -130,19 +133,12 @@ fn decode_mode(flags: u8, frame: &FrameHeader) -> Result<Mode, ContainerError> {
     Ok(mode)
 }
 
-fn decode_filter(flags: u8, mode: Mode) -> Result<Option<BranchFilter>, ContainerError> {
-    let filter = match (flags & FILTER_MASK) >> FILTER_SHIFT {
-        0 => return Ok(None),
-        1 => BranchFilter::X86,
-        2 => BranchFilter::X86_64,
-        _ => BranchFilter::Arm64,
-    };
-    match mode {
-        Mode::Experts => Ok(Some(filter)),
-        Mode::Raw | Mode::Model => Err(ContainerError::Reserved {
-            field: "a block header",
-            got: flags,
-        }),
+fn decode_filter(flags: u8) -> Option<BranchFilter> {
+    match (flags & FILTER_MASK) >> FILTER_SHIFT {
+        0 => None,
+        1 => Some(BranchFilter::X86),
+        2 => Some(BranchFilter::X86_64),
+        _ => Some(BranchFilter::Arm64),
     }
 }
 

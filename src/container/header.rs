@@ -70,6 +70,11 @@ impl FrameHeader {
                 .all(|byte| byte.is_ascii_alphanumeric() || b"._-/@+".contains(&byte))
     }
 
+    /// Bytes of the checksums behind the payload of each block.
+    pub(super) fn checksums_len(&self) -> u64 {
+        if self.checksum { 8 } else { 4 }
+    }
+
     /// The header's bytes, magic included.
     ///
     /// # Errors

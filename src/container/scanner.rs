@@ -108,13 +108,12 @@ fn pass_frame<R: Read + Seek>(
 ) -> Result<FrameTotals, ContainerError> {
     let mut bytes = MAGIC.to_vec();
     let header = FrameHeader::decode(source, &mut bytes)?;
-    let trailer = if header.checksum { 8 } else { 4 };
     let mut totals = FrameTotals::default();
     loop {
         bytes.clear();
         let block = BlockHeader::decode(source, &header, totals.blocks, &mut bytes)?;
         let payload_len = u64::from(block.payload_len);
-        source.skip("a block", payload_len + trailer, file_len)?;
+        source.skip("a block", payload_len + header.checksums_len(), file_len)?;
         totals.blocks += 1;
         totals.original_len += u64::from(block.original_len);
         totals.payload_len += payload_len;

@@ -58,9 +58,12 @@ fn absorb_lone_segments(runs: Vec<(Range<usize>, Class)>) -> Vec<(Range<usize>, 
     let mut merged: Vec<(Range<usize>, Class)> = Vec::new();
     for (i, (range, class)) in runs.iter().enumerate() {
         let after = runs.get(i + 1).map(|next| next.1);
-        let around = merged.last().map(|last| last.1);
-        let class = match around.filter(|_| around == after && range.len() <= SEGMENT) {
-            Some(around @ (Class::Binary | Class::Code(_))) if *class != Class::Incompressible => {
+        let before = merged.last().map(|last| last.1);
+        let is_lone = before == after && range.len() <= SEGMENT;
+        let class = match before {
+            Some(around @ (Class::Binary | Class::Code(_)))
+                if is_lone && *class != Class::Incompressible =>
+            {
                 around
             }
             _ => *class,
@@ -191,6 +194,7 @@ mod tests {
     #[test]
     fn kinds_are_told_apart() {
         assert_eq!(classify(&noise(SEGMENT)), Class::Incompressible);
+        assert_eq!(machine_code::filter(&noise(SEGMENT)), None);
         assert_eq!(classify(&prose(SEGMENT)), Class::Text);
         assert_eq!(classify(&records(SEGMENT)), Class::Binary);
         assert_eq!(classify(&machine_code(SEGMENT)), CODE);

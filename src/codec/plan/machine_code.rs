@@ -72,15 +72,6 @@ mod tests {
         pattern.iter().copied().cycle().take(len).collect()
     }
 
-    fn noise(len: usize) -> Vec<u8> {
-        let mut state = 1u64;
-        let mut next = || {
-            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-            (state >> 56) as u8
-        };
-        (0..len).map(|_| next()).collect()
-    }
-
     #[test]
     fn code_is_told_from_data() {
         let wide = cycle(
@@ -97,7 +88,6 @@ mod tests {
         let words = [0xa9bf_7bfdu32, 0x9100_03fd, 0x9400_1234, 0xd65f_03c0];
         let arm: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         assert_eq!(filter(&cycle(&arm, 16_384)), Some(BranchFilter::Arm64));
-        assert_eq!(filter(&noise(16_384)), None);
         // Numbers of 32 bits, many of which are 0xe8.
         assert_eq!(
             filter(&cycle(&[0xe8, 0, 0, 0, 0xe8, 3, 0, 0], 16_384)),
