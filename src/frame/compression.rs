@@ -65,6 +65,23 @@ pub struct TracedBlock {
     pub symbols: Vec<SymbolCost>,
 }
 
+impl TracedBlock {
+    /// What each symbol cost; of a stored block, each byte.
+    pub fn costs(&self) -> impl Iterator<Item = SymbolCost> + '_ {
+        const STORED: SymbolCost = SymbolCost {
+            len: 1,
+            bits: 8.0,
+            prediction: None,
+        };
+        let stored = match self.symbols.is_empty() {
+            true => self.original_len as usize,
+            false => 0,
+        };
+        let symbols = self.symbols.iter().copied();
+        symbols.chain(std::iter::repeat_n(STORED, stored))
+    }
+}
+
 impl Frame {
     fn begin(options: &EncoderOptions, costs: Option<&CostRecorder>) -> Result<Frame, Error> {
         let writer = FrameWriter::new(Vec::new(), &options.header()?)?;

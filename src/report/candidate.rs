@@ -157,10 +157,13 @@ impl Candidate {
 
     /// The error of a measurement of `sample`.
     pub(super) fn failed(&self, sample: &Sample, error: Error) -> ReportError {
-        ReportError::Llmzip {
-            file: sample.name.clone(),
-            model: self.name.clone(),
-            error: Box::new(error),
+        match error {
+            Error::Cancelled => ReportError::Cancelled,
+            error => ReportError::Llmzip {
+                file: sample.name.clone(),
+                model: self.name.clone(),
+                error: Box::new(error),
+            },
         }
     }
 }

@@ -21,7 +21,6 @@ pub enum ReportError {
         error: Box<Error>,
     },
     /// A progress callback asked to stop.
-    #[cfg(feature = "compare")]
     #[error("cancelled")]
     Cancelled,
     /// Another codec failed.

@@ -9,7 +9,7 @@ use llmzip::report::compare::{Comparison, CompressorKind};
 use llmzip::report::scaling::Point;
 use llmzip::report::{Candidate, MeasureProgress, ReportError, Sample, compare as comparing};
 use llmzip::report::{numbers, scaling as scales};
-use llmzip::{EncoderOptions, Error, Progress, cli};
+use llmzip::{EncoderOptions, Progress, cli};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
@@ -17,9 +17,6 @@ use crate::buffer::Bytes;
 use crate::error::{LlmzError, raised};
 use crate::models;
 use crate::watch::Watch;
-
-/// What a stored byte costs, in bits.
-const STORED: f32 = 8.0;
 
 /// The length in bytes (uint32) and the cost in bits (float32) of each token of ``text``, each as
 /// the bytes of an array, and the sum of the costs.
@@ -56,13 +53,9 @@ pub(crate) fn token_costs<'py>(
 
 /// Adds what a block costs.
 fn push(lens: &mut Vec<u32>, bits: &mut Vec<f32>, block: &TracedBlock) {
-    if block.symbols.is_empty() {
-        lens.extend((0..block.original_len).map(|_| 1));
-        bits.extend((0..block.original_len).map(|_| STORED));
-    }
-    for symbol in &block.symbols {
-        lens.push(symbol.len);
-        bits.push(symbol.bits);
+    for cost in block.costs() {
+        lens.push(cost.len);
+        bits.push(cost.bits);
     }
 }
 
@@ -198,9 +191,6 @@ fn look(watch: &Arc<Watch>, at: MeasureProgress<'_>) -> ControlFlow<()> {
 fn of_report(error: ReportError, watch: &Watch) -> PyErr {
     match error {
         ReportError::Cancelled => watch.take_error(),
-        ReportError::Llmzip { error, .. } if matches!(*error, Error::Cancelled) => {
-            watch.take_error()
-        }
         ReportError::Llmzip { file, model, error } => LlmzError::new_err(format!(
             "{file}: llmzip with {model}: {}",
             cli::advice(&error)

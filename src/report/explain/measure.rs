@@ -15,8 +15,6 @@ use crate::report::{Candidate, OnMeasureProgress, Phase, ReportError, Sample};
 
 /// Number of most expensive pieces listed.
 const PEAKS: usize = 20;
-/// Cost of a stored byte in bits.
-const STORED: f32 = 8.0;
 
 /// Measures where the bits of `sample` go when `candidate` compresses it.
 ///
@@ -85,14 +83,8 @@ fn windows(
 
 /// The cost of each byte of blocks that were coded without a model.
 fn cost_of_each_byte(blocks: &[TracedBlock]) -> Vec<f32> {
-    let mut costs = Vec::new();
-    for block in blocks {
-        match block.symbols.is_empty() {
-            true => costs.extend((0..block.original_len).map(|_| STORED)),
-            false => costs.extend(block.symbols.iter().map(|symbol| symbol.bits)),
-        }
-    }
-    costs
+    let costs = blocks.iter().flat_map(TracedBlock::costs);
+    costs.map(|cost| cost.bits).collect()
 }
 
 /// The whole file in pieces. `experts_alone` holds the cost of each byte without a model.
