@@ -14,7 +14,7 @@ use crate::buffer::Bytes;
 /// of its kind. Decompressing needs the same. ``dict_content`` has 1 byte to 16 MiB.
 #[pyclass(frozen, module = "llmzip")]
 pub(crate) struct LlmzDict {
-    content: Vec<u8>,
+    /// The prime, and the number of forks when it was made.
     prime: Mutex<(u64, Arc<Prime>)>,
 }
 
@@ -24,7 +24,7 @@ impl LlmzDict {
     pub(crate) fn prime(&self, _: Python<'_>) -> PyResult<Arc<Prime>> {
         let mut prime = self.prime.lock().unwrap_or_else(PoisonError::into_inner);
         if prime.0 != forks::count() {
-            *prime = made(self.content.clone())?;
+            *prime = made(prime.1.bytes().to_vec())?;
         }
         Ok(Arc::clone(&prime.1))
     }
@@ -42,15 +42,14 @@ impl LlmzDict {
     fn new(dict_content: &Bound<'_, PyAny>) -> PyResult<LlmzDict> {
         let content = Bytes::of(dict_content)?.into_vec();
         Ok(LlmzDict {
-            prime: Mutex::new(made(content.clone())?),
-            content,
+            prime: Mutex::new(made(content)?),
         })
     }
 
     /// The content, as bytes.
     #[getter]
-    fn dict_content<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.content)
+    fn dict_content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, self.prime(py)?.bytes()))
     }
 
     /// What frames call it by: 16 hexadecimal digits, the beginning of the BLAKE3 of the content.
@@ -59,19 +58,19 @@ impl LlmzDict {
         Ok(llmzip::store::hex(&self.prime(py)?.reference()))
     }
 
-    fn __len__(&self) -> usize {
-        self.content.len()
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.prime(py)?.size())
     }
 
-    fn __getnewargs__<'py>(&self, py: Python<'py>) -> (Bound<'py, PyBytes>,) {
-        (self.dict_content(py),)
+    fn __getnewargs__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>,)> {
+        Ok((self.dict_content(py)?,))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         Ok(format!(
             "<LlmzDict dict_id={} dict_size={}>",
             self.dict_id(py)?,
-            self.content.len()
+            self.prime(py)?.size()
         ))
     }
 }

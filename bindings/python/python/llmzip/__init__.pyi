@@ -5,7 +5,6 @@ from typing import (
     Any,
     Final,
     Literal,
-    NamedTuple,
     TypeAlias,
     Unpack,
     overload,
@@ -14,6 +13,9 @@ from typing import (
 
 from typing_extensions import Buffer
 
+# What is typed where it is defined.
+from ._api import FrameInfo
+from ._file import Frame
 from ._llmzip import (
     DEFAULT_LEVEL,
     LlmzCompressor,
@@ -26,6 +28,7 @@ from ._llmzip import (
     _Progress,
     models,
 )
+from ._measure import TokenCosts
 
 __all__ = [
     "DEFAULT_LEVEL",
@@ -60,23 +63,7 @@ def compress(
 ) -> bytes: ...
 def decompress(data: Buffer, **options: Unpack[_Decompressing]) -> bytes: ...
 
-class FrameInfo(NamedTuple):
-    decompressed_size: int | None
-    dictionary_id: str | None
-    compressed_size: int | None
-    blocks: int | None
-    model_id: str | None
-    model: str | None
-    check: bool
-    independent_blocks: bool
-
 def get_frame_info(frame_buffer: Buffer) -> FrameInfo: ...
-
-class Frame(NamedTuple):
-    offset: int
-    size: int
-    original_offset: int
-    original_size: int
 
 def frames(file: _File) -> list[Frame]: ...
 
@@ -139,11 +126,6 @@ def open(
     **options: Unpack[_CompressingOrDecompressing],
 ) -> LlmzFile | io.TextIOWrapper: ...
 
-class TokenCosts(NamedTuple):
-    tokens: list[bytes]
-    bits: Any
-    offsets: Any
-
 def bits_per_byte(
     text: str | Buffer,
     model: _Path = "mini",
@@ -162,7 +144,7 @@ def token_costs(
 ) -> TokenCosts: ...
 def scaling(
     files: _Path | Iterable[_Path],
-    models: Iterable[_Path] | None = None,
+    models: _Path | Iterable[_Path] | None = None,
     *,
     experts: bool = True,
     threads: int = 0,
@@ -170,7 +152,7 @@ def scaling(
 ) -> Any: ...
 def compare(
     files: _Path | Iterable[_Path],
-    models: Iterable[_Path] = ("mini",),
+    models: _Path | Iterable[_Path] = ("mini",),
     *,
     threads: int = 0,
     progress: _Progress | None = None,

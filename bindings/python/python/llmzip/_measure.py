@@ -15,7 +15,7 @@ class TokenCosts(NamedTuple):
     """A text, token by token. Arrays of NumPy if it is installed, lists if not; shape (tokens,)."""
 
     #: The bytes of each token: a list.
-    tokens: list
+    tokens: list[bytes]
     #: The cost of each token in bits: float32.
     bits: Any
     #: Where each token begins in the text, in bytes: int64.
@@ -69,9 +69,9 @@ def token_costs(text, model="mini", *, experts=False, threads=0, progress=None):
 def scaling(files, models=None, *, experts=True, threads=0, progress=None):
     """Measure how the size of ``files`` depends on the size of the model.
 
-    ``files`` is a path or several. ``models`` are names, by default all that are installed; the
-    experts alone (``none``) come before them. ``experts=False`` measures each model by itself. The
-    models are the int8 ones that llmzip compresses with.
+    ``files`` is a path or several. ``models`` are names, or one; by default all that are installed.
+    The experts alone (``none``) come before them. ``experts=False`` measures each model by itself.
+    The models are the int8 ones that llmzip compresses with.
 
     Returns a data frame of pandas, or of polars, or a list of dictionaries, whichever of the two is
     installed first. It has a row for each file and model, with ``file``, ``class``, ``model``,
@@ -87,8 +87,8 @@ def scaling(files, models=None, *, experts=True, threads=0, progress=None):
 def compare(files, models=("mini",), *, threads=0, progress=None):
     """Compare llmzip with gzip, bzip2, xz, zstd and brotli on ``files``.
 
-    ``files`` is a path or several; ``models`` are names, and the experts alone (``none``) come
-    before them. Each result is verified by decompression. Everything runs in this process, so
+    ``files`` is a path or several; ``models`` are names, or one, and the experts alone (``none``)
+    come before them. Each result is verified by decompression. Everything runs in this process, so
     memory is not measured: ``llmzip compare`` does.
 
     Returns what ``scaling`` returns: a row for each file and compressor, with ``file``,

@@ -4,7 +4,7 @@ It is an entry point of the package, so numcodecs finds it without an import.
 """
 
 from numcodecs.abc import Codec
-from numcodecs.compat import ndarray_copy
+from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
 
 from . import _llmzip
 
@@ -52,6 +52,4 @@ class Llmzip(Codec):
 
 
 def _contiguous(buf):
-    from numcodecs.compat import ensure_contiguous_ndarray
-
     return ensure_contiguous_ndarray(buf).view("u1")
