@@ -154,12 +154,12 @@ class Schedule:
 
 
 @torch.no_grad()
-def bits_per_byte(
-    model, work: Work, windows: dict[str, np.ndarray], lengths: np.ndarray, plan: Plan
-) -> dict[str, float]:
-    """By kind over [n, tokens + 1] windows cut to the context, and the mean by shares. -1 pads a window."""
+def bits_per_byte(model, work: Work, plan: Plan) -> dict[str, float]:
+    """By kind over the development windows [n, tokens + 1], cut to the context, and the mean by shares.
+
+    -1 pads a window."""
     result = {}
-    for kind, rows in windows.items():
+    for kind, rows in work.dev().items():
         rows = rows[:: max(1, len(rows) // plan.windows)][: plan.windows]
         inputs = torch.from_numpy(np.maximum(rows[:, :-1], 0).reshape(-1, plan.context)).to(plan.device)
         targets = torch.from_numpy(rows[:, 1:].reshape(-1, plan.context)).to(plan.device)
@@ -167,7 +167,7 @@ def bits_per_byte(
         with torch.autocast(plan.device, torch.bfloat16, enabled=plan.bf16):
             sums = [model(a, b, reduction="sum").item() for a, b in zip(inputs.split(batch), targets.split(batch))]
         counted = rows[:, 1:][rows[:, 1:] >= 0]
-        result[kind] = sum(sums) / math.log(2) / int(lengths[counted].sum())
+        result[kind] = sum(sums) / math.log(2) / int(work.lengths[counted].sum())
     result["mean"] = sum(share * result[k] for k, share in work.shares().items())
     return result
 
@@ -199,6 +199,8 @@ class Run:
         self.batches, self.schedule = Batches(work, plan), Schedule(plan)
         self.step = self.spent_before = 0
         self.losses: list[torch.Tensor] = []
+        self.timed: tuple[int, float] | None = None  # a step and its moment
+        self.decided = False  # whether the schedule is newer than the checkpoint
         if (self.folder / "last.pt").exists():
             self.restore(torch.load(self.folder / "last.pt", weights_only=True, map_location=plan.device))
         elif start:
@@ -280,15 +282,11 @@ class Run:
                 self.save_when_due()
         self.save()
 
-    timed: tuple[int, float] | None = None  # a step and its moment
-
     def seconds_per_step(self) -> float | None:
         """Measured since step 5 of this call; None at first."""
         if self.timed is None or self.step < self.timed[0] + 10:
             return None
         return (time.monotonic() - self.timed[1]) / (self.step - self.timed[0])
-
-    decided = False  # whether the schedule is newer than the checkpoint
 
     def save_when_due(self):
         if self.decided or time.monotonic() - self.saved > self.plan.save_seconds:
@@ -296,11 +294,8 @@ class Run:
             self.save()
             self.batches.refresh()
 
-    def evaluate(self, windows=None, lengths=None) -> dict[str, float]:
-        windows = self.work.dev() if windows is None else windows
-        return bits_per_byte(
-            self.model, self.work, windows, self.work.lengths if lengths is None else lengths, self.plan
-        )
+    def evaluate(self) -> dict[str, float]:
+        return bits_per_byte(self.model, self.work, self.plan)
 
     def finish(self, result: dict):
         """Writes what the tables need."""
