@@ -154,6 +154,15 @@ impl Config {
         }
     }
 
+    /// Largest integer softmax weight: `2^b - 1` with b at most 14, such that no sum of weighted
+    /// values overflows.
+    pub fn largest_weight(&self) -> f32 {
+        let keys = (self.window + self.sinks) as i64;
+        let fits = |bits: &i32| keys * 127 * ((1 << bits) - 1) < 1 << 31;
+        let bits = (1..=14).rev().find(fits).unwrap_or(1);
+        ((1 << bits) - 1) as f32
+    }
+
     /// Positions that a query of this layer sees: its own and those before it.
     pub fn window_of(&self, layer: usize) -> usize {
         match &self.block.local {

@@ -1,4 +1,142 @@
-//! The contexts that a stream is cut into where a model has learned only some positions.
+//! Where a stream is: its tokens so far, and the contexts that it is cut into where a model has
+//! learned only some positions.
+
+use super::runtime::SLACK;
+
+/// How far a stream has come. A runtime keeps this for each of its states.
+#[derive(Clone, Debug)]
+pub(crate) struct Track {
+    /// Tokens of the present context so far: of the stream, unless its positions are learned.
+    position: u64,
+    /// One past the last position ever written since the reset.
+    written: u64,
+    /// Position in the stream where the present context begins.
+    start: u64,
+    /// The last tokens of the stream, if positions are learned.
+    history: History,
+}
+
+/// The last tokens of a stream whose model has learned `positions` positions; none if these are 0.
+#[derive(Clone, Debug)]
+struct History {
+    positions: u64,
+    /// Position in the stream of the first token kept.
+    first: u64,
+    tokens: Vec<u32>,
+}
+
+impl Track {
+    /// The beginning of a stream, whose model has learned so many positions; 0 if they are rotary.
+    pub(crate) fn new(positions: usize) -> Track {
+        Track {
+            position: 0,
+            written: 0,
+            start: 0,
+            history: History {
+                positions: positions as u64,
+                first: 0,
+                tokens: Vec::new(),
+            },
+        }
+    }
+
+    /// Tokens of the present context so far.
+    pub(crate) fn in_context(&self) -> u64 {
+        self.position
+    }
+
+    /// Tokens of the stream so far.
+    pub(crate) fn in_stream(&self) -> u64 {
+        match self.history.positions {
+            0 => self.position,
+            _ => self.history.end(),
+        }
+    }
+
+    /// Adds tokens to the history; they are then fed.
+    pub(crate) fn remember(&mut self, tokens: &[u32]) {
+        self.history.add(tokens);
+    }
+
+    /// The tokens to feed before the next one, so that it has its context before it. Everything
+    /// fed before is forgotten if that is another context than the present one.
+    pub(crate) fn enter_context(&mut self) -> Vec<u32> {
+        let next = self.history.end();
+        let start = start(next, self.history.positions);
+        if (self.start, self.position) == (start, next - start) {
+            return Vec::new();
+        }
+        (self.start, self.position, self.written) = (start, 0, 0);
+        self.history.from(start)
+    }
+
+    /// Tokens that the present context can still take.
+    pub(crate) fn room(&self) -> usize {
+        (self.history.positions - self.position) as usize
+    }
+
+    /// Notes that so many tokens have been fed.
+    pub(crate) fn advance(&mut self, tokens: usize) {
+        self.position += tokens as u64;
+        self.written = self.written.max(self.position);
+    }
+
+    /// Goes back to `position` of the stream.
+    ///
+    /// # Panics
+    /// If that is ahead, or the keys before it are gone.
+    pub(crate) fn truncate(&mut self, position: u64) {
+        let end = self.in_stream();
+        assert!(
+            position <= end,
+            "a stream of {end} tokens cannot be cut to {position}"
+        );
+        if self.history.positions > 0 {
+            self.history.cut(position);
+            self.position = position.saturating_sub(self.start);
+            return;
+        }
+        let kept = self.written.saturating_sub(SLACK as u64);
+        assert!(position >= kept, "keys before position {kept} are gone");
+        self.position = position;
+    }
+
+    /// Goes back to the beginning.
+    pub(crate) fn reset(&mut self) {
+        *self = Track::new(self.history.positions as usize);
+    }
+}
+
+impl History {
+    /// The number of tokens in the stream.
+    fn end(&self) -> u64 {
+        self.first + self.tokens.len() as u64
+    }
+
+    fn add(&mut self, tokens: &[u32]) {
+        self.tokens.extend_from_slice(tokens);
+        // A context, and what a cut may take back, is less than two contexts and the slack.
+        let kept = 2 * self.positions as usize + SLACK;
+        if self.tokens.len() > 2 * kept {
+            let dropped = self.tokens.len() - kept;
+            self.tokens.drain(..dropped);
+            self.first += dropped as u64;
+        }
+    }
+
+    /// The tokens from `position` on.
+    fn from(&self, position: u64) -> Vec<u32> {
+        self.tokens[(position - self.first) as usize..].to_vec()
+    }
+
+    /// Forgets the tokens from `position` on; before the first one kept, everything.
+    fn cut(&mut self, position: u64) {
+        match position.checked_sub(self.first) {
+            Some(left) => self.tokens.truncate(left as usize),
+            None => (self.first, self.tokens) = (0, Vec::new()),
+        }
+    }
+}
 
 /// Where the context begins in which the token at `position` of a stream is fed: the last context
 /// of at most `positions` tokens, the first of which begins with the stream, and each other half as

@@ -7,8 +7,10 @@
 //! on the instruction set. This folder knows packed models and the machine, and nothing of
 //! compression.
 
+mod angles;
 pub(crate) mod contexts;
 pub mod cpu;
+mod passes;
 pub mod reference;
 mod runtime;
 #[cfg(test)]

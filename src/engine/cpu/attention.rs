@@ -5,6 +5,7 @@
 //! the other rows of a task change a bit.
 
 use super::cache::Plane;
+use crate::engine::angles::Angles;
 use crate::engine::cpu::kernels::reference::MASKED;
 use crate::engine::cpu::kernels::{Kernels, LANES, Product, QuantizedRows, Values, levels_of};
 use crate::machine::prefetch::prefetch_range;
@@ -13,35 +14,6 @@ use crate::numerics::LOG2_E;
 /// Bytes of values that are prefetched before the kernel weighs them; the kernel prefetches the
 /// rest.
 const FIRST_VALUES: usize = 16 << 10;
-
-/// Cosines and sines of the rotary angles of some positions, `head_dim / 2` of each a position.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Angles {
-    pub(super) cos: Vec<f32>,
-    pub(super) sin: Vec<f32>,
-}
-
-impl Angles {
-    /// Angles of `positions` for rotary `steps`.
-    pub(super) fn set(&mut self, steps: &[u64], positions: impl Iterator<Item = u64>) {
-        self.cos.clear();
-        self.sin.clear();
-        for position in positions {
-            for step in steps {
-                let (cos, sin) = crate::numerics::cos_sin(position.wrapping_mul(*step));
-                self.cos.push(cos);
-                self.sin.push(sin);
-            }
-        }
-    }
-
-    pub(super) fn row(&self, row: usize, pairs: usize) -> (&[f32], &[f32]) {
-        (
-            &self.cos[row * pairs..][..pairs],
-            &self.sin[row * pairs..][..pairs],
-        )
-    }
-}
 
 /// Rotary angles of the rows of a pass.
 #[derive(Debug, Default)]

@@ -13,7 +13,8 @@ use std::ops::Range;
 use super::kernels::{Kernels, LANES};
 use super::recurrence::{Behind, RecurrentLayer};
 use crate::arch::config::Config;
-use crate::engine::contexts;
+use crate::engine::contexts::Track;
+use crate::engine::passes::Tracked;
 use crate::engine::runtime::{EngineError, SLACK, State};
 use crate::machine::MachineError;
 use crate::machine::memory::{copied, filled};
@@ -24,14 +25,7 @@ const WHAT: &str = "a stream's keys and values";
 /// What every layer keeps of one stream.
 #[derive(Debug)]
 pub(super) struct Cache {
-    /// Tokens of the present context so far: of the stream, unless its positions are learned.
-    pub(super) position: u64,
-    /// One past the last position ever written since the reset.
-    written: u64,
-    /// Position in the stream where the present context begins.
-    start: u64,
-    /// The last tokens of the stream, if positions are learned.
-    history: History,
+    track: Track,
     layers: Vec<LayerState>,
     /// How far the stream is behind the checkpoints of its recurrent layers.
     pub(super) behind: Behind,
@@ -55,54 +49,6 @@ impl LayerState {
             }
             LayerState::Recurrence(layer) => LayerState::Recurrence(layer.try_clone()?),
         })
-    }
-}
-
-/// The last tokens of a stream whose model has learned `positions` positions; none if these are 0.
-#[derive(Clone, Debug)]
-struct History {
-    positions: u64,
-    /// Position in the stream of the first token kept.
-    first: u64,
-    tokens: Vec<u32>,
-}
-
-impl History {
-    fn new(positions: usize) -> History {
-        History {
-            positions: positions as u64,
-            first: 0,
-            tokens: Vec::new(),
-        }
-    }
-
-    /// The number of tokens in the stream.
-    fn end(&self) -> u64 {
-        self.first + self.tokens.len() as u64
-    }
-
-    fn add(&mut self, tokens: &[u32]) {
-        self.tokens.extend_from_slice(tokens);
-        // A context, and what a cut may take back, is less than two contexts and the slack.
-        let kept = 2 * self.positions as usize + SLACK;
-        if self.tokens.len() > 2 * kept {
-            let dropped = self.tokens.len() - kept;
-            self.tokens.drain(..dropped);
-            self.first += dropped as u64;
-        }
-    }
-
-    /// The tokens from `position` on.
-    fn from(&self, position: u64) -> Vec<u32> {
-        self.tokens[(position - self.first) as usize..].to_vec()
-    }
-
-    /// Forgets the tokens from `position` on; before the first one kept, everything.
-    fn cut(&mut self, position: u64) {
-        match position.checked_sub(self.first) {
-            Some(left) => self.tokens.truncate(left as usize),
-            None => (self.first, self.tokens) = (0, Vec::new()),
-        }
     }
 }
 
@@ -254,41 +200,11 @@ impl Cache {
         };
         let layers = (0..config.layers).map(layer);
         Ok(Cache {
-            position: 0,
-            written: 0,
-            start: 0,
-            history: History::new(config.block.positions),
+            track: Track::new(config.block.positions),
             layers: layers.collect::<Result<_, MachineError>>()?,
             behind: Behind::default(),
             is_recurrent: config.block.recurrent.is_some(),
         })
-    }
-
-    /// Adds tokens to the history; they are then fed.
-    pub(super) fn remember(&mut self, tokens: &[u32]) {
-        self.history.add(tokens);
-    }
-
-    /// The tokens to feed before the next one, so that it has its context before it. Everything
-    /// fed before is forgotten if that is another context than the present one.
-    pub(super) fn enter_context(&mut self) -> Vec<u32> {
-        let next = self.history.end();
-        let start = contexts::start(next, self.history.positions);
-        if (self.start, self.position) == (start, next - start) {
-            return Vec::new();
-        }
-        (self.start, self.position, self.written) = (start, 0, 0);
-        self.history.from(start)
-    }
-
-    /// Tokens that the present context can still take.
-    pub(super) fn room(&self) -> usize {
-        (self.history.positions - self.position) as usize
-    }
-
-    pub(super) fn advance(&mut self, tokens: usize) {
-        self.position += tokens as u64;
-        self.written = self.written.max(self.position);
     }
 
     /// The planes of a layer with attention, one a key/value head.
@@ -316,45 +232,40 @@ impl Cache {
     }
 }
 
+impl Tracked for Cache {
+    fn track(&self) -> &Track {
+        &self.track
+    }
+
+    fn track_mut(&mut self) -> &mut Track {
+        &mut self.track
+    }
+}
+
 impl State for Cache {
     fn position(&self) -> u64 {
-        match self.history.positions {
-            0 => self.position,
-            _ => self.history.end(),
-        }
+        self.track.in_stream()
     }
 
     fn fork(&self) -> Result<Box<dyn State>, EngineError> {
         let layers = self.layers.iter().map(LayerState::try_clone);
         Ok(Box::new(Cache {
             layers: layers.collect::<Result<_, MachineError>>()?,
-            history: self.history.clone(),
+            track: self.track.clone(),
             ..*self
         }))
     }
 
     fn truncate(&mut self, position: u64) {
         let end = self.position();
-        assert!(
-            position <= end,
-            "a stream of {end} tokens cannot be cut to {position}"
-        );
-        if self.history.positions > 0 {
-            self.history.cut(position);
-            self.position = position.saturating_sub(self.start);
-            return;
-        }
-        let kept = self.written.saturating_sub(SLACK as u64);
-        assert!(position >= kept, "keys before position {kept} are gone");
+        self.track.truncate(position);
         if self.is_recurrent {
-            self.behind.cut((self.position - position) as usize);
+            self.behind.cut((end - position) as usize);
         }
-        self.position = position;
     }
 
     fn reset(&mut self) {
-        (self.position, self.written, self.start) = (0, 0, 0);
-        self.history.cut(0);
+        self.track.reset();
         self.behind = Behind::default();
         for layer in &mut self.layers {
             if let LayerState::Recurrence(state) = layer {

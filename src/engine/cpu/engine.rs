@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cache::Cache;
 use super::kernels::{Kernels, LANES};
-use super::pass::{Layers, PASS, Part, Run};
+use super::pass::{Layers, PASS};
 use super::weights::Weights;
 use super::workspace::Workspace;
+use crate::engine::passes::{self, Run};
 use crate::engine::runtime::{EngineError, Helper, Predictions, Runtime, Segment, State};
 use crate::machine::MachineError;
 use crate::machine::float_environment::FloatEnvironment;
@@ -60,23 +61,9 @@ impl Runtime for Engine {
         let rows = segments.iter().map(|segment| segment.tokens.len()).sum();
         let stride = config.vocab.next_multiple_of(LANES);
         predictions.resize(rows, config.vocab, stride, config.hidden)?;
-        let mut prediction = 0;
-        let mut runs: Vec<Run<'_>> = (segments.iter_mut())
-            .map(|segment| {
-                let run = Run {
-                    cache: (segment.state.as_any().downcast_mut())
-                        .expect("a state of this runtime"),
-                    tokens: segment.tokens,
-                    prediction,
-                };
-                prediction += segment.tokens.len();
-                run
-            })
-            .collect();
-        match config.block.positions {
-            0 => self.run(&mut runs, Some(predictions)),
-            _ => self.run_in_contexts(&mut runs, predictions),
-        }
+        passes::run_segments(segments, config.block.positions > 0, |runs, predicts| {
+            self.run(runs, predicts.then_some(&mut *predictions))
+        })
     }
 
     fn row_cost(&self) -> f32 {
@@ -154,72 +141,17 @@ impl Engine {
     /// Runs all tokens in passes of at most [`PASS`] rows.
     fn run(
         &self,
-        runs: &mut [Run<'_>],
+        runs: &mut [Run<'_, Cache>],
         mut predictions: Option<&mut Predictions>,
     ) -> Result<(), EngineError> {
         let mut workspace = self.take_workspace();
         let all: usize = runs.iter().map(|run| run.tokens.len()).sum();
         workspace.reserve(self.layers.model.config(), all.min(PASS))?;
-        let mut parts: Vec<Part> = Vec::new();
-        let mut rows = 0;
-        for index in 0..runs.len() {
-            let mut start = 0;
-            while start < runs[index].tokens.len() {
-                // A stream's rows follow one another, so a pass never holds two parts of one run.
-                let len = (runs[index].tokens.len() - start).min(PASS - rows);
-                parts.push(Part {
-                    run: index,
-                    start,
-                    len,
-                    row: rows,
-                    prediction: runs[index].prediction + start,
-                });
-                (start, rows) = (start + len, rows + len);
-                if rows == PASS {
-                    let predictions = predictions.as_deref_mut();
-                    self.layers.pass(&mut workspace, runs, &parts, predictions);
-                    parts.clear();
-                    rows = 0;
-                }
-            }
-        }
-        if rows > 0 {
+        for parts in passes::divide(runs, PASS) {
+            let predictions = predictions.as_deref_mut();
             self.layers.pass(&mut workspace, runs, &parts, predictions);
         }
         self.idle().push(workspace);
-        Ok(())
-    }
-
-    /// Runs all tokens of a model with learned positions: as many of every run as its context can
-    /// take, then those that the next context has in common with it, and so on.
-    fn run_in_contexts(
-        &self,
-        runs: &mut [Run<'_>],
-        predictions: &mut Predictions,
-    ) -> Result<(), EngineError> {
-        while runs.iter().any(|run| !run.tokens.is_empty()) {
-            let mut now = Vec::new();
-            for run in runs.iter_mut().filter(|run| !run.tokens.is_empty()) {
-                let again = run.cache.enter_context();
-                if !again.is_empty() {
-                    let again = Run {
-                        cache: &mut *run.cache,
-                        tokens: &again,
-                        prediction: 0,
-                    };
-                    self.run(&mut [again], None)?;
-                }
-                let (tokens, rest) = run.tokens.split_at(run.cache.room().min(run.tokens.len()));
-                run.cache.remember(tokens);
-                now.push(Run {
-                    cache: &mut *run.cache,
-                    tokens,
-                    prediction: run.prediction,
-                });
-                (run.tokens, run.prediction) = (rest, run.prediction + tokens.len());
-            }
-            self.run(&mut now, Some(predictions))?;
-        }
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use super::kernels::{Kernels, LANES, Product, QuantizedRows};
 use super::weights::{Attention, Layer, Linear, Mixer, NormWeights, Weights};
 use super::workspace::{ThreadBuffers, Workspace};
 use crate::arch::block::Norm;
+use crate::engine::passes::{Part, Run, Tracked};
 use crate::engine::runtime::{Predictions, SLACK};
 use crate::machine::pool::Pool;
 use crate::numerics::LOG2_E;
@@ -23,27 +24,6 @@ pub(super) const PASS: usize = SLACK;
 const TASK_QUERIES: usize = 12;
 /// Fewer rows than this are not worth waking other threads for.
 const SERIAL_ROWS: usize = 8;
-
-/// Tokens to run after those that a cache holds.
-pub(super) struct Run<'a> {
-    pub(super) cache: &'a mut Cache,
-    pub(super) tokens: &'a [u32],
-    /// Row of its first token within the predictions.
-    pub(super) prediction: usize,
-}
-
-/// Consecutive tokens of one run within a pass.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
-    pub(super) run: usize,
-    /// First token, within the run.
-    pub(super) start: usize,
-    pub(super) len: usize,
-    /// First row, within the pass.
-    pub(super) row: usize,
-    /// First row, within the predictions.
-    pub(super) prediction: usize,
-}
 
 /// The new keys and values of one key/value head of one stream.
 struct NewKeys<'a> {
@@ -87,7 +67,7 @@ impl Layers {
     pub(super) fn pass(
         &self,
         ws: &mut Workspace,
-        runs: &mut [Run<'_>],
+        runs: &mut [Run<'_, Cache>],
         parts: &[Part],
         predictions: Option<&mut Predictions>,
     ) {
@@ -95,7 +75,7 @@ impl Layers {
         let rows: usize = parts.iter().map(|part| part.len).sum();
         let positions = || {
             parts.iter().flat_map(|part| {
-                let first = runs[part.run].cache.position;
+                let first = runs[part.run].state.position_in_context();
                 first..first + part.len as u64
             })
         };
@@ -159,8 +139,8 @@ impl Layers {
         }
         for part in parts {
             let run = &mut runs[part.run];
-            run.cache.behind = part.span(run).behind();
-            run.cache.advance(part.len);
+            run.state.behind = part.span(run).behind();
+            run.state.track_mut().advance(part.len);
         }
     }
 
@@ -168,7 +148,7 @@ impl Layers {
     fn mix(
         &self,
         ws: &mut Workspace,
-        runs: &mut [Run<'_>],
+        runs: &mut [Run<'_, Cache>],
         parts: &[Part],
         index: usize,
         layer: &Layer,
@@ -387,7 +367,7 @@ impl Layers {
     fn store_keys_and_values(
         &self,
         ws: &mut Workspace,
-        runs: &mut [Run<'_>],
+        runs: &mut [Run<'_, Cache>],
         parts: &[Part],
         layer: usize,
         attention: &Attention,
@@ -400,8 +380,8 @@ impl Layers {
         let mut new = Vec::with_capacity(parts.len() * config.kv_heads);
         for (index, run) in runs.iter_mut().enumerate() {
             if let Some(&part) = parts.iter().find(|part| part.run == index) {
-                let position = run.cache.position;
-                let planes = run.cache.planes_mut(layer).iter_mut().enumerate();
+                let position = run.state.position_in_context();
+                let planes = run.state.planes_mut(layer).iter_mut().enumerate();
                 new.extend(planes.map(|(head, plane)| NewKeys {
                     plane,
                     head,
@@ -434,7 +414,7 @@ impl Layers {
     fn attend(
         &self,
         ws: &mut Workspace,
-        runs: &[Run<'_>],
+        runs: &[Run<'_, Cache>],
         parts: &[Part],
         layer: usize,
         attention: &Attention,
@@ -444,7 +424,7 @@ impl Layers {
         let (dim, heads) = (config.head_dim, config.heads_per_kv());
         let rows = ws.qkv.len() / stride;
         ws.attended.resize(rows * config.heads * dim, 0.0);
-        let top = self.largest_weight();
+        let top = config.largest_weight();
         // With few rows, a task has one head, so that every thread gets some. With many rows, a
         // task has as many as fill the registers.
         let apart = rows * config.kv_heads < 4 * self.pool.threads();
@@ -457,7 +437,7 @@ impl Layers {
         for (kv_head, mut plane_out) in ws.attended.chunks_exact_mut(rows * heads * dim).enumerate()
         {
             for part in parts {
-                let cache = &*runs[part.run].cache;
+                let cache = &*runs[part.run].state;
                 let plane = &cache.planes(layer)[kv_head];
                 let mut row = 0;
                 while row < part.len {
@@ -468,7 +448,7 @@ impl Layers {
                         plane_out = rest;
                         tasks.push(Task {
                             plane,
-                            position: cache.position + row as u64,
+                            position: cache.position_in_context() + row as u64,
                             queries: &ws.qkv
                                 [(part.row + row) * stride + (kv_head * heads + head) * dim..],
                             stride,
@@ -509,18 +489,6 @@ impl Layers {
             let gates = row * stride + config.first_gate() + kv_head * shared;
             kernels.gate_sigmoid(attended, &ws.qkv[gates..][..shared]);
         }
-    }
-
-    /// Largest integer softmax weight: `2^b - 1` with b at most 14, such that no sum of weighted
-    /// values overflows.
-    fn largest_weight(&self) -> f32 {
-        let config = self.model.config();
-        let keys = (config.window + config.sinks) as i64;
-        let bits = (1..=14)
-            .rev()
-            .find(|bits| keys * 127 * ((1i64 << bits) - 1) < 1 << 31)
-            .unwrap_or(1);
-        ((1u32 << bits) - 1) as f32
     }
 
     /// What attention or a recurrence gave, `planes` of `shared` values a row, becomes the input of

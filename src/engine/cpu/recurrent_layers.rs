@@ -1,16 +1,18 @@
 //! Layers with a recurrence within a pass: the value heads of all streams, shared by the threads.
 
+use super::cache::Cache;
 use super::kernels::LANES;
-use super::pass::{Layers, Part, Run};
+use super::pass::Layers;
 use super::recurrence::Span;
 use super::weights::Recurrence;
 use super::workspace::Workspace;
+use crate::engine::passes::{Part, Run};
 
 impl Part {
     /// How the rows of this part of `run` lie to the checkpoints of its recurrent layers.
-    pub(super) fn span(&self, run: &Run<'_>) -> Span {
+    pub(super) fn span(&self, run: &Run<'_, Cache>) -> Span {
         let tokens = self.start..self.start + self.len;
-        Span::new(tokens, run.tokens.len(), run.cache.behind)
+        Span::new(tokens, run.tokens.len(), run.state.behind)
     }
 }
 
@@ -20,7 +22,7 @@ impl Layers {
     pub(super) fn recur(
         &self,
         ws: &mut Workspace,
-        runs: &mut [Run<'_>],
+        runs: &mut [Run<'_, Cache>],
         parts: &[Part],
         layer: usize,
         weights: &Recurrence,
@@ -38,7 +40,7 @@ impl Layers {
                 continue;
             };
             let span = part.span(run);
-            let state = run.cache.recurrent_mut(layer);
+            let state = run.state.recurrent_mut(layer);
             let mut own = Vec::with_capacity(shape.value_heads);
             for out in &mut outs {
                 let (first, rest) = std::mem::take(out).split_at_mut(part.len * dim);
@@ -56,7 +58,7 @@ impl Layers {
             let run = &mut runs[part.run];
             let span = part.span(run);
             let inputs = ws.qkv[inputs(part)].chunks_exact(stride);
-            run.cache.recurrent_mut(layer).keep(shape, span, inputs);
+            run.state.recurrent_mut(layer).keep(shape, span, inputs);
         }
     }
 }
