@@ -15,6 +15,8 @@ pub mod reference;
 mod runtime;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(feature = "gpu")]
+pub mod vulkan;
 
 pub use cpu::{Engine, EngineOptions, recurrent_state_len};
 pub use runtime::{

@@ -30,6 +30,10 @@ pub enum EngineError {
     /// The machine lacks memory, a thread or the instructions asked for.
     #[error(transparent)]
     Machine(#[from] MachineError),
+    /// The device cannot run the model, or has stopped.
+    #[cfg(feature = "gpu")]
+    #[error(transparent)]
+    Device(#[from] super::vulkan::DeviceError),
 }
 
 /// Runs one model.
@@ -189,6 +193,15 @@ impl Predictions {
     /// All logits, [rows, stride], to be written.
     pub fn logits_mut(&mut self) -> &mut [i32] {
         &mut self.logits
+    }
+
+    /// Writes the logits of one row, given as bytes in the order of this machine.
+    #[cfg(feature = "gpu")]
+    pub(super) fn set_logits(&mut self, row: usize, bytes: &[u8]) {
+        let logits = &mut self.logits[row * self.stride..][..self.vocab];
+        for (logit, bytes) in logits.iter_mut().zip(bytes.chunks_exact(4)) {
+            *logit = i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
     }
 
     /// The state of one row, [hidden], to be written.

@@ -15,7 +15,7 @@ use crate::packed::{PackedModel, random};
 use crate::predict::kernels::distribution;
 
 /// Models of every shape that the engine has a case for.
-fn config() -> impl Strategy<Value = Config> {
+pub(crate) fn config() -> impl Strategy<Value = Config> {
     let heads = prop_oneof![
         Just((4, 2, 20)),
         Just((3, 3, 64)),
@@ -201,7 +201,7 @@ fn block() -> impl Strategy<Value = Block> {
     prop_oneof![Just(Block::default()), any]
 }
 
-fn packed(config: &Config) -> Arc<PackedModel> {
+pub(crate) fn packed(config: &Config) -> Arc<PackedModel> {
     Arc::new(PackedModel::from_bytes(&random::model(config)).unwrap())
 }
 
@@ -213,7 +213,7 @@ fn engine(model: &Arc<PackedModel>, instructions: InstructionSet, threads: usize
     Engine::new(Arc::clone(model), options).unwrap()
 }
 
-fn tokens(config: &Config, len: usize, seed: u64) -> Vec<u32> {
+pub(crate) fn tokens(config: &Config, len: usize, seed: u64) -> Vec<u32> {
     let mut state = seed;
     let mut next = || {
         state = state
@@ -225,21 +225,21 @@ fn tokens(config: &Config, len: usize, seed: u64) -> Vec<u32> {
 }
 
 /// What the reference says behind each of `tokens`.
-fn expected(reference: &Reference, tokens: &[u32]) -> Vec<Output> {
+pub(crate) fn expected(reference: &Reference, tokens: &[u32]) -> Vec<Output> {
     let mut stream = reference.new_stream();
     let step = |token: &u32| reference.forward(&mut stream, *token);
     tokens.iter().map(step).collect()
 }
 
 /// Feeds `tokens` to one state.
-fn feed(runtime: &dyn Runtime, state: &mut dyn State, tokens: &[u32]) -> Vec<Output> {
+pub(crate) fn feed(runtime: &dyn Runtime, state: &mut dyn State, tokens: &[u32]) -> Vec<Output> {
     let mut predictions = Predictions::new();
     let segment = Segment { state, tokens };
     runtime.forward(&mut [segment], &mut predictions).unwrap();
     outputs(&predictions)
 }
 
-fn outputs(predictions: &Predictions) -> Vec<Output> {
+pub(crate) fn outputs(predictions: &Predictions) -> Vec<Output> {
     let output = |row| {
         let Prediction { logits, state } = predictions.row(row);
         Output {
@@ -251,7 +251,11 @@ fn outputs(predictions: &Predictions) -> Vec<Output> {
 }
 
 /// Feeds `tokens` in chunks of these lengths, over and over.
-fn feed_in_chunks(runtime: &dyn Runtime, tokens: &[u32], chunks: &[usize]) -> Vec<Output> {
+pub(crate) fn feed_in_chunks(
+    runtime: &dyn Runtime,
+    tokens: &[u32],
+    chunks: &[usize],
+) -> Vec<Output> {
     let mut state = runtime.new_state().unwrap();
     let (mut outputs, mut lengths) = (Vec::new(), chunks.iter().cycle());
     while outputs.len() < tokens.len() {
@@ -264,7 +268,7 @@ fn feed_in_chunks(runtime: &dyn Runtime, tokens: &[u32], chunks: &[usize]) -> Ve
 }
 
 /// The first place where two runs differ.
-fn difference(left: &[Output], right: &[Output]) -> Option<usize> {
+pub(crate) fn difference(left: &[Output], right: &[Output]) -> Option<usize> {
     assert_eq!(left.len(), right.len());
     (0..left.len()).find(|&i| left[i] != right[i])
 }
@@ -377,7 +381,7 @@ proptest! {
 }
 
 /// A recurrence in the first layer, attention with a gate in the second.
-fn hybrid() -> Config {
+pub(crate) fn hybrid() -> Config {
     let mut config = Config {
         arch: "every part".into(),
         ..tiny()
