@@ -113,11 +113,12 @@ impl Config {
                 format!("below {}", self.inputs),
             )?;
         }
+        // With 0, the norm of a row of zeros would be no number.
         expect(
-            self.norm_eps >= 0.0 && self.norm_eps <= 1.0,
+            (1e-20..=1.0).contains(&self.norm_eps),
             "norm_eps",
             self.norm_eps,
-            "0 to 1",
+            "1e-20 to 1",
         )?;
         expect(self.group == GROUP, "group", self.group, GROUP)?;
         let absent = |row: &&u32| **row as usize >= self.vocab;
@@ -215,7 +216,7 @@ pub(crate) mod tests {
     fn a_sound_configuration_passes_and_each_bad_field_is_named() {
         tiny().validate().unwrap();
         type Change = fn(&mut Config);
-        let cases: [(&str, Change); 11] = [
+        let cases: [(&str, Change); 12] = [
             ("arch", |c| c.arch = "martian".into()),
             ("hidden", |c| c.hidden = 0),
             ("layers", |c| c.layers = 5000),
@@ -224,6 +225,7 @@ pub(crate) mod tests {
             ("inputs", |c| c.inputs = 36),
             ("bos", |c| c.bos = Some(38)),
             ("norm_eps", |c| c.norm_eps = f32::NAN),
+            ("norm_eps", |c| c.norm_eps = 0.0),
             ("window", |c| c.window = 1 << 20),
             ("hidden", |c| {
                 c.block.mixture = Some(Mixture {
