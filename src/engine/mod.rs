@@ -8,6 +8,7 @@
 //! compression.
 
 mod angles;
+mod checkpoints;
 pub(crate) mod contexts;
 pub mod cpu;
 mod passes;

@@ -273,6 +273,79 @@ pub(crate) fn difference(left: &[Output], right: &[Output]) -> Option<usize> {
     (0..left.len()).find(|&i| left[i] != right[i])
 }
 
+/// Feeds several streams in common passes, in steps of these lengths over and over.
+pub(crate) fn streams_equal_the_reference(
+    runtime: &dyn Runtime,
+    lens: &[usize],
+    steps: &[usize],
+) -> Result<(), TestCaseError> {
+    let config = runtime.model().config();
+    let reference = Reference::new(runtime.model()).unwrap();
+    let streams: Vec<Vec<u32>> = (0u64..)
+        .zip(lens)
+        .map(|(seed, len)| tokens(config, *len, seed))
+        .collect();
+    let mut states: Vec<_> = lens.iter().map(|_| runtime.new_state().unwrap()).collect();
+    let mut found = vec![Vec::new(); streams.len()];
+    let mut predictions = Predictions::new();
+    let mut step = steps.iter().cycle();
+    while found
+        .iter()
+        .zip(lens)
+        .any(|(found, len)| found.len() < *len)
+    {
+        // Some segments are empty, and together they may be longer than a pass.
+        let parts: Vec<&[u32]> = (streams.iter().zip(&found))
+            .map(|(tokens, found)| {
+                let left = &tokens[found.len()..];
+                &left[..left.len().min(1 + step.next().unwrap())]
+            })
+            .collect();
+        let mut segments: Vec<_> = (states.iter_mut().zip(&parts))
+            .map(|(state, tokens)| Segment {
+                state: &mut **state,
+                tokens,
+            })
+            .collect();
+        runtime.forward(&mut segments, &mut predictions).unwrap();
+        let mut rows = outputs(&predictions).into_iter();
+        for (found, part) in found.iter_mut().zip(&parts) {
+            found.extend(rows.by_ref().take(part.len()));
+        }
+        prop_assert!(rows.next().is_none());
+    }
+    for (tokens, found) in streams.iter().zip(&found) {
+        prop_assert_eq!(difference(&expected(&reference, tokens), found), None);
+    }
+    Ok(())
+}
+
+/// Feeds drafts of which the last tokens are taken back: so many that stay and so many that do not.
+pub(crate) fn taken_back_equals_the_reference(
+    runtime: &dyn Runtime,
+    drafts: Vec<(usize, usize)>,
+    seed: u64,
+) -> Result<(), TestCaseError> {
+    let config = runtime.model().config();
+    let most = match config.block.recurrent {
+        Some(_) => RECURRENT_SLACK,
+        None => SLACK,
+    };
+    let reference = Reference::new(runtime.model()).unwrap();
+    let (mut state, mut stream) = (runtime.new_state().unwrap(), reference.new_stream());
+    for (index, (kept, rejected)) in (0u64..).zip(drafts) {
+        let rejected = rejected % (most + 1);
+        let fed = tokens(config, kept + rejected, seed ^ index);
+        let found = feed(runtime, &mut *state, &fed);
+        let step = |token: &u32| reference.forward(&mut stream, *token);
+        let want: Vec<Output> = fed.iter().map(step).collect();
+        prop_assert_eq!(difference(&want, &found), None);
+        state.truncate(state.position() - rejected as u64);
+        stream.truncate(stream.position() - rejected);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -301,37 +374,8 @@ proptest! {
         steps in prop::collection::vec(0usize..90, 1..9),
     ) {
         let model = packed(&config);
-        let reference = Reference::new(&model).unwrap();
         let engine = engine(&model, InstructionSet::choose().unwrap(), 2);
-        let streams: Vec<Vec<u32>> = (0u64..)
-            .zip(&lens)
-            .map(|(seed, len)| tokens(&config, *len, seed))
-            .collect();
-        let mut states: Vec<_> = lens.iter().map(|_| engine.new_state().unwrap()).collect();
-        let mut found = vec![Vec::new(); streams.len()];
-        let mut predictions = Predictions::new();
-        let mut step = steps.iter().cycle();
-        while found.iter().zip(&lens).any(|(found, len)| found.len() < *len) {
-            // Some segments are empty, and together they may be longer than a pass.
-            let parts: Vec<&[u32]> = (streams.iter().zip(&found))
-                .map(|(tokens, found)| {
-                    let left = &tokens[found.len()..];
-                    &left[..left.len().min(1 + step.next().unwrap())]
-                })
-                .collect();
-            let mut segments: Vec<_> = (states.iter_mut().zip(&parts))
-                .map(|(state, tokens)| Segment { state: &mut **state, tokens })
-                .collect();
-            engine.forward(&mut segments, &mut predictions).unwrap();
-            let mut rows = outputs(&predictions).into_iter();
-            for (found, part) in found.iter_mut().zip(&parts) {
-                found.extend(rows.by_ref().take(part.len()));
-            }
-            prop_assert!(rows.next().is_none());
-        }
-        for (tokens, found) in streams.iter().zip(&found) {
-            prop_assert_eq!(difference(&expected(&reference, tokens), found), None);
-        }
+        streams_equal_the_reference(&engine, &lens, &steps)?;
     }
 
     #[test]
@@ -340,24 +384,9 @@ proptest! {
         drafts in prop::collection::vec((1usize..40, 0usize..=SLACK), 1..12),
         seed in any::<u64>(),
     ) {
-        let most = match config.block.recurrent {
-            Some(_) => RECURRENT_SLACK,
-            None => SLACK,
-        };
         let model = packed(&config);
-        let reference = Reference::new(&model).unwrap();
         let engine = engine(&model, InstructionSet::choose().unwrap(), 1);
-        let (mut state, mut stream) = (engine.new_state().unwrap(), reference.new_stream());
-        for (index, (kept, rejected)) in (0u64..).zip(drafts) {
-            let rejected = rejected % (most + 1);
-            let fed = tokens(&config, kept + rejected, seed ^ index);
-            let found = feed(&engine, &mut *state, &fed);
-            let step = |token: &u32| reference.forward(&mut stream, *token);
-            let want: Vec<Output> = fed.iter().map(step).collect();
-            prop_assert_eq!(difference(&want, &found), None);
-            state.truncate(state.position() - rejected as u64);
-            stream.truncate(stream.position() - rejected);
-        }
+        taken_back_equals_the_reference(&engine, drafts, seed)?;
     }
 
     #[test]
@@ -437,24 +466,26 @@ fn tokens_of_an_earlier_call_cannot_be_taken_from_a_recurrent_state() {
 #[test]
 fn a_fork_and_its_origin_go_their_own_ways() {
     for config in [tiny(), hybrid()] {
-        a_fork_goes_its_own_way(&config);
+        let model = packed(&config);
+        let engine = engine(&model, InstructionSet::choose().unwrap(), 1);
+        forks_equal_the_reference(&engine);
     }
 }
 
-fn a_fork_goes_its_own_way(config: &Config) {
-    let model = packed(config);
-    let reference = Reference::new(&model).unwrap();
-    let engine = engine(&model, InstructionSet::choose().unwrap(), 1);
+/// A fork and its origin are fed different tokens.
+pub(crate) fn forks_equal_the_reference(runtime: &dyn Runtime) {
+    let config = runtime.model().config();
+    let reference = Reference::new(runtime.model()).unwrap();
     let (head, left, right) = (
         tokens(config, 70, 1),
         tokens(config, 50, 2),
         tokens(config, 60, 3),
     );
-    let mut state = engine.new_state().unwrap();
-    feed(&engine, &mut *state, &head);
+    let mut state = runtime.new_state().unwrap();
+    feed(runtime, &mut *state, &head);
     let mut fork = state.fork().unwrap();
     for (state, tail) in [(&mut state, left), (&mut fork, right)] {
-        let found = feed(&engine, &mut **state, &tail);
+        let found = feed(runtime, &mut **state, &tail);
         let want = expected(&reference, &[&head[..], &tail].concat());
         assert_eq!(difference(&want[head.len()..], &found), None);
     }
@@ -465,14 +496,20 @@ fn a_reset_state_is_a_new_one() {
     for config in [tiny(), hybrid()] {
         let model = packed(&config);
         let engine = engine(&model, InstructionSet::choose().unwrap(), 1);
-        let text = tokens(&config, 60, 3);
-        let want = expected(&Reference::new(&model).unwrap(), &text);
-        let mut state = engine.new_state().unwrap();
-        feed(&engine, &mut *state, &tokens(&config, 77, 4));
-        state.reset();
-        assert_eq!(state.position(), 0);
-        assert_eq!(difference(&want, &feed(&engine, &mut *state, &text)), None);
+        resets_equal_the_reference(&engine);
     }
+}
+
+/// A state that has been fed and reset is fed again.
+pub(crate) fn resets_equal_the_reference(runtime: &dyn Runtime) {
+    let config = runtime.model().config();
+    let text = tokens(config, 60, 3);
+    let want = expected(&Reference::new(runtime.model()).unwrap(), &text);
+    let mut state = runtime.new_state().unwrap();
+    feed(runtime, &mut *state, &tokens(config, 77, 4));
+    state.reset();
+    assert_eq!(state.position(), 0);
+    assert_eq!(difference(&want, &feed(runtime, &mut *state, &text)), None);
 }
 
 #[test]

@@ -101,15 +101,26 @@ fn read() -> Modes {
 #[cfg(miri)]
 fn write(_: Modes) {}
 
+/// Flush to zero; on x86-64 subnormal operands are zero, too.
+#[cfg(all(test, target_arch = "x86_64"))]
+const OTHER: Modes = 0x9fc0;
+#[cfg(all(test, target_arch = "aarch64"))]
+const OTHER: Modes = 1 << 24;
+
+/// Does `work` while subnormal numbers are flushed to zero, on this thread and on those that it
+/// starts.
+#[cfg(all(test, feature = "gpu"))]
+pub(crate) fn flushing<T>(work: impl FnOnce() -> T) -> T {
+    let before = read();
+    write(OTHER);
+    let result = work();
+    write(before);
+    result
+}
+
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
-
-    /// Flush to zero; on x86-64 subnormal operands are zero, too.
-    #[cfg(target_arch = "x86_64")]
-    const OTHER: Modes = 0x9fc0;
-    #[cfg(target_arch = "aarch64")]
-    const OTHER: Modes = 1 << 24;
 
     /// The modes after `work` that began with others than the standard ones.
     fn modes_after(work: impl FnOnce()) -> Modes {

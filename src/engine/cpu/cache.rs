@@ -11,8 +11,9 @@ use std::any::Any;
 use std::ops::Range;
 
 use super::kernels::{Kernels, LANES};
-use super::recurrence::{Behind, RecurrentLayer};
+use super::recurrence::RecurrentLayer;
 use crate::arch::config::Config;
+use crate::engine::checkpoints::Behind;
 use crate::engine::contexts::Track;
 use crate::engine::passes::Tracked;
 use crate::engine::runtime::{EngineError, SLACK, State};

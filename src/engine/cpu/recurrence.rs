@@ -1,16 +1,11 @@
 //! A layer with a recurrence: what it keeps of a stream, and how one head runs a few rows.
 //!
-//! A layer keeps two states, that at a *checkpoint* and that behind the last token, and the rows of
-//! the projection from a few tokens before the checkpoint on. A call of [`forward`] puts the
-//! checkpoint [`RECURRENT_SLACK`] tokens before its end, or where it began if it has fewer. When
-//! tokens are taken back, the next call runs those that are left again from the checkpoint on. So a
-//! state takes the same memory however long a stream is.
-//!
-//! [`forward`]: crate::engine::Runtime::forward
+//! `checkpoints` says which rows a call runs and what it keeps.
 
 use super::kernels::{DeltaRows, Kernels, RECURRENT_WIDTH};
 use super::weights::Recurrence;
 use crate::arch::block::{MOST_TAPS, Recurrent};
+use crate::engine::checkpoints::Span;
 use crate::engine::runtime::RECURRENT_SLACK;
 use crate::machine::MachineError;
 use crate::machine::memory::{copied, filled};
@@ -33,31 +28,6 @@ pub(super) struct RecurrentLayer {
     /// The first numbers of the projection: `taps - 1` rows before the checkpoint, then those
     /// behind it.
     rows: Vec<f32>,
-}
-
-/// How far a stream is behind its checkpoints.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Behind {
-    /// Tokens behind the checkpoint.
-    tokens: usize,
-    /// Whether tokens have been taken back, so that the last states are none of this stream.
-    is_cut: bool,
-}
-
-impl Behind {
-    /// Forgets the last `tokens` tokens.
-    ///
-    /// # Panics
-    /// If they began before the checkpoint.
-    pub(super) fn cut(&mut self, tokens: usize) {
-        assert!(
-            tokens <= self.tokens,
-            "{tokens} tokens of a recurrent stream cannot be taken back, only {}",
-            self.tokens
-        );
-        self.tokens -= tokens;
-        self.is_cut |= tokens > 0;
-    }
 }
 
 /// The number of blocks of columns in a value.
@@ -96,57 +66,6 @@ impl RecurrentLayer {
     pub(super) fn reset(&mut self) {
         self.checkpoint.fill([0.0; RECURRENT_WIDTH]);
         self.rows.fill(0.0);
-    }
-}
-
-/// How the rows of a part of a call lie to the checkpoints before and behind them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    /// Rows behind the checkpoint that are kept from before the part.
-    kept: usize,
-    /// As many of them, the last ones, run again first.
-    again: usize,
-    /// Whether the checkpoint moves to where the call begins.
-    begins: bool,
-    /// Rows of the part that come before the new checkpoint.
-    before: usize,
-    /// Row of the part at which the checkpoint is put; if there is none, it is in another part.
-    checkpoint: Option<usize>,
-    /// Rows behind the checkpoint after the part.
-    after: usize,
-}
-
-impl Span {
-    /// The span of these tokens of a call, which has `call` tokens in this stream.
-    pub(super) fn new(tokens: Range<usize>, call: usize, behind: Behind) -> Span {
-        let checkpoint = call.saturating_sub(RECURRENT_SLACK);
-        let Range { start, end } = tokens;
-        let begins = start == 0;
-        Span {
-            kept: match begins {
-                true => behind.tokens,
-                false => start.saturating_sub(checkpoint),
-            },
-            again: if begins && behind.is_cut {
-                behind.tokens
-            } else {
-                0
-            },
-            begins,
-            before: checkpoint.clamp(start, end) - start,
-            checkpoint: (start..end)
-                .contains(&checkpoint)
-                .then(|| checkpoint - start),
-            after: end.saturating_sub(checkpoint),
-        }
-    }
-
-    /// How far the stream is behind its checkpoint after the part.
-    pub(super) fn behind(self) -> Behind {
-        Behind {
-            tokens: self.after,
-            is_cut: false,
-        }
     }
 }
 

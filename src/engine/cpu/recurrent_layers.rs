@@ -3,9 +3,9 @@
 use super::cache::Cache;
 use super::kernels::LANES;
 use super::pass::Layers;
-use super::recurrence::Span;
 use super::weights::Recurrence;
 use super::workspace::Workspace;
+use crate::engine::checkpoints::Span;
 use crate::engine::passes::{Part, Run};
 
 impl Part {

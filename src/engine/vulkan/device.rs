@@ -506,6 +506,16 @@ impl Commands<'_> {
         self.barrier();
     }
 
+    /// Fills a buffer with zeros.
+    pub(super) fn clear(&mut self, buffer: &Buffer) {
+        // SAFETY: the buffer lives until the call has waited.
+        unsafe {
+            let whole = vk::WHOLE_SIZE;
+            (self.device.raw).cmd_fill_buffer(self.current(), buffer.raw, 0, whole, 0);
+        }
+        self.barrier();
+    }
+
     /// What was recorded before is done, and its results are seen, before what follows begins.
     fn barrier(&mut self) {
         use vk::{AccessFlags, PipelineStageFlags};

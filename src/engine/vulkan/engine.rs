@@ -1,6 +1,6 @@
 //! The runtime on a device.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::device::Device;
 use super::error::DeviceError;
@@ -10,11 +10,14 @@ use super::state::{PASS, Stream, StreamLayout};
 use super::weights::Weights;
 use super::workspace::Workspace;
 use crate::engine::passes;
-use crate::engine::runtime::{EngineError, Predictions, Runtime, Segment, State};
+use crate::engine::runtime::{EngineError, Helper, Predictions, Runtime, Segment, State};
 use crate::packed::PackedModel;
 
 /// [`Runtime::row_cost`]: a device computes many rows in about the time of one.
 const ROW_COST: f32 = 0.02;
+
+/// Most bytes of a stream: shaders count its words in 32 bits.
+const MOST_STREAM_BYTES: u64 = 4 * (u32::MAX as u64);
 
 /// A model ready to run on a device.
 #[derive(Debug)]
@@ -31,11 +34,12 @@ impl VulkanEngine {
     /// If the device cannot run this model, or has no memory for it.
     pub fn new(model: Arc<PackedModel>, device: &Arc<Device>) -> Result<VulkanEngine, EngineError> {
         let config = model.config();
-        if let Some(lacks) = unsupported(&model) {
+        let layout = StreamLayout::new(config);
+        if layout.len > MOST_STREAM_BYTES {
             let device = device.info().name.clone();
+            let lacks = "a context of more than 16 GiB a stream";
             return Err(DeviceError::Model { device, lacks }.into());
         }
-        let layout = StreamLayout::new(config);
         let sights = Layers::sights(config);
         let weights = Weights::new(device, &model)?;
         let tables = weights.step_tables.len();
@@ -58,26 +62,14 @@ impl VulkanEngine {
     }
 }
 
-/// What a model has that devices do not compute.
-fn unsupported(model: &PackedModel) -> Option<&'static str> {
-    let block = &model.config().block;
-    if block.mixture.is_some() {
-        return Some("mixtures of experts");
-    }
-    if block.recurrent.is_some() {
-        return Some("recurrent layers");
-    }
-    None
-}
-
 impl Runtime for VulkanEngine {
     fn model(&self) -> &Arc<PackedModel> {
         &self.layers.model
     }
 
     fn new_state(&self) -> Result<Box<dyn State>, EngineError> {
-        let positions = self.layers.model.config().block.positions;
-        let stream = Stream::new(&self.layers.device, &self.layers.layout, positions)?;
+        let block = &self.layers.model.config().block;
+        let stream = Stream::new(&self.layers.device, &self.layers.layout, block)?;
         Ok(Box::new(stream))
     }
 
@@ -106,5 +98,31 @@ impl Runtime for VulkanEngine {
 
     fn row_cost(&self) -> f32 {
         ROW_COST
+    }
+
+    fn helper(&self) -> Option<Box<dyn Helper + '_>> {
+        Some(Box::new(Waiting::default()))
+    }
+}
+
+/// Threads that wait for each other while the device computes. They cannot help it.
+#[derive(Debug, Default)]
+struct Waiting {
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Helper for Waiting {
+    fn help_until(&self, done: &mut dyn FnMut() -> bool) {
+        let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        while !done() {
+            guard = (self.changed.wait(guard)).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn wake(&self) {
+        // Whoever has found nothing done waits before this thread gets the lock.
+        let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.changed.notify_all();
     }
 }

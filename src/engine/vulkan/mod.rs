@@ -3,9 +3,11 @@
 //! `docs/GPU.md` says how it works, and `docs/NUMERICS.md` what a device must guarantee. `library`
 //! finds devices; `device` opens one, takes memory and runs commands; `shader` has the programs of
 //! `shaders/`; `weights`, `state` and `workspace` are what lies in the memory of
-//! the device; `table` and `pass` record the commands of a pass; `engine` is the runtime. Only
+//! the device; `table` and `pass` record the commands of a pass; `engine` is the runtime;
+//! `arithmetic` tests single operations. Only
 //! `library` and `device` call Vulkan.
 
+mod arithmetic;
 mod device;
 mod engine;
 mod error;
@@ -20,6 +22,7 @@ mod tests;
 mod weights;
 mod workspace;
 
+pub use arithmetic::wrong_operation;
 pub use device::Device;
 pub use engine::VulkanEngine;
 pub use error::DeviceError;

@@ -1,5 +1,6 @@
 //! One pass through the layers on a device: the commands, in the order of the reference.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ash::vk;
@@ -9,9 +10,9 @@ use super::error::DeviceError;
 use super::parameters::Parameters;
 use super::shader::{Shader, Variant};
 use super::state::{Stream, StreamLayout};
-use super::table::{Sight, Slice, Table};
-use super::weights::{DeviceMatrix, Layer, Weights};
-use super::workspace::{Levels, Workspace, state_len};
+use super::table::{Sight, Slice, Table, recurrent_parts};
+use super::weights::{Attention, DeviceMatrix, Layer, Mixer, Recurrence, Weights};
+use super::workspace::{Workspace, slots, state_len};
 use crate::arch::Config;
 use crate::arch::block::{Activation, Norm};
 use crate::arch::config::{GROUP, TILE};
@@ -49,6 +50,9 @@ struct Inputs {
     tables: Vec<(Table, u64, u64)>,
     /// Of each table of rotary steps.
     angles: Vec<u64>,
+    /// Of recurrent layers.
+    parts: u64,
+    part_count: usize,
     /// Bytes of all.
     len: u64,
 }
@@ -105,10 +109,17 @@ impl Layers {
         predictions: Option<&mut Predictions>,
     ) -> Result<(), DeviceError> {
         let rows = parts.iter().map(|part| part.len).sum();
+        let cleared: Vec<usize> = (parts.iter())
+            .map(|part| part.run)
+            .filter(|run| runs[*run].state.take_new())
+            .collect();
         let inputs = self.inputs(ws, runs, parts);
         let wants = predictions.is_some();
         let first = ws.logit_rows.min(rows);
         self.record(ws, rows, |recording| {
+            for run in &cleared {
+                recording.commands.clear(&runs[*run].state.memory);
+            }
             recording.load(&inputs);
             for (index, layer) in self.weights.layers.iter().enumerate() {
                 recording.layer(index, layer, &inputs)?;
@@ -194,7 +205,7 @@ impl Layers {
     }
 
     /// Writes what the device must know of the rows of a pass.
-    fn inputs(&self, ws: &mut Workspace, runs: &[Run<'_, Stream>], parts: &[Part]) -> Inputs {
+    fn inputs(&self, ws: &mut Workspace, runs: &mut [Run<'_, Stream>], parts: &[Part]) -> Inputs {
         let config = self.model.config();
         let base = ws.inputs.address;
         let mut writer = Writer {
@@ -241,10 +252,16 @@ impl Layers {
             begin
         };
         let angles = self.weights.step_tables.iter().map(&mut of_steps).collect();
+        let part_words = match config.block.recurrent {
+            Some(_) => recurrent_parts(runs, parts),
+            None => Vec::new(),
+        };
         Inputs {
             tokens,
             tables,
             angles,
+            parts: base + writer.words(part_words.into_iter()),
+            part_count: parts.len(),
             len: writer.used as u64,
         }
     }
@@ -306,10 +323,19 @@ impl Recording<'_, '_, '_> {
         let add = before.map_or(Add::Nothing, |_| Add::First);
         let post = before.and_then(|before| before.ffn_post_norm);
         self.norm(layer.attn_norm, add, post, wide.qkv, false)?;
-        self.product(&layer.qkv, &ws.levels, wide.qkv, &ws.wide, self.rows)?;
-        self.attention(index, layer, inputs)?;
-        self.quantise_attended(wide.out)?;
-        self.product(&layer.out, &ws.levels, wide.out, &ws.projected, self.rows)?;
+        match &layer.mixer {
+            Mixer::Attention(attention) => {
+                self.product(&attention.qkv, wide.qkv, &ws.wide)?;
+                self.attention(index, attention, inputs)?;
+                self.quantise_attended(wide.out)?;
+                self.product(&attention.out, wide.out, &ws.projected)?;
+            }
+            Mixer::Recurrence(recurrence) => {
+                self.product(&recurrence.inputs, wide.qkv, &ws.wide)?;
+                self.recurrence(index, recurrence, inputs)?;
+                self.product(&recurrence.out, wide.out, &ws.projected)?;
+            }
+        }
 
         let add = match config.block.parallel {
             true => Add::Afterwards,
@@ -322,15 +348,14 @@ impl Recording<'_, '_, '_> {
             wide.gate_up,
             false,
         )?;
-        self.product(
-            &layer.gate_up,
-            &ws.levels,
-            wide.gate_up,
-            &ws.wide,
-            self.rows,
-        )?;
-        self.activate(wide.down)?;
-        self.product(&layer.down, &ws.levels, wide.down, &ws.projected, self.rows)?;
+        match layer.router {
+            None => {
+                self.product(&layer.gate_up, wide.gate_up, &ws.wide)?;
+                self.activate(self.rows, wide.down)?;
+                self.product(&layer.down, wide.down, &ws.projected)?;
+            }
+            Some(router) => self.mixture(layer, router)?,
+        }
         if self.work > CUT {
             self.work = 0;
             self.commands.cut()?;
@@ -373,6 +398,8 @@ impl Recording<'_, '_, '_> {
             (config.block.norm == Norm::Layer, 16),
             (wide, 32),
             (state, 64),
+            // A router takes what is not quantised.
+            (config.block.mixture.is_some(), 128),
         ];
         let flags = flags
             .iter()
@@ -386,7 +413,7 @@ impl Recording<'_, '_, '_> {
             ws.levels.levels.address,
             ws.levels.scales.address,
             ws.states.address,
-            0,
+            ws.mixture.taken.address,
         ];
         let groups = config.hidden.div_ceil(GROUP);
         let words = [config.hidden, config.hidden, groups, state_len(config) / 4];
@@ -400,44 +427,34 @@ impl Recording<'_, '_, '_> {
         )
     }
 
-    /// The product of quantised rows with a matrix: [rows, matrix.rows].
-    fn product(
-        &mut self,
-        matrix: &DeviceMatrix,
-        levels: &Levels,
-        wide: bool,
-        result: &Buffer,
-        rows: usize,
-    ) -> Recorded {
-        self.product_from(matrix, levels, 0, wide, result, rows, None)
+    /// The product of the quantised rows with a matrix: [rows, matrix.rows].
+    fn product(&mut self, matrix: &DeviceMatrix, wide: bool, result: &Buffer) -> Recorded {
+        let rows = 0..self.rows;
+        self.product_of(matrix, rows, wide, result, None)
     }
 
-    /// The same for rows from `first` on; with `logit_cap`, the results are logits.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is one operand of the product"
-    )]
-    fn product_from(
+    /// The same of some of the rows; with `logit_cap`, the results are logits.
+    fn product_of(
         &mut self,
         matrix: &DeviceMatrix,
-        levels: &Levels,
-        first: usize,
+        taken: Range<usize>,
         wide: bool,
         result: &Buffer,
-        rows: usize,
         logit_cap: Option<f32>,
     ) -> Recorded {
         let (groups, level_rows) = (matrix.groups(), 1 + usize::from(wide));
-        let taken = (first * level_rows * groups) as u64;
+        let levels = &self.ws.levels;
+        let before = (taken.start * level_rows * groups) as u64;
         let addresses = [
-            levels.levels.address + taken * GROUP as u64,
-            levels.scales.address + taken * 4,
+            levels.levels.address + before * GROUP as u64,
+            levels.scales.address + before * 4,
             matrix.levels,
             matrix.scales,
             matrix.bias,
             result.address,
             0,
         ];
+        let rows = taken.len();
         let flags = usize::from(matrix.bias != 0) + 2 * usize::from(logit_cap.is_some());
         let words = [rows, matrix.rows, groups, matrix.rows, flags];
         let parameters = Parameters::new(&addresses)
@@ -464,11 +481,130 @@ impl Recording<'_, '_, '_> {
         )
     }
 
+    /// The products of rows with the experts that `routes` gives them, of a matrix in which `outputs`
+    /// rows belong to each expert.
+    fn routed(
+        &mut self,
+        matrix: &DeviceMatrix,
+        outputs: usize,
+        routes: &Buffer,
+        wide: bool,
+        result: &Buffer,
+    ) -> Recorded {
+        let rows = self.rows * slots(self.config);
+        let levels = &self.ws.levels;
+        let addresses = [
+            levels.levels.address,
+            levels.scales.address,
+            matrix.levels,
+            matrix.scales,
+            0,
+            result.address,
+            routes.address,
+        ];
+        let words = [rows, outputs, matrix.groups(), outputs, 4];
+        let parameters = Parameters::new(&addresses)
+            .words(&words)
+            .float(0.0)
+            .words(&[outputs]);
+        self.work += (rows * outputs * matrix.columns) as u64;
+        let variant = (Shader::ProductFew, [1 + u32::from(wide), 1, 0]);
+        self.dispatch(variant, &parameters, [outputs.div_ceil(TILE), rows, 1])
+    }
+
+    /// `projected` becomes what the experts make of the rows.
+    fn mixture(&mut self, layer: &Layer, router: u64) -> Recorded {
+        let (config, ws) = (self.config, self.ws);
+        let Some(mixture) = config.block.mixture else {
+            return Ok(());
+        };
+        let (mixed, slots, wide) = (&ws.mixture, slots(config), config.block.wide);
+        let addresses = [
+            mixed.taken.address,
+            router,
+            mixed.scores.address,
+            mixed.routes.address,
+            mixed.pairs.address,
+            mixed.shares.address,
+        ];
+        let normalised = usize::from(mixture.normalised);
+        let words = [
+            config.hidden,
+            mixture.count,
+            mixture.used,
+            mixture.shared,
+            normalised,
+        ];
+        let parameters = Parameters::new(&addresses).words(&words);
+        self.dispatch((Shader::Route, [0; 3]), &parameters, [self.rows, 1, 1])?;
+
+        let inner = config.gate_up_rows();
+        self.routed(&layer.gate_up, inner, &mixed.routes, wide.gate_up, &ws.wide)?;
+        self.activate(self.rows * slots, wide.down)?;
+        self.routed(
+            &layer.down,
+            config.hidden,
+            &mixed.pairs,
+            wide.down,
+            &mixed.given,
+        )?;
+
+        let addresses = [
+            mixed.given.address,
+            mixed.shares.address,
+            ws.projected.address,
+        ];
+        let parameters = Parameters::new(&addresses).words(&[config.hidden, slots]);
+        let groups = [self.rows, config.hidden.div_ceil(128), 1];
+        self.dispatch((Shader::Combine, [0; 3]), &parameters, groups)
+    }
+
+    /// The recurrence of a layer: its quantised results are what the next product takes.
+    fn recurrence(&mut self, index: usize, weights: &Recurrence, inputs: &Inputs) -> Recorded {
+        let (config, ws) = (self.config, self.ws);
+        let Some(shape) = config.block.recurrence(index) else {
+            return Ok(());
+        };
+        let first = self.layers.layout.recurrences[index].unwrap_or(0) as usize;
+        let sizes = [
+            first,
+            shape.key_heads,
+            shape.value_heads,
+            shape.key_dim,
+            shape.value_dim,
+            shape.taps,
+        ];
+        let addresses = [
+            inputs.parts,
+            ws.wide.address,
+            weights.conv,
+            weights.numbers,
+            ws.attended.address,
+        ];
+        let parameters = Parameters::new(&addresses)
+            .words(&sizes)
+            .words(&[shape.rows()])
+            .float(config.norm_eps)
+            .float(1.0 / (shape.key_dim as f32).sqrt());
+        let groups = [shape.value_heads, inputs.part_count, 1];
+        self.dispatch((Shader::Recur, [0; 3]), &parameters, groups)?;
+        // All heads have read the rows that are kept.
+        let parameters = Parameters::new(&[inputs.parts, ws.wide.address])
+            .words(&sizes)
+            .words(&[shape.rows()]);
+        let groups = [shape.kept_rows().div_ceil(128), inputs.part_count, 1];
+        self.dispatch((Shader::Keep, [0; 3]), &parameters, groups)?;
+
+        let (columns, flags) = (shape.values(), 8 * usize::from(config.block.wide.out));
+        let addresses = [ws.attended.address, 0];
+        self.quantise(addresses, [self.rows, columns], [columns, 0], flags)
+    }
+
     /// Queries, keys and values of a layer, in `ws.wide`, become the outputs of its query heads, in
     /// `ws.attended`.
-    fn attention(&mut self, index: usize, layer: &Layer, inputs: &Inputs) -> Recorded {
+    fn attention(&mut self, index: usize, weights: &Attention, inputs: &Inputs) -> Recorded {
         let config = self.config;
-        if let Some([queries, keys]) = layer.qk_norms {
+        if let Some([queries, keys]) = weights.qk_norms {
             self.head_norm(queries, 0, config.heads * config.head_dim)?;
             let (offset, count) = (
                 config.heads * config.head_dim,
@@ -481,7 +617,7 @@ impl Recording<'_, '_, '_> {
         });
         let sight = sight.unwrap_or(0);
         let (table, rows, tasks) = &inputs.tables[sight];
-        self.heads(index, *rows, inputs.angles[layer.steps])?;
+        self.heads(index, *rows, inputs.angles[weights.steps])?;
         for slice in &table.slices {
             self.slice(index, sight, slice, *rows, *tasks)?;
         }
@@ -499,7 +635,8 @@ impl Recording<'_, '_, '_> {
     }
 
     fn planes(&self, index: usize) -> [usize; 5] {
-        let planes = &self.layers.layout.planes[index];
+        let planes = self.layers.layout.planes[index];
+        let planes = planes.expect("a layer with attention");
         let words = [
             planes.first,
             planes.size,
@@ -611,18 +748,24 @@ impl Recording<'_, '_, '_> {
         let gates = ws.wide.address + (config.first_gate() * 4) as u64;
         let flags = usize::from(config.block.attention_gate) + 8 * usize::from(wide);
         let strides = [columns, config.qkv_rows()];
-        self.quantise([ws.attended.address, gates], columns, strides, flags)
+        self.quantise(
+            [ws.attended.address, gates],
+            [self.rows, columns],
+            strides,
+            flags,
+        )
     }
 
-    /// Quantises what the function of the feed-forward block makes of the gates in `ws.wide`.
-    fn activate(&mut self, wide: bool) -> Recorded {
+    /// Quantises what the function of the feed-forward block makes of `rows` rows in `ws.wide`.
+    fn activate(&mut self, rows: usize, wide: bool) -> Recorded {
         let (config, ws) = (self.config, self.ws);
         let stride = config.gate_up_rows();
         let up = ws.wide.address + (config.intermediate * 4) as u64;
         let flags = 2 + 4 * usize::from(!config.block.ungated) + 8 * usize::from(wide);
+        let addresses = [ws.wide.address, up];
         self.quantise(
-            [ws.wide.address, up],
-            config.intermediate,
+            addresses,
+            [rows, config.intermediate],
             [stride, stride],
             flags,
         )
@@ -631,7 +774,7 @@ impl Recording<'_, '_, '_> {
     fn quantise(
         &mut self,
         [values, gates]: [u64; 2],
-        columns: usize,
+        [rows, columns]: [usize; 2],
         strides: [usize; 2],
         flags: usize,
     ) -> Recorded {
@@ -648,7 +791,7 @@ impl Recording<'_, '_, '_> {
         let words = [columns, strides[0], strides[1], groups, flags, kind];
         let parameters = Parameters::new(&addresses).words(&words);
         // A workgroup quantises eight groups.
-        let workgroups = [self.rows, groups.div_ceil(8), 1];
+        let workgroups = [rows, groups.div_ceil(8), 1];
         self.dispatch((Shader::Quantise, [0; 3]), &parameters, workgroups)
     }
 
@@ -673,7 +816,7 @@ impl Recording<'_, '_, '_> {
         let (config, ws) = (self.config, self.ws);
         let head = &self.layers.weights.head;
         let (wide, cap) = (config.block.wide.head, Some(config.block.logit_cap));
-        self.product_from(head, &ws.levels, first, wide, &ws.logits, count, cap)?;
+        self.product_of(head, first..first + count, wide, &ws.logits, cap)?;
         let len = (count * config.vocab * 4) as u64;
         self.commands.copy((&ws.logits, 0), (&ws.download, 0), len);
         Ok(())

@@ -18,6 +18,11 @@ pub(super) enum Shader {
     Values,
     ProductFew,
     ProductMany,
+    Route,
+    Combine,
+    Recur,
+    Keep,
+    Arithmetic,
 }
 
 /// Most specialisation constants of a shader.
@@ -42,6 +47,11 @@ impl Shader {
             (Shader::HeadNorm, _) => compiled!("head_norm"),
             (Shader::Heads, _) => compiled!("heads"),
             (Shader::Softmax, _) => compiled!("softmax"),
+            (Shader::Route, _) => compiled!("route"),
+            (Shader::Combine, _) => compiled!("combine"),
+            (Shader::Recur, _) => compiled!("recur"),
+            (Shader::Keep, _) => compiled!("keep"),
+            (Shader::Arithmetic, _) => compiled!("arithmetic"),
             (Shader::Scores, false) => compiled!("scores"),
             (Shader::Scores, true) => compiled!("scores.dot"),
             (Shader::Values, false) => compiled!("values"),

@@ -1,6 +1,7 @@
 //! What a pass tells the device about its rows: where they are in their streams and what they see.
 
 use super::state::{PASS, SINK_SLOTS, Stream, ring_len};
+use crate::engine::checkpoints::Span;
 use crate::engine::passes::{Part, Run, Tracked};
 
 /// Queries of a task: they share the keys that a workgroup reads.
@@ -134,4 +135,36 @@ impl Sight {
             }),
         }
     }
+}
+
+/// Words of a part.
+pub(super) const PART_WORDS: usize = 10;
+
+/// The parts of a pass as `shaders/recurrence.glsl` declares them. Where a call begins without
+/// tokens taken back, the last state of a stream becomes that at its checkpoint.
+pub(super) fn recurrent_parts(runs: &mut [Run<'_, Stream>], parts: &[Part]) -> Vec<u32> {
+    let mut words = Vec::new();
+    for part in parts {
+        let run = &mut runs[part.run];
+        let tokens = part.start..part.start + part.len;
+        let span = Span::new(tokens, run.tokens.len(), run.state.behind);
+        if span.begins && span.again == 0 && span.kept > 0 {
+            run.state.checkpoint = 1 - run.state.checkpoint;
+        }
+        run.state.behind = span.behind();
+        let stream = run.state.memory.address;
+        words.extend([stream as u32, (stream >> 32) as u32]);
+        let numbers = [
+            part.row,
+            part.len,
+            span.kept,
+            span.again,
+            span.before,
+            usize::from(span.begins),
+            usize::from(span.checkpoint.is_some()),
+            run.state.checkpoint,
+        ];
+        words.extend(numbers.map(|number| number as u32));
+    }
+    words
 }

@@ -42,17 +42,43 @@ impl DeviceMatrix {
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) attn_norm: Option<u64>,
+    pub(super) mixer: Mixer,
+    pub(super) attn_post_norm: Option<u64>,
+    pub(super) ffn_norm: Option<u64>,
+    /// Of a mixture of experts: [scores, hidden].
+    pub(super) router: Option<u64>,
+    pub(super) gate_up: DeviceMatrix,
+    pub(super) down: DeviceMatrix,
+    pub(super) ffn_post_norm: Option<u64>,
+}
+
+/// How a layer sees other positions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mixer {
+    Attention(Attention),
+    Recurrence(Recurrence),
+}
+
+/// The weights of attention.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attention {
     pub(super) qkv: DeviceMatrix,
     /// Of the queries and of the keys, each with the number of its weights.
     pub(super) qk_norms: Option<[(u64, usize); 2]>,
     /// Its rotary steps, in [`Weights::step_tables`].
     pub(super) steps: usize,
     pub(super) out: DeviceMatrix,
-    pub(super) attn_post_norm: Option<u64>,
-    pub(super) ffn_norm: Option<u64>,
-    pub(super) gate_up: DeviceMatrix,
-    pub(super) down: DeviceMatrix,
-    pub(super) ffn_post_norm: Option<u64>,
+}
+
+/// The weights of a recurrence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recurrence {
+    pub(super) inputs: DeviceMatrix,
+    /// [channels, taps]
+    pub(super) conv: u64,
+    /// Rates of the value heads, their shifts, and the weights of the norm.
+    pub(super) numbers: u64,
+    pub(super) out: DeviceMatrix,
 }
 
 /// All weights of a model on the device.
@@ -77,13 +103,7 @@ impl Weights {
         let mut step_tables: Vec<Vec<u64>> = Vec::new();
         let mut layers = Vec::new();
         for layer in 0..model.config().layers {
-            let steps = model.steps_of(layer);
-            let table = step_tables.iter().position(|table| *table == steps);
-            let table = table.unwrap_or_else(|| {
-                step_tables.push(steps);
-                step_tables.len() - 1
-            });
-            layers.push(uploader.layer(layer, table)?);
+            layers.push(uploader.layer(layer, &mut step_tables)?);
         }
         let embed = uploader.matrix(&parts::EMBEDDING, None)?;
         let head = match parts::HEAD.is_in(model.config(), None) {
@@ -130,22 +150,74 @@ impl<'a> Uploader<'a> {
         })
     }
 
-    fn layer(&mut self, layer: usize, steps: usize) -> Result<Layer, EngineError> {
+    fn layer(
+        &mut self,
+        layer: usize,
+        step_tables: &mut Vec<Vec<u64>>,
+    ) -> Result<Layer, EngineError> {
         let at = Some(layer);
-        let q_norm = self.norm_if_present(&parts::Q_NORM, layer)?;
-        let k_norm = self.norm_if_present(&parts::K_NORM, layer)?;
+        let config = self.model.config();
+        let mixer = match config.block.recurrence(layer) {
+            Some(_) => Mixer::Recurrence(self.recurrence(layer)?),
+            None => Mixer::Attention(self.attention(layer, step_tables)?),
+        };
         Ok(Layer {
             attn_norm: self.address_if_present(&parts::ATTN_NORM, layer)?,
-            qkv: self.matrix(&parts::QKV, at)?,
-            qk_norms: q_norm.zip(k_norm).map(|(q, k)| [q, k]),
-            steps,
-            out: self.matrix(&parts::OUT, at)?,
+            mixer,
             attn_post_norm: self.address_if_present(&parts::ATTN_POST_NORM, layer)?,
             ffn_norm: self.address_if_present(&parts::FFN_NORM, layer)?,
+            router: match parts::ROUTER.is_in(config, at) {
+                true => Some(self.vectors(&[&parts::ROUTER], layer)?),
+                false => None,
+            },
             gate_up: self.matrix(&parts::GATE_UP, at)?,
             down: self.matrix(&parts::DOWN, at)?,
             ffn_post_norm: self.address_if_present(&parts::FFN_POST_NORM, layer)?,
         })
+    }
+
+    fn attention(
+        &mut self,
+        layer: usize,
+        step_tables: &mut Vec<Vec<u64>>,
+    ) -> Result<Attention, EngineError> {
+        let steps = self.model.steps_of(layer);
+        let table = step_tables.iter().position(|table| *table == steps);
+        let q_norm = self.norm_if_present(&parts::Q_NORM, layer)?;
+        let k_norm = self.norm_if_present(&parts::K_NORM, layer)?;
+        Ok(Attention {
+            qkv: self.matrix(&parts::QKV, Some(layer))?,
+            qk_norms: q_norm.zip(k_norm).map(|(q, k)| [q, k]),
+            steps: table.unwrap_or_else(|| {
+                step_tables.push(steps);
+                step_tables.len() - 1
+            }),
+            out: self.matrix(&parts::OUT, Some(layer))?,
+        })
+    }
+
+    fn recurrence(&mut self, layer: usize) -> Result<Recurrence, EngineError> {
+        let numbers = [
+            &parts::RECURRENT_RATE,
+            &parts::RECURRENT_SHIFT,
+            &parts::RECURRENT_NORM,
+        ];
+        Ok(Recurrence {
+            inputs: self.matrix(&parts::RECURRENT_IN, Some(layer))?,
+            conv: self.vectors(&[&parts::RECURRENT_CONV], layer)?,
+            numbers: self.vectors(&numbers, layer)?,
+            out: self.matrix(&parts::RECURRENT_OUT, Some(layer))?,
+        })
+    }
+
+    /// The address of some vectors of a layer, one behind the other.
+    fn vectors(&mut self, specs: &[&TensorSpec], layer: usize) -> Result<u64, EngineError> {
+        let model = self.model;
+        let mut values = Vec::new();
+        for spec in specs {
+            values.extend(model.floats(&format!("{}.weight", spec.name(Some(layer))))?);
+        }
+        Ok(self.floats(&values)?)
     }
 
     /// Copies `len` bytes to the device; `fill` writes those from an offset on. Returns their

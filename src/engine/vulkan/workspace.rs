@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::device::{Buffer, Device, Place};
 use super::error::DeviceError;
 use super::state::PASS;
-use super::table::{ROW_WORDS, SCORE_BYTES, Sight, TASK_WORDS};
+use super::table::{PART_WORDS, ROW_WORDS, SCORE_BYTES, Sight, TASK_WORDS};
 use crate::arch::Config;
+use crate::arch::block::Mixture;
 use crate::arch::config::GROUP;
 
 /// Bytes of the logits that are computed before they are read.
@@ -17,6 +18,30 @@ const LOGIT_BYTES: usize = 64 << 20;
 pub(super) struct Levels {
     pub(super) levels: Buffer,
     pub(super) scales: Buffer,
+}
+
+/// The buffers of a mixture of experts; without one, they are small. A row has a slot for each
+/// expert that it takes.
+#[derive(Debug)]
+pub(super) struct Mixed {
+    /// What the experts take, not quantised: [rows, hidden].
+    pub(super) taken: Buffer,
+    /// [rows, scores]
+    pub(super) scores: Buffer,
+    /// [rows, slots, 2]
+    pub(super) routes: Buffer,
+    /// [rows, slots, 2]
+    pub(super) pairs: Buffer,
+    /// [rows, slots]
+    pub(super) shares: Buffer,
+    /// What each expert makes of a row: [rows, slots, hidden].
+    pub(super) given: Buffer,
+}
+
+/// The slots of a row: one without a mixture.
+pub(super) fn slots(config: &Config) -> usize {
+    let mixture = config.block.mixture.as_ref();
+    mixture.map_or(1, |mixture| mixture.used + mixture.shared)
 }
 
 /// The buffers of a pass of up to [`PASS`] rows.
@@ -37,8 +62,9 @@ pub(super) struct Workspace {
     pub(super) scores: Buffer,
     pub(super) weights: Buffer,
     pub(super) factors: Buffer,
-    /// [rows, heads * `head_dim`]
+    /// [rows, heads * `head_dim`], or what a recurrence gives.
     pub(super) attended: Buffer,
+    pub(super) mixture: Mixed,
     /// [rows, hidden rounded up to 4], bytes
     pub(super) states: Buffer,
     /// [`logit_rows`, vocab]
@@ -65,20 +91,27 @@ impl Workspace {
         let buffer = |len: usize, place| device.buffer(WHAT, len as u64, place);
         let local = |len: usize| buffer(len, Place::Device);
         let floats = |columns: usize| local(PASS * columns * 4);
-        let levels = |rows: usize, columns: usize| {
-            let groups = columns.div_ceil(GROUP);
+        // Of as many rows and columns as the largest of these; twice, for wide rows.
+        let levels = |shapes: &[(usize, usize)]| {
+            let groups = shapes
+                .iter()
+                .map(|(rows, columns)| rows * columns.div_ceil(GROUP));
+            let groups = groups.max().unwrap_or(0);
             Ok::<_, DeviceError>(Levels {
-                // Twice, for wide rows.
-                levels: local(rows * groups * GROUP * 2)?,
-                scales: local(rows * groups * 4 * 2)?,
+                levels: local(groups * GROUP * 2)?,
+                scales: local(groups * 4 * 2)?,
             })
         };
-        let columns = [
-            config.hidden,
-            config.heads * config.head_dim,
-            config.intermediate,
+        let recurrent = config.block.recurrent.as_ref();
+        let (recurrent_rows, given) = recurrent.map_or((0, 0), |it| (it.rows(), it.values()));
+        let attended = (config.heads * config.head_dim).max(given);
+        let slots = slots(config);
+        let taken = [
+            (PASS, config.hidden),
+            (PASS, attended),
+            (PASS * slots, config.intermediate),
         ];
-        let widest = columns.into_iter().max().unwrap_or(0);
+        let rows = config.qkv_rows().max(config.gate_up_rows() * slots);
         let strides = sights.iter().map(Sight::score_stride);
         let scores = strides.max().unwrap_or(0) * config.heads * 4;
         // A slice of tasks of the fewest rows may be larger than the usual one.
@@ -90,18 +123,39 @@ impl Workspace {
             upload: buffer(inputs, Place::Upload)?,
             inputs: local(inputs)?,
             x: floats(config.hidden)?,
-            levels: levels(PASS, widest)?,
-            wide: floats(config.qkv_rows().max(config.gate_up_rows()))?,
+            levels: levels(&taken)?,
+            wide: floats(rows.max(recurrent_rows))?,
             projected: floats(config.hidden)?,
-            queries: levels(2 * PASS * config.heads, config.head_dim)?,
+            queries: levels(&[(2 * PASS * config.heads, config.head_dim)])?,
             scores: local(scores)?,
             weights: local(scores / 2)?,
             factors: floats(config.heads)?,
-            attended: floats(config.heads * config.head_dim)?,
+            attended: floats(attended)?,
+            mixture: Mixed::new(device, config)?,
             states: local(PASS * state_len(config))?,
             logits: local(logits)?,
             download: buffer(logits + PASS * state_len(config), Place::Download)?,
             logit_rows,
+        })
+    }
+}
+
+impl Mixed {
+    fn new(device: &Arc<Device>, config: &Config) -> Result<Mixed, DeviceError> {
+        let mixture = config.block.mixture.as_ref();
+        let rows = if mixture.is_some() { PASS } else { 0 };
+        let floats = |columns: usize| {
+            let len = (rows * columns * 4) as u64;
+            device.buffer("a mixture of experts", len, Place::Device)
+        };
+        let slots = slots(config);
+        Ok(Mixed {
+            taken: floats(config.hidden)?,
+            scores: floats(mixture.map_or(0, Mixture::scores))?,
+            routes: floats(slots * 2)?,
+            pairs: floats(slots * 2)?,
+            shares: floats(slots)?,
+            given: floats(slots * config.hidden)?,
         })
     }
 }
@@ -112,5 +166,6 @@ fn inputs_len(config: &Config, sights: usize, tables: usize) -> usize {
     let table = PASS * (ROW_WORDS + TASK_WORDS);
     let angles = PASS * 2 * config.head_dim;
     // Each part begins at a multiple of 16 bytes.
-    (tokens + sights * table + tables * angles) * 4 + 16 * (1 + 2 * sights + tables)
+    let parts = PASS * PART_WORDS;
+    (tokens + sights * table + tables * angles + parts) * 4 + 16 * (2 + 2 * sights + tables)
 }

@@ -14,10 +14,11 @@ float sum_of_stripes() {
     return add(add(left[0], left[2]), add(left[1], left[3]));
 }
 
-/// 1 / sqrt(sum / n + eps); 0 if the sum has overflowed.
+/// 1 / sqrt(sum / n + eps), where n = 0 stands for no division; 0 if the sum has overflowed.
 float inverse_root(float sum, uint n, float eps) {
     if ((floatBitsToUint(sum) & ~SIGN) >= INFINITY_BITS) {
         return 0.0;
     }
-    return quotient(1.0, root(add(quotient(sum, float(n)), eps)));
+    float mean = n == 0 ? sum : quotient(sum, float(n));
+    return quotient(1.0, root(add(mean, eps)));
 }
