@@ -1,9 +1,9 @@
 //! The engine on a device beside the CPU's: the same bits, and at what speed.
 //!
-//! `cargo bench --features gpu --bench gpu [-- [DEVICE] [SHAPE ...]]` with a part of a device's name
-//! or its number, by default the first that is no processor; and shapes of models with random
-//! weights: `tiny`, `135m` (the shape of SmolLM2-135M) and `1.7b`, by default the last two. It ends
-//! with an error if one bit differs.
+//! `cargo bench --features gpu --bench gpu [-- [DEVICE] [SHAPE ...]]` with a part of a device's
+//! name or its number, by default the first that is no processor; and shapes of models with random
+//! weights: `tiny`, `135m` (the shape of SmolLM2-135M) and `1.7b`, by default the last two. It
+//! ends with an error if one bit differs.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -54,8 +54,8 @@ impl TensorSource for RandomSource {
     }
 }
 
-/// The weights of [`RandomSource`], each tensor times a power of two that its name and `seed` choose:
-/// activations become so small that subnormal numbers arise.
+/// The weights of [`RandomSource`], each tensor times a power of two that its name and `seed`
+/// choose: activations become so small that subnormal numbers arise.
 pub(crate) struct TinySource {
     pub(crate) seed: u64,
 }

@@ -1,5 +1,5 @@
-//! Whether a device computes single operations as `docs/NUMERICS.md` wants them: the first part of a
-//! self-test. Models use the same functions, but hardly ever with the operands at which a device
+//! Whether a device computes single operations as `docs/NUMERICS.md` wants them: the first part of
+//! a self-test. Models use the same functions, but hardly ever with the operands at which a device
 //! could differ.
 
 use std::sync::Arc;
@@ -37,8 +37,8 @@ const OPERATIONS: [Operation; 11] = [
     },
     Operation {
         name: "quotients",
-        // Of numbers whose quotient is finite: a divisor is normal, and 1 or more if it divides what
-        // is large.
+        // Of numbers whose quotient is finite: a divisor is normal, and 3 if it divides what is
+        // large.
         operands: |a, b| {
             let b = if b.is_normal() { b } else { 1.0 };
             match (a / b).is_finite() {

@@ -481,8 +481,8 @@ impl Recording<'_, '_, '_> {
         )
     }
 
-    /// The products of rows with the experts that `routes` gives them, of a matrix in which `outputs`
-    /// rows belong to each expert.
+    /// The products of rows with the experts that `routes` gives them, of a matrix in which
+    /// `outputs` rows belong to each expert.
     fn routed(
         &mut self,
         matrix: &DeviceMatrix,
