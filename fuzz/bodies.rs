@@ -108,6 +108,11 @@ fn auxiliary(content: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// One stream, few, some more than learn turn by turn, or as many as a block can have.
+fn number_of_streams(settings: u8) -> usize {
+    [1, 2, 17, 256][usize::from(settings >> 6)]
+}
+
 /// Arbitrary bytes as the coded bits of blocks whose container is in order.
 pub(crate) fn coded_bits(data: &[u8]) {
     let [settings, mode, low, high, payload @ ..] = data else {
@@ -134,8 +139,16 @@ pub(crate) fn coded_bits(data: &[u8]) {
     };
     let original = vec![0; original_len as usize];
     // The same payload twice, so that the second block meets what the first has left behind.
+    let streams = number_of_streams(*settings);
+    let part = original_len / streams as u32;
+    let mut lens = vec![part; streams];
+    lens[streams - 1] = original_len - part * (streams as u32 - 1);
+    let mut payloads = vec![Vec::new(); streams];
+    for (number, byte) in payload.iter().enumerate() {
+        payloads[number * streams / payload.len()].push(*byte);
+    }
     for _ in 0..2 {
-        let block = Block::coded(mode, original_len, payload.to_vec());
+        let block = Block::in_streams(mode, &lens, payloads.clone());
         if writer.write_block(block, &original).is_err() {
             return;
         }
@@ -217,6 +230,7 @@ pub(crate) fn round_trip(data: &[u8]) {
         .model((settings & 1 == 0).then(fixture))
         .experts(settings & 2 == 0)
         .independent_blocks(settings & 4 != 0)
+        .streams(number_of_streams(*settings))
         .block_len(1 + (u32::from(*settings) << 4));
     let compressed = compress_all(data, &options).expect("anything can be compressed");
     let restored = decompress_all(&compressed, models());

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use llmzip::container::{Block, ContainerError, FrameHeader, FrameWriter, Mode};
+use llmzip::container::{Block, ContainerError, FrameHeader, FrameWriter, MAX_STREAMS, Mode};
 use llmzip::engine::EngineOptions;
 use llmzip::packed::PackedModel;
 use llmzip::{EncoderOptions, Error, Model, Models, compress_all, decompress_all};
@@ -126,11 +126,18 @@ fn hostile_payloads_in_sound_frames() {
             predictor: llmzip::predict::PREDICTOR_VERSION,
             ..FrameHeader::default()
         };
-        let original = vec![b'x'; 500];
+        let original = vec![b'x'; 512];
         let mut writer = FrameWriter::new(Vec::new(), &header).unwrap();
-        writer
-            .write_block(Block::coded(mode, 500, payload), &original)
-            .unwrap();
+        let block = match round % 10 {
+            // As many streams as a block can have, most of them without a payload.
+            0 => {
+                let mut payloads = vec![Vec::new(); MAX_STREAMS];
+                payloads[MAX_STREAMS / 2] = payload;
+                Block::in_streams(mode, &[2; MAX_STREAMS], payloads)
+            }
+            _ => Block::coded(mode, 512, payload),
+        };
+        writer.write_block(block, &original).unwrap();
         let (file, _) = writer.finish().unwrap();
         let error = read(&file).unwrap_err();
         assert!(

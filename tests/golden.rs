@@ -125,6 +125,16 @@ fn good() -> Vec<(&'static str, Vec<u8>, EncoderOptions)> {
     // The fixture model is small: it codes whatever it makes shorter at all.
     let with_model = EncoderOptions::new().model(model()).wanted_gain(0);
     let binary: Vec<u8> = (0..3000u32).map(|i| ((i * i) >> 7) as u8).collect();
+    // Streams are cut at the ends of lines where there are any, and then there are fewer.
+    let words = long_text(&text).into_iter();
+    let words: Vec<u8> = words
+        .map(|byte| if byte == b'\n' { b' ' } else { byte })
+        .collect();
+    // No token has this byte.
+    let escaping = words
+        .split(|&byte| byte == b'q')
+        .collect::<Vec<_>>()
+        .join(&0xff);
     let all_bytes: Vec<u8> = (0..=255).collect();
     let [x86, x86_64, arm64] = machine_codes();
     let mixed = [&text[..], &binary, &text].concat();
@@ -166,9 +176,23 @@ fn good() -> Vec<(&'static str, Vec<u8>, EncoderOptions)> {
             with_model.clone().streams(2).block_len(2000),
         ),
         (
+            "many-streams",
+            words,
+            with_model.clone().streams(17).block_len(2000),
+        ),
+        (
             "primed",
             long_text(&text),
             with_model.clone().prime(prime()).block_len(2000),
+        ),
+        (
+            "many-long-streams",
+            escaping.repeat(6),
+            with_model
+                .clone()
+                .experts(false)
+                .streams(18)
+                .block_len(14_000),
         ),
         (
             "primed-experts",

@@ -7,6 +7,7 @@ use super::block::token_predictor;
 use super::language_model::LanguageModel;
 use super::look_ahead::{Chunk, LookAhead};
 use crate::engine::{Prediction, Runtime};
+use crate::predict::NextToken;
 
 /// The code length in bits of each of `rows` under the model alone, which has seen nothing before
 /// the first.
@@ -23,8 +24,12 @@ pub fn costs(runtime: &Arc<dyn Runtime>, rows: &[u32]) -> Result<Vec<f64>, Codec
     while ahead.next_chunk(&mut chunk)? {
         for index in 0..chunk.len() {
             let Prediction { logits, state } = chunk.prediction(index);
-            predictor.predict(0, logits, state);
-            let cumulative = predictor.distribution();
+            predictor.predict(NextToken {
+                stream: 0,
+                logits,
+                state,
+            });
+            let cumulative = predictor.distribution(0).model();
             let row = rows[costs.len()] as usize;
             let weight = cumulative[row + 1] - cumulative[row];
             let total = cumulative.last().copied().unwrap_or(1);

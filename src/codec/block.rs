@@ -15,8 +15,11 @@ use super::times::Times;
 use super::{CodecError, CorruptStream, Prime};
 use crate::engine::{EngineError, Prediction, Runtime};
 use crate::machine::MachineError;
+use crate::machine::pool::Pool;
 use crate::packed::{PackedModel, TokenTable};
-use crate::predict::{Event, ModelSizes, Predictor, Settings, TokenFacts, TokenPredictor};
+use crate::predict::{
+    Event, ModelSizes, NextToken, Predictor, Settings, TokenFacts, TokenPredictor,
+};
 
 /// Bytes of a block without a model between two reports of progress.
 const PROGRESS_BYTES: usize = 4096;
@@ -199,16 +202,53 @@ impl<D: Direction> BlockCoding<'_, D> {
         stream: usize,
         prediction: impl FnOnce() -> Result<Prediction<'p>, CodecError>,
     ) -> Result<Option<u32>, CodecError> {
+        self.symbols(stream, |predictor| {
+            let Prediction { logits, state } = prediction()?;
+            predictor.predict(NextToken {
+                stream,
+                logits,
+                state,
+            });
+            Ok(())
+        })
+    }
+
+    /// Predicts the next tokens of several streams that learn by rounds, in ascending order.
+    pub(super) fn predict_together<'p>(
+        &mut self,
+        predictions: impl Iterator<Item = (usize, Prediction<'p>)>,
+        pool: Option<&Pool>,
+    ) {
+        let next = predictions.map(|(stream, Prediction { logits, state })| NextToken {
+            stream,
+            logits,
+            state,
+        });
+        let next: Vec<NextToken<'_>> = next.collect();
+        self.token_predictor.predict_together(&next, pool);
+    }
+
+    /// Codes one turn of a stream, whose token, if it has one, has been predicted with others.
+    pub(super) fn predicted_turn(&mut self, stream: usize) -> Result<Option<u32>, CodecError> {
+        self.symbols(stream, |_| Ok(()))
+    }
+
+    /// Codes one turn of a stream. `predict` is called before its token, if it has one.
+    fn symbols(
+        &mut self,
+        stream: usize,
+        predict: impl FnOnce(&mut TokenPredictor) -> Result<(), CodecError>,
+    ) -> Result<Option<u32>, CodecError> {
         self.places.exchange(stream, self.predictor);
-        let row = self.symbols(stream, prediction)?;
+        let row = self.symbols_in_place(stream, predict)?;
         self.places.exchange(stream, self.predictor);
         Ok(row)
     }
 
-    fn symbols<'p>(
+    fn symbols_in_place(
         &mut self,
         stream: usize,
-        prediction: impl FnOnce() -> Result<Prediction<'p>, CodecError>,
+        predict: impl FnOnce(&mut TokenPredictor) -> Result<(), CodecError>,
     ) -> Result<Option<u32>, CodecError> {
         let StreamCoding { direction, left } = &mut self.streams[stream];
         let mut decisions = Decisions {
@@ -227,12 +267,12 @@ impl<D: Direction> BlockCoding<'_, D> {
                 return Ok(None);
             }
         }
-        let Prediction { logits, state } = prediction()?;
-        self.token_predictor.predict(stream, logits, state);
-        let walk = Walk::new(self.tokens, self.token_predictor.distribution(), *left);
-        let row = decisions.token(walk, self.token_predictor.facts())?;
+        predict(self.token_predictor)?;
+        let distribution = self.token_predictor.distribution(stream);
+        let walk = Walk::new(self.tokens, distribution, *left);
+        let row = decisions.token(walk, self.token_predictor.facts(stream))?;
         let bytes = self.tokens.bytes(row);
-        let cumulative = self.token_predictor.model_distribution();
+        let cumulative = distribution.model();
         decisions
             .direction
             .end_symbol(bytes, Some(CodedToken { row, cumulative }));

@@ -13,7 +13,7 @@
 
 use super::CorruptStream;
 use crate::packed::TokenTable;
-use crate::predict::PROBABILITY_BITS;
+use crate::predict::{Distribution, PROBABILITY_BITS};
 
 /// The language model's probability that a decision is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) enum Question {
 /// The state of one token's spelling: rows `low..high` are still possible.
 pub(super) struct Walk<'a> {
     tokens: TokenTable<'a>,
-    cumulative: &'a [u64],
+    distribution: Distribution<'a>,
     /// Bytes left in the stream: no token may be longer.
     limit: usize,
     low: usize,
@@ -57,14 +57,18 @@ enum Step {
 }
 
 impl<'a> Walk<'a> {
-    /// Begins a token. `cumulative` holds the V + 1 exclusive prefix sums of the model's weights,
-    /// every weight positive; `limit` is the number of bytes left in the stream, at least 1.
-    pub(super) fn new(tokens: TokenTable<'a>, cumulative: &'a [u64], limit: usize) -> Walk<'a> {
-        debug_assert_eq!(cumulative.len(), tokens.len() + 1);
+    /// Begins a token. Every weight of `distribution` is positive; `limit` is the number of bytes
+    /// left in the stream, at least 1.
+    pub(super) fn new(
+        tokens: TokenTable<'a>,
+        distribution: Distribution<'a>,
+        limit: usize,
+    ) -> Walk<'a> {
+        debug_assert_eq!(distribution.model().len(), tokens.len() + 1);
         debug_assert!(limit > 0);
         Walk {
             tokens,
-            cumulative,
+            distribution,
             limit,
             low: 0,
             high: tokens.len(),
@@ -173,8 +177,8 @@ impl<'a> Walk<'a> {
 
     /// The share of rows `from..to` in the range. They are some of its rows, but not all.
     fn chance(&self, from: usize, to: usize) -> Odds {
-        let part = self.cumulative[to] - self.cumulative[from];
-        let whole = self.cumulative[self.high] - self.cumulative[self.low];
+        let weight = |from, to| self.distribution.sum_below(to) - self.distribution.sum_below(from);
+        let (part, whole) = (weight(from, to), weight(self.low, self.high));
         // Whole sums fit 64 bits; 24 more are needed for the quotient.
         let excess =
             (u64::BITS - whole.leading_zeros()).saturating_sub(u64::BITS - PROBABILITY_BITS);
@@ -224,7 +228,7 @@ mod tests {
     /// Walks to `row`; gives the cost in bits.
     fn cost(tokens: TokenTable<'_>, sums: &[u64], row: u32, limit: usize) -> f64 {
         let bytes = tokens.bytes(row);
-        let mut walk = Walk::new(tokens, sums, limit);
+        let mut walk = Walk::new(tokens, Distribution::new(sums), limit);
         let mut bits = 0.0;
         loop {
             let (odds, truth) = match walk.question() {
@@ -277,7 +281,7 @@ mod tests {
     fn a_token_longer_than_the_stream_is_refused() {
         let words = Words::new([b"ab".as_slice()]);
         let sums = cumulative(&[1]);
-        let mut walk = Walk::new(words.table(), &sums, 1);
+        let mut walk = Walk::new(words.table(), Distribution::new(&sums), 1);
         let mut failed = false;
         for _ in 0..64 {
             match walk.question() {

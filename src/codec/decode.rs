@@ -14,7 +14,7 @@ use super::coder::Decoder;
 use super::draft::Drafts;
 use super::rounds::{self, Round};
 use super::speculation::Speculation;
-use super::streams::{HEAD, Places};
+use super::streams::{HEAD, Places, learn_by_rounds};
 use super::times::{Times, timed};
 use super::{CodecError, CorruptStream, Prime};
 use crate::container::BranchFilter;
@@ -120,7 +120,9 @@ impl BlockDecoder {
             readers.push(StreamCoding { direction, left });
         }
         let places = Places::new(predictor.position(), lens);
-        (model.token_predictor).begin_block(streams.len(), first.model().pending());
+        let by_rounds = learn_by_rounds(streams.len());
+        let learning = if by_rounds { 1 } else { streams.len() };
+        (model.token_predictor).begin_block(learning, first.model().pending());
         let mut block = DecodedBlock {
             runtime: &*runtime,
             coding: BlockCoding {
@@ -181,6 +183,13 @@ impl DecodedBlock<'_, '_> {
     /// of the other of the [`groups`] are decoded.
     fn together(&mut self, first: &mut Speculation) -> Result<(), CodecError> {
         let pending = first.model().pending();
+        let pool = self.runtime.pool();
+        let by_rounds = learn_by_rounds(self.coding.streams.len());
+        if by_rounds {
+            self.coding
+                .token_predictor
+                .split(self.coding.streams.len())?;
+        }
         let mut others = Vec::new();
         for _ in 1..self.coding.streams.len() {
             others.push(first.model().fork()?);
@@ -194,6 +203,8 @@ impl DecodedBlock<'_, '_> {
             let rounds = rounds::start(scope, self.runtime, models);
             let groups = groups(self.coding.streams.len(), self.runtime.row_cost());
             let mut asked = groups.len();
+            // Groups that have not had their turns in this round.
+            let mut waiting = asked;
             for streams in groups {
                 let streams = streams.filter(|&stream| !self.is_complete(stream));
                 let rows = streams.map(|stream| (stream, pending)).collect();
@@ -205,8 +216,16 @@ impl DecodedBlock<'_, '_> {
                 };
                 let mut round = round?;
                 let rows = std::mem::take(&mut round.rows);
+                if by_rounds {
+                    let numbered = rows.iter().enumerate();
+                    let next = numbered.map(|(at, row)| (row.0, round.predictions.row(at)));
+                    self.coding.predict_together(next, pool);
+                }
                 for (index, (stream, pending)) in rows.into_iter().enumerate() {
-                    let row = self.turn(stream, || Ok(round.predictions.row(index)))?;
+                    let row = match by_rounds {
+                        true => self.coding.predicted_turn(stream)?,
+                        false => self.turn(stream, || Ok(round.predictions.row(index)))?,
+                    };
                     let token = row.unwrap_or(pending);
                     if !self.is_complete(stream) {
                         round.rows.push((stream, token));
@@ -219,6 +238,11 @@ impl DecodedBlock<'_, '_> {
                     asked -= 1;
                 } else {
                     rounds.ask(round);
+                }
+                waiting -= 1;
+                if waiting == 0 {
+                    self.coding.token_predictor.end_round(pool);
+                    waiting = asked;
                 }
             }
             Ok::<_, CodecError>(())

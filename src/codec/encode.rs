@@ -13,7 +13,7 @@ use super::coder::Encoder;
 use super::cost::{CostRecorder, ModelPrediction};
 use super::language_model::LanguageModel;
 use super::look_ahead::LookAhead;
-use super::streams::{Places, Turns, split_head};
+use super::streams::{Places, Rounds, Turns, learn_by_rounds, split_head};
 use super::times::Times;
 use super::{CodecError, CorruptStream, Prime, Symbol};
 use crate::container::BranchFilter;
@@ -176,9 +176,9 @@ impl BlockEncoder {
         let runtime = Arc::clone(first.runtime());
         let tokens = runtime.model().tokens();
         let places = Places::new(predictor.position(), lens);
-        model
-            .token_predictor
-            .begin_block(streams.len(), first.pending());
+        let by_rounds = learn_by_rounds(streams.len());
+        let learning = if by_rounds { 1 } else { streams.len() };
+        (model.token_predictor).begin_block(learning, first.pending());
         let mut block = EncodedBlock {
             runtime: &*runtime,
             len: streams.iter().map(|stream| stream.len).sum(),
@@ -212,7 +212,10 @@ impl BlockEncoder {
             }
         }
         let models = std::iter::once(&mut *first).chain(&mut others).collect();
-        block.code(models, &symbols)?;
+        match by_rounds {
+            true => block.code_by_rounds(models, &symbols)?,
+            false => block.code(models, &symbols)?,
+        }
         let (writers, waited) = block.finish();
         if let Some(last) = others.pop() {
             *first = last;
@@ -248,10 +251,7 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> EncodedBlock<'a, S> {
         streams: &[&[Symbol]],
     ) -> Result<(), CodecError> {
         let turns = Turns::new(streams);
-        let tokens = turns
-            .clone()
-            .filter_map(|(stream, turn)| Some((stream, turn.last()?.token()?)));
-        let ahead = LookAhead::new(self.runtime, models, tokens);
+        let ahead = LookAhead::new(self.runtime, models, turns.clone().filter_map(token));
         std::thread::scope(|scope| {
             let mut predictions = ahead.start(scope);
             for (number, (stream, _)) in turns.enumerate() {
@@ -259,6 +259,34 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> EncodedBlock<'a, S> {
                 if number % PROGRESS_TURNS == PROGRESS_TURNS - 1 {
                     self.report()?;
                 }
+            }
+            self.waited += predictions.waited();
+            Ok(())
+        })
+    }
+
+    /// Codes the rest of every stream, where streams learn by rounds.
+    fn code_by_rounds(
+        &mut self,
+        models: Vec<&mut LanguageModel>,
+        streams: &[&[Symbol]],
+    ) -> Result<(), CodecError> {
+        let pool = self.runtime.pool();
+        self.coding.token_predictor.split(streams.len())?;
+        let tokens = Turns::new(streams).filter_map(token);
+        let ahead = LookAhead::new(self.runtime, models, tokens);
+        std::thread::scope(|scope| {
+            let mut predictions = ahead.start(scope);
+            for round in Rounds::new(streams) {
+                let tokens: Vec<_> = round.iter().copied().filter_map(token).collect();
+                let next = predictions.next_round(tokens.len())?;
+                let next = tokens.iter().map(|token| token.0).zip(next);
+                self.coding.predict_together(next, pool);
+                for (stream, _) in round {
+                    self.coding.predicted_turn(stream)?;
+                }
+                self.coding.token_predictor.end_round(pool);
+                self.report()?;
             }
             self.waited += predictions.waited();
             Ok(())
@@ -280,6 +308,11 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> EncodedBlock<'a, S> {
             ControlFlow::Break(()) => Err(CodecError::Cancelled),
         }
     }
+}
+
+/// The stream and the row of a turn's token, if it has one.
+fn token((stream, turn): (usize, &[Symbol])) -> Option<(usize, u32)> {
+    Some((stream, turn.last()?.token()?))
 }
 
 /// The bytes of a symbol.

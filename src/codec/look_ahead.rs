@@ -1,12 +1,14 @@
 //! Computes predictions of tokens that an encoder already knows, a chunk at a time, while the
 //! encoder codes earlier tokens.
 
+use std::iter::Peekable;
 use std::thread::Scope;
 use std::time::Duration;
 
 use super::CodecError;
 use super::answers::Answers;
 use super::language_model::{LanguageModel, run_together};
+use super::streams::{is_same_round, learn_by_rounds};
 use super::times::timed;
 use crate::arch::config::TILE;
 use crate::engine::{EngineError, Prediction, Predictions, Runtime};
@@ -31,14 +33,16 @@ pub fn bytes_of_logits(vocabulary: usize) -> usize {
 }
 
 /// Computes predictions of known tokens.
-pub(super) struct LookAhead<'a, T> {
+pub(super) struct LookAhead<'a, T: Iterator> {
     runtime: &'a dyn Runtime,
     /// A model for each stream.
     models: Vec<&'a mut LanguageModel>,
     /// The tokens to be predicted, as pairs of a stream and a row.
-    tokens: T,
+    tokens: Peekable<T>,
     /// Predictions in a chunk.
     chunk: usize,
+    /// Whether a chunk ends where a round ends, if that is later.
+    whole_rounds: bool,
 }
 
 /// Predictions of consecutive tokens in the order of coding.
@@ -69,20 +73,25 @@ impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
         models: Vec<&'a mut LanguageModel>,
         tokens: T,
     ) -> LookAhead<'a, T> {
+        let whole_rounds = learn_by_rounds(models.len());
         let vocabulary = runtime.model().config().vocab;
         LookAhead {
             runtime,
             models,
-            tokens,
+            tokens: tokens.peekable(),
             chunk: rows_of_a_chunk(vocabulary),
+            whole_rounds,
         }
     }
 
     /// Computes the next chunk; false, and an empty chunk, when no token is left.
     pub(super) fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, EngineError> {
         let mut fed = vec![Vec::new(); self.models.len()];
-        let mut order = Vec::with_capacity(self.chunk);
-        for (stream, row) in self.tokens.by_ref().take(self.chunk) {
+        let mut order: Vec<(usize, usize)> = Vec::with_capacity(self.chunk);
+        while let Some((stream, row)) = self.tokens.next_if(|&(next, _)| {
+            let goes_on = |&(last, _): &(usize, usize)| is_same_round(last, next);
+            order.len() < self.chunk || self.whole_rounds && order.last().is_some_and(goes_on)
+        }) {
             order.push((stream, fed[stream].len()));
             fed[stream].push(self.models[stream].accept(row));
         }
@@ -143,14 +152,35 @@ impl PredictedTokens<'_> {
     /// # Panics
     /// If there is none left.
     pub(super) fn next(&mut self) -> Result<Prediction<'_>, CodecError> {
+        let at = self.take(1)?;
+        Ok(self.chunk.prediction(at))
+    }
+
+    /// The predictions of the next `count` tokens, which are all those of a round.
+    ///
+    /// # Panics
+    /// If there are fewer left.
+    pub(super) fn next_round(
+        &mut self,
+        count: usize,
+    ) -> Result<impl Iterator<Item = Prediction<'_>>, CodecError> {
+        let at = match count {
+            0 => 0,
+            _ => self.take(count)?,
+        };
+        Ok((at..at + count).map(|at| self.chunk.prediction(at)))
+    }
+
+    /// Takes the next `count` tokens, at least one, of a chunk; gives the number of the first.
+    fn take(&mut self, count: usize) -> Result<usize, CodecError> {
         if self.used == self.chunk.len() {
             let next = timed(&mut self.waited, || self.chunks.next());
             let next = next.expect("a prediction for each token")?;
             self.chunks.ask(std::mem::replace(&mut self.chunk, next));
             self.used = 0;
         }
-        self.used += 1;
-        Ok(self.chunk.prediction(self.used - 1))
+        self.used += count;
+        Ok(self.used - count)
     }
 }
 

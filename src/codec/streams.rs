@@ -13,11 +13,21 @@
 //! one stream, they use for the others from the next turn on. Each stream has its own place in the
 //! original. The next block continues where the last stream ended.
 
+use std::iter::Peekable;
+
 use super::Symbol;
 use crate::predict::{Predictor, StreamState};
 
 /// Tokens that a language model has seen before it is copied for other streams.
 pub(super) const HEAD: u64 = 256;
+
+/// Streams of a block with more streams than this learn tokens by rounds instead of turn by turn.
+const MOST_TURN_BY_TURN: usize = 16;
+
+/// Whether the streams of a block with so many streams learn tokens by rounds.
+pub(super) fn learn_by_rounds(streams: usize) -> bool {
+    streams > MOST_TURN_BY_TURN
+}
 
 /// The places of a block's streams while the predictor is at one of them.
 pub(super) struct Places {
@@ -100,6 +110,40 @@ impl<'a> Iterator for Turns<'a> {
         }
         None
     }
+}
+
+/// The rounds of turns whose symbols are known.
+pub(super) struct Rounds<'a> {
+    turns: Peekable<Turns<'a>>,
+}
+
+impl<'a> Rounds<'a> {
+    /// All rounds of a block.
+    pub(super) fn new(streams: &[&'a [Symbol]]) -> Rounds<'a> {
+        Rounds {
+            turns: Turns::new(streams).peekable(),
+        }
+    }
+}
+
+impl<'a> Iterator for Rounds<'a> {
+    type Item = Vec<(usize, &'a [Symbol])>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut round = vec![self.turns.next()?];
+        while let Some(turn) = self
+            .turns
+            .next_if(|turn| is_same_round(round[round.len() - 1].0, turn.0))
+        {
+            round.push(turn);
+        }
+        Some(round)
+    }
+}
+
+/// Whether a turn of stream `next`, which follows one of stream `last`, is in the same round.
+pub(super) fn is_same_round(last: usize, next: usize) -> bool {
+    last < next
 }
 
 #[cfg(test)]

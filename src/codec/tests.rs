@@ -80,7 +80,7 @@ fn a_block_is_the_same_whatever_runs_the_model() {
     let reference: Arc<dyn Runtime> = Arc::new(ReferenceRuntime::new(packed()));
     let engine = engine();
     let text = text();
-    for count in [1, 3] {
+    for count in [1, 3, 17, 40] {
         let streams = streams(&*engine, &text, count);
         let coded = encode(&engine, &streams);
         assert!(encode(&reference, &streams) == coded, "{count} streams");
@@ -101,7 +101,7 @@ fn a_block_without_the_model_it_wants_is_an_error() {
 fn coding_ends_when_progress_asks_for_it() {
     let engine = engine();
     let text = text();
-    for count in [1, 3] {
+    for count in [1, 3, 17, 40] {
         let streams = streams(&*engine, &text, count);
         let coded = encode(&engine, &streams);
         let mut encoder = BlockEncoder::new(SETTINGS, Some(&engine), None).unwrap();

@@ -146,7 +146,7 @@ impl Block {
             _ => 1,
         };
         if !(1..=most).contains(&self.streams.len()) {
-            return Err("a block has 1 to 16 streams if a model coded it, otherwise one");
+            return Err("a block has 1 to 256 streams if a model coded it, otherwise one");
         }
         if self.streams.iter().any(|stream| stream.original_len == 0) {
             return Err("a stream codes at least one byte");

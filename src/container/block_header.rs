@@ -154,7 +154,7 @@ fn decode_streams<R: Read>(
         return Err(ContainerError::Field {
             field: "the number of streams",
             got: count as u64,
-            expected: "2 to 16",
+            expected: "2 to 256",
         });
     }
     let mut streams = Vec::new();

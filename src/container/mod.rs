@@ -75,7 +75,7 @@ pub const FORMAT_VERSION: u8 = 1;
 pub const MAX_BLOCK_LEN: u32 = 1 << 24;
 
 /// Most streams of one block.
-pub const MAX_STREAMS: usize = 16;
+pub const MAX_STREAMS: usize = 256;
 
 /// Most bytes of a model's name in a frame header.
 pub const MAX_NAME_LEN: usize = 64;

@@ -49,7 +49,8 @@ fn header() -> impl Strategy<Value = FrameHeader> {
 
 fn block(with_model: bool) -> impl Strategy<Value = (Block, Vec<u8>)> {
     let modes = if with_model { 3 } else { 2 };
-    let streams = vec((1..200u32, 0..200u32), 1..5);
+    let lens = || (1..200u32, 0..200u32);
+    let streams = prop_oneof![9 => vec(lens(), 1..5), 1 => vec(lens(), MAX_STREAMS)];
     let filter = prop::sample::select(vec![
         None,
         Some(BranchFilter::X86),

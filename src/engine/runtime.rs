@@ -9,6 +9,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use crate::machine::pool::Pool;
 use crate::machine::{MachineError, memory};
 use crate::packed::{PackedError, PackedModel};
 
@@ -64,6 +65,12 @@ pub trait Runtime: Debug + Send + Sync {
     /// The time that one more token adds to a pass, as a fraction of the time of a pass of one
     /// token. The compressed bytes do not depend on it.
     fn row_cost(&self) -> f32;
+
+    /// The threads that the coder may use for its own work between passes; `None` if there is the
+    /// calling one alone.
+    fn pool(&self) -> Option<&Pool> {
+        None
+    }
 
     /// Lets threads take part in forward passes of other threads while they wait for something
     /// else. `None` if this runtime cannot use help.

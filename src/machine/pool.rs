@@ -302,6 +302,19 @@ impl Pool {
     }
 }
 
+/// Calls `work` once for every item: on the threads of `pool`, or on the calling thread alone
+/// without one.
+///
+/// # Panics
+/// If `work` panics.
+pub fn for_each<T: Send>(pool: Option<&Pool>, items: &mut [T], work: impl Fn(&mut T) + Sync) {
+    match pool {
+        // Memory that takes no room needs no allocation.
+        Some(pool) => pool.for_each(&mut vec![(); pool.threads()], items, |_, item| work(item)),
+        None => items.iter_mut().for_each(work),
+    }
+}
+
 /// A pointer that may cross threads; whoever dereferences it says why that is sound.
 pub(crate) struct Raw<T>(pub(crate) *mut T);
 

@@ -8,7 +8,7 @@ from branches import restore
 from container import ALL_EXPERTS, LIGHT_EXPERTS, MODEL, RAW, Block, Frame, hash32, refuse_if
 from model import Context, Integers, Model, prefix_sums, token_weights
 from predictor import BIT, ESCAPE, MASK64, TOKEN_END, AllExperts, LightExperts, NoExperts
-from predictor import Place, Recall, learn_bias
+from predictor import Place, Recall, Recalled, learn_bias, learn_round
 
 class RangeDecoder:
     """FORMAT.md, "Range coder"."""
@@ -57,6 +57,13 @@ class Stream:
     original: bytearray = field(default_factory=bytearray)
     def left(self) -> int:
         return self.original_length - len(self.original)
+
+@dataclass
+class Probabilities:
+    """FORMAT.md, "Model blocks", step 2."""
+    m: Integers
+    c: Integers
+    recalled: Recalled | None
 
 class FrameDecoder:
     """The state of a frame: FORMAT.md, "State"."""
@@ -119,15 +126,20 @@ class FrameDecoder:
             Stream(RangeDecoder(payload), length, self.context, place, self.bias.copy(), last)
             for length, payload in block.streams
         ]
-        first = streams[0]
+        first, many = streams[0], len(streams) > 16
         if len(streams) > 1:
             while len(first.context.rows) < 256 and first.left():
-                self.piece(first, streams)
+                self.piece(first, [first] if many else streams)
         for before, stream in zip(streams, streams[1:]):
             position += before.original_length
             stream.context = copy.deepcopy(first.context)
             stream.place = self.predictor.new_place(position)
+            if many:
+                stream.bias, stream.last = first.bias.copy(), first.last
         while any(stream.left() for stream in streams):
+            if many:
+                self.round(streams)
+                continue
             for stream in streams:
                 self.predictor.place = stream.place
                 while stream.left() and not self.piece(stream, streams):
@@ -138,33 +150,60 @@ class FrameDecoder:
         self.context, self.predictor.place, self.bias = final.context, final.place, final.bias
         return b"".join(stream.original for stream in streams)
 
+    def round(self, streams: list[Stream]) -> None:
+        """FORMAT.md, "Many streams"."""
+        turns = [(number, stream) for number, stream in enumerate(streams) if stream.left()]
+        ahead = [self.probabilities(stream) for _, stream in turns]
+        tokens = []
+        for (number, stream), probabilities in zip(turns, ahead):
+            self.predictor.place = stream.place
+            while stream.left() and self.escaped(stream):
+                pass
+            if stream.left():
+                tokens.append((number, self.next_token(stream, probabilities), probabilities))
+        if self.recalls:
+            learned = [(number, row, known.m) for number, row, known in tokens]
+            learn_round([stream.bias for stream in streams], learned)
+            for _, row, known in tokens:
+                self.recall.after_token(known.recalled, row)
+
     # Model blocks
     def piece(self, stream: Stream, streams: list[Stream]) -> bool:
         """Decodes an escaped byte or a token, and returns whether it is a token."""
-        if not self.model.has_all_bytes and self.decide(stream.coder, ESCAPE):
-            stream.original.append(self.byte_without_opinion(stream.coder))
+        if self.escaped(stream):
             return False
-        self.model.compute(stream.context)
-        logits = self.model.logits(stream.context)
-        if self.recalls:
-            logits = logits + stream.bias
-        weights = token_weights(logits)
-        m = c = prefix_sums(weights)
-        if self.recalls:
-            state = self.model.state(stream.context)
-            for row, weight in self.recall.before_token(state, stream.last, m).items():
-                weights[row] += weight
-            c = prefix_sums(weights)
-        self.predictor.begin_token(int(m[-1]))
-        row = self.token(stream, c)
+        known = self.probabilities(stream)
+        row = self.next_token(stream, known)
         if self.recalls:
             for other in streams:
-                learn_bias(other.bias, row, m, other is stream)
-            self.recall.after_token(row)
+                learn_bias(other.bias, row, known.m, other is stream)
+            self.recall.after_token(known.recalled, row)
+        return True
+    def escaped(self, stream: Stream) -> bool:
+        """Decodes an escaped byte if there is one."""
+        if self.model.has_all_bytes or not self.decide(stream.coder, ESCAPE):
+            return False
+        stream.original.append(self.byte_without_opinion(stream.coder))
+        return True
+    def probabilities(self, stream: Stream) -> Probabilities:
+        self.model.compute(stream.context)
+        logits = self.model.logits(stream.context)
+        if not self.recalls:
+            m = prefix_sums(token_weights(logits))
+            return Probabilities(m, m, None)
+        weights = token_weights(logits + stream.bias)
+        m = prefix_sums(weights)
+        recalled = self.recall.before_token(self.model.state(stream.context), stream.last, m)
+        for row, weight in recalled.weights.items():
+            weights[row] += weight
+        return Probabilities(m, prefix_sums(weights), recalled)
+    def next_token(self, stream: Stream, known: Probabilities) -> int:
+        self.predictor.begin_token(int(known.m[-1]))
+        row = self.token(stream, known.c)
         stream.original += self.model.tokens[row]
         stream.context.rows.append(row)
         stream.last = row
-        return True
+        return row
     def token(self, stream: Stream, c: Integers) -> int:
         """Decodes a token byte by byte, and returns its row."""
         tokens = self.model.tokens

@@ -177,7 +177,7 @@ def parse_block(reader: Reader, header: Header, number: int) -> Block:
 def parse_stream_table(reader: Reader, original: int, payload: int) -> list[tuple[int, int]]:
     """Original and payload length of each stream. FORMAT.md, "Block header"."""
     more_streams = reader.byte("a stream table")
-    refuse_if(not 1 <= more_streams <= 15, "the number of streams is out of range")
+    refuse_if(more_streams == 0, "the number of streams is out of range")
     lengths = []
     for _ in range(more_streams):
         stream = reader.varint("a stream table"), reader.varint("a stream table")

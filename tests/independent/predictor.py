@@ -7,6 +7,7 @@ Between two pieces, `codec.py` may set `place` to another place.
 
 import math
 from array import array
+from dataclasses import dataclass
 from types import SimpleNamespace
 import numpy as np
 from model import Integers
@@ -648,6 +649,17 @@ def learn_bias(bias: Integers, row: int, m: Integers, own: bool) -> None:
     np.maximum(bias - ((np.diff(m) * unit) >> 32), -(2**20), out=bias)
     bias[row] = min(bias[row] + rate, 2**20)
 
+def learn_round(biases: list[Integers], tokens: list[tuple[int, int, Integers]]) -> None:
+    """Learning by rounds. A token has the number of its stream, its row and its m."""
+    total = np.zeros_like(biases[0])
+    for _, row, m in tokens:
+        total += (np.diff(m) * ((9455 << 32) // int(m[-1]))) >> 32
+        total[row] -= 9455
+    for bias in biases:
+        np.clip(bias - (total >> (log2(len(biases) - 1) - 3)), -(2**20), 2**20, out=bias)
+    for stream, row, m in tokens:
+        learn_bias(biases[stream], row, m, own=True)
+
 # Recall
 F, power = [], 2**62
 for _ in range(256):
@@ -657,6 +669,16 @@ for _ in range(256):
 def exp(x: int) -> int:
     return 0 if x >> 16 > 16 else F[(x >> 8) & 255] >> (14 + (x >> 16))
 
+@dataclass
+class Recalled:
+    """What recall finds before a token."""
+    state: Integers
+    scale: int
+    last: int
+    m: Integers
+    kind: int
+    weights: dict[int, int]  # of the followers
+
 class Recall:
     def __init__(self, hidden: int, inputs: int):
         self.capacity = 2 ** log2(clamp(24 * 2**20 // hidden, 1, 2**17))
@@ -664,11 +686,10 @@ class Recall:
         # Of each token that is kept: state, scale, row, and what `latest` had before it.
         self.kept: dict[int, tuple[Integers, int, int, int]] = {}
         self.trust, self.count = [2**28] * 32, [0] * 32
-    def before_token(self, state: Integers, last: int, m: Integers) -> dict[int, int]:
-        """The weights of the followers. state: [hidden], m: [vocab + 1]"""
+    def before_token(self, state: Integers, last: int, m: Integers) -> Recalled:
+        """state: [hidden], m: [vocab + 1]"""
         root = math.isqrt(int(state @ state) << 16)
         scale = min(2**32 // max(root, 1), 2**24)
-        self.state, self.scale, self.last, self.m = state, scale, last, m
         rows, cosines, n = [], [], self.latest[last]
         while n > 0 and self.seen - n < self.capacity and len(rows) < 128:
             kept_state, kept_scale, row, n = self.kept[n]
@@ -678,21 +699,23 @@ class Recall:
         scores: dict[int, int] = {}
         for row, cosine in zip(rows, cosines):
             scores[row] = scores.get(row, 0) + exp(70 * (most - cosine))
-        self.kind = (clamp(most, 0, 65535) * 32) >> 16
-        self.weights: dict[int, int] = {}
+        kind = (clamp(most, 0, 65535) * 32) >> 16
+        weights: dict[int, int] = {}
         if scores:
-            t = clamp(self.trust[self.kind] >> 18, 32, 15872)
+            t = clamp(self.trust[kind] >> 18, 32, 15872)
             given = int(m[-1]) * t // (2**14 - t)
             each = (given << 14) // sum(scores.values())
-            self.weights = {row: (each * score) >> 14 for row, score in scores.items() if score}
-        return self.weights
-    def after_token(self, row: int) -> None:
-        if self.weights:
-            kind, w, v = self.kind, self.weights.get(row, 0), int(self.m[row + 1] - self.m[row])
+            weights = {row: (each * score) >> 14 for row, score in scores.items() if score}
+        return Recalled(state, scale, last, m, kind, weights)
+    def after_token(self, recalled: Recalled, row: int) -> None:
+        kind, m = recalled.kind, recalled.m
+        if recalled.weights:
+            w, v = recalled.weights.get(row, 0), int(m[row + 1] - m[row])
             part = min((w << 14) // (w + v), 2**14 - 1) << 18
             self.count[kind] = min(self.count[kind] + 1, 255)
             self.trust[kind] += divide((part - self.trust[kind]) * 2, self.count[kind] + 3)
         self.seen += 1
-        self.kept[self.seen] = (self.state, self.scale, row, self.latest[self.last])
+        last = recalled.last
+        self.kept[self.seen] = (recalled.state, recalled.scale, row, self.latest[last])
         self.kept.pop(self.seen - self.capacity, None)
-        self.latest[self.last] = self.seen
+        self.latest[last] = self.seen

@@ -79,7 +79,7 @@ def test_other_types_are_type_errors(data):
         ({"level": 0}, ValueError),
         ({"level": 10}, ValueError),
         ({"level": "5"}, TypeError),
-        ({"streams": 17}, ValueError),
+        ({"streams": 257}, ValueError),
         ({"streams": -1}, ValueError),
         ({"block_size": 0}, ValueError),
         ({"block_size": 1 << 40}, ValueError),

@@ -76,15 +76,15 @@ pub(in crate::cli) struct CompressArgs {
     /// where a line ends, and shorter ones make files larger [default: one frame]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(in crate::cli) frame_size: Option<String>,
-    /// Streams in a block, 1 to 16; more make decompression faster and files larger
+    /// Streams in a block, 1 to 256; more make decompression faster and files larger
     /// [default: by model and size]
     #[arg(
         long,
         value_name = "N",
         hide_short_help = true,
-        value_parser = clap::value_parser!(u8).range(1..=MAX_STREAMS)
+        value_parser = clap::value_parser!(u16).range(1..=MAX_STREAMS)
     )]
-    pub(in crate::cli) streams: Option<u8>,
+    pub(in crate::cli) streams: Option<u16>,
     /// Make each block readable without those before it; files get larger
     #[arg(long, hide_short_help = true)]
     pub(in crate::cli) independent_blocks: bool,

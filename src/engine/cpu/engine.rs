@@ -73,6 +73,10 @@ impl Runtime for Engine {
         }
     }
 
+    fn pool(&self) -> Option<&Pool> {
+        Some(&self.layers.pool)
+    }
+
     fn helper(&self) -> Option<Box<dyn Helper + '_>> {
         let helper = self.layers.pool.helper()?;
         Some(Box::new(helper))

@@ -7,8 +7,10 @@
 //! only the bias of the coded token changes, and those of tokens to which the model gives a
 //! noticeable probability.
 
+use crate::machine::{MachineError, memory};
+
 /// Entries that are skipped together if the model rules all of them out, as it does for most.
-const CHUNK: usize = 32;
+pub(super) const CHUNK: usize = 32;
 
 /// Step size in units of a logit: 2^-16 bits. 0.1 in natural logarithms is 0.1 * log2(e) * 65536.
 const RATE: u32 = 9455;
@@ -18,7 +20,7 @@ const LIMIT: i32 = 16 << 16;
 
 /// The stream of the token that a bias learns from.
 #[derive(Clone, Copy, Debug)]
-pub enum TokenOf {
+pub(super) enum TokenOf {
     /// That of the stream the bias is for: learned at the full rate.
     ThisStream,
     /// That of another stream of the block: learned at half the rate.
@@ -27,53 +29,102 @@ pub enum TokenOf {
 
 /// One bias for each output row, in units of a logit.
 #[derive(Clone, Debug)]
-pub struct OutputBias {
+pub(super) struct OutputBias {
     values: Vec<i32>,
 }
 
 impl OutputBias {
     /// No bias on any of `vocabulary` entries.
-    pub fn new(vocabulary: usize) -> OutputBias {
+    pub(super) fn new(vocabulary: usize) -> OutputBias {
         OutputBias {
             values: vec![0; vocabulary],
         }
     }
 
+    /// A copy.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub(super) fn try_clone(&self) -> Result<OutputBias, MachineError> {
+        Ok(OutputBias {
+            values: memory::copied("an output bias", &self.values, 0)?,
+        })
+    }
+
     /// The numbers to be added to the logits.
-    pub fn values(&self) -> &[i32] {
+    pub(super) fn values(&self) -> &[i32] {
         &self.values
     }
 
     /// Learns that the token was `row`, under the distribution `cumulative`: exclusive prefix sums
     /// of weights, of which the largest is 2^24.
-    pub fn update(&mut self, cumulative: &[u64], row: u32, token_of: TokenOf) {
+    pub(super) fn update(&mut self, cumulative: &[u64], row: u32, token_of: TokenOf) {
         let rate = match token_of {
             TokenOf::ThisStream => RATE,
             TokenOf::AnotherStream => RATE / 2,
         };
-        let total = cumulative[cumulative.len() - 1];
-        // At most `rate * 2^8`, because the largest weight alone is 2^24.
-        let per_weight = (u64::from(rate) << 32) / total.max(1 << 24);
-        for (chunk, values) in self.values.chunks_mut(CHUNK).enumerate() {
-            let sums = &cumulative[chunk * CHUNK..][..=values.len()];
-            // If the sum of the chunk rounds to no step, so does every entry.
-            if ((sums[values.len()] - sums[0]) * per_weight) >> 32 > 0 {
-                descend(values, sums, per_weight as u32);
-            }
-        }
+        for_each_step(rate, cumulative, 0, &mut self.values, |value, step| {
+            *value = (*value - step).max(-LIMIT);
+        });
         let value = &mut self.values[row as usize];
         *value = (*value + rate as i32).min(LIMIT);
     }
+
+    /// Takes the steps that the tokens of a round ask for, summed by [`sum_steps`], in a block of
+    /// `streams` streams.
+    pub(super) fn take_steps(&mut self, steps: &[i32], streams: usize) {
+        let shift = shift(streams);
+        for (value, step) in self.values.iter_mut().zip(steps) {
+            *value = (*value - (step >> shift)).clamp(-LIMIT, LIMIT);
+        }
+    }
 }
 
-/// Subtracts `weight * per_weight * 2^-32` from each value. `sums` are the prefix sums of the
-/// weights.
-fn descend(values: &mut [i32], sums: &[u64], per_weight: u32) {
-    for (value, sums) in values.iter_mut().zip(sums.windows(2)) {
-        // Both factors fit 32 bits. Written so, the product is one that vector units have.
-        let weight = u64::from((sums[1] - sums[0]) as u32);
-        let step = (weight * u64::from(per_weight)) >> 32;
-        *value = (*value - step as i32).max(-LIMIT);
+/// Sums the steps that the tokens of a round ask for at the full rate: for the entries from `first`
+/// on, of which there are as many as `sums`. A token is given by its distribution and its row.
+pub(super) fn sum_steps(first: usize, sums: &mut [i32], tokens: &[(&[u64], u32)]) {
+    sums.fill(0);
+    for &(cumulative, row) in tokens {
+        for_each_step(RATE, cumulative, first, sums, |sum, step| *sum += step);
+        let row = (row as usize).checked_sub(first);
+        if let Some(sum) = row.and_then(|row| sums.get_mut(row)) {
+            *sum -= RATE as i32;
+        }
+    }
+}
+
+/// log2 of the number by which the sum of a round's steps is divided.
+fn shift(streams: usize) -> u32 {
+    (streams - 1).ilog2() - 3
+}
+
+/// Calls `take` with each of `values` and its step, `weight * rate / total`, except for steps that
+/// round to 0. `values` belong to the entries from `first` on, and `cumulative` are the prefix sums
+/// of the weights of all entries.
+fn for_each_step(
+    rate: u32,
+    cumulative: &[u64],
+    first: usize,
+    values: &mut [i32],
+    take: impl Fn(&mut i32, i32),
+) {
+    let total = cumulative[cumulative.len() - 1];
+    // At most `rate * 2^8`, because the largest weight alone is 2^24.
+    let per_weight = (u64::from(rate) << 32) / total.max(1 << 24);
+    for (chunk, values) in values.chunks_mut(CHUNK).enumerate() {
+        let sums = &cumulative[first + chunk * CHUNK..][..=values.len()];
+        // If the sum of the chunk rounds to no step, so does every entry.
+        if ((sums[values.len()] - sums[0]) * per_weight) >> 32 == 0 {
+            continue;
+        }
+        for (value, sums) in values.iter_mut().zip(sums.windows(2)) {
+            // Both factors fit 32 bits. Written so, the product is one that vector units have.
+            let weight = u64::from((sums[1] - sums[0]) as u32);
+            take(
+                value,
+                ((weight * u64::from(per_weight as u32)) >> 32) as i32,
+            );
+        }
     }
 }
 

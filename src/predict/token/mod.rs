@@ -8,7 +8,6 @@ mod bias;
 mod predictor;
 mod recall;
 
-pub use predictor::{ModelSizes, TokenPredictor};
+pub use predictor::{Distribution, ModelSizes, NextToken, TokenPredictor};
 
-pub use bias::{OutputBias, TokenOf};
-pub use recall::Recall;
+use recall::{Recall, Recalled};

@@ -44,7 +44,7 @@ const WEIGHT_INITIAL: u32 = 1 << 28;
 const LEVELS: usize = 32;
 
 /// The states kept, the tokens that followed them, and the weights of the mixture.
-pub struct Recall {
+pub(super) struct Recall {
     instructions: InstructionSet,
     /// Numbers in a state.
     width: usize,
@@ -62,7 +62,6 @@ pub struct Recall {
     /// `n % capacity`. Apart from `tokens`, because the chain of distances is followed alone.
     distances: Vec<u32>,
     mixing_weights: Vec<MixingWeight>,
-    query: Query,
 }
 
 impl std::fmt::Debug for Recall {
@@ -90,9 +89,9 @@ struct MixingWeight {
     count: u32,
 }
 
-/// The token to be predicted.
+/// What recall finds for a token to be predicted.
 #[derive(Clone, Default)]
-struct Query {
+pub(super) struct Recalled {
     state: Vec<i8>,
     /// 2^24 over the norm of the state.
     scale: u32,
@@ -101,10 +100,41 @@ struct Query {
     /// Indices of the states compared with its own, and the cosines, in units of 2^-16.
     chosen: Vec<u32>,
     cosines: Vec<i32>,
-    /// The followers by ascending row, each with its score, then with its weight.
+    /// The followers by ascending row, each with its score; in the end with the sum of its weight
+    /// and those of the followers before it.
     followers: Vec<(u32, u64)>,
     /// The level of similarity.
     level: usize,
+}
+
+impl std::fmt::Debug for Recalled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recalled").finish_non_exhaustive()
+    }
+}
+
+impl Recalled {
+    /// What is added to the weights of all rows below `row`.
+    pub(super) fn sum_below(&self, row: usize) -> u64 {
+        let below = (self.followers).partition_point(|follower| (follower.0 as usize) < row);
+        self.sum_of_first(below)
+    }
+
+    /// The weight that is added to `row`.
+    fn weight(&self, row: u32) -> u64 {
+        let found = (self.followers).binary_search_by_key(&row, |follower| follower.0);
+        found.map_or(0, |index| {
+            self.sum_of_first(index + 1) - self.sum_of_first(index)
+        })
+    }
+
+    /// The weight of the first `count` followers.
+    fn sum_of_first(&self, count: usize) -> u64 {
+        match count {
+            0 => 0,
+            _ => self.followers[count - 1].1,
+        }
+    }
 }
 
 impl Recall {
@@ -113,7 +143,7 @@ impl Recall {
     ///
     /// # Errors
     /// If its memory cannot be had.
-    pub fn new(
+    pub(super) fn new(
         instructions: InstructionSet,
         width: usize,
         rows: usize,
@@ -134,7 +164,6 @@ impl Recall {
             tokens,
             distances,
             mixing_weights: vec![MixingWeight::new(); LEVELS],
-            query: Query::default(),
         })
     }
 
@@ -142,7 +171,7 @@ impl Recall {
     ///
     /// # Errors
     /// If its memory cannot be had.
-    pub fn try_clone(&self) -> Result<Recall, MachineError> {
+    pub(super) fn try_clone(&self) -> Result<Recall, MachineError> {
         let capacity = self.capacity as usize;
         Ok(Recall {
             latest: copied(WHAT, &self.latest, 0)?,
@@ -150,48 +179,44 @@ impl Recall {
             tokens: copied(WHAT, &self.tokens, capacity)?,
             distances: copied(WHAT, &self.distances, capacity)?,
             mixing_weights: self.mixing_weights.clone(),
-            query: self.query.clone(),
             ..*self
         })
     }
 
-    /// Predicts the token after `last`, before which the model's state is `state`. `cumulative` is
-    /// the prefix sums of the model's weights; `mixed` becomes those of the mixture.
+    /// Finds what followed similar states, for the token after `last`, before which the model's
+    /// state is `state`. The model's weights sum to `total`.
     ///
     /// # Panics
-    /// If the state does not have `width` numbers, or the two slices differ in length.
-    pub fn mix(&mut self, last: u32, state: &[i8], cumulative: &[u64], mixed: &mut [u64]) {
-        assert!(state.len() == self.width && cumulative.len() == mixed.len());
-        let query = &mut self.query;
-        query.state.clear();
-        query.state.extend_from_slice(state);
+    /// If the state does not have `width` numbers.
+    pub(super) fn find(&self, last: u32, state: &[i8], total: u64, recalled: &mut Recalled) {
+        assert!(state.len() == self.width);
+        recalled.state.clear();
+        recalled.state.extend_from_slice(state);
         let mut square = [0];
         dots(self.instructions, state, state, &[0], &mut square);
-        query.scale = scale(square[0]);
-        query.last = last;
-        self.find();
-        self.weigh(cumulative[cumulative.len() - 1]);
-        add(&self.query.followers, cumulative, mixed);
+        recalled.scale = scale(square[0]);
+        recalled.last = last;
+        self.choose(recalled);
+        self.compare(recalled);
+        self.score(recalled);
+        self.weigh(total, recalled);
     }
 
-    /// Learns that the token predicted last was `row`; `cumulative` is the prefix sums of the
-    /// model's weights.
-    pub fn learn(&mut self, cumulative: &[u64], row: u32) {
-        let query = &mut self.query;
-        if !query.followers.is_empty() {
-            let model = cumulative[row as usize + 1] - cumulative[row as usize];
-            let found = (query.followers).binary_search_by_key(&row, |follower| follower.0);
-            let recalled = found.map_or(0, |index| query.followers[index].1);
-            self.mixing_weights[query.level].learn((recalled << WEIGHT_BITS) / (recalled + model));
+    /// Learns that the token for which `recalled` was found is `row`, to which the model gave the
+    /// weight `model`.
+    pub(super) fn learn(&mut self, recalled: &Recalled, model: u64, row: u32) {
+        if !recalled.followers.is_empty() {
+            let added = recalled.weight(row);
+            self.mixing_weights[recalled.level].learn((added << WEIGHT_BITS) / (added + model));
         }
-        self.remember(row);
+        self.remember(recalled, row);
     }
 
     /// Chooses the latest states after the same left neighbour.
-    fn choose(&mut self) {
-        let chosen = &mut self.query.chosen;
+    fn choose(&self, recalled: &mut Recalled) {
+        let chosen = &mut recalled.chosen;
         chosen.clear();
-        let mut number = self.latest[self.query.last as usize];
+        let mut number = self.latest[recalled.last as usize];
         while number > 0 && self.seen - number < self.capacity && chosen.len() < COMPARED {
             let at = (number % self.capacity) as usize;
             chosen.push(at as u32);
@@ -201,60 +226,58 @@ impl Recall {
     }
 
     /// Computes the cosines of the present state and the chosen ones.
-    fn compare(&mut self) {
-        let query = &mut self.query;
-        let (chosen, cosines) = (&query.chosen, &mut query.cosines);
+    fn compare(&self, recalled: &mut Recalled) {
+        let (chosen, cosines) = (&recalled.chosen, &mut recalled.cosines);
         cosines.resize(chosen.len(), 0);
         dots(
             self.instructions,
-            &query.state,
+            &recalled.state,
             &self.states,
             chosen,
             cosines,
         );
         for (product, &at) in cosines.iter_mut().zip(chosen) {
-            let scale = u64::from(self.tokens[at as usize].scale) * u64::from(query.scale);
+            let scale = u64::from(self.tokens[at as usize].scale) * u64::from(recalled.scale);
             *product = ((i64::from(*product) * scale as i64) >> 32) as i32;
         }
     }
 
     /// Finds the followers and their scores, in units of 2^-16 of the largest score of a state, and
     /// the level of similarity.
-    fn find(&mut self) {
-        self.choose();
-        self.compare();
-        let query = &mut self.query;
-        query.followers.clear();
-        let most = query.cosines.iter().copied().max().unwrap_or(0);
-        let states = query.cosines.iter().zip(&query.chosen);
+    fn score(&self, recalled: &mut Recalled) {
+        recalled.followers.clear();
+        let most = recalled.cosines.iter().copied().max().unwrap_or(0);
+        let states = recalled.cosines.iter().zip(&recalled.chosen);
         let scores = states.filter_map(|(cosine, &at)| {
             let score = exp2_negative(SHARPNESS * i64::from(most - cosine));
             (score > 0).then_some((self.tokens[at as usize].row, score))
         });
-        query.followers.extend(scores);
-        query.followers.sort_unstable_by_key(|one| one.0);
-        query.followers.dedup_by(|next, kept| {
+        recalled.followers.extend(scores);
+        recalled.followers.sort_unstable_by_key(|one| one.0);
+        recalled.followers.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             kept.1 += if same { next.1 } else { 0 };
             same
         });
-        query.level = (most.clamp(0, (1 << 16) - 1) as usize * LEVELS) >> 16;
+        recalled.level = (most.clamp(0, (1 << 16) - 1) as usize * LEVELS) >> 16;
     }
 
-    /// Turns the scores of the followers into weights beside the model's, which sum to `total`.
-    fn weigh(&mut self, total: u64) {
-        let scores: u64 = self.query.followers.iter().map(|follower| follower.1).sum();
-        let weight = self.mixing_weights[self.query.level].bounded();
+    /// Turns the scores of the followers into sums of weights beside the model's, which sum to
+    /// `total`.
+    fn weigh(&self, total: u64, recalled: &mut Recalled) {
+        let scores: u64 = recalled.followers.iter().map(|follower| follower.1).sum();
+        let weight = self.mixing_weights[recalled.level].bounded();
         let sum = total * weight / (WEIGHT_ONE - weight);
         let each = (sum << WEIGHT_BITS) / scores.max(1);
-        for follower in &mut self.query.followers {
-            follower.1 = (each * follower.1) >> WEIGHT_BITS;
+        let mut sum = 0;
+        for follower in &mut recalled.followers {
+            sum += (each * follower.1) >> WEIGHT_BITS;
+            follower.1 = sum;
         }
     }
 
     /// Keeps the present state, after which `row` came.
-    fn remember(&mut self, row: u32) {
-        let query = &self.query;
+    fn remember(&mut self, recalled: &Recalled, row: u32) {
         self.seen += 1;
         let at = (self.seen % self.capacity) as usize;
         if at >= self.tokens.len() {
@@ -264,11 +287,11 @@ impl Recall {
         }
         self.tokens[at] = PastToken {
             row,
-            scale: query.scale,
+            scale: recalled.scale,
         };
-        let before = std::mem::replace(&mut self.latest[query.last as usize], self.seen);
+        let before = std::mem::replace(&mut self.latest[recalled.last as usize], self.seen);
         self.distances[at] = (self.seen - before).min(u64::from(u32::MAX)) as u32;
-        self.states[at * self.width..][..self.width].copy_from_slice(&query.state);
+        self.states[at * self.width..][..self.width].copy_from_slice(&recalled.state);
     }
 }
 
@@ -292,20 +315,6 @@ impl MixingWeight {
         let share = share.min(WEIGHT_ONE - 1) << (32 - WEIGHT_BITS);
         let step = share as i64 - i64::from(self.value);
         self.value = (i64::from(self.value) + step * 2 / (i64::from(self.count) + 3)) as u32;
-    }
-}
-
-/// Prefix sums of the model's weights with those of the followers added.
-fn add(followers: &[(u32, u64)], cumulative: &[u64], mixed: &mut [u64]) {
-    let (mut added, mut from) = (0, 0);
-    let ends = followers
-        .iter()
-        .map(|follower| (follower.0 as usize + 1, follower.1));
-    for (end, weight) in ends.chain([(cumulative.len(), 0)]) {
-        for (mixed, sum) in mixed[from..end].iter_mut().zip(&cumulative[from..end]) {
-            *mixed = sum + added;
-        }
-        (added, from) = (added + weight, end);
     }
 }
 
@@ -363,74 +372,92 @@ mod tests {
         sums[row + 1] - sums[row]
     }
 
-    /// The prefix sums of the mixture for `state` after `last`.
-    fn mixed(recall: &mut Recall, last: u32, state: &[i8]) -> [u64; ROWS + 1] {
-        let mut sums = [0; ROWS + 1];
-        recall.mix(last, state, &EVEN, &mut sums);
-        sums
+    /// Recall with what it has found last.
+    struct Recalling {
+        recall: Recall,
+        recalled: Recalled,
+    }
+
+    impl Recalling {
+        fn new() -> Recalling {
+            Recalling {
+                recall: Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap(),
+                recalled: Recalled::default(),
+            }
+        }
+
+        /// The prefix sums of the mixture for `state` after `last`.
+        fn mixed(&mut self, last: u32, state: &[i8], model: &[u64]) -> Vec<u64> {
+            (self.recall).find(last, state, model[ROWS], &mut self.recalled);
+            let sums = model.iter().enumerate();
+            sums.map(|(row, sum)| sum + self.recalled.sum_below(row))
+                .collect()
+        }
+
+        fn learn(&mut self, model: &[u64], row: u32) {
+            let weight = weight(model, row as usize);
+            self.recall.learn(&self.recalled, weight, row);
+        }
     }
 
     #[test]
     fn what_followed_a_similar_state_is_expected_again() {
-        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
-        assert_eq!(mixed(&mut recall, 1, &state(50)), EVEN);
+        let mut recall = Recalling::new();
+        assert_eq!(recall.mixed(1, &state(50), &EVEN), EVEN);
         recall.learn(&EVEN, 3);
-        let sums = mixed(&mut recall, 1, &state(51));
+        let sums = recall.mixed(1, &state(51), &EVEN);
         assert!(weight(&sums, 3) > 1 << 24);
         for row in [0, 1, 2, 4] {
             assert_eq!(weight(&sums, row), 1 << 24);
         }
         recall.learn(&EVEN, 4);
         // The more similar of the two has the larger share.
-        let sums = mixed(&mut recall, 1, &state(-100));
+        let sums = recall.mixed(1, &state(-100), &EVEN);
         assert!(weight(&sums, 3) > weight(&sums, 4));
         // After another token neither is known.
-        assert_eq!(mixed(&mut recall, 2, &state(50)), EVEN);
+        assert_eq!(recall.mixed(2, &state(50), &EVEN), EVEN);
     }
 
     #[test]
     fn the_mixing_weight_follows_what_comes_and_is_bounded() {
-        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
+        let mut recall = Recalling::new();
         let share = |sums: &[u64]| weight(sums, 3) as f64 / sums[ROWS] as f64;
         let mut after = |row: u32| {
             for _ in 0..2000 {
-                mixed(&mut recall, 1, &state(50));
+                recall.mixed(1, &state(50), &EVEN);
                 recall.learn(&EVEN, row);
             }
-            mixed(&mut recall, 1, &state(50))
+            recall.mixed(1, &state(50), &EVEN)
         };
         assert!(share(&after(3)) > 0.95);
         let model: [u64; ROWS + 1] = [0, 1, 2, 3, 4, 1 << 24];
-        let mut doubted = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
+        let mut doubted = Recalling::new();
         for turn in 0..2000 {
-            let mut sums = [0; ROWS + 1];
-            doubted.mix(1, &state(50), &model, &mut sums);
+            doubted.mixed(1, &state(50), &model);
             doubted.learn(&model, if turn % 2 == 0 { 4 } else { turn / 2 % 4 });
         }
         assert!(
-            doubted
-                .mixing_weights
-                .iter()
+            (doubted.recall.mixing_weights.iter())
                 .all(|weight| (WEIGHT_MIN..=WEIGHT_MAX).contains(&weight.bounded()))
         );
     }
 
     #[test]
     fn the_oldest_gives_way() {
-        let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
-        recall.capacity = 4;
+        let mut recall = Recalling::new();
+        recall.recall.capacity = 4;
         for turn in 0..11u32 {
-            mixed(&mut recall, turn % 3, &state(turn as i8));
+            recall.mixed(turn % 3, &state(turn as i8), &EVEN);
             recall.learn(&EVEN, turn % 5);
         }
         // Turns 7 to 10 are kept: one of them came after 0, two after 1.
         for (last, states) in [(0, [9].as_slice()), (1, &[10, 7])] {
-            mixed(&mut recall, last, &state(0));
-            let found = recall.query.chosen.iter();
-            let found = found.map(|&at| recall.states[at as usize * WIDTH]);
+            recall.mixed(last, &state(0), &EVEN);
+            let found = recall.recalled.chosen.iter();
+            let found = found.map(|&at| recall.recall.states[at as usize * WIDTH]);
             assert_eq!(found.collect::<Vec<i8>>(), states);
         }
-        assert_eq!(recall.states.len(), 4 * WIDTH);
+        assert_eq!(recall.recall.states.len(), 4 * WIDTH);
     }
 
     #[test]
@@ -470,7 +497,7 @@ mod tests {
             ),
             flat in any::<bool>(),
         ) {
-            let mut recall = Recall::new(InstructionSet::PORTABLE, WIDTH, ROWS).unwrap();
+            let mut recall = Recalling::new();
             let mut last = 0;
             for (row, state, weights) in tokens {
                 let state = if flat { vec![0; WIDTH] } else { state };
@@ -478,8 +505,7 @@ mod tests {
                     *sum += weight;
                     Some(*sum)
                 }).collect();
-                let mut mixed = vec![0; sums.len()];
-                recall.mix(last, &state, &sums, &mut mixed);
+                let mixed = recall.mixed(last, &state, &sums);
                 for row in 0..ROWS {
                     prop_assert!(weight(&mixed, row) >= weight(&sums, row));
                 }

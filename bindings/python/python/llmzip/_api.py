@@ -22,7 +22,7 @@ def compress(data, level=None, **options):
       ``"none"``; by default that of the level.
     * ``prime``: an ``LlmzDict`` after which the data is compressed.
     * ``threads``: 0, the default, is one for each processor.
-    * ``streams``: 1 to 16 in a block; more make decompression faster and the result longer.
+    * ``streams``: 1 to 256 in a block; more make decompression faster and the result longer.
     * ``block_size``: 1 byte to 16 MiB, by default 1 MiB.
     * ``frame_size``: 1 byte to 1 GiB; frames can be decompressed by themselves and are coded at
       the same time. By default all data is one frame.
