@@ -1,7 +1,7 @@
 //! Speed and ratio of the whole way from bytes to a frame and back, through the library.
 //!
 //!     cargo bench --bench codec -- [--no-experts] [--encode-only] [--compare-drafts] [--threads N]
-//!         [--streams N,...] [--head BYTES] MODEL|none FILE...
+//!         [--streams N,...] [--device N] [--block BYTES] [--head BYTES] MODEL|none FILE...
 //!
 //! MODEL is the path of a packed model or the name of a built-in one. Prints one line a file, or
 //! one for each number of streams; every file is decompressed and compared, unless only the encoder
@@ -25,6 +25,9 @@ struct Arguments {
     threads: usize,
     /// 0: by the rule.
     streams: Vec<usize>,
+    /// The most streams that the rule for a device gives.
+    device: Option<usize>,
+    block: Option<u32>,
     head: usize,
     rest: Vec<String>,
 }
@@ -36,6 +39,8 @@ fn arguments() -> Arguments {
         compare_drafts: false,
         threads: 0,
         streams: vec![0],
+        device: None,
+        block: None,
         head: usize::MAX,
         rest: Vec::new(),
     };
@@ -54,6 +59,8 @@ fn arguments() -> Arguments {
             "--compare-drafts" => arguments.compare_drafts = true,
             "--threads" => arguments.threads = numbers()[0],
             "--streams" => arguments.streams = numbers(),
+            "--device" => arguments.device = Some(numbers()[0]),
+            "--block" => arguments.block = Some(numbers()[0] as u32),
             "--head" => arguments.head = numbers()[0],
             _ => arguments.rest.push(word),
         }
@@ -99,7 +106,10 @@ fn main() -> Result<(), Error> {
             let options = EncoderOptions::new()
                 .model(model.clone())
                 .experts(arguments.experts)
+                .device_streams(arguments.device)
                 .streams((streams > 0).then_some(streams));
+            let block_len = arguments.block.unwrap_or(options.block_len);
+            let options = options.block_len(block_len);
             measure(file, &original, &options, steps, arguments.decode)?;
         }
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::{Model, Models};
 use crate::Error;
 use crate::codec::Prime;
-use crate::codec::plan::{self, TrialOptions, WantedGain};
+#[cfg(feature = "encode")]
+use crate::codec::plan::TrialModel;
+use crate::codec::plan::{Streams, TrialOptions, WantedGain};
 use crate::container::{FrameHeader, MAX_BLOCK_LEN, MAX_STREAMS};
 use crate::predict::{PREDICTOR_VERSION, Preset, Settings};
 
@@ -65,10 +67,14 @@ pub struct EncoderOptions {
     /// own, if [`frame_len`](EncoderOptions::frame_len) cuts the original into frames of at most
     /// 64 MiB; by default 1. Memory grows with this number. It does not change what is written.
     pub workers: usize,
-    /// Streams in each block that the model codes, 1 to 16; fewer in short blocks. With more
+    /// Streams in each block that the model codes, 1 to 256; fewer in short blocks. With more
     /// streams, decompression is faster and the file larger. `None` leaves the number to a rule on
     /// the block's bytes and the model's size.
     pub streams: Option<usize>,
+    /// The most streams in a block, 1 to 256, for a device that predicts so many in one pass. The
+    /// number then follows a rule on the block's bytes: many more than a processor wants, while
+    /// files hardly grow. It has no effect where [`streams`](EncoderOptions::streams) is given.
+    pub device_streams: Option<usize>,
     /// Whether [`Summary::cross_entropy`](crate::Summary::cross_entropy) is computed. It does not
     /// change what is written.
     pub count_cross_entropy: bool,
@@ -88,6 +94,7 @@ impl Default for EncoderOptions {
             frame_len: None,
             workers: 1,
             streams: None,
+            device_streams: None,
             count_cross_entropy: false,
         }
     }
@@ -177,6 +184,13 @@ impl EncoderOptions {
         self
     }
 
+    /// Sets [`device_streams`](EncoderOptions::device_streams).
+    #[must_use]
+    pub fn device_streams(mut self, most: impl Into<Option<usize>>) -> EncoderOptions {
+        self.device_streams = most.into();
+        self
+    }
+
     /// Sets [`count_cross_entropy`](EncoderOptions::count_cross_entropy).
     #[must_use]
     pub fn count_cross_entropy(mut self, count: bool) -> EncoderOptions {
@@ -188,8 +202,16 @@ impl EncoderOptions {
     #[must_use]
     pub fn most_streams(&self) -> usize {
         let model_bytes = self.model.as_ref().map_or(0, |model| model.size());
-        self.streams
-            .unwrap_or_else(|| plan::most_streams(model_bytes))
+        self.rule_on_streams().most(model_bytes)
+    }
+
+    /// How the number of streams in a block is chosen.
+    fn rule_on_streams(&self) -> Streams {
+        match (self.streams, self.device_streams) {
+            (Some(number), _) => Streams::Exactly(number),
+            (None, Some(most)) => Streams::ForDevice(most),
+            (None, None) => Streams::ForProcessor,
+        }
     }
 
     /// Original bytes of which there may be several copies: a block, and what waits for the end of
@@ -232,8 +254,9 @@ impl EncoderOptions {
         if !(1..=MAX_FRAME_LEN).contains(&self.frame_len.unwrap_or(1)) {
             return Err(Error::Unsupported("a frame has 1 byte to 1 GiB"));
         }
-        if !(1..=MAX_STREAMS).contains(&self.streams.unwrap_or(1)) {
-            return Err(Error::Unsupported("a block has 1 to 16 streams"));
+        let streams = [self.streams, self.device_streams];
+        if !(streams.iter().flatten()).all(|number| (1..=MAX_STREAMS).contains(number)) {
+            return Err(Error::Unsupported("a block has 1 to 256 streams"));
         }
         if self.wanted_gain > WantedGain::MAX {
             return Err(Error::Unsupported(
@@ -261,7 +284,7 @@ impl EncoderOptions {
     /// What the codec must know of these options.
     pub(super) fn trials(&self) -> TrialOptions {
         #[cfg(feature = "encode")]
-        let model = self.model.as_ref().map(|model| plan::TrialModel {
+        let model = self.model.as_ref().map(|model| TrialModel {
             runtime: Arc::clone(model.runtime()),
             tokenize: model.tokenize(),
         });
@@ -272,7 +295,7 @@ impl EncoderOptions {
             settings: self.settings(),
             model,
             wanted_gain: WantedGain::new(self.wanted_gain),
-            streams: self.streams,
+            streams: self.rule_on_streams(),
             independent_blocks: self.independent_blocks,
             prime: self.prime.clone(),
             costs: None,

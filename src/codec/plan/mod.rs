@@ -5,7 +5,7 @@
 //! a candidate for the language model: [`sample()`] and [`verdict()`] estimate from 8 KiB of it
 //! whether the model gains enough over the experts alone ([`WantedGain`]) to be worth its time.
 //! [`Trials`] then codes the run, in every mode that is still possible, and keeps the best result.
-//! A trial with the model ends early where the model is not going to gain enough. [`streams()`]
+//! A trial with the model ends early where the model is not going to gain enough. [`Streams`]
 //! says into how many streams a block is cut, and [`cut()`] where.
 //!
 //! A plan depends on the input's bytes and the options alone, never on time, threads or memory:
@@ -24,5 +24,5 @@ pub use classify::{Class, runs};
 pub use gain::WantedGain;
 use sample::SAMPLE;
 pub use sample::{Verdict, sample, verdict};
-pub use streams::{cut, most_streams, streams};
+pub use streams::{Streams, cut};
 pub use trial::{CodedRun, Tokenize, TrialModel, TrialOptions, Trials};

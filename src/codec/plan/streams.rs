@@ -6,6 +6,10 @@ use std::ops::Range;
 /// caches. Part of the format's planner: it decides what is written, so it is the same everywhere.
 const LARGE_MODEL: usize = 16 << 20;
 
+/// For a device that predicts many streams in one pass: a stream must hold at least this many
+/// bytes as the experts code them.
+const DEVICE_WORTH: u64 = 2_000;
+
 /// A stream begins at most this many bytes after the place where it would begin by length alone.
 const SEAM: usize = 256;
 
@@ -39,16 +43,37 @@ impl Cut {
     }
 }
 
-/// The most streams that a block has by default with a packed model of `model_bytes` bytes.
-pub fn most_streams(model_bytes: usize) -> usize {
-    Cut::of(model_bytes).most as usize
+/// What the number of streams in a block is chosen for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Streams {
+    /// For a processor that runs the model.
+    #[default]
+    ForProcessor,
+    /// For a device that predicts up to so many streams in one pass.
+    ForDevice(usize),
+    /// It is given, unless the block is too short.
+    Exactly(usize),
 }
 
-/// How many streams a block has by default with a packed model of `model_bytes` bytes, if the
-/// experts alone code the block in `experts_len` bytes.
-pub fn streams(model_bytes: usize, experts_len: u64) -> usize {
-    let cut = Cut::of(model_bytes);
-    (experts_len / cut.worth).clamp(1, cut.most) as usize
+impl Streams {
+    /// The most streams that a block has with a packed model of `model_bytes` bytes.
+    pub fn most(self, model_bytes: usize) -> usize {
+        match self {
+            Streams::ForProcessor => Cut::of(model_bytes).most as usize,
+            Streams::ForDevice(most) | Streams::Exactly(most) => most,
+        }
+    }
+
+    /// How many streams a block has with a packed model of `model_bytes` bytes, if the experts
+    /// alone code the block in `experts_len` bytes.
+    pub fn number(self, model_bytes: usize, experts_len: u64) -> usize {
+        let worth = match self {
+            Streams::ForProcessor => Cut::of(model_bytes).worth,
+            Streams::ForDevice(_) => DEVICE_WORTH,
+            Streams::Exactly(number) => return number,
+        };
+        (experts_len / worth).clamp(1, self.most(model_bytes) as u64) as usize
+    }
 }
 
 /// Cuts `bytes`, at least one, into at most `count` parts of about the same length. A part ends
@@ -106,12 +131,27 @@ mod tests {
             (2048 * MIB, 1_000_000, 8),
         ];
         for (model_bytes, experts_len, expected) in frozen {
-            let streams = streams(model_bytes, experts_len);
+            let streams = Streams::ForProcessor.number(model_bytes, experts_len);
             assert_eq!(streams, expected, "{model_bytes} {experts_len}");
-            assert!(streams <= most_streams(model_bytes));
+            assert!(streams <= Streams::ForProcessor.most(model_bytes));
         }
-        assert_eq!(most_streams(16 * MIB - 1), 4);
-        assert_eq!(most_streams(16 * MIB), 8);
+        assert_eq!(Streams::ForProcessor.most(16 * MIB - 1), 4);
+        assert_eq!(Streams::ForProcessor.most(16 * MIB), 8);
+        let for_device = [
+            (0, 1),
+            (3_999, 1),
+            (4_000, 2),
+            (127_999, 63),
+            (10_000_000, 64),
+        ];
+        for (experts_len, expected) in for_device {
+            for model_bytes in [MIB, 130 * MIB] {
+                let streams = Streams::ForDevice(64).number(model_bytes, experts_len);
+                assert_eq!(streams, expected, "{model_bytes} {experts_len}");
+            }
+        }
+        assert_eq!(Streams::ForDevice(64).most(MIB), 64);
+        assert_eq!(Streams::Exactly(9).number(MIB, 0), 9);
     }
 
     #[test]
@@ -140,7 +180,7 @@ mod tests {
         #[test]
         fn the_parts_make_up_the_block(
             bytes in prop::collection::vec(any::<u8>(), 1..2000),
-            count in 1..=16usize,
+            count in 1..=256usize,
         ) {
             let parts = cut(&bytes, count);
             prop_assert!(parts.len() <= count);

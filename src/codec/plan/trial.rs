@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::classify::is_nearly_random;
 use super::gain::{Course, WantedGain, Watch};
-use super::{Class, SAMPLE, Verdict, cut, sample, streams, verdict};
+use super::{Class, SAMPLE, Streams, Verdict, cut, sample, verdict};
 use crate::codec::cost::CostRecorder;
 use crate::codec::encode::{BlockEncoder, OnProgress, Stream};
 use crate::codec::{CodecError, Prime, Symbol, Times};
@@ -52,8 +52,8 @@ pub struct TrialOptions {
     pub model: Option<TrialModel>,
     /// How much the model must gain to code a block.
     pub wanted_gain: WantedGain,
-    /// Streams in a block that the model codes; `None` leaves the number to [`streams()`].
-    pub streams: Option<usize>,
+    /// Streams in a block that the model codes.
+    pub streams: Streams,
     /// Whether each block starts afresh.
     pub independent_blocks: bool,
     /// What the frame begins after, if anything.
@@ -232,8 +232,7 @@ impl Trials {
     /// Streams for a run that the experts alone code in `experts_len` bytes.
     fn streams(&self, model: &TrialModel, experts_len: u64) -> usize {
         let model_bytes = model.runtime.model().size();
-        let asked = self.options.streams;
-        asked.unwrap_or_else(|| streams(model_bytes, experts_len))
+        self.options.streams.number(model_bytes, experts_len)
     }
 
     /// Codes a run with the experts alone and then with the model, by two encoders that have seen
@@ -413,7 +412,7 @@ mod tests {
             settings: settings(model.is_some()),
             model,
             wanted_gain: WantedGain::new(wanted_gain),
-            streams: None,
+            streams: Streams::default(),
             independent_blocks: false,
             prime: None,
             costs: None,
