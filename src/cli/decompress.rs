@@ -7,7 +7,6 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use llmzip::container::MAX_STREAMS;
 use llmzip::frame::{
     OnProgress, Part, decompress_part_with, decompress_seekable_part_with, decompress_with,
 };
@@ -103,7 +102,8 @@ impl FileCoder for Decompressor {
             None => 1,
         };
         self.models.check_memory_of_any_file()?;
-        self.models.expect_streams(MAX_STREAMS);
+        // More streams are refused at the block that has them.
+        self.models.expect_streams(1);
         // The whole file is read once more for this, so only where somebody wants to know.
         if !self.estimate_time && !self.models.have_memory_limit() {
             return Ok(Forecast::default());

@@ -1,6 +1,6 @@
 //! The most memory that a run needs, and the check that it is allowed.
 
-use llmzip::codec::bytes_of_logits;
+use llmzip::codec::{bytes_of_logits, bytes_of_streams};
 use llmzip::engine::recurrent_state_len;
 use llmzip::predict::Settings;
 use llmzip::report::numbers;
@@ -14,7 +14,8 @@ const EXPERTS_ALONE: u64 = 212 * MIB;
 const LIGHT_EXPERTS: u64 = 24 * MIB;
 /// The adaptive experts beside a model, the states recalled from the past included.
 const EXPERTS: u64 = 88 * MIB;
-/// What they need in addition for each row of the vocabulary: an output bias for each stream.
+/// What they need in addition for each row of the vocabulary: an output bias for each stream of a
+/// block of few.
 const EXPERTS_PER_ROW: u64 = 128;
 /// Most copies of the experts at one time: those that coded the blocks so far, and one in each of
 /// the trials with and without the model.
@@ -172,8 +173,10 @@ impl<'a> Use<'a> {
             + recurrent_layers as u64 * recurrent.map_or(0, recurrent_state_len);
         let cache = (self.streams as u64 + 1) * stream;
         let copies = alone.max(COPIES_OF_EXPERTS * experts);
-        let logits = bytes_of_logits(config.vocab) as u64;
-        cache + logits + copies + primed(experts) + blocks
+        let logits = bytes_of_logits(config.vocab, self.streams) as u64;
+        // The experts have at most one block in the works.
+        let streams = bytes_of_streams(config.vocab, self.streams) as u64;
+        cache + logits + streams + copies + primed(experts) + blocks
     }
 }
 

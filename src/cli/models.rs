@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::Arc;
 
-use llmzip::container::{MAX_BLOCK_LEN, MAX_STREAMS, ModelRef};
+use llmzip::container::{MAX_BLOCK_LEN, ModelRef};
 use llmzip::frame::Resolver;
 use llmzip::machine::pool::usable_threads;
 use llmzip::predict::Settings;
@@ -28,7 +28,7 @@ pub(super) struct Models {
     used: Vec<Arc<Model>>,
     /// Why the model that a file needs cannot be used, where the library has no error for it.
     refusal: Option<String>,
-    /// Most streams in a block of the file that is read.
+    /// Most streams in a block of the file that is read, as far as they are known.
     streams: usize,
     /// Bytes of primes that files may need.
     primes: u64,
@@ -60,7 +60,7 @@ impl Models {
             threads: usable_threads(resources.threads),
             used: Vec::new(),
             refusal: None,
-            streams: MAX_STREAMS,
+            streams: 1,
             primes: 0,
         }
     }
@@ -70,7 +70,7 @@ impl Models {
         self.primes = bytes;
     }
 
-    /// From now on blocks of files have at most `streams` streams.
+    /// From now on blocks of files are known to have up to `streams` streams.
     pub(super) fn expect_streams(&mut self, streams: usize) {
         self.streams = streams;
     }
@@ -248,20 +248,33 @@ impl Models {
         if !self.is_used(&model) {
             needed::refuse_streams(slice::from_ref(&model))?;
         }
+        self.check_model(&model, self.streams)?;
+        Ok(model)
+    }
+
+    /// Refuses if a block of `streams` streams would need more memory to decompress.
+    fn check_model(&self, model: &Model, streams: usize) -> Result<(), Failure> {
         self.check_memory(&Use {
-            model: Some(&model),
+            model: Some(model),
             settings: Settings {
                 experts: true,
                 preset: Preset::Normal,
                 with_model: true,
             },
             held_len: MAX_BLOCK_LEN.into(),
-            streams: self.streams,
+            streams,
             primes: self.primes,
             workers: 1,
             frame_len: 0,
-        })?;
-        Ok(model)
+        })
+    }
+}
+
+impl Models {
+    /// Keeps the reason of a refusal, for which the library has no error.
+    fn refuse(&mut self, failure: &Failure) -> Error {
+        self.refusal = Some(failure.to_string());
+        Error::Cancelled
     }
 }
 
@@ -271,9 +284,12 @@ impl Resolver for Models {
     }
 
     fn admit(&mut self, experts: Settings) -> Result<(), Error> {
-        self.check_experts(experts).map_err(|failure| {
-            self.refusal = Some(failure.to_string());
-            Error::Cancelled
-        })
+        let admitted = self.check_experts(experts);
+        admitted.map_err(|failure| self.refuse(&failure))
+    }
+
+    fn admit_streams(&mut self, model: &Model, streams: usize) -> Result<(), Error> {
+        let admitted = self.check_model(model, streams);
+        admitted.map_err(|failure| self.refuse(&failure))
     }
 }

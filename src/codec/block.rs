@@ -281,8 +281,9 @@ impl<D: Direction> BlockCoding<'_, D> {
         Ok(Some(row))
     }
 
-    /// Ends the block. The predictor continues from where the last stream ended.
+    /// Ends the block. The predictors continue from where the last stream ended.
     pub(super) fn finish(self) -> Vec<D> {
+        self.token_predictor.end_block();
         self.places.finish(self.predictor);
         let streams = self.streams.into_iter();
         streams.map(|stream| stream.direction).collect()

@@ -27,9 +27,12 @@ fn rows_of_a_chunk(vocabulary: usize) -> usize {
 }
 
 /// Most bytes of logits that an encoder holds: those of the chunk whose tokens it codes, and of the
-/// next one, which is computed meanwhile. `vocabulary` is the number of output rows.
-pub fn bytes_of_logits(vocabulary: usize) -> usize {
-    2 * rows_of_a_chunk(vocabulary) * vocabulary.next_multiple_of(TILE) * size_of::<i32>()
+/// next one, which is computed meanwhile. `vocabulary` is the number of output rows, and a block
+/// has up to `streams` streams. A decoder holds less.
+pub fn bytes_of_logits(vocabulary: usize, streams: usize) -> usize {
+    let rest_of_a_round = if learn_by_rounds(streams) { streams } else { 0 };
+    let rows = rows_of_a_chunk(vocabulary) + rest_of_a_round;
+    2 * rows * vocabulary.next_multiple_of(TILE) * size_of::<i32>()
 }
 
 /// Computes predictions of known tokens.
@@ -193,6 +196,7 @@ mod tests {
         for (vocabulary, rows) in [(1, 256), (4095, 256), (49_135, 128), (151_643, 64)] {
             assert_eq!(rows_of_a_chunk(vocabulary), rows, "{vocabulary}");
         }
-        assert_eq!(bytes_of_logits(49_135), 2 * 128 * 49_136 * 4);
+        assert_eq!(bytes_of_logits(49_135, 16), 2 * 128 * 49_136 * 4);
+        assert_eq!(bytes_of_logits(49_135, 256), 2 * (128 + 256) * 49_136 * 4);
     }
 }

@@ -16,7 +16,7 @@
 use std::iter::Peekable;
 
 use super::Symbol;
-use crate::predict::{Predictor, StreamState};
+use crate::predict::{Predictor, StreamState, TokenPredictor};
 
 /// Tokens that a language model has seen before it is copied for other streams.
 pub(super) const HEAD: u64 = 256;
@@ -27,6 +27,19 @@ const MOST_TURN_BY_TURN: usize = 16;
 /// Whether the streams of a block with so many streams learn tokens by rounds.
 pub(super) fn learn_by_rounds(streams: usize) -> bool {
     streams > MOST_TURN_BY_TURN
+}
+
+/// Bytes that a stream's place takes.
+const PLACE: usize = 280 << 10;
+
+/// Bytes that an encoder or a decoder takes for the streams of a block with so many, beside their
+/// language models, for a vocabulary of `vocabulary` tokens: places, distributions and output
+/// biases. For few streams it is little, and given as 0.
+pub fn bytes_of_streams(vocabulary: usize, streams: usize) -> usize {
+    match learn_by_rounds(streams) {
+        true => streams * (PLACE + TokenPredictor::bytes_of_stream(vocabulary)),
+        false => 0,
+    }
 }
 
 /// The places of a block's streams while the predictor is at one of them.

@@ -84,6 +84,9 @@ impl FrameDecoder {
         let Coded { block, expected } = coded;
         // Before memory is taken for the experts, which learn the prime when they are made.
         let model = self.need(block.mode, resolve)?;
+        if let Some(model) = &model {
+            resolve.admit_streams(model, block.streams.len())?;
+        }
         let mut blocks = match self.blocks.take() {
             Some(blocks) if !self.header.independent_blocks => blocks,
             _ => BlockDecoder::new(self.settings, self.prime.as_ref())?,

@@ -25,6 +25,16 @@ pub trait Resolver {
         let _ = experts;
         Ok(())
     }
+
+    /// Admits a block of so many streams, which `model` decodes, before memory is taken for them.
+    ///
+    /// # Errors
+    ///
+    /// If that is not wanted.
+    fn admit_streams(&mut self, model: &Model, streams: usize) -> Result<(), Error> {
+        let _ = (model, streams);
+        Ok(())
+    }
 }
 
 impl<F: FnMut(&ModelRef) -> Result<Arc<Model>, Error>> Resolver for F {

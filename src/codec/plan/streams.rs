@@ -8,7 +8,7 @@ const LARGE_MODEL: usize = 16 << 20;
 
 /// For a device that predicts many streams in one pass: a stream must hold at least this many
 /// bytes as the experts code them.
-const DEVICE_WORTH: u64 = 2_000;
+const DEVICE_WORTH: u64 = 4_000;
 
 /// A stream begins at most this many bytes after the place where it would begin by length alone.
 const SEAM: usize = 256;
@@ -139,9 +139,9 @@ mod tests {
         assert_eq!(Streams::ForProcessor.most(16 * MIB), 8);
         let for_device = [
             (0, 1),
-            (3_999, 1),
-            (4_000, 2),
-            (127_999, 63),
+            (7_999, 1),
+            (8_000, 2),
+            (255_999, 63),
             (10_000_000, 64),
         ];
         for (experts_len, expected) in for_device {

@@ -4,6 +4,8 @@
 pub mod distribution;
 pub mod dots;
 pub mod mixer;
+pub mod steps;
 
 pub use distribution::distribution;
 pub use dots::dots;
+pub use steps::descend;

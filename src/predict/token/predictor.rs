@@ -1,7 +1,7 @@
 //! The distribution over the next token: the language model's distribution, corrected by output
 //! bias and recall.
 
-use super::bias::{self, OutputBias, TokenOf};
+use super::bias::{self, ModelWeights, OutputBias, TokenOf};
 use super::{Recall, Recalled};
 use crate::machine::float_environment::FloatEnvironment;
 use crate::machine::instructions::InstructionSet;
@@ -110,8 +110,8 @@ struct StreamLearned {
 /// A token that has been predicted.
 #[derive(Clone)]
 struct Turn {
-    /// Prefix sums of the model's weights, biases included.
-    model: Vec<u64>,
+    /// The model's distribution, biases included.
+    model: ModelWeights,
     recalled: Recalled,
     /// The token that came, from when it is known until it is learned.
     row: Option<u32>,
@@ -120,7 +120,7 @@ struct Turn {
 impl Turn {
     fn new(vocabulary: usize) -> Result<Turn, MachineError> {
         Ok(Turn {
-            model: memory::filled(WHAT, vocabulary + 1, 0)?,
+            model: ModelWeights::new(vocabulary)?,
             recalled: Recalled::default(),
             row: None,
         })
@@ -134,16 +134,13 @@ impl Turn {
         next: NextToken<'_>,
     ) {
         let NextToken { logits, state, .. } = next;
-        let Some(Learned {
-            recall, streams, ..
-        }) = learned
-        else {
-            return distribution(instructions, logits, None, &mut self.model);
-        };
-        let StreamLearned { bias, last } = &streams[next.stream];
-        distribution(instructions, logits, Some(bias.values()), &mut self.model);
-        let total = self.model[logits.len()];
-        recall.find(*last, state, total, &mut self.recalled);
+        let stream = learned.map(|learned| &learned.streams[next.stream]);
+        let bias = stream.map(|stream| stream.bias.values());
+        (self.model).set(|sums| distribution(instructions, logits, bias, sums));
+        if let (Some(learned), Some(stream)) = (learned, stream) {
+            let total = self.model.sums()[logits.len()];
+            (learned.recall).find(stream.last, state, total, &mut self.recalled);
+        }
     }
 }
 
@@ -202,15 +199,10 @@ impl TokenPredictor {
     /// first prediction follows. Every stream begins with the bias of the last stream of the block
     /// before.
     pub fn begin_block(&mut self, streams: usize, pending: u32) {
-        self.turns.truncate(1);
-        self.by_rounds = false;
-        let Some(learned) = &mut self.learned else {
-            return;
-        };
-        learned.steps = Vec::new();
-        if let Some(mut last) = learned.streams.pop() {
+        if let Some(learned) = &mut self.learned
+            && let Some(mut last) = learned.streams.pop()
+        {
             last.last = pending;
-            learned.streams.clear();
             learned.streams.resize(streams, last);
         }
     }
@@ -234,6 +226,21 @@ impl TokenPredictor {
             learned.steps = memory::filled(WHAT, self.vocabulary, 0)?;
         }
         Ok(())
+    }
+
+    /// Ends a block. Of what its streams have learned each for itself, only that of the last stays.
+    pub fn end_block(&mut self) {
+        self.turns.truncate(1);
+        self.by_rounds = false;
+        if let Some(learned) = &mut self.learned {
+            learned.streams.drain(..learned.streams.len() - 1);
+            learned.steps = Vec::new();
+        }
+    }
+
+    /// Bytes that a stream which learns by rounds takes, for a vocabulary of `vocabulary` tokens.
+    pub fn bytes_of_stream(vocabulary: usize) -> usize {
+        (vocabulary + 1) * (size_of::<u64>() + size_of::<i32>())
     }
 
     /// Predicts the next token of a stream, where streams learn turn by turn.
@@ -271,14 +278,14 @@ impl TokenPredictor {
             model, recalled, ..
         } = self.turn(stream);
         Distribution {
-            model,
+            model: model.sums(),
             recalled: self.learned.as_ref().map(|_| recalled),
         }
     }
 
     /// The properties of that distribution that the experts are told.
     pub fn facts(&self, stream: usize) -> TokenFacts {
-        TokenFacts::new(&self.turn(stream).model)
+        TokenFacts::new(self.turn(stream).model.sums())
     }
 
     /// Takes note that the token predicted last for `stream` is `row`, and learns it, unless
@@ -306,14 +313,14 @@ impl TokenPredictor {
             other.bias.update(model, row, token_of);
         }
         streams[stream].last = row;
-        recall.learn(recalled, weight(model, row), row);
+        recall.learn(recalled, model.weight(row), row);
     }
 
     /// Ends a round: learns what has come since the round before. The threads of `pool` share the
     /// work.
     pub fn end_round(&mut self, pool: Option<&Pool>) {
         if let Some(learned) = self.learned.as_mut().filter(|_| self.by_rounds) {
-            learned.learn_round(&self.turns, pool);
+            learned.learn_round(self.instructions, &self.turns, pool);
         }
         self.turns.iter_mut().for_each(|turn| turn.row = None);
     }
@@ -321,11 +328,11 @@ impl TokenPredictor {
 
 impl Learned {
     /// Learns from the tokens of a round.
-    fn learn_round(&mut self, turns: &[Turn], pool: Option<&Pool>) {
+    fn learn_round(&mut self, instructions: InstructionSet, turns: &[Turn], pool: Option<&Pool>) {
         let coded = turns
             .iter()
-            .filter_map(|turn| Some((&*turn.model, turn.row?)));
-        let coded: Vec<(&[u64], u32)> = coded.collect();
+            .filter_map(|turn| Some((&turn.model, turn.row?)));
+        let coded: Vec<(&ModelWeights, u32)> = coded.collect();
         let mut parts: Vec<_> = self.steps.chunks_mut(ROWS_AT_ONCE).enumerate().collect();
         pool::for_each(pool, &mut parts, |(part, steps)| {
             bias::sum_steps(*part * ROWS_AT_ONCE, steps, &coded);
@@ -333,7 +340,7 @@ impl Learned {
         let (steps, count) = (&self.steps, self.streams.len());
         let mut streams: Vec<_> = self.streams.iter_mut().zip(turns).collect();
         pool::for_each(pool, &mut streams, |(stream, turn)| {
-            stream.bias.take_steps(steps, count);
+            stream.bias.take_steps(instructions, steps, count);
             if let Some(row) = turn.row {
                 stream.bias.update(&turn.model, row, TokenOf::ThisStream);
                 stream.last = row;
@@ -341,15 +348,10 @@ impl Learned {
         });
         for turn in turns {
             if let Some(row) = turn.row {
-                (self.recall).learn(&turn.recalled, weight(&turn.model, row), row);
+                (self.recall).learn(&turn.recalled, turn.model.weight(row), row);
             }
         }
     }
-}
-
-/// The weight of a row, of which `sums` are the exclusive prefix sums.
-fn weight(sums: &[u64], row: u32) -> u64 {
-    sums[row as usize + 1] - sums[row as usize]
 }
 
 #[cfg(test)]
@@ -431,7 +433,8 @@ mod tests {
                 }
                 bias[*row as usize] = bounded(bias[*row as usize] + rate as i64);
                 self.lasts[*stream] = *row;
-                self.recall.learn(recalled, weight(model, *row), *row);
+                let weight = model[*row as usize + 1] - model[*row as usize];
+                self.recall.learn(recalled, weight, *row);
             }
         }
     }
