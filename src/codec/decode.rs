@@ -119,7 +119,7 @@ impl BlockDecoder {
             let direction = SymbolReader::new(coded)?;
             readers.push(StreamCoding { direction, left });
         }
-        let places = Places::new(predictor.position(), lens);
+        let places = Places::new(predictor.position(), lens)?;
         let by_rounds = learn_by_rounds(streams.len());
         let learning = if by_rounds { 1 } else { streams.len() };
         (model.token_predictor).begin_block(learning, first.model().pending());

@@ -175,7 +175,7 @@ impl BlockEncoder {
         let first = &mut model.language_model;
         let runtime = Arc::clone(first.runtime());
         let tokens = runtime.model().tokens();
-        let places = Places::new(predictor.position(), lens);
+        let places = Places::new(predictor.position(), lens)?;
         let by_rounds = learn_by_rounds(streams.len());
         let learning = if by_rounds { 1 } else { streams.len() };
         (model.token_predictor).begin_block(learning, first.pending());

@@ -16,6 +16,7 @@
 use std::iter::Peekable;
 
 use super::Symbol;
+use crate::machine::MachineError;
 use crate::predict::{Predictor, StreamState, TokenPredictor};
 
 /// Tokens that a language model has seen before it is copied for other streams.
@@ -51,14 +52,21 @@ pub(super) struct Places {
 
 impl Places {
     /// The places at which streams of these lengths begin, in a block that begins at `position`.
-    pub(super) fn new(mut position: usize, lens: impl Iterator<Item = usize>) -> Places {
+    ///
+    /// # Errors
+    /// If their memory cannot be had.
+    pub(super) fn new(
+        mut position: usize,
+        lens: impl Iterator<Item = usize>,
+    ) -> Result<Places, MachineError> {
         let begins = lens.map(|len| {
             position += len;
             position - len
         });
-        Places {
-            others: begins.skip(1).map(StreamState::new).collect(),
-        }
+        let others = begins.skip(1).map(StreamState::new);
+        Ok(Places {
+            others: others.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Called before and after a turn: moves the predictor to the place of `stream`, and back.

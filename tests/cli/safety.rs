@@ -844,6 +844,35 @@ fn as_much_memory_as_is_said_to_be_needed_is_enough() {
     }
 }
 
+/// What comes through a pipe tells how many streams its blocks have only when they come.
+#[test]
+fn many_streams_are_refused_where_they_need_too_much_memory() {
+    let dir = Dir::new();
+    let licence = include_bytes!("../../LICENSE-APACHE");
+    let file = |streams: usize| {
+        let name = format!("{streams}.llmz");
+        let how = format!("-3 --experts off --streams {streams}");
+        dir.compressed(&name, licence, &how);
+        dir.read(&name)
+    };
+    let cat =
+        |megabytes: u64, file: &[u8]| dir.llmzip(&format!("cat -M {megabytes}MB")).stdin(file);
+    let needed = |error: String| -> u64 {
+        let needed = error.split("needs ").nth(1).unwrap();
+        needed
+            .split_once(" MB of memory")
+            .unwrap()
+            .0
+            .parse()
+            .unwrap()
+    };
+    let (few, many) = (file(1), file(60));
+    let enough_for_few = needed(cat(14, &few).fails(1));
+    assert_eq!(cat(enough_for_few, &few).succeeds(), licence);
+    let enough_for_many = needed(cat(enough_for_few, &many).fails(1));
+    assert_eq!(cat(enough_for_many, &many).succeeds(), licence);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_small_stack_is_enough() {

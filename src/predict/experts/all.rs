@@ -102,16 +102,19 @@ impl std::fmt::Debug for StreamState {
 
 impl StreamState {
     /// The state of a stream that begins at `position`, counted from the beginning of the frame.
-    pub fn new(position: usize) -> StreamState {
-        StreamState {
+    ///
+    /// # Errors
+    /// If its memory cannot be had.
+    pub fn new(position: usize) -> Result<StreamState, MachineError> {
+        Ok(StreamState {
             byte_history: StreamPosition::new(position),
             bit_histories: SelectedRows::new(),
-            contexts: Contexts::new(position),
+            contexts: Contexts::new(position)?,
             record: RecordLength::new(),
             pixels: Neighbourhood::default(),
             matches: Default::default(),
             tokens: Tokens::default(),
-        }
+        })
     }
 }
 
@@ -160,7 +163,7 @@ impl AllExperts {
         Ok(AllExperts {
             byte_history: ByteHistory::new(history_bits, settings.with_model)?,
             bit_histories: BitHistories::new(table_bits)?,
-            contexts: Contexts::new(0),
+            contexts: Contexts::new(0)?,
             record: RecordLength::new(),
             pixels: Pixels::new()?,
             matches: [matches(0)?, matches(1)?, matches(2)?],

@@ -2,6 +2,7 @@
 
 use super::byte_history::ByteHistory;
 use super::record_length::RecordLength;
+use crate::machine::{MachineError, memory};
 
 /// Number of hashed contexts.
 pub(super) const CONTEXTS: usize = 26;
@@ -81,8 +82,11 @@ pub(super) fn class(byte: u8) -> u32 {
 
 impl Contexts {
     /// The contexts of a text that begins at `position`.
-    pub(super) fn new(position: usize) -> Contexts {
-        Contexts {
+    ///
+    /// # Errors
+    /// If their memory cannot be had.
+    pub(super) fn new(position: usize) -> Result<Contexts, MachineError> {
+        Ok(Contexts {
             words: [0; 4],
             line: position,
             previous_line: position,
@@ -90,8 +94,8 @@ impl Contexts {
             first_of_line: 0,
             number: 0,
             after_byte: vec![0; 256],
-            after_pair: vec![0; 1 << 16],
-        }
+            after_pair: memory::filled("the contexts of a stream", 1 << 16, 0)?,
+        })
     }
 
     /// Classes of the last three bytes, 0..512.
