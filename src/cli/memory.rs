@@ -173,7 +173,7 @@ impl<'a> Use<'a> {
             + recurrent_layers as u64 * recurrent.map_or(0, recurrent_state_len);
         let cache = (self.streams as u64 + 1) * stream;
         let copies = alone.max(COPIES_OF_EXPERTS * experts);
-        let logits = bytes_of_logits(config.vocab, self.streams) as u64;
+        let logits = bytes_of_logits(&**model.runtime(), self.streams) as u64;
         // The experts have at most one block in the works.
         let streams = bytes_of_streams(config.vocab, self.streams) as u64;
         cache + logits + streams + copies + primed(experts) + blocks

@@ -13,25 +13,29 @@ use super::times::timed;
 use crate::arch::config::TILE;
 use crate::engine::{EngineError, Prediction, Predictions, Runtime};
 
-/// A chunk holds at most this many logits, 25 MiB, unless that is fewer than [`FEWEST`] rows.
+/// A chunk holds at most this many logits, 25 MiB, unless that is too few rows for the runtime.
 const LOGITS_AT_ONCE: usize = 6_500_000;
-/// Fewest rows of a chunk: each pass reads all weights.
-const FEWEST: usize = 64;
-/// Most rows of a chunk.
+/// Most rows of a chunk, unless that is too few for the runtime.
 const MOST: usize = 256;
 
-/// Predictions of a chunk: a power of two, so that no pass is left with a few rows.
-fn rows_of_a_chunk(vocabulary: usize) -> usize {
-    let rows = (LOGITS_AT_ONCE / vocabulary.max(1)).clamp(FEWEST, MOST);
+/// Predictions of a chunk, at least `enough`: a power of two, so that no pass is left with a few
+/// rows.
+fn rows_of_a_chunk(vocabulary: usize, enough: usize) -> usize {
+    let rows = (LOGITS_AT_ONCE / vocabulary.max(1)).clamp(enough, MOST.max(enough));
     1 << rows.ilog2()
 }
 
 /// Most bytes of logits that an encoder holds: those of the chunk whose tokens it codes, and of the
-/// next one, which is computed meanwhile. `vocabulary` is the number of output rows, and a block
-/// has up to `streams` streams. A decoder holds less.
-pub fn bytes_of_logits(vocabulary: usize, streams: usize) -> usize {
+/// next one, which is computed meanwhile. A block has up to `streams` streams. A decoder holds
+/// less.
+pub fn bytes_of_logits(runtime: &dyn Runtime, streams: usize) -> usize {
+    let vocabulary = runtime.model().config().vocab;
+    bytes_of_chunks(vocabulary, runtime.enough_rows(), streams)
+}
+
+fn bytes_of_chunks(vocabulary: usize, enough: usize, streams: usize) -> usize {
     let rest_of_a_round = if learn_by_rounds(streams) { streams } else { 0 };
-    let rows = rows_of_a_chunk(vocabulary) + rest_of_a_round;
+    let rows = rows_of_a_chunk(vocabulary, enough) + rest_of_a_round;
     2 * rows * vocabulary.next_multiple_of(TILE) * size_of::<i32>()
 }
 
@@ -82,7 +86,7 @@ impl<'a, T: Iterator<Item = (usize, u32)>> LookAhead<'a, T> {
             runtime,
             models,
             tokens: tokens.peekable(),
-            chunk: rows_of_a_chunk(vocabulary),
+            chunk: rows_of_a_chunk(vocabulary, runtime.enough_rows()),
             whole_rounds,
         }
     }
@@ -194,9 +198,11 @@ mod tests {
     #[test]
     fn chunks_are_full_passes_whose_logits_are_bounded() {
         for (vocabulary, rows) in [(1, 256), (4095, 256), (49_135, 128), (151_643, 64)] {
-            assert_eq!(rows_of_a_chunk(vocabulary), rows, "{vocabulary}");
+            assert_eq!(rows_of_a_chunk(vocabulary, 64), rows, "{vocabulary}");
+            assert_eq!(rows_of_a_chunk(vocabulary, 512), 512, "{vocabulary}");
         }
-        assert_eq!(bytes_of_logits(49_135, 16), 2 * 128 * 49_136 * 4);
-        assert_eq!(bytes_of_logits(49_135, 256), 2 * (128 + 256) * 49_136 * 4);
+        assert_eq!(bytes_of_chunks(49_135, 64, 16), 2 * 128 * 49_136 * 4);
+        let of_rounds = 2 * (128 + 256) * 49_136 * 4;
+        assert_eq!(bytes_of_chunks(49_135, 64, 256), of_rounds);
     }
 }

@@ -66,6 +66,11 @@ pub trait Runtime: Debug + Send + Sync {
     /// token. The compressed bytes do not depend on it.
     fn row_cost(&self) -> f32;
 
+    /// A pass of fewer rows takes nearly as long.
+    fn enough_rows(&self) -> usize {
+        64
+    }
+
     /// The threads that the coder may use for its own work between passes; `None` if there is the
     /// calling one alone.
     fn pool(&self) -> Option<&Pool> {

@@ -11,6 +11,7 @@ use super::weights::Weights;
 use super::workspace::Workspace;
 use crate::engine::passes;
 use crate::engine::runtime::{EngineError, Helper, Predictions, Runtime, Segment, State};
+use crate::machine::pool::{self, Pool};
 use crate::packed::PackedModel;
 
 /// [`Runtime::row_cost`]: a device computes many rows in about the time of one.
@@ -25,6 +26,8 @@ pub struct VulkanEngine {
     layers: Layers,
     /// One call at a time runs on the device.
     workspace: Mutex<Workspace>,
+    /// For the coder.
+    pool: Pool,
 }
 
 impl VulkanEngine {
@@ -53,7 +56,18 @@ impl VulkanEngine {
                 model,
             },
             workspace: Mutex::new(workspace),
+            pool: Pool::new(pool::usable_threads(0)),
         })
+    }
+
+    /// Lends the coder so many threads; 0 for as many as there are processors.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> VulkanEngine {
+        let pool = Pool::new(match threads {
+            0 => pool::usable_threads(0),
+            threads => threads,
+        });
+        VulkanEngine { pool, ..self }
     }
 
     /// The device.
@@ -98,6 +112,14 @@ impl Runtime for VulkanEngine {
 
     fn row_cost(&self) -> f32 {
         ROW_COST
+    }
+
+    fn enough_rows(&self) -> usize {
+        PASS
+    }
+
+    fn pool(&self) -> Option<&Pool> {
+        Some(&self.pool)
     }
 
     fn helper(&self) -> Option<Box<dyn Helper + '_>> {
