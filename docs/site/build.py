@@ -46,6 +46,7 @@ PAGES = [
     ("Science", "training/README.md", "training", "How the models were trained"),
     ("Reference", "docs/REPORTS.md", "reports", "Reports"),
     ("Reference", "docs/PYTHON.md", "python", "Python"),
+    ("Reference", "docs/GPU.md", "gpu", "Graphics processors"),
     ("Reference", "docs/MODELS.md", "models", "Models"),
     ("Reference", "docs/ARCHITECTURE.md", "architecture", "Architecture"),
     ("Reference", "SECURITY.md", "security", "Security"),

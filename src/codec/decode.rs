@@ -201,7 +201,7 @@ impl DecodedBlock<'_, '_> {
         let (mut last_token, mut unused) = (pending, 0);
         std::thread::scope(|scope| {
             let rounds = rounds::start(scope, self.runtime, models);
-            let groups = groups(self.coding.streams.len(), self.runtime.row_cost());
+            let groups = groups(self.coding.streams.len(), self.runtime);
             let mut asked = groups.len();
             // Groups that have not had their turns in this round.
             let mut waiting = asked;
@@ -280,10 +280,11 @@ impl DecodedBlock<'_, '_> {
 }
 
 /// The groups of streams that are predicted together.
-fn groups(streams: usize, row_cost: f32) -> Vec<Range<usize>> {
+fn groups(streams: usize, runtime: &dyn Runtime) -> Vec<Range<usize>> {
     // Where rows share much of a pass, all streams at once is fastest. Where a pass of twice the
-    // streams takes about twice as long, one half may be computed while the other is decoded.
-    let first = match row_cost > MOST_SHARED {
+    // streams takes about twice as long, or takes nothing from the coder, one half may be computed
+    // while the other is decoded.
+    let first = match runtime.row_cost() > MOST_SHARED || runtime.computes_elsewhere() {
         true => streams / 2,
         false => streams,
     };

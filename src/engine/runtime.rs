@@ -71,6 +71,11 @@ pub trait Runtime: Debug + Send + Sync {
         64
     }
 
+    /// Whether passes take no time of the coder's processors.
+    fn computes_elsewhere(&self) -> bool {
+        false
+    }
+
     /// The threads that the coder may use for its own work between passes; `None` if there is the
     /// calling one alone.
     fn pool(&self) -> Option<&Pool> {

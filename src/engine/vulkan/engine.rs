@@ -118,6 +118,10 @@ impl Runtime for VulkanEngine {
         PASS
     }
 
+    fn computes_elsewhere(&self) -> bool {
+        true
+    }
+
     fn pool(&self) -> Option<&Pool> {
         Some(&self.pool)
     }
