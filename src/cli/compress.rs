@@ -36,7 +36,8 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         .prime(prime.transpose()?)
         .block_len(job.block_len)
         .frame_len(job.frame_len)
-        .streams(job.streams);
+        .streams(job.streams)
+        .device_streams(job.device_streams);
     let mut options = match job.budget {
         None => rest
             .model(models.choose(&job.model)?)

@@ -152,6 +152,7 @@ fn wrong_usage_exits_with_2_and_one_line() {
         "compress -c -o a b",
         "compress -M much a",
         "compress --streams 257 a",
+        "compress --streams cpu a",
         "compress --block-size 0 a",
         "compress --block-size 1023 a",
         "compress --block-size 17MiB a",

@@ -82,3 +82,22 @@ fn streams_are_made_on_demand_and_shown() {
     assert!(shown.contains("up to 3 streams each"), "{shown}");
     dir.llmzip("test a.llmz").succeeds();
 }
+
+#[test]
+fn a_gpu_wants_more_streams_than_a_processor() {
+    let dir = Dir::new();
+    let text_of = [
+        include_str!("../../docs/FORMAT.md"),
+        include_str!("../../docs/PREDICTOR.md"),
+    ];
+    dir.write("a", text_of.concat());
+    let streams = |how: &str| {
+        dir.llmzip(&format!("compress -f -3 {how} a")).succeeds();
+        dir.llmzip("test a.llmz").succeeds();
+        let line = text(&dir.llmzip("info --json a.llmz").succeeds());
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        value["frames"][0]["streams"].as_u64().unwrap()
+    };
+    let (default, gpu) = (streams(""), streams("--streams gpu"));
+    assert!(default < 3 && (3..16).contains(&gpu), "{default} {gpu}");
+}

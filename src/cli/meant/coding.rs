@@ -13,10 +13,14 @@ use super::shared::{
 use crate::cli::failure::Failure;
 use crate::cli::level::{self, LEVELS, Level, NO_MODEL};
 use crate::cli::typed::{
-    CatArgs, CompressArgs, DecompressArgs, FileArgs, InfoArgs, OutputArgs, ReadingArgs, Switch,
-    TestArgs, VerbosityArgs,
+    CatArgs, CompressArgs, DecompressArgs, FileArgs, InfoArgs, OutputArgs, ReadingArgs, StreamsArg,
+    Switch, TestArgs, VerbosityArgs,
 };
 use crate::cli::{print, text};
+
+/// Most streams of a block that a GPU is to decompress. It predicts more in one pass, but files
+/// grow.
+const GPU_STREAMS: usize = 64;
 
 /// The end of the name of a compressed file.
 pub(in crate::cli) const SUFFIX: &str = ".llmz";
@@ -88,6 +92,7 @@ pub(in crate::cli) struct CompressJob {
     pub(in crate::cli) independent_blocks: bool,
     pub(in crate::cli) prime: Option<PathBuf>,
     pub(in crate::cli) streams: Option<usize>,
+    pub(in crate::cli) device_streams: Option<usize>,
     pub(in crate::cli) block_len: u32,
     pub(in crate::cli) frame_len: Option<u64>,
 }
@@ -151,7 +156,14 @@ pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failur
         checksum: !args.no_check,
         independent_blocks: args.independent_blocks,
         prime: args.prime,
-        streams: args.streams.map(usize::from),
+        streams: match args.streams {
+            Some(StreamsArg::Exactly(number)) => Some(number),
+            _ => None,
+        },
+        device_streams: match args.streams {
+            Some(StreamsArg::Gpu) => Some(GPU_STREAMS),
+            _ => None,
+        },
         block_len: block_len(&args.block_size)?,
         frame_len: args.frame_size.as_deref().map(frame_len).transpose()?,
     })

@@ -1,15 +1,38 @@
 //! Arguments of the commands that read or write compressed files.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 
 use super::level::LevelArg;
 use super::shared::{FileArgs, OutputArgs, ReadingArgs, ResourceArgs, Switch, VerbosityArgs};
 use crate::cli::level::LEVELS;
+use llmzip::container::MAX_STREAMS;
 
-/// Most streams of a block, as clap compares them.
-const MAX_STREAMS: i64 = llmzip::container::MAX_STREAMS as i64;
+/// How many streams a block should have.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) enum StreamsArg {
+    Exactly(usize),
+    /// As many as a GPU decompresses well.
+    Gpu,
+}
+
+impl FromStr for StreamsArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<StreamsArg, String> {
+        if text == "gpu" {
+            return Ok(StreamsArg::Gpu);
+        }
+        let number = text
+            .parse()
+            .ok()
+            .filter(|number| (1..=MAX_STREAMS).contains(number));
+        let wanted = || format!("{text} is neither \"gpu\" nor a number from 1 to {MAX_STREAMS}");
+        number.map(StreamsArg::Exactly).ok_or_else(wanted)
+    }
+}
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CompressArgs {
@@ -76,15 +99,10 @@ pub(in crate::cli) struct CompressArgs {
     /// where a line ends, and shorter ones make files larger [default: one frame]
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(in crate::cli) frame_size: Option<String>,
-    /// Streams in a block, 1 to 256; more make decompression faster and files larger
-    /// [default: by model and size]
-    #[arg(
-        long,
-        value_name = "N",
-        hide_short_help = true,
-        value_parser = clap::value_parser!(u16).range(1..=MAX_STREAMS)
-    )]
-    pub(in crate::cli) streams: Option<u16>,
+    /// Streams in a block, 1 to 256; more make decompression faster and files larger; "gpu" for
+    /// as many as a GPU decompresses well, up to 64 in long blocks [default: by model and size]
+    #[arg(long, value_name = "N|gpu", hide_short_help = true)]
+    pub(in crate::cli) streams: Option<StreamsArg>,
     /// Make each block readable without those before it; files get larger
     #[arg(long, hide_short_help = true)]
     pub(in crate::cli) independent_blocks: bool,

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub(super) use coding::{CatArgs, CompressArgs, DecompressArgs, InfoArgs, TestArgs};
+pub(super) use coding::{CatArgs, CompressArgs, DecompressArgs, InfoArgs, StreamsArg, TestArgs};
 #[cfg(feature = "convert")]
 pub(super) use model::CheckArgs;
 pub(super) use model::{ModelArgs, ModelCommand};
