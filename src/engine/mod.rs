@@ -11,7 +11,9 @@ mod angles;
 mod checkpoints;
 pub(crate) mod contexts;
 pub mod cpu;
+mod fallback;
 mod passes;
+mod placement;
 pub mod reference;
 mod runtime;
 #[cfg(test)]
@@ -20,6 +22,8 @@ pub(crate) mod tests;
 pub mod vulkan;
 
 pub use cpu::{Engine, EngineOptions, recurrent_state_len};
+pub use fallback::{Fallback, Primary};
+pub use placement::{DeviceChoice, DeviceNews, OnDeviceNews};
 pub use runtime::{
     EngineError, Helper, Prediction, Predictions, RECURRENT_SLACK, Runtime, SLACK, Segment, State,
 };
