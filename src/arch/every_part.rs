@@ -1,4 +1,5 @@
-//! A family of the tests, whose models may have every part.
+//! A family whose models may have every part. Nobody publishes one: tests need it, and the
+//! self-test of devices.
 
 use super::family::{Family, Format, source};
 use super::llama::{GGUF_KEYS, HUGGING_FACE_KEYS, SOURCES, gate_rows};

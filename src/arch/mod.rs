@@ -12,7 +12,7 @@
 pub mod block;
 pub mod config;
 mod error;
-#[cfg(test)]
+#[cfg(any(test, feature = "gpu"))]
 mod every_part;
 pub mod family;
 mod gemma;

@@ -29,7 +29,7 @@ static FAMILIES: &[&Family] = &[
     &mixture::GRANITE,
     &mixture::MIXTRAL,
     &qwen3_5::FAMILY,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "gpu"))]
     &super::every_part::FAMILY,
 ];
 

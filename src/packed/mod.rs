@@ -17,7 +17,7 @@ mod layout;
 mod model;
 mod pack;
 pub mod quantize;
-#[cfg(test)]
+#[cfg(any(test, feature = "gpu"))]
 pub(crate) mod random;
 mod source;
 mod tokens;

@@ -1,4 +1,4 @@
-//! Models with random weights, for the tests of this crate.
+//! Models with random weights, for the tests of this crate and the self-test of devices.
 
 use super::{PackInput, PackedError, TensorSource, pack};
 use crate::arch::rope::{Rope, RopeScaling, RotarySteps};
@@ -97,12 +97,15 @@ pub(crate) fn scores(config: &Config) -> Vec<f32> {
 }
 
 /// A packed model of these sizes and options.
+///
+/// # Panics
+/// If no model can have them.
 pub(crate) fn model(config: &Config) -> Vec<u8> {
     model_of(config, &mut RandomSource)
 }
 
-/// A packed model with the weights of `source`.
-pub(crate) fn model_of(config: &Config, source: &mut impl TensorSource) -> Vec<u8> {
+/// As [`model`], with weights of another source.
+pub(crate) fn model_of(config: &Config, source: &mut dyn TensorSource) -> Vec<u8> {
     let input = PackInput {
         config,
         steps: &steps(config),

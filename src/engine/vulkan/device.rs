@@ -120,6 +120,13 @@ impl Device {
         &self.info
     }
 
+    /// The shaders that have run.
+    #[cfg(test)]
+    pub(super) fn made(&self) -> Vec<Variant> {
+        let made = self.pipelines.lock().unwrap();
+        made.keys().copied().collect()
+    }
+
     /// Makes what every call needs.
     fn prepare(&mut self) -> Result<(), vk::Result> {
         let range = [vk::PushConstantRange::default()

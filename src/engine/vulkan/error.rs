@@ -23,6 +23,18 @@ pub enum DeviceError {
         /// What it lacks.
         lacks: &'static str,
     },
+    /// The device computes other bits than the processor.
+    #[error("{device} computes other bits than the CPU, so it cannot be used")]
+    Differs {
+        /// Its name.
+        device: String,
+    },
+    /// There is no device that was asked for.
+    #[error("there is no {wanted} here")]
+    Absent {
+        /// What was asked for, in words.
+        wanted: String,
+    },
     /// The model needs what devices do not compute.
     #[error("{device} cannot run this model: it has {lacks}")]
     Model {

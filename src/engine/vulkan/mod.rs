@@ -3,9 +3,8 @@
 //! `docs/GPU.md` says how it works, and `docs/NUMERICS.md` what a device must guarantee. `library`
 //! finds devices; `device` opens one, takes memory and runs commands; `shader` has the programs of
 //! `shaders/`; `weights`, `state` and `workspace` are what lies in the memory of
-//! the device; `table` and `pass` record the commands of a pass; `engine` is the runtime;
-//! `arithmetic` tests single operations. Only
-//! `library` and `device` call Vulkan.
+//! the device; `table` and `pass` record the commands of a pass; `engine` is the runtime.
+//! `self_test` compares a device with the CPU. Only `library` and `device` call Vulkan.
 
 mod arithmetic;
 mod device;
@@ -14,6 +13,7 @@ mod error;
 mod library;
 mod parameters;
 mod pass;
+mod self_test;
 mod shader;
 mod state;
 mod table;
@@ -27,3 +27,4 @@ pub use device::Device;
 pub use engine::VulkanEngine;
 pub use error::DeviceError;
 pub use library::{DeviceInfo, DeviceKind, devices};
+pub use self_test::self_test;
