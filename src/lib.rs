@@ -82,6 +82,7 @@
 //! | `hub` | yes | for the command line: fetching models |
 //! | `cli` | yes | the program `llmzip` |
 //! | `compare` | yes | for the command line: other compressors to compare with |
+//! | `gpu` | no | models on GPUs, through Vulkan: [`Models::device`] |
 //! | `reference` | no | for tests: candle's implementations of the models |
 //!
 //! With `default-features = false`, the library decompresses with any model that it is given, and
@@ -135,6 +136,7 @@ pub mod store;
 pub mod tokenizer;
 
 pub use codec::Times;
+pub use engine::{DeviceChoice, DeviceNews};
 pub use error::Error;
 pub use frame::{
     AutoFinishEncoder, Decoder, DecoderOptions, Encoder, EncoderOptions, ModeLengths, Model,

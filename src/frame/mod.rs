@@ -16,6 +16,8 @@ mod copy;
 mod cuts;
 mod decoder;
 mod decompression;
+#[cfg(feature = "gpu")]
+pub mod devices;
 mod encoder;
 mod frame_decoder;
 mod model;
@@ -23,6 +25,7 @@ mod models;
 mod options;
 mod parallel;
 mod part;
+mod placement;
 mod random_access;
 mod resolver;
 mod seekable;

@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::placement::{self, Placement};
 use crate::Error;
 use crate::codec::Drafts;
 #[cfg(feature = "encode")]
 use crate::codec::plan::Tokenize;
 use crate::container::{FrameHeader, ModelRef};
-use crate::engine::{Engine, EngineOptions, NUMERICS_VERSION, Runtime};
+use crate::engine::{DeviceChoice, EngineOptions, NUMERICS_VERSION, Primary, Runtime};
 use crate::packed::PackedModel;
 use crate::store::{embedded, is_free_name};
 #[cfg(feature = "encode")]
@@ -21,6 +22,8 @@ use crate::tokenizer::Tokenizer;
 /// encoders and decoders that use a model share it, and each keeps its own state.
 pub struct Model {
     runtime: Arc<dyn Runtime>,
+    /// The device's runtime, if the model runs on one.
+    primary: Option<Arc<Primary>>,
     options: EngineOptions,
     #[cfg(feature = "encode")]
     tokenizer: Arc<Tokenizer>,
@@ -37,11 +40,25 @@ impl Model {
     /// [`Error::Model`] if the file is no packed model; [`Error::Engine`] or [`Error::Tokenizer`]
     /// if this library cannot use it.
     pub fn open(path: impl AsRef<Path>) -> Result<Model, Error> {
+        Model::open_on(path, &DeviceChoice::Cpu)
+    }
+
+    /// As [`Model::open`], to run on the device of this choice.
+    ///
+    /// # Errors
+    ///
+    /// Also [`Error::Engine`] if there is no such device, or it cannot run the model, and
+    /// [`Error::Unsupported`] if this build has no support for devices.
+    pub fn open_on(path: impl AsRef<Path>, device: &DeviceChoice) -> Result<Model, Error> {
         let path = path.as_ref();
         let packed = Arc::new(PackedModel::open(path)?);
         let stem = path.file_stem().and_then(|stem| stem.to_str());
         let name = stem.filter(|stem| is_free_name(stem)).map(str::to_owned);
-        Model::new(packed, EngineOptions::default(), name)
+        let placement = Placement {
+            choice: device.clone(),
+            ..Placement::default()
+        };
+        Model::placed(packed, EngineOptions::default(), name, &placement)
     }
 
     /// Makes `packed` ready. `name` is written into frames, so that a reader without the model can
@@ -57,10 +74,22 @@ impl Model {
         options: EngineOptions,
         name: Option<String>,
     ) -> Result<Model, Error> {
+        Model::placed(packed, options, name, &Placement::default())
+    }
+
+    /// As [`Model::new`], to run where `placement` says.
+    pub(super) fn placed(
+        packed: Arc<PackedModel>,
+        options: EngineOptions,
+        name: Option<String>,
+        placement: &Placement,
+    ) -> Result<Model, Error> {
+        let primary = placement.primary(&packed)?;
         Ok(Model {
             #[cfg(feature = "encode")]
             tokenizer: Arc::new(Tokenizer::new(&packed)?),
-            runtime: Arc::new(Engine::new(packed, options)?),
+            runtime: placement::runtime(primary.as_ref(), packed, options)?,
+            primary,
             options,
             name,
             drafts: Drafts::default(),
@@ -98,7 +127,7 @@ impl Model {
         Model { drafts, ..self }
     }
 
-    /// The same model, run on the calling thread alone. Weights are shared.
+    /// The same model, run on the calling thread alone, or on its device. Weights are shared.
     ///
     /// # Errors
     ///
@@ -113,7 +142,8 @@ impl Model {
         Ok(Model {
             #[cfg(feature = "encode")]
             tokenizer: Arc::clone(&self.tokenizer),
-            runtime: Arc::new(Engine::new(packed, options)?),
+            runtime: placement::runtime(self.primary.as_ref(), packed, options)?,
+            primary: self.primary.clone(),
             options,
             name: self.name.clone(),
             drafts: self.drafts,

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Model;
+use super::placement::Placement;
 use crate::Error;
 use crate::container::ModelRef;
-use crate::engine::EngineOptions;
+use crate::engine::{DeviceChoice, DeviceNews, EngineOptions};
 use crate::machine::pool::usable_threads;
 use crate::store::{Found, Store, StoreError, embedded};
 
@@ -39,6 +40,8 @@ pub struct Models {
     added: Vec<Arc<Model>>,
     /// Threads for each model, if there are as many processors; 0 for as many as there are.
     threads: usize,
+    /// Where they run; the store is that of `source`.
+    placement: Placement,
     /// Models that were opened.
     opened: Arc<Mutex<Vec<Arc<Model>>>>,
 }
@@ -110,6 +113,27 @@ impl Models {
             opened: Arc::default(),
             ..self
         }
+    }
+
+    /// These models, each run on the device of this choice; by default, on the processor. If a
+    /// device stops while it is used, the processor goes on. The choice changes only the time that
+    /// coding takes.
+    ///
+    /// A device is compared with the processor before it is used for the first time;
+    /// [`installed`](Models::installed) models note the outcome in their folder.
+    #[must_use]
+    pub fn device(mut self, choice: DeviceChoice) -> Models {
+        self.placement.choice = choice;
+        self.opened = Arc::default();
+        self
+    }
+
+    /// Calls `tell` with what becomes of devices, on any thread.
+    #[must_use]
+    pub fn on_device_news(mut self, tell: impl Fn(&DeviceNews) + Send + Sync + 'static) -> Models {
+        self.placement.news = Some(Arc::new(tell));
+        self.opened = Arc::default();
+        self
     }
 
     /// The names of all models: those added, the built-in ones from the smallest to the largest,
@@ -207,7 +231,12 @@ impl Models {
             threads: usable_threads(self.threads),
             ..EngineOptions::default()
         };
-        let model = Arc::new(Model::new(found.model, options, found.name)?);
+        let placement = Placement {
+            store: self.store(),
+            ..self.placement.clone()
+        };
+        let model = Model::placed(found.model, options, found.name, &placement)?;
+        let model = Arc::new(model);
         opened.push(Arc::clone(&model));
         Ok(model)
     }
@@ -249,6 +278,7 @@ impl fmt::Debug for Models {
             .field("source", &self.source)
             .field("added", &self.added)
             .field("threads", &self.threads)
+            .field("placement", &self.placement)
             .field("opened", &*self.opened())
             .finish()
     }

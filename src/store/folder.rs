@@ -5,7 +5,7 @@
 //! names/<name>                       the identity that a name stands for
 //! ```
 //!
-//! `notes.rs` adds what is noted of models that were fetched.
+//! `notes.rs` adds what is noted of models that were fetched and of devices.
 //!
 //! A packed model is a new file that is hashed, synced and then given its name, so a file in the
 //! store is complete. It may be damaged later; therefore [`Store::open`] hashes what it reads, and
@@ -542,6 +542,21 @@ impl Store {
     /// Where a packed model came from, if that was noted.
     pub fn origin(&self, identity: &[u8; 32]) -> Option<Origin> {
         notes::origin(&self.homes, identity)
+    }
+
+    /// Whether a device computes the same bits as the processor, if that was noted under `key`,
+    /// which names the device and all that the outcome depends on.
+    pub fn device_verdict(&self, key: &str) -> Option<bool> {
+        notes::device_verdict(&self.homes, key)
+    }
+
+    /// Notes whether a device computes the same bits as the processor.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::note_origin`].
+    pub fn note_device_verdict(&self, key: &str, is_sound: bool) -> Result<(), StoreError> {
+        notes::note_device_verdict(self.home()?, key, is_sound)
     }
 
     /// Pins a short name to what was fetched for it.

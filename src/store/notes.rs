@@ -1,11 +1,13 @@
-//! What the store notes of models that were fetched.
+//! What the store notes of models that were fetched, and of devices that were tested.
 //!
 //! ```text
 //! origins/<64 hex digits>.json   where the packed model with this identity came from
 //! pins/<short name>.json         the commit and files that a short name stands for on this machine
+//! devices/<64 hex digits>.json   whether a device computes the same bits as the processor; the
+//!                                digits are the BLAKE3 of the key
 //! ```
 //!
-//! Both are for whoever fetches. No compressed file depends on them: it names the pack.
+//! The first two are for whoever fetches. No compressed file depends on them: it names the pack.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,6 +38,38 @@ pub struct Origin {
     /// The GGUF file that was packed; none if it was the repository's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+}
+
+/// The outcome of testing a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Verdict {
+    /// The device, and all that the outcome depends on.
+    key: String,
+    /// Whether it computes the same bits as the processor.
+    is_sound: bool,
+}
+
+/// Notes the outcome of testing a device.
+pub(super) fn note_device_verdict(
+    home: &Path,
+    key: &str,
+    is_sound: bool,
+) -> Result<(), StoreError> {
+    let key = key.to_owned();
+    write(&verdict_path(home, &key), &Verdict { key, is_sound })
+}
+
+/// The outcome of testing a device, if it was noted and can be read.
+pub(super) fn device_verdict(homes: &[PathBuf], key: &str) -> Option<bool> {
+    let verdict = |home: &PathBuf| -> Option<Verdict> { read(&verdict_path(home, key)).ok()? };
+    let mut verdicts = homes.iter().filter_map(verdict);
+    let verdict = verdicts.find(|verdict| verdict.key == key);
+    verdict.map(|verdict| verdict.is_sound)
+}
+
+fn verdict_path(home: &Path, key: &str) -> PathBuf {
+    let name = hex(blake3::hash(key.as_bytes()).as_bytes());
+    home.join("devices").join(format!("{name}.json"))
 }
 
 /// Notes where a packed model came from.
@@ -197,6 +231,34 @@ mod tests {
         for absent in ["owner/repo:Q8_0", "owner/repo@main", "owner/other"] {
             assert!(store.find(absent).is_err(), "{absent}");
         }
+    }
+
+    #[test]
+    fn a_verdict_is_kept_and_a_bent_one_is_none() {
+        let (folder, store) = store();
+        assert_eq!(store.device_verdict("card 1"), None);
+        store.note_device_verdict("card 1", true).unwrap();
+        store.note_device_verdict("card 2", false).unwrap();
+        assert_eq!(store.device_verdict("card 1"), Some(true));
+        assert_eq!(store.device_verdict("card 2"), Some(false));
+        assert_eq!(store.device_verdict("card 3"), None);
+        let path = verdict_path(&folder.path().join("home"), "card 1");
+        let of_another = fs::read(verdict_path(&folder.path().join("home"), "card 2")).unwrap();
+        for bent in [
+            &b""[..],
+            b"{",
+            b"[1]",
+            b"{\"is_sound\": true}",
+            b"\xff\0",
+            &of_another,
+        ] {
+            fs::write(&path, bent).unwrap();
+            assert_eq!(store.device_verdict("card 1"), None, "{bent:?}");
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(store.device_verdict("card 1"), None);
+        assert!(store.note_device_verdict("card 1", true).is_err());
     }
 
     #[test]
