@@ -82,7 +82,8 @@ impl World {
             .env("HOME", self.0.path())
             .env("LLMZIP_HOME", self.path("home"))
             .env_remove("LLMZIP_LEVEL")
-            .env_remove("LLMZIP_THREADS");
+            .env_remove("LLMZIP_THREADS")
+            .env_remove("LLMZIP_DEVICE");
         command.output().unwrap()
     }
 

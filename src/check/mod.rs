@@ -25,4 +25,4 @@ pub use error::CheckError;
 pub use float::FloatModel;
 pub use sampled::{Loss, Sampled};
 pub use speed::Speed;
-pub use subject::{Subject, Text};
+pub use subject::{Agreement, Comparison, Subject, Text};

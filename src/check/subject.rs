@@ -12,6 +12,7 @@ use crate::machine::instructions::InstructionSet;
 use crate::packed::{PackInput, PackedModel, TensorSource};
 use crate::tokenizer::{Symbol, Tokenizer};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Tokens of one pass: the logits of a large vocabulary are large.
 const PASS: usize = 128;
@@ -41,6 +42,28 @@ pub struct Text {
     pub tokens: Vec<u32>,
     /// Bytes that the vocabulary lacks; no model sees them.
     pub escapes: usize,
+}
+
+/// How a runtime compares with the CPU engine.
+#[derive(Debug, Clone, Copy)]
+pub struct Agreement {
+    /// With many tokens at a time.
+    pub many: Comparison,
+    /// With one token at a time.
+    pub single: Comparison,
+}
+
+/// What two runtimes did with the same tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Comparison {
+    /// Tokens that were fed.
+    pub tokens: usize,
+    /// The first of them after which the predictions differ in a bit.
+    pub first_difference: Option<usize>,
+    /// Time that the CPU engine took.
+    pub cpu: Duration,
+    /// Time that the other took.
+    pub other: Duration,
 }
 
 impl Subject {
@@ -131,6 +154,21 @@ impl Subject {
         Ok(bits)
     }
 
+    /// Compares the predictions of a runtime of this model with those of the CPU engine: after as
+    /// many tokens at a time as compression feeds, and after one, as in decompression.
+    ///
+    /// # Errors
+    /// When either of them fails.
+    pub fn compare(&self, other: &dyn Runtime, tokens: &[u32]) -> Result<Agreement, CheckError> {
+        let engine = Engine::new(Arc::clone(&self.packed), EngineOptions::default())?;
+        let (inputs, _) = self.inputs(tokens);
+        let few = &inputs[..inputs.len().min(PASS)];
+        Ok(Agreement {
+            many: compare(&engine, other, &inputs, PASS)?,
+            single: compare(&engine, other, few, 1)?,
+        })
+    }
+
     /// Bits that each token costs in f32 with the same window and sinks.
     ///
     /// # Errors
@@ -181,6 +219,44 @@ impl Subject {
         }
         Ok(bits)
     }
+}
+
+/// Feeds `tokens` to two runtimes, `most` at a time.
+fn compare(
+    cpu: &dyn Runtime,
+    other: &dyn Runtime,
+    tokens: &[u32],
+    most: usize,
+) -> Result<Comparison, CheckError> {
+    let mut states = [cpu.new_state()?, other.new_state()?];
+    let mut predictions = [Predictions::new(), Predictions::new()];
+    let mut comparison = Comparison {
+        tokens: tokens.len(),
+        first_difference: None,
+        cpu: Duration::ZERO,
+        other: Duration::ZERO,
+    };
+    for (pass, tokens) in tokens.chunks(most).enumerate() {
+        for (index, runtime) in [cpu, other].into_iter().enumerate() {
+            let state = &mut *states[index];
+            let start = Instant::now();
+            runtime.forward(&mut [Segment { state, tokens }], &mut predictions[index])?;
+            let time = match index {
+                0 => &mut comparison.cpu,
+                _ => &mut comparison.other,
+            };
+            *time += start.elapsed();
+        }
+        let [left, right] = &predictions;
+        let differs = |row: &usize| {
+            let (left, right) = (left.row(*row), right.row(*row));
+            (left.logits, left.state) != (right.logits, right.state)
+        };
+        let first = || (0..tokens.len()).find(differs);
+        let place = |row| pass * most + row;
+        comparison.first_difference = (comparison.first_difference).or_else(|| first().map(place));
+    }
+    Ok(comparison)
 }
 
 /// Bits of `token` under logits in bits.

@@ -6,6 +6,10 @@
 use std::path::Path;
 
 use llmzip::Error;
+#[cfg(feature = "gpu")]
+use llmzip::engine::EngineError;
+#[cfg(feature = "gpu")]
+use llmzip::engine::vulkan::DeviceError;
 #[cfg(feature = "hub")]
 use llmzip::hub::HubError;
 use llmzip::store::catalogue::{CATALOGUE, entry};
@@ -19,6 +23,10 @@ pub fn library(error: &Error) -> String {
         Error::MissingModel { identity, name } => missing_model(identity, name.as_deref()),
         Error::MissingPrime { .. } => format!("{error}; name its file with --prime"),
         Error::Store(error) => store(error),
+        #[cfg(feature = "gpu")]
+        Error::Engine(EngineError::Device(DeviceError::Absent { .. })) => {
+            format!("{error}; llmzip devices lists what there is")
+        }
         _ => error.to_string(),
     }
 }

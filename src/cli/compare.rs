@@ -20,14 +20,14 @@ pub(super) fn run(job: CompareJob) -> Result<bool, Failure> {
         measurement,
         result,
     } = job;
-    let options = measurement.options;
+    let options = &measurement.options;
     let destination = Destination::open(&result, &measurement.inputs, options.force)?;
     let Some(workload) = workload::prepare(&measurement)? else {
         return Ok(false);
     };
     let candidates = &workload.candidates;
     destination.spare_models(candidates)?;
-    let made = provenance(candidates, options.resources)?;
+    let made = provenance(candidates, &options.resources)?;
     let compressors = compare::compressors(candidates);
     // The classical codecs come first and need no model.
     let classical = compressors.len() - candidates.len();
@@ -74,7 +74,7 @@ struct Runs {
 
 impl Runs {
     fn prepare(job: CompareOneJob) -> Result<Runs, Failure> {
-        let models = Models::new(job.options.resources);
+        let models = Models::new(&job.options.resources).for_originals(Some(job.bytes));
         let candidates = models.candidates(&job.models, &mut |_| {})?;
         let known = compare::compressors(&candidates);
         let compressor = known.iter().position(|one| one.name == job.compressor);

@@ -56,7 +56,7 @@ impl OneCompressor {
         sample: &Sample,
         compressor: &str,
         model: &str,
-        options: ReportOptions,
+        options: &ReportOptions,
     ) -> Result<OneCompressor, Failure> {
         let name = format!("{}: {compressor}", sample.name);
         command(sample, compressor, model, options)
@@ -129,7 +129,7 @@ fn command(
     sample: &Sample,
     compressor: &str,
     model: &str,
-    options: ReportOptions,
+    options: &ReportOptions,
 ) -> io::Result<Command> {
     let mut command = call::program()?;
     command.arg("compare-one");
@@ -138,6 +138,7 @@ fn command(
     command.arg(format!("--bytes={}", sample.bytes.len()));
     command.arg(format!("--model={model}"));
     command.arg(format!("--threads={}", options.resources.threads));
+    command.arg(format!("--device={}", options.resources.device));
     if let Some(limit) = options.resources.memory {
         command.arg(format!("--memory={limit}"));
     }

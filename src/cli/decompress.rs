@@ -24,8 +24,16 @@ use super::models::Models;
 use super::output::Content;
 use super::prime::PrimeFiles;
 
+/// Original bytes of a text for each compressed one, roughly.
+const TYPICAL_RATIO: u64 = 8;
+
 pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
-    let mut models = Models::new(job.resources);
+    let FilesJob {
+        inputs, recursive, ..
+    } = &job.files;
+    let (found, all_found) = folders::find(inputs, *recursive, &is_compressed);
+    let original_len = folders::len(&found).map(|len| len.saturating_mul(TYPICAL_RATIO));
+    let mut models = Models::new(&job.resources).for_originals(original_len);
     if let Some(name) = &job.model {
         models.prefer(name)?;
     }
@@ -42,10 +50,6 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
         part: job.part,
         seekable: None,
     };
-    let FilesJob {
-        inputs, recursive, ..
-    } = &job.files;
-    let (found, all_found) = folders::find(inputs, *recursive, &is_compressed);
     Ok(files::run(&found, &job.files, &primes, &mut decompressor)? && all_found)
 }
 

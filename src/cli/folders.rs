@@ -51,6 +51,18 @@ pub(super) fn find(
     (found, all_well)
 }
 
+/// Bytes of all inputs, if all are regular files.
+pub(super) fn len(found: &[Found]) -> Option<u64> {
+    let len = |found: &Found| match &found.input {
+        Input::Stdin => None,
+        Input::File(path) => {
+            let metadata = fs::metadata(path).ok()?;
+            metadata.is_file().then_some(metadata.len())
+        }
+    };
+    found.iter().map(len).sum()
+}
+
 /// Adds the regular files below a folder that are `wanted`. Returns whether all could be read.
 fn walk(folder: &Path, wanted: &dyn Fn(&Path) -> bool, files: &mut Vec<Found>) -> bool {
     let cannot = |path: &Path, error: &io::Error| {

@@ -21,6 +21,11 @@ mod completions;
 mod compress;
 mod contents;
 mod decompress;
+#[cfg(feature = "gpu")]
+mod devices;
+#[cfg(not(feature = "gpu"))]
+#[path = "no_devices.rs"]
+mod devices;
 mod estimate;
 #[cfg(feature = "encode")]
 mod explain;
@@ -162,7 +167,8 @@ fn run(command: Command) -> Result<bool, Failure> {
         Command::Compare(args) => compare::run(meant::compare(args)?),
         #[cfg(feature = "compare")]
         Command::CompareOne(args) => compare::run_one(meant::compare_one(args)?),
-        Command::Model(args) => model::run(meant::model(args)),
+        Command::Model(args) => model::run(meant::model(args)?),
+        Command::Devices(args) => devices::run(meant::devices(&args)),
         Command::Completions { shell } => completions::print_script(shell).map(|()| true),
         Command::Man { folder, force } => man::run(&folder, force),
     }

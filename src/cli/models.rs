@@ -10,7 +10,7 @@ use llmzip::machine::pool::usable_threads;
 use llmzip::predict::Settings;
 use llmzip::report::Candidate;
 use llmzip::store::{self, Store, StoreError, embedded};
-use llmzip::{EncoderOptions, Error, Model, Preset};
+use llmzip::{DeviceChoice, DeviceNews, EncoderOptions, Error, Model, Preset};
 
 use super::failure::Failure;
 use super::lasting::LastingFile;
@@ -18,11 +18,29 @@ use super::meant::{ModelChoice, ModelList, Resources};
 use super::memory::{MemoryLimit, Use};
 use super::needed;
 use super::offer;
+use super::print;
+
+/// Fewer original bytes are coded on the CPU, unless a device was asked for: to start one and to
+/// copy the weights takes about a second. The number is a guess: it was not measured on a card.
+const SHORTEST_ON_DEVICE: u64 = 64 << 10;
+
+/// Tells the user what becomes of devices.
+fn tell(news: &DeviceNews) {
+    match news {
+        DeviceNews::Runs(device) => print::detail(&format!("  the model runs on {device}")),
+        DeviceNews::Avoided(reason) => {
+            print::detail(&format!("  the model runs on the CPU: {reason}"));
+        }
+        DeviceNews::Stopped(reason) => print::warning(&format!("{reason}; the CPU goes on")),
+    }
+}
 
 /// The models of this user, and the memory that they may take.
 pub(super) struct Models {
     installed: llmzip::Models,
     memory: MemoryLimit,
+    /// Where models run.
+    device: DeviceChoice,
     /// Threads that may work.
     threads: usize,
     used: Vec<Arc<Model>>,
@@ -53,16 +71,31 @@ pub(super) fn file(wanted: Option<&str>, model: &Model) -> Option<LastingFile> {
 }
 
 impl Models {
-    pub(super) fn new(resources: Resources) -> Models {
+    pub(super) fn new(resources: &Resources) -> Models {
         Models {
-            installed: llmzip::Models::installed().threads(resources.threads),
+            installed: llmzip::Models::installed()
+                .threads(resources.threads)
+                .device(resources.device.clone())
+                .on_device_news(tell),
             memory: MemoryLimit(resources.memory),
+            device: resources.device.clone(),
             threads: usable_threads(resources.threads),
             used: Vec::new(),
             refusal: None,
             streams: 1,
             primes: 0,
         }
+    }
+
+    /// The same models for inputs of so many original bytes in all, if that is known.
+    #[must_use]
+    pub(super) fn for_originals(mut self, len: Option<u64>) -> Models {
+        let is_short = len.is_some_and(|len| len < SHORTEST_ON_DEVICE);
+        if is_short && self.device == DeviceChoice::Auto {
+            self.device = DeviceChoice::Cpu;
+            self.installed = self.installed.device(DeviceChoice::Cpu);
+        }
+        self
     }
 
     /// From now on files may need primes of so many bytes.

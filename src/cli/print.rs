@@ -4,7 +4,7 @@
 //! here; results escape names with [`text::path`] where they show them.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use llmzip::machine::inherited::{self, Stream};
 use llmzip::machine::patient::Patient;
@@ -15,6 +15,14 @@ use super::text;
 
 /// How often `-q` was given.
 static QUIET: AtomicU8 = AtomicU8::new(0);
+
+/// Whether `-v` was given.
+static VERBOSE: AtomicBool = AtomicBool::new(false);
+
+/// From now on details are printed, or not.
+pub(super) fn set_verbose(verbose: bool) {
+    VERBOSE.store(verbose, Ordering::Relaxed);
+}
 
 /// From now on warnings are printed if `quiet` is 0, and errors if it is at most 1. The exit code
 /// still tells of errors.
@@ -63,6 +71,13 @@ pub(super) fn note(line: &str) {
 /// As [`note`], unless nothing but errors is to be printed.
 pub(super) fn note_unless_quiet(line: &str) {
     if QUIET.load(Ordering::Relaxed) == 0 {
+        note(line);
+    }
+}
+
+/// As [`note`], if details are to be printed.
+pub(super) fn detail(line: &str) {
+    if VERBOSE.load(Ordering::Relaxed) {
         note(line);
     }
 }

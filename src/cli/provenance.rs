@@ -20,7 +20,7 @@ const SECONDS_OF_A_DAY: u64 = 86_400;
 /// By what, where and when a report on `candidates` is made, here and now.
 pub(super) fn provenance(
     candidates: &[Candidate],
-    resources: Resources,
+    resources: &Resources,
 ) -> Result<Provenance, Failure> {
     let kernels = InstructionSet::choose().map_err(|error| Failure::message(error.to_string()))?;
     Ok(Provenance {

@@ -14,7 +14,7 @@ pub(super) fn run(job: ScalingJob) -> Result<bool, Failure> {
         experts,
         result,
     } = job;
-    let options = measurement.options;
+    let options = &measurement.options;
     let destination = Destination::open(&result, &measurement.inputs, options.force)?;
     let Some(workload) = workload::prepare(&measurement)? else {
         return Ok(false);
@@ -25,7 +25,7 @@ pub(super) fn run(job: ScalingJob) -> Result<bool, Failure> {
         candidates = alone.collect();
     }
     destination.spare_models(&candidates)?;
-    let made = provenance(&candidates, options.resources)?;
+    let made = provenance(&candidates, &options.resources)?;
     let mut line = MeasureLine::new(options.progress);
     let scaling = scaling::measure(&workload.samples, &candidates, &mut |progress| {
         line.update(progress)

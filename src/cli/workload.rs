@@ -27,7 +27,8 @@ pub(super) fn prepare(measurement: &Measurement) -> Result<Option<Workload>, Fai
         return Ok(None);
     }
     let mut complete = samples.len() == measurement.inputs.len();
-    let models = Models::new(measurement.options.resources);
+    let len = samples.iter().map(|sample| sample.bytes.len() as u64).sum();
+    let models = Models::new(&measurement.options.resources).for_originals(Some(len));
     let candidates = models.candidates(&measurement.models, &mut |failure| {
         print::error(&failure.to_string());
         complete = false;

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::cpu::{Engine, EngineOptions};
 use super::runtime::{EngineError, Helper, Predictions, Runtime, Segment, State};
+use crate::machine::pool::Pool;
 use crate::packed::PackedModel;
 
 /// Tokens that are fed again in one call: the logits of a large vocabulary are large.
@@ -202,6 +203,26 @@ impl Runtime for Fallback {
         match self.cpu.get() {
             Some(cpu) => cpu.row_cost(),
             None => self.primary.runtime.row_cost(),
+        }
+    }
+
+    fn enough_rows(&self) -> usize {
+        match self.cpu.get() {
+            Some(cpu) => cpu.enough_rows(),
+            None => self.primary.runtime.enough_rows(),
+        }
+    }
+
+    fn computes_elsewhere(&self) -> bool {
+        self.cpu.get().is_none() && self.primary.runtime.computes_elsewhere()
+    }
+
+    fn pool(&self) -> Option<&Pool> {
+        match self.cpu.get() {
+            Some(cpu) => cpu.pool(),
+            // Frames that are coded at the same time have a thread each.
+            None if self.options.threads == 1 => None,
+            None => self.primary.runtime.pool(),
         }
     }
 

@@ -10,10 +10,6 @@ use crate::engine::{DeviceChoice, EngineError, NUMERICS_VERSION};
 use crate::packed::PackedModel;
 use crate::store::Store;
 
-/// [`DeviceChoice::Auto`] runs smaller models on the processor, the built-in ones among them. The
-/// size is a guess: it was not measured on a card.
-pub const SMALLEST_MODEL: usize = 64 << 20;
-
 /// A device of this machine.
 #[derive(Clone, Debug)]
 pub struct ListedDevice {
@@ -53,16 +49,8 @@ pub fn engine(
     packed: &Arc<PackedModel>,
     store: Option<&Store>,
 ) -> Result<VulkanEngine, EngineError> {
-    if *choice == DeviceChoice::Auto && packed.size() < SMALLEST_MODEL {
-        return Err(absent("GPU that is faster with so small a model").into());
-    }
     let device = open(&chosen(choice, devices()?)?, store)?;
     VulkanEngine::new(Arc::clone(packed), &device)
-}
-
-fn absent(wanted: impl Into<String>) -> DeviceError {
-    let wanted = wanted.into();
-    DeviceError::Absent { wanted }
 }
 
 /// The device that is meant. It may lack something.
@@ -88,7 +76,7 @@ fn chosen(choice: &DeviceChoice, devices: Vec<DeviceInfo>) -> Result<DeviceInfo,
             (device, format!("device {name}"))
         }
     };
-    device.cloned().ok_or_else(|| absent(wanted))
+    device.cloned().ok_or(DeviceError::Absent { wanted })
 }
 
 /// The order in which kinds of devices are preferred.

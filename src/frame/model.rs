@@ -84,7 +84,7 @@ impl Model {
         name: Option<String>,
         placement: &Placement,
     ) -> Result<Model, Error> {
-        let primary = placement.primary(&packed)?;
+        let primary = placement.primary(&packed, options.threads)?;
         Ok(Model {
             #[cfg(feature = "encode")]
             tokenizer: Arc::new(Tokenizer::new(&packed)?),

@@ -11,6 +11,11 @@ use crate::engine::{
 use crate::packed::PackedModel;
 use crate::store::Store;
 
+/// [`DeviceChoice::Auto`] runs smaller models on the processor, the built-in ones among them. The
+/// size is a guess: it was not measured on a card.
+#[cfg(feature = "gpu")]
+const SMALLEST_ON_DEVICE: usize = 64 << 20;
+
 /// Where models should run, and who is told what becomes of that.
 #[derive(Clone, Default)]
 pub(super) struct Placement {
@@ -25,12 +30,17 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// The device's runtime for a model; `None` if it should run on the processor.
-    pub(super) fn primary(&self, packed: &Arc<PackedModel>) -> Result<Option<Arc<Primary>>, Error> {
+    /// The device's runtime for a model, which lends the coder so many threads; `None` if the model
+    /// should run on the processor.
+    pub(super) fn primary(
+        &self,
+        packed: &Arc<PackedModel>,
+        threads: usize,
+    ) -> Result<Option<Arc<Primary>>, Error> {
         if self.choice == DeviceChoice::Cpu {
             return Ok(None);
         }
-        let runtime = self.on_device(packed)?;
+        let runtime = self.on_device(packed, threads)?;
         let news = self.news.clone();
         let on_stop = move |error: &EngineError| {
             if let Some(news) = &news {
@@ -41,11 +51,20 @@ impl Placement {
     }
 
     #[cfg(feature = "gpu")]
-    fn on_device(&self, packed: &Arc<PackedModel>) -> Result<Option<Arc<dyn Runtime>>, Error> {
+    fn on_device(
+        &self,
+        packed: &Arc<PackedModel>,
+        threads: usize,
+    ) -> Result<Option<Arc<dyn Runtime>>, Error> {
+        if self.choice == DeviceChoice::Auto && packed.size() < SMALLEST_ON_DEVICE {
+            let small = "a model of less than 64 MiB is likely to be faster there";
+            self.tell(&DeviceNews::Avoided(small.to_owned()));
+            return Ok(None);
+        }
         match super::devices::engine(&self.choice, packed, self.store.as_ref()) {
             Ok(engine) => {
                 self.tell(&DeviceNews::Runs(engine.device().name.clone()));
-                Ok(Some(Arc::new(engine)))
+                Ok(Some(Arc::new(engine.with_threads(threads))))
             }
             Err(error) if self.choice == DeviceChoice::Auto => {
                 self.tell(&DeviceNews::Avoided(error.to_string()));
@@ -56,7 +75,7 @@ impl Placement {
     }
 
     #[cfg(not(feature = "gpu"))]
-    fn on_device(&self, _: &Arc<PackedModel>) -> Result<Option<Arc<dyn Runtime>>, Error> {
+    fn on_device(&self, _: &Arc<PackedModel>, _: usize) -> Result<Option<Arc<dyn Runtime>>, Error> {
         match self.choice {
             DeviceChoice::Cpu | DeviceChoice::Auto => Ok(None),
             DeviceChoice::Gpu | DeviceChoice::Named(_) => Err(Error::Unsupported(NO_GPU)),

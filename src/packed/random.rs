@@ -56,10 +56,12 @@ impl TensorSource for RandomSource {
 
 /// The weights of [`RandomSource`], each tensor times a power of two that its name and `seed`
 /// choose: activations become so small that subnormal numbers arise.
+#[cfg(all(test, feature = "gpu"))]
 pub(crate) struct TinySource {
     pub(crate) seed: u64,
 }
 
+#[cfg(all(test, feature = "gpu"))]
 impl TensorSource for TinySource {
     fn tensor(&mut self, tensor: &SourceTensor) -> Result<(Vec<usize>, Vec<f32>), PackedError> {
         const EXPONENTS: [i32; 8] = [0, 0, -10, -40, -60, -75, -90, -97];
@@ -104,8 +106,8 @@ pub(crate) fn model(config: &Config) -> Vec<u8> {
     model_of(config, &mut RandomSource)
 }
 
-/// As [`model`], with weights of another source.
-pub(crate) fn model_of(config: &Config, source: &mut dyn TensorSource) -> Vec<u8> {
+/// As [`model`], with the weights of `source`.
+pub(crate) fn model_of(config: &Config, source: &mut impl TensorSource) -> Vec<u8> {
     let input = PackInput {
         config,
         steps: &steps(config),

@@ -49,7 +49,8 @@ impl Dir {
             .args(args.split_ascii_whitespace())
             // No installed model, no user's settings.
             .env("LLMZIP_HOME", self.0.path().join("no-home"))
-            .env_remove("LLMZIP_KERNELS");
+            .env_remove("LLMZIP_KERNELS")
+            .env_remove("LLMZIP_DEVICE");
         TestCommand {
             command,
             stdin: Vec::new(),
@@ -75,6 +76,12 @@ impl TestCommand {
     /// Takes a variable out of its environment.
     pub(crate) fn without(mut self, variable: &str) -> TestCommand {
         self.command.env_remove(variable);
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub(crate) fn with(mut self, variable: &str, value: &str) -> TestCommand {
+        self.command.env(variable, value);
         self
     }
 

@@ -7,6 +7,7 @@
 mod compare;
 mod conventions;
 mod damage;
+mod device;
 mod explain;
 mod harness;
 mod info;

@@ -358,9 +358,11 @@ fn accept(destination: &Destination, force: bool) -> Accept {
 
 fn verbosity(args: &VerbosityArgs) -> Verbosity {
     print::set_quiet(args.quiet);
+    let details = args.quiet == 0 && args.verbose > 0;
+    print::set_verbose(details);
     Verbosity {
         summary: args.quiet == 0,
-        details: args.quiet == 0 && args.verbose > 0,
+        details,
         progress: args.quiet == 0 && !args.no_progress,
     }
 }

@@ -4,6 +4,7 @@
 //! file then carries out. Jobs know nothing of clap.
 
 mod coding;
+mod devices;
 mod model;
 mod plain;
 mod reports;
@@ -13,6 +14,7 @@ pub(super) use coding::{
     CompressJob, DecompressJob, Destination, FilesJob, InfoJob, InfoStyle, SUFFIX, cat, compress,
     decompress, info, is_compressed, test,
 };
+pub(super) use devices::{DevicesJob, devices};
 #[cfg(feature = "convert")]
 pub(super) use model::CheckJob;
 pub(super) use model::{AddTo, ModelJob, model};

@@ -3,6 +3,12 @@
 use std::path::PathBuf;
 
 #[cfg(feature = "convert")]
+use llmzip::DeviceChoice;
+
+#[cfg(feature = "convert")]
+use super::shared::device;
+use crate::cli::failure::Failure;
+#[cfg(feature = "convert")]
 use crate::cli::typed::CheckArgs;
 use crate::cli::typed::{ModelArgs, ModelCommand};
 
@@ -64,10 +70,12 @@ pub(in crate::cli) struct CheckJob {
     pub(in crate::cli) max_bytes: usize,
     /// Whether candle's model is compared too.
     pub(in crate::cli) candle: bool,
+    /// The device to compare with the CPU, if that is wanted.
+    pub(in crate::cli) device: Option<DeviceChoice>,
 }
 
-pub(in crate::cli) fn model(args: ModelArgs) -> ModelJob {
-    match args.command {
+pub(in crate::cli) fn model(args: ModelArgs) -> Result<ModelJob, Failure> {
+    Ok(match args.command {
         ModelCommand::Add {
             paths,
             name,
@@ -92,16 +100,20 @@ pub(in crate::cli) fn model(args: ModelArgs) -> ModelJob {
         ModelCommand::Verify { names } => ModelJob::Verify { names },
         ModelCommand::Remove { names } => ModelJob::Remove { names },
         #[cfg(feature = "convert")]
-        ModelCommand::Check(args) => ModelJob::Check(check(args)),
-    }
+        ModelCommand::Check(args) => ModelJob::Check(check(args)?),
+    })
 }
 
 #[cfg(feature = "convert")]
-fn check(args: CheckArgs) -> CheckJob {
-    CheckJob {
+fn check(args: CheckArgs) -> Result<CheckJob, Failure> {
+    let named = args.device.as_deref().map(|name| device(Some(name)));
+    Ok(CheckJob {
         model: args.model,
         file: args.file,
         max_bytes: args.bytes.unwrap_or(usize::MAX),
         candle: !args.no_candle && cfg!(feature = "reference"),
-    }
+        device: named
+            .transpose()?
+            .filter(|device| *device != DeviceChoice::Cpu),
+    })
 }

@@ -28,7 +28,7 @@ pub(in crate::cli) struct Measurement {
 }
 
 /// Options of all reports.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(in crate::cli) struct ReportOptions {
     /// Overwrite files.
     pub(in crate::cli) force: bool,

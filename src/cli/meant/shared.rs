@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use llmzip::DeviceChoice;
+
 use crate::cli::failure::Failure;
 use crate::cli::level::NO_MODEL;
 use crate::cli::text;
@@ -29,12 +31,13 @@ pub(in crate::cli) enum Accept {
 }
 
 /// The resources that may be used to run a model.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in crate::cli) struct Resources {
     /// Threads, 0 for one on each core.
     pub(in crate::cli) threads: usize,
     /// Most bytes of memory, if there is a limit.
     pub(in crate::cli) memory: Option<u64>,
+    pub(in crate::cli) device: DeviceChoice,
 }
 
 /// The language model to use.
@@ -80,7 +83,21 @@ pub(super) fn resources(args: &ResourceArgs) -> Result<Resources, Failure> {
             None => number_in("LLMZIP_THREADS")?.unwrap_or(0),
         },
         memory: memory.map(|typed| size("-M", typed)).transpose()?,
+        device: device(args.device.as_deref())?,
     })
+}
+
+/// The device that was typed behind `--device`, or the one that `LLMZIP_DEVICE` names.
+pub(super) fn device(typed: Option<&str>) -> Result<DeviceChoice, Failure> {
+    let variable = std::env::var_os("LLMZIP_DEVICE").filter(|value| !value.is_empty());
+    let variable = variable.map(|value| value.to_string_lossy().into_owned());
+    match typed.or(variable.as_deref()) {
+        None => Ok(DeviceChoice::Auto),
+        Some(name) if name.trim().is_empty() => {
+            Err(Failure::usage("--device needs the name of a device"))
+        }
+        Some(name) => Ok(DeviceChoice::from(name)),
+    }
 }
 
 /// The number that an environment variable holds; `None` if it is unset or empty.

@@ -3,15 +3,16 @@
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use llmzip::check::Subject;
+use llmzip::check::{Agreement, Subject};
 use llmzip::import;
 use llmzip::store::{self, EXTENSION, Store};
 
 use super::add;
 use crate::cli::failure::Failure;
 use crate::cli::meant::{CheckJob, Input};
-use crate::cli::{output, print, text};
+use crate::cli::{devices, output, print, text};
 
 pub(super) fn run(store: &Store, job: &CheckJob) -> Result<(), Failure> {
     let inputs = [job.file.clone(), job.model.clone().into()].map(Input::File);
@@ -37,6 +38,12 @@ pub(super) fn run(store: &Store, job: &CheckJob) -> Result<(), Failure> {
     let float = subject.float(&cut.tokens).map_err(failed)?;
     let predicted = bytes.len() - cut.escapes;
     print_rows(predicted, &[("f32", &float), ("exact engine", &exact)])?;
+    if let Some(device) = &job.device {
+        let (name, runtime) = devices::engine(device, subject.packed(), store)
+            .map_err(|failure| failure.about(&job.model))?;
+        let agreement = subject.compare(&*runtime, &cut.tokens).map_err(failed)?;
+        print_agreement(&name, &agreement)?;
+    }
     match job.candle {
         true => first_window(&mut subject, &cut.tokens, &exact, &float)
             .map_err(|failure| failure.about(&job.model)),
@@ -72,6 +79,30 @@ fn first_window(
 
 #[cfg(not(feature = "reference"))]
 fn first_window(_: &mut Subject, _: &[u32], _: &[f64], _: &[f64]) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// Prints whether a device agrees with the CPU, and how fast both are; a difference is a failure.
+fn print_agreement(name: &str, agreement: &Agreement) -> Result<(), Failure> {
+    let Agreement { many, single } = agreement;
+    for (how, one) in [
+        ("many tokens at a time", many),
+        ("one token at a time", single),
+    ] {
+        if let Some(token) = one.first_difference {
+            return Err(Failure::Message(format!(
+                "{name} differs from the CPU after token {token} of {} ({how})",
+                one.tokens
+            )));
+        }
+        let speed = |time: Duration| one.tokens as f64 / time.as_secs_f64();
+        print::result(&text::printable_lines(&format!(
+            "  {how}: {} tokens, the same bits; CPU {:.1} tokens/s, {name} {:.1} tokens/s\n",
+            one.tokens,
+            speed(one.cpu),
+            speed(one.other)
+        )))?;
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! This folder knows clap and the texts of `--help`. It interprets nothing.
 
 mod coding;
+mod devices;
 mod level;
 mod model;
 mod plain;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(super) use coding::{CatArgs, CompressArgs, DecompressArgs, InfoArgs, StreamsArg, TestArgs};
+pub(super) use devices::DevicesArgs;
 #[cfg(feature = "convert")]
 pub(super) use model::CheckArgs;
 pub(super) use model::{ModelArgs, ModelCommand};
@@ -110,6 +112,8 @@ pub(super) enum Command {
     Explain(ExplainArgs),
     /// Add, fetch, list, verify, remove and check models
     Model(ModelArgs),
+    /// List the GPUs and other devices that could run models
+    Devices(DevicesArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -81,6 +81,10 @@ pub(in crate::cli) struct CheckArgs {
     /// Use only the first N bytes of the text
     #[arg(long, value_name = "N")]
     pub(in crate::cli) bytes: Option<usize>,
+    /// Also run the model on a device, compare its predictions with the CPU's bit for bit, and
+    /// measure both speeds: gpu, or one of llmzip devices by its number or a part of its name
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) device: Option<String>,
     /// Leave out candle's model
     #[arg(long)]
     pub(in crate::cli) no_candle: bool,

@@ -50,6 +50,15 @@ pub(in crate::cli) struct ResourceArgs {
     /// `LLMZIP_THREADS` names another default.
     #[arg(short = 'T', long, value_name = "N")]
     pub(in crate::cli) threads: Option<usize>,
+    /// Where the language model runs: cpu, gpu, auto, or one of llmzip devices by its number or a
+    /// part of its name; the bytes are the same
+    ///
+    /// auto, the default, takes a GPU where it is likely to be faster: a card with memory of its
+    /// own, for a model of 64 MiB or more and an input that is not short. Without such a card, or
+    /// where anything is wrong with it, the model runs on the CPU. The environment variable
+    /// `LLMZIP_DEVICE` names another default.
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub(in crate::cli) device: Option<String>,
     /// Refuse what needs more memory than this, e.g. 500MB
     #[arg(short = 'M', long, value_name = "LIMIT")]
     pub(in crate::cli) memory: Option<String>,

@@ -10,7 +10,7 @@ pub enum DeviceError {
     #[error("there is no Vulkan library here, so no GPU can be used")]
     NoLibrary,
     /// The library gives no instance.
-    #[error("Vulkan cannot be started ({code})")]
+    #[error("Vulkan cannot be started ({code:?})")]
     NoInstance {
         /// What the library answers.
         code: vk::Result,
@@ -54,7 +54,7 @@ pub enum DeviceError {
         bytes: u64,
     },
     /// The driver has given the device up, or the device does not answer.
-    #[error("{device} has stopped working ({doing}: {code})")]
+    #[error("{device} has stopped working ({doing}: {code:?})")]
     Stopped {
         /// Its name.
         device: String,

@@ -4,7 +4,8 @@
 //! finds devices; `device` opens one, takes memory and runs commands; `shader` has the programs of
 //! `shaders/`; `weights`, `state` and `workspace` are what lies in the memory of
 //! the device; `table` and `pass` record the commands of a pass; `engine` is the runtime.
-//! `self_test` compares a device with the CPU. Only `library` and `device` call Vulkan.
+//! `self_test` compares a device with the CPU; `arithmetic` is its first part, for single
+//! operations. Only `library` and `device` call Vulkan.
 
 mod arithmetic;
 mod device;
