@@ -1,6 +1,7 @@
 //! A device in use: its memory, and commands that run on it one after the other.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Device {
     pub(super) layout: vk::PipelineLayout,
     memory_types: Vec<vk::MemoryType>,
     queue: Mutex<Queue>,
+    /// Whether a call did not end in time. The device may still use all memory.
+    is_abandoned: AtomicBool,
     /// The pipelines made so far.
     pipelines: Mutex<BTreeMap<Variant, vk::Pipeline>>,
 }
@@ -107,6 +110,7 @@ impl Device {
                 fence: vk::Fence::null(),
                 buffers: Vec::new(),
             }),
+            is_abandoned: AtomicBool::new(false),
             pipelines: Mutex::default(),
         };
         device
@@ -264,6 +268,9 @@ impl Device {
         record: impl FnOnce(&mut Commands<'_>) -> Result<(), vk::Result>,
     ) -> Result<(), DeviceError> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_abandoned() {
+            return Err(self.stopped("computing", vk::Result::TIMEOUT));
+        }
         let mut commands = Commands {
             device: self,
             queue: &mut queue,
@@ -273,13 +280,19 @@ impl Device {
         let result = result.and_then(|()| commands.submit(true));
         let result = result.and_then(|()| self.wait(&queue));
         result.map_err(|code| {
-            if code != vk::Result::TIMEOUT {
+            match code {
+                // What the device still uses must stay, and nobody must use it again.
+                vk::Result::TIMEOUT => self.is_abandoned.store(true, Ordering::Relaxed),
                 // Parts of the call may be running and use what the caller will drop.
                 // SAFETY: the device is valid, and this thread holds the lock of its queue.
-                let _ = unsafe { self.raw.device_wait_idle() };
+                _ => drop(unsafe { self.raw.device_wait_idle() }),
             }
             self.stopped("computing", code)
         })
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.is_abandoned.load(Ordering::Relaxed)
     }
 
     fn wait(&self, queue: &Queue) -> Result<(), vk::Result> {
@@ -295,6 +308,11 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        if self.is_abandoned() {
+            // The library has to stay, too.
+            std::mem::forget(Arc::clone(&self.info.library));
+            return;
+        }
         let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: everything made with the device keeps it, so none is left, and null handles may
         // be destroyed. A device that has stopped gives an error, which changes nothing here.
@@ -422,6 +440,9 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        if self.device.is_abandoned() {
+            return;
+        }
         // SAFETY: no command uses the buffer, because every call waits for its commands; null
         // handles may be destroyed.
         unsafe {
@@ -447,8 +468,13 @@ impl Commands<'_> {
         self.begun += 1;
         let info = vk::CommandBufferBeginInfo::default()
             .flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
-        // SAFETY: the buffer is not in use: the call that used it has waited for it.
-        unsafe { raw.begin_command_buffer(self.current(), &info) }
+        let none = vk::CommandBufferResetFlags::empty();
+        // SAFETY: the buffer is not in use: the call that used it has waited for it. It may hold
+        // commands of a call that failed before they were sent.
+        unsafe {
+            raw.reset_command_buffer(self.current(), none)?;
+            raw.begin_command_buffer(self.current(), &info)
+        }
     }
 
     fn current(&self) -> vk::CommandBuffer {

@@ -7,8 +7,11 @@ use super::error::DeviceError;
 use super::library::DeviceInfo;
 use super::pass::Layers;
 use super::state::{PASS, Stream, StreamLayout};
+use super::table::MOST_WORKGROUPS;
 use super::weights::Weights;
-use super::workspace::Workspace;
+use super::workspace::{Workspace, slots};
+use crate::arch::Config;
+use crate::arch::config::TILE;
 use crate::engine::passes;
 use crate::engine::runtime::{EngineError, Helper, Predictions, Runtime, Segment, State};
 use crate::machine::pool::{self, Pool};
@@ -38,9 +41,8 @@ impl VulkanEngine {
     pub fn new(model: Arc<PackedModel>, device: &Arc<Device>) -> Result<VulkanEngine, EngineError> {
         let config = model.config();
         let layout = StreamLayout::new(config);
-        if layout.len > MOST_STREAM_BYTES {
+        if let Some(lacks) = unsupported(config, &layout) {
             let device = device.info().name.clone();
-            let lacks = "a context of more than 16 GiB a stream";
             return Err(DeviceError::Model { device, lacks }.into());
         }
         let sights = Layers::sights(config);
@@ -74,6 +76,28 @@ impl VulkanEngine {
     pub fn device(&self) -> &DeviceInfo {
         self.layers.device.info()
     }
+}
+
+/// What a model has that devices cannot run.
+fn unsupported(config: &Config, layout: &StreamLayout) -> Option<&'static str> {
+    let limits = [
+        (
+            layout.len > MOST_STREAM_BYTES,
+            "more than 16 GiB of keys and values a stream",
+        ),
+        (
+            config.vocab.div_ceil(TILE) > MOST_WORKGROUPS,
+            "more than 1,048,560 tokens",
+        ),
+        (
+            PASS * slots(config) > MOST_WORKGROUPS,
+            "more than 127 experts for a token",
+        ),
+    ];
+    limits
+        .iter()
+        .find(|(exceeds, _)| *exceeds)
+        .map(|(_, lacks)| *lacks)
 }
 
 impl Runtime for VulkanEngine {

@@ -6,6 +6,8 @@ use crate::engine::passes::{Part, Run, Tracked};
 
 /// Queries of a task: they share the keys that a workgroup reads.
 const TASK_QUERIES: usize = 32;
+/// Workgroups in each dimension that every device can run.
+pub(super) const MOST_WORKGROUPS: usize = 65_535;
 /// Bytes of the scores of a slice.
 pub(super) const SCORE_BYTES: usize = 64 << 20;
 
@@ -61,7 +63,9 @@ impl Sight {
     /// Most rows of a slice.
     pub(super) fn slice_rows(&self) -> usize {
         let row = self.query_heads * self.score_stride() * 4;
-        (SCORE_BYTES / row).clamp(self.task_rows(), PASS)
+        // A workgroup for each query.
+        let most = MOST_WORKGROUPS / self.query_heads;
+        (SCORE_BYTES / row).clamp(self.task_rows(), PASS.min(most))
     }
 
     /// The table of a pass.

@@ -3,6 +3,11 @@
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Floats {
     float at[];
 };
+/// Floats that threads of a workgroup read after others of it have written them. Between the two
+/// are `memoryBarrierBuffer` and `barrier`.
+layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedFloats {
+    float at[];
+};
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words {
     uint at[];
 };

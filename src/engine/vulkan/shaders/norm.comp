@@ -30,7 +30,7 @@ const uint PLAIN = 256;
 
 layout(push_constant, std430) uniform Parameters {
     /// The residual stream, [rows, hidden].
-    Floats x;
+    SharedFloats x;
     /// What is added, [rows, stride].
     Floats projected;
     /// The weights of its norm, then the bias of a layer norm.

@@ -13,7 +13,7 @@ layout(push_constant, std430) uniform Parameters {
     /// [scores, hidden]
     Floats router;
     /// [rows, scores]
-    Floats scores;
+    SharedFloats scores;
     /// For each row and each expert that it takes, the row and the expert: what the first product
     /// takes.
     Words routes;

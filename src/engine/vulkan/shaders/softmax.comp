@@ -11,7 +11,7 @@ layout(local_size_x = 128) in;
 layout(push_constant, std430) uniform Parameters {
     Rows table;
     /// [rows of the slice, query_heads, score_stride]; the powers take the place of the scores.
-    Floats scores;
+    SharedFloats scores;
     /// Upper and lower seven bits of the weights, four columns a word:
     /// [rows of the slice, query_heads, score_stride / 4, 2].
     Words weights;
