@@ -87,7 +87,7 @@ fn built_in_models_equal_the_cpu() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn a_device_equals_the_reference(
