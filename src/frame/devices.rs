@@ -53,6 +53,9 @@ pub fn engine(
     VulkanEngine::new(Arc::clone(packed), &device)
 }
 
+/// Numbers up to this one are those of the list of devices.
+const MOST_NUMBERED: usize = 99;
+
 /// The device that is meant. It may lack something.
 fn chosen(choice: &DeviceChoice, devices: Vec<DeviceInfo>) -> Result<DeviceInfo, DeviceError> {
     let best = |is_meant: &dyn Fn(&DeviceInfo) -> bool| {
@@ -69,10 +72,12 @@ fn chosen(choice: &DeviceChoice, devices: Vec<DeviceInfo>) -> Result<DeviceInfo,
             (device, "GPU with memory of its own".to_owned())
         }
         DeviceChoice::Named(name) => {
-            let number = name.parse().ok().and_then(|it: usize| it.checked_sub(1));
             let is_called = |info: &&DeviceInfo| info.name.to_lowercase().contains(name);
-            let device = number.and_then(|number| devices.get(number));
-            let device = device.or_else(|| devices.iter().find(is_called));
+            let device = match name.parse() {
+                // Large numbers are parts of names, as in RTX 4090.
+                Ok(number @ 0..=MOST_NUMBERED) => devices.get(usize::wrapping_sub(number, 1)),
+                _ => devices.iter().find(is_called),
+            };
             (device, format!("device {name}"))
         }
     };
@@ -180,7 +185,7 @@ mod tests {
         ] {
             assert_eq!(name_of(choice, &devices).unwrap(), name, "{choice}");
         }
-        for choice in ["5", "radeon"] {
+        for choice in ["0", "5", "09", "radeon"] {
             let error = name_of(choice, &devices).unwrap_err();
             assert_eq!(error, format!("there is no device {choice} here"));
         }

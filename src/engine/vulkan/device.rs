@@ -8,12 +8,14 @@ use std::time::Duration;
 use ash::vk;
 
 use super::error::DeviceError;
-use super::library::DeviceInfo;
+use super::library::{DeviceInfo, DeviceKind};
 use super::shader::{self, CONSTANTS, Variant};
 
 /// A device that has not answered for so long has stopped. A call of a large model on a slow
 /// device takes seconds; a driver gives up a device that hangs after seconds, too.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for a device that is a program on the processor.
+const PATIENCE_WITH_PROGRAMS: Duration = Duration::from_secs(1200);
 
 /// A device, opened. Several models can use it.
 pub struct Device {
@@ -23,6 +25,8 @@ pub struct Device {
     pub(super) layout: vk::PipelineLayout,
     memory_types: Vec<vk::MemoryType>,
     queue: Mutex<Queue>,
+    /// Whether a call has failed.
+    has_failed: AtomicBool,
     /// Whether a call did not end in time. The device may still use all memory.
     is_abandoned: AtomicBool,
     /// The pipelines made so far.
@@ -110,6 +114,7 @@ impl Device {
                 fence: vk::Fence::null(),
                 buffers: Vec::new(),
             }),
+            has_failed: AtomicBool::new(false),
             is_abandoned: AtomicBool::new(false),
             pipelines: Mutex::default(),
         };
@@ -227,6 +232,9 @@ impl Device {
             },
             code => self.stopped("taking memory", code),
         };
+        if len > self.info.most_memory {
+            return Err(full(vk::Result::ERROR_OUT_OF_DEVICE_MEMORY));
+        }
         let mut buffer = Buffer {
             device: Arc::clone(self),
             raw: vk::Buffer::null(),
@@ -268,8 +276,8 @@ impl Device {
         record: impl FnOnce(&mut Commands<'_>) -> Result<(), vk::Result>,
     ) -> Result<(), DeviceError> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_abandoned() {
-            return Err(self.stopped("computing", vk::Result::TIMEOUT));
+        if self.has_failed.load(Ordering::Relaxed) {
+            return Err(self.stopped("computing", vk::Result::ERROR_DEVICE_LOST));
         }
         let mut commands = Commands {
             device: self,
@@ -280,8 +288,11 @@ impl Device {
         let result = result.and_then(|()| commands.submit(true));
         let result = result.and_then(|()| self.wait(&queue));
         result.map_err(|code| {
+            // Nobody uses the device again: its fence, or commands that were sent, may be in any
+            // state. Whoever waits for the lock sees this.
+            self.has_failed.store(true, Ordering::Relaxed);
             match code {
-                // What the device still uses must stay, and nobody must use it again.
+                // What the device still uses must stay.
                 vk::Result::TIMEOUT => self.is_abandoned.store(true, Ordering::Relaxed),
                 // Parts of the call may be running and use what the caller will drop.
                 // SAFETY: the device is valid, and this thread holds the lock of its queue.
@@ -297,7 +308,11 @@ impl Device {
 
     fn wait(&self, queue: &Queue) -> Result<(), vk::Result> {
         let fences = [queue.fence];
-        let patience = PATIENCE.as_nanos() as u64;
+        let patience = match self.info.kind {
+            DeviceKind::Processor => PATIENCE_WITH_PROGRAMS,
+            _ => PATIENCE,
+        };
+        let patience = patience.as_nanos() as u64;
         // SAFETY: the fence belongs to this device and was submitted.
         unsafe {
             self.raw.wait_for_fences(&fences, true, patience)?;

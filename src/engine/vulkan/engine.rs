@@ -20,8 +20,8 @@ use crate::packed::PackedModel;
 /// [`Runtime::row_cost`]: a device computes many rows in about the time of one.
 const ROW_COST: f32 = 0.02;
 
-/// Most bytes of a stream: shaders count its words in 32 bits.
-const MOST_STREAM_BYTES: u64 = 4 * (u32::MAX as u64);
+/// Most bytes of a stream: shaders count its words, and programs take numbers of words as signed.
+const MOST_STREAM_BYTES: u64 = 4 * (i32::MAX as u64);
 
 /// A model ready to run on a device.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ fn unsupported(config: &Config, layout: &StreamLayout) -> Option<&'static str> {
     let limits = [
         (
             layout.len > MOST_STREAM_BYTES,
-            "more than 16 GiB of keys and values a stream",
+            "more than 8 GiB of keys and values a stream",
         ),
         (
             config.vocab.div_ceil(TILE) > MOST_WORKGROUPS,

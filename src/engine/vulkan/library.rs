@@ -63,6 +63,8 @@ pub struct DeviceInfo {
     pub(super) can_round_to_nearest: bool,
     /// Whether infinities and signed zeros can be asked for.
     pub(super) can_keep_infinities: bool,
+    /// Most bytes that can be taken at once.
+    pub(super) most_memory: u64,
     /// Whether it is another interface's device, which Vulkan wants to be told.
     pub(super) is_portable: bool,
 }
@@ -125,6 +127,7 @@ fn describe(library: &Arc<Library>, physical: vk::PhysicalDevice) -> DeviceInfo 
     let mut driver = vk::PhysicalDeviceDriverProperties::default();
     let mut floats = vk::PhysicalDeviceFloatControlsProperties::default();
     let mut id = vk::PhysicalDeviceIDProperties::default();
+    let mut sizes = vk::PhysicalDeviceMaintenance3Properties::default();
     // SAFETY: the device is of this instance.
     let version = unsafe { instance.get_physical_device_properties(physical) }.api_version;
     let mut properties = vk::PhysicalDeviceProperties2::default();
@@ -132,6 +135,7 @@ fn describe(library: &Arc<Library>, physical: vk::PhysicalDevice) -> DeviceInfo 
         properties = properties
             .push_next(&mut driver)
             .push_next(&mut floats)
+            .push_next(&mut sizes)
             .push_next(&mut id);
     }
     // SAFETY: the device is of this instance, and knows the structures that are asked for.
@@ -180,6 +184,7 @@ fn describe(library: &Arc<Library>, physical: vk::PhysicalDevice) -> DeviceInfo 
         physical,
         queue_family: queue_family.unwrap_or(0),
         can_round_to_nearest: floats.shader_rounding_mode_rte_float32 == vk::TRUE,
+        most_memory: sizes.max_memory_allocation_size,
         is_portable: extensions
             .iter()
             .any(|it| **it == *vk::KHR_PORTABILITY_SUBSET_NAME),
@@ -235,7 +240,8 @@ fn lacks(
             "buffer addresses",
         ),
         (
-            limits.max_compute_work_group_invocations >= 256,
+            limits.max_compute_work_group_invocations >= 256
+                && limits.max_compute_work_group_size[0] >= 256,
             "workgroups of 256",
         ),
         (

@@ -49,6 +49,21 @@ fn every_operation_equals_the_processor_s() {
 }
 
 #[test]
+fn a_device_that_has_failed_is_not_used_again() {
+    let device = open();
+    let fails = device.run(|_| Err(ash::vk::Result::ERROR_OUT_OF_HOST_MEMORY));
+    assert!(
+        matches!(fails, Err(DeviceError::Stopped { .. })),
+        "{fails:?}"
+    );
+    let later = device.run(|_| Ok(()));
+    assert!(
+        matches!(later, Err(DeviceError::Stopped { .. })),
+        "{later:?}"
+    );
+}
+
+#[test]
 fn a_small_model_equals_the_reference() {
     let config = tiny();
     let model = packed(&config);

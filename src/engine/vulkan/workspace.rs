@@ -146,7 +146,7 @@ impl Mixed {
         let rows = if mixture.is_some() { PASS } else { 0 };
         let floats = |columns: usize| {
             let len = (rows * columns * 4) as u64;
-            device.buffer("a mixture of experts", len, Place::Device)
+            device.buffer("a pass", len, Place::Device)
         };
         let slots = slots(config);
         Ok(Mixed {

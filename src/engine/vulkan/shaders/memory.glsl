@@ -4,10 +4,17 @@ layout(buffer_reference, std430, buffer_reference_align = 4) buffer Floats {
     float at[];
 };
 /// Floats that threads of a workgroup read after others of it have written them. Between the two
-/// are `memoryBarrierBuffer` and `barrier`.
+/// is `buffer_barrier`.
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedFloats {
     float at[];
 };
+/// What threads of a workgroup have written before is read by others of it afterwards.
+void buffer_barrier() {
+    memoryBarrierBuffer();
+    barrier();
+    memoryBarrierBuffer();
+}
+
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words {
     uint at[];
 };

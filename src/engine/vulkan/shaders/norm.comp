@@ -124,8 +124,7 @@ void main() {
             a = (flags & POST_NORM) != 0 ? normed(a, mean, inverse, post, i) : a;
             x.at[begin + i] = add(x.at[begin + i], a);
         }
-        memoryBarrierBuffer();
-        barrier();
+        buffer_barrier();
     }
     if (!afterwards && (flags & NORM) != 0) {
         MOMENTS(x.at[begin + i], norm_mean, norm_inverse)

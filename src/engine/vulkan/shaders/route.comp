@@ -89,8 +89,7 @@ void main() {
             scores.at[row_scores + expert] = partial[thread];
         }
     }
-    memoryBarrierBuffer();
-    barrier();
+    buffer_barrier();
     if (thread != 0) {
         return;
     }

@@ -85,8 +85,7 @@ void main() {
     low_sums[thread] = sum & 0xffffu;
     high_sums[thread] = sum >> 16;
     // The threads read each other's powers.
-    memoryBarrierBuffer();
-    barrier();
+    buffer_barrier();
 
     bool is_zero = wmax < TINY;
     float to_weight = is_zero ? 0.0 : quotient(top, wmax);
