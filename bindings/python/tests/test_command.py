@@ -85,7 +85,12 @@ def test_a_broken_pipe_ends_the_program_as_the_signal_would(tmp_path, text):
 def test_a_signal_ends_the_program_and_leaves_nothing_behind(tmp_path, text, number):
     path = tmp_path / "text"
     path.write_bytes(text * 50)
-    process = subprocess.Popen([*MODULE, "-v", "-6", path], stderr=subprocess.PIPE)
+    # Jobs that a script has put into the background ignore SIGINT, and so would the program.
+    process = subprocess.Popen(
+        [*MODULE, "-v", "-6", path],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(1)
     process.send_signal(number)
