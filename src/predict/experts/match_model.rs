@@ -235,7 +235,8 @@ fn agreement(history: &ByteHistory, candidate: usize) -> u32 {
     let mut length = 0;
     while length < 48 && (length as usize) < candidate {
         let back = length as usize + 1;
-        if history.at(candidate - back) != history.at(position - back) {
+        // A stream near the beginning looks back beyond it, into the end of the ring.
+        if history.at(candidate - back) != history.at(position.wrapping_sub(back)) {
             break;
         }
         length += 1;
