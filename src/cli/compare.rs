@@ -74,7 +74,7 @@ struct Runs {
 
 impl Runs {
     fn prepare(job: CompareOneJob) -> Result<Runs, Failure> {
-        let models = Models::new(&job.options.resources).for_originals(Some(job.bytes));
+        let models = Models::new(&job.options.resources).for_originals(|| Some(job.bytes));
         let candidates = models.candidates(&job.models, &mut |_| {})?;
         let known = compare::compressors(&candidates);
         let compressor = known.iter().position(|one| one.name == job.compressor);

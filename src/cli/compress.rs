@@ -26,7 +26,7 @@ pub(super) fn run(job: CompressJob) -> Result<bool, Failure> {
         inputs, recursive, ..
     } = &job.files;
     let (found, all_found) = folders::find(inputs, *recursive, &|path| !is_compressed(path));
-    let models = Models::new(&job.resources).for_originals(folders::len(&found));
+    let models = Models::new(&job.resources).for_originals(|| folders::len(&found));
     let mut primes = PrimeFiles::new(job.files.remove_inputs);
     let prime = job.prime.as_deref().map(|path| primes.open(path));
     let rest = EncoderOptions::new()

@@ -32,7 +32,7 @@ pub(super) fn run(job: DecompressJob) -> Result<bool, Failure> {
         inputs, recursive, ..
     } = &job.files;
     let (found, all_found) = folders::find(inputs, *recursive, &is_compressed);
-    let original_len = folders::len(&found).map(|len| len.saturating_mul(TYPICAL_RATIO));
+    let original_len = || Some(folders::len(&found)?.saturating_mul(TYPICAL_RATIO));
     let mut models = Models::new(&job.resources).for_originals(original_len);
     if let Some(name) = &job.model {
         models.prefer(name)?;

@@ -20,7 +20,7 @@ pub(super) fn run(job: ExplainJob) -> Result<bool, Failure> {
     } = job;
     let destination = Destination::open(&result, slice::from_ref(&input), options.force)?;
     let sample = workload::read(&input)?;
-    let models = Models::new(&options.resources).for_originals(Some(sample.bytes.len() as u64));
+    let models = Models::new(&options.resources).for_originals(|| Some(sample.bytes.len() as u64));
     let candidate = models.candidate(&model)?;
     destination.spare_models(slice::from_ref(&candidate))?;
     let made = provenance(slice::from_ref(&candidate), &options.resources)?;

@@ -87,11 +87,12 @@ impl Models {
         }
     }
 
-    /// The same models for inputs of so many original bytes in all, if that is known.
+    /// The same models for inputs of so many original bytes in all, if that is known. `len` is
+    /// called only where a device might be chosen.
     #[must_use]
-    pub(super) fn for_originals(mut self, len: Option<u64>) -> Models {
-        let is_short = len.is_some_and(|len| len < SHORTEST_ON_DEVICE);
-        if is_short && self.device == DeviceChoice::Auto {
+    pub(super) fn for_originals(mut self, len: impl FnOnce() -> Option<u64>) -> Models {
+        let may_choose = cfg!(feature = "gpu") && self.device == DeviceChoice::Auto;
+        if may_choose && len().is_some_and(|len| len < SHORTEST_ON_DEVICE) {
             self.device = DeviceChoice::Cpu;
             self.installed = self.installed.device(DeviceChoice::Cpu);
         }

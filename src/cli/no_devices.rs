@@ -23,9 +23,7 @@ pub(super) fn engine(
     _: &Arc<PackedModel>,
     _: &Store,
 ) -> Result<(String, Box<dyn Runtime>), Failure> {
-    Err(Failure::message(
-        "this build of llmzip has no support for GPUs",
-    ))
+    Err(Failure::message(llmzip::engine::NO_GPU))
 }
 
 /// Says so.

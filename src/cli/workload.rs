@@ -28,7 +28,7 @@ pub(super) fn prepare(measurement: &Measurement) -> Result<Option<Workload>, Fai
     }
     let mut complete = samples.len() == measurement.inputs.len();
     let len = samples.iter().map(|sample| sample.bytes.len() as u64).sum();
-    let models = Models::new(&measurement.options.resources).for_originals(Some(len));
+    let models = Models::new(&measurement.options.resources).for_originals(|| Some(len));
     let candidates = models.candidates(&measurement.models, &mut |failure| {
         print::error(&failure.to_string());
         complete = false;

@@ -23,7 +23,7 @@ pub mod vulkan;
 
 pub use cpu::{Engine, EngineOptions, recurrent_state_len};
 pub use fallback::{Fallback, Primary};
-pub use placement::{DeviceChoice, DeviceNews, OnDeviceNews};
+pub use placement::{DeviceChoice, DeviceNews, NO_GPU, OnDeviceNews};
 pub use runtime::{
     EngineError, Helper, Prediction, Predictions, RECURRENT_SLACK, Runtime, SLACK, Segment, State,
 };

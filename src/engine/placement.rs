@@ -3,6 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// Why a build without the feature `gpu` refuses devices.
+#[doc(hidden)]
+pub const NO_GPU: &str = "this build of llmzip has no support for GPUs";
+
 /// Where models run. It changes how long coding takes, and no byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {

@@ -78,7 +78,9 @@ impl Placement {
     fn on_device(&self, _: &Arc<PackedModel>, _: usize) -> Result<Option<Arc<dyn Runtime>>, Error> {
         match self.choice {
             DeviceChoice::Cpu | DeviceChoice::Auto => Ok(None),
-            DeviceChoice::Gpu | DeviceChoice::Named(_) => Err(Error::Unsupported(NO_GPU)),
+            DeviceChoice::Gpu | DeviceChoice::Named(_) => {
+                Err(Error::Unsupported(crate::engine::NO_GPU))
+            }
         }
     }
 
@@ -89,10 +91,6 @@ impl Placement {
         }
     }
 }
-
-/// Why a build without the feature `gpu` refuses devices.
-#[cfg(not(feature = "gpu"))]
-const NO_GPU: &str = "this build of llmzip has no support for GPUs";
 
 impl fmt::Debug for Placement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

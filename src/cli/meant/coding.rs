@@ -140,6 +140,11 @@ pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failur
         return Err(Failure::usage(message));
     }
     let model = args.model.as_deref().or(level.map(|level| level.model));
+    let (streams, device_streams) = match args.streams {
+        None => (None, None),
+        Some(StreamsArg::Exactly(number)) => (Some(number), None),
+        Some(StreamsArg::Gpu) => (None, Some(GPU_STREAMS)),
+    };
     let files = files(args.files, args.output, args.verbosity)?;
     if args.verify && files.destination == Destination::Stdout {
         return Err(Failure::usage("--verify needs an output file"));
@@ -156,14 +161,8 @@ pub(in crate::cli) fn compress(args: CompressArgs) -> Result<CompressJob, Failur
         checksum: !args.no_check,
         independent_blocks: args.independent_blocks,
         prime: args.prime,
-        streams: match args.streams {
-            Some(StreamsArg::Exactly(number)) => Some(number),
-            _ => None,
-        },
-        device_streams: match args.streams {
-            Some(StreamsArg::Gpu) => Some(GPU_STREAMS),
-            _ => None,
-        },
+        streams,
+        device_streams,
         block_len: block_len(&args.block_size)?,
         frame_len: args.frame_size.as_deref().map(frame_len).transpose()?,
     })
