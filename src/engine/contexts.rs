@@ -1,7 +1,9 @@
 //! Where a stream is: its tokens so far, and the contexts that it is cut into where a model has
 //! learned only some positions.
 
+use super::checkpoints::Behind;
 use super::runtime::SLACK;
+use crate::arch::Block;
 
 /// How far a stream has come. A runtime keeps this for each of its states.
 #[derive(Clone, Debug)]
@@ -14,6 +16,9 @@ pub(crate) struct Track {
     start: u64,
     /// The last tokens of the stream, if positions are learned.
     history: History,
+    /// How far the stream is behind the checkpoints of its recurrent layers.
+    behind: Behind,
+    is_recurrent: bool,
 }
 
 /// The last tokens of a stream whose model has learned `positions` positions; none if these are 0.
@@ -26,17 +31,19 @@ struct History {
 }
 
 impl Track {
-    /// The beginning of a stream, whose model has learned so many positions; 0 if they are rotary.
-    pub(crate) fn new(positions: usize) -> Track {
+    /// The beginning of a stream, whose model has layers of this kind.
+    pub(crate) fn new(block: &Block) -> Track {
         Track {
             position: 0,
             written: 0,
             start: 0,
             history: History {
-                positions: positions as u64,
+                positions: block.positions as u64,
                 first: 0,
                 tokens: Vec::new(),
             },
+            behind: Behind::default(),
+            is_recurrent: block.recurrent.is_some(),
         }
     }
 
@@ -81,10 +88,20 @@ impl Track {
         self.written = self.written.max(self.position);
     }
 
+    /// How far the stream is behind the checkpoints of its recurrent layers.
+    pub(crate) fn behind(&self) -> Behind {
+        self.behind
+    }
+
+    /// Notes how far it is behind them now.
+    pub(crate) fn set_behind(&mut self, behind: Behind) {
+        self.behind = behind;
+    }
+
     /// Goes back to `position` of the stream.
     ///
     /// # Panics
-    /// If that is ahead, or the keys before it are gone.
+    /// If that is ahead, or the keys or the checkpoint before it are gone.
     pub(crate) fn truncate(&mut self, position: u64) {
         let end = self.in_stream();
         assert!(
@@ -98,12 +115,17 @@ impl Track {
         }
         let kept = self.written.saturating_sub(SLACK as u64);
         assert!(position >= kept, "keys before position {kept} are gone");
+        if self.is_recurrent {
+            self.behind.cut((end - position) as usize);
+        }
         self.position = position;
     }
 
     /// Goes back to the beginning.
     pub(crate) fn reset(&mut self) {
-        *self = Track::new(self.history.positions as usize);
+        (self.position, self.written, self.start) = (0, 0, 0);
+        self.history.cut(0);
+        self.behind = Behind::default();
     }
 }
 

@@ -1,5 +1,6 @@
 //! How the tokens of a call are divided into passes, whatever runs them.
 
+use super::checkpoints::Span;
 use super::contexts::Track;
 use super::runtime::{Segment, State};
 
@@ -37,6 +38,14 @@ pub(crate) struct Part {
     pub(crate) row: usize,
     /// First row, within the predictions.
     pub(crate) prediction: usize,
+}
+
+impl<S: Tracked> Run<'_, S> {
+    /// How the rows of a part of this run lie to the checkpoints of its recurrent layers.
+    pub(crate) fn span(&self, part: &Part) -> Span {
+        let tokens = part.start..part.start + part.len;
+        Span::new(tokens, self.tokens.len(), self.state.track().behind())
+    }
 }
 
 /// Divides the tokens of `runs` into passes of at most `most` rows. A stream's rows follow one

@@ -111,16 +111,11 @@ fn open(info: &DeviceInfo, store: Option<&Store>) -> Result<Arc<Device>, EngineE
     let device = Device::open(info)?;
     match store.and_then(|store| store.device_verdict(&key(info))) {
         Some(true) => {}
-        Some(false) => return Err(differs(info).into()),
+        Some(false) => return Err(info.differs().into()),
         None => test_open(&device, store)?,
     }
     opened.push((info.identity.clone(), Arc::downgrade(&device)));
     Ok(device)
-}
-
-fn differs(info: &DeviceInfo) -> DeviceError {
-    let device = info.name.clone();
-    DeviceError::Differs { device }
 }
 
 fn test_open(device: &Arc<Device>, store: Option<&Store>) -> Result<(), EngineError> {

@@ -44,6 +44,14 @@ pub fn usable_threads(wanted: usize) -> usize {
     }
 }
 
+/// `threads`, where 0 means as many as there are processors that this process may use.
+pub fn threads_or_all(threads: usize) -> usize {
+    match threads {
+        0 => usable_threads(0),
+        threads => threads,
+    }
+}
+
 /// The state of the newest region in one word, so that one exchange claims a task of this region
 /// and of no other. It is complete when no task is left and no helper is inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

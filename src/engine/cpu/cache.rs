@@ -13,7 +13,6 @@ use std::ops::Range;
 use super::kernels::{Kernels, LANES};
 use super::recurrence::RecurrentLayer;
 use crate::arch::config::Config;
-use crate::engine::checkpoints::Behind;
 use crate::engine::contexts::Track;
 use crate::engine::passes::Tracked;
 use crate::engine::runtime::{EngineError, SLACK, State};
@@ -28,9 +27,6 @@ const WHAT: &str = "a stream's keys and values";
 pub(super) struct Cache {
     track: Track,
     layers: Vec<LayerState>,
-    /// How far the stream is behind the checkpoints of its recurrent layers.
-    pub(super) behind: Behind,
-    is_recurrent: bool,
 }
 
 /// What one layer keeps.
@@ -201,10 +197,8 @@ impl Cache {
         };
         let layers = (0..config.layers).map(layer);
         Ok(Cache {
-            track: Track::new(config.block.positions),
+            track: Track::new(&config.block),
             layers: layers.collect::<Result<_, MachineError>>()?,
-            behind: Behind::default(),
-            is_recurrent: config.block.recurrent.is_some(),
         })
     }
 
@@ -253,21 +247,15 @@ impl State for Cache {
         Ok(Box::new(Cache {
             layers: layers.collect::<Result<_, MachineError>>()?,
             track: self.track.clone(),
-            ..*self
         }))
     }
 
     fn truncate(&mut self, position: u64) {
-        let end = self.position();
         self.track.truncate(position);
-        if self.is_recurrent {
-            self.behind.cut((end - position) as usize);
-        }
     }
 
     fn reset(&mut self) {
         self.track.reset();
-        self.behind = Behind::default();
         for layer in &mut self.layers {
             if let LayerState::Recurrence(state) = layer {
                 state.reset();

@@ -103,10 +103,6 @@ impl Engine {
             Some(instructions) => instructions,
             None => InstructionSet::choose().map_err(MachineError::from)?,
         };
-        let threads = match options.threads {
-            0 => pool::usable_threads(0),
-            threads => threads,
-        };
         let weights = Weights::new(&model)?;
         Ok(Engine {
             layers: Layers {
@@ -114,7 +110,7 @@ impl Engine {
                 model,
                 weights,
                 kernels: Kernels::new(instructions),
-                pool: Pool::new(threads),
+                pool: Pool::new(pool::threads_or_all(options.threads)),
             },
             idle: Mutex::default(),
         })

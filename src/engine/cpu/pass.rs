@@ -139,7 +139,8 @@ impl Layers {
         }
         for part in parts {
             let run = &mut runs[part.run];
-            run.state.behind = part.span(run).behind();
+            let behind = run.span(part).behind();
+            run.state.track_mut().set_behind(behind);
             run.state.track_mut().advance(part.len);
         }
     }

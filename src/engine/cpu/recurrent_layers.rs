@@ -5,16 +5,7 @@ use super::kernels::LANES;
 use super::pass::Layers;
 use super::weights::Recurrence;
 use super::workspace::Workspace;
-use crate::engine::checkpoints::Span;
 use crate::engine::passes::{Part, Run};
-
-impl Part {
-    /// How the rows of this part of `run` lie to the checkpoints of its recurrent layers.
-    pub(super) fn span(&self, run: &Run<'_, Cache>) -> Span {
-        let tokens = self.start..self.start + self.len;
-        Span::new(tokens, run.tokens.len(), run.state.behind)
-    }
-}
 
 impl Layers {
     /// The recurrence of one layer: `ws.attended` becomes what the value heads give for the rows of
@@ -39,7 +30,7 @@ impl Layers {
             let Some(part) = parts.iter().find(|part| part.run == index) else {
                 continue;
             };
-            let span = part.span(run);
+            let span = run.span(part);
             let state = run.state.recurrent_mut(layer);
             let mut own = Vec::with_capacity(shape.value_heads);
             for out in &mut outs {
@@ -56,7 +47,7 @@ impl Layers {
             });
         for part in parts {
             let run = &mut runs[part.run];
-            let span = part.span(run);
+            let span = run.span(part);
             let inputs = ws.qkv[inputs(part)].chunks_exact(stride);
             run.state.recurrent_mut(layer).keep(shape, span, inputs);
         }

@@ -273,7 +273,7 @@ impl Device {
     /// Records commands with `record` and runs them; returns when they are done.
     pub(super) fn run(
         &self,
-        record: impl FnOnce(&mut Commands<'_>) -> Result<(), vk::Result>,
+        record: impl FnOnce(&mut Commands<'_>) -> Result<(), DeviceError>,
     ) -> Result<(), DeviceError> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if self.has_failed.load(Ordering::Relaxed) {
@@ -284,22 +284,34 @@ impl Device {
             queue: &mut queue,
             begun: 0,
         };
-        let result = commands.begin().and_then(|()| record(&mut commands));
-        let result = result.and_then(|()| commands.submit(true));
-        let result = result.and_then(|()| self.wait(&queue));
-        result.map_err(|code| {
-            // Nobody uses the device again: its fence, or commands that were sent, may be in any
-            // state. Whoever waits for the lock sees this.
-            self.has_failed.store(true, Ordering::Relaxed);
-            match code {
+        let failed = |code| self.stopped("computing", code);
+        let result = commands.begin().map_err(failed);
+        let result = result.and_then(|()| record(&mut commands));
+        let result = result.and_then(|()| commands.submit(true).map_err(failed));
+        let result = result.and_then(|()| self.wait(&queue).map_err(failed));
+        if let Err(error) = &result {
+            self.give_up(error);
+        }
+        result
+    }
+
+    /// After a call has failed, nobody uses the device again: its fence, or commands that were
+    /// sent, may be in any state. The caller holds the lock of the queue, so whoever waits for it
+    /// sees this.
+    fn give_up(&self, error: &DeviceError) {
+        self.has_failed.store(true, Ordering::Relaxed);
+        match error {
+            DeviceError::Stopped {
+                code: vk::Result::TIMEOUT,
+                ..
+            } => {
                 // What the device still uses must stay.
-                vk::Result::TIMEOUT => self.is_abandoned.store(true, Ordering::Relaxed),
-                // Parts of the call may be running and use what the caller will drop.
-                // SAFETY: the device is valid, and this thread holds the lock of its queue.
-                _ => drop(unsafe { self.raw.device_wait_idle() }),
+                self.is_abandoned.store(true, Ordering::Relaxed);
             }
-            self.stopped("computing", code)
-        })
+            // Parts of the call may be running and use what the caller will drop.
+            // SAFETY: the device is valid, and the caller holds the lock of its queue.
+            _ => drop(unsafe { self.raw.device_wait_idle() }),
+        }
     }
 
     fn is_abandoned(&self) -> bool {
@@ -513,9 +525,9 @@ impl Commands<'_> {
 
     /// Sends what was recorded to the device and goes on with another buffer, so that no single
     /// one takes so long that the system believes that the device hangs.
-    pub(super) fn cut(&mut self) -> Result<(), vk::Result> {
-        self.submit(false)?;
-        self.begin()
+    pub(super) fn cut(&mut self) -> Result<(), DeviceError> {
+        let result = self.submit(false).and_then(|()| self.begin());
+        result.map_err(|code| self.device.stopped("computing", code))
     }
 
     /// Runs a pipeline in so many workgroups. What was recorded before is done before.

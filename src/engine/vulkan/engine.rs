@@ -29,8 +29,8 @@ pub struct VulkanEngine {
     layers: Layers,
     /// One call at a time runs on the device.
     workspace: Mutex<Workspace>,
-    /// For the coder.
-    pool: Pool,
+    /// For the coder, if it is lent any threads.
+    pool: Option<Pool>,
 }
 
 impl VulkanEngine {
@@ -58,17 +58,14 @@ impl VulkanEngine {
                 model,
             },
             workspace: Mutex::new(workspace),
-            pool: Pool::new(pool::usable_threads(0)),
+            pool: None,
         })
     }
 
     /// Lends the coder so many threads; 0 for as many as there are processors.
     #[must_use]
     pub fn with_threads(self, threads: usize) -> VulkanEngine {
-        let pool = Pool::new(match threads {
-            0 => pool::usable_threads(0),
-            threads => threads,
-        });
+        let pool = Some(Pool::new(pool::threads_or_all(threads)));
         VulkanEngine { pool, ..self }
     }
 
@@ -147,7 +144,7 @@ impl Runtime for VulkanEngine {
     }
 
     fn pool(&self) -> Option<&Pool> {
-        Some(&self.pool)
+        self.pool.as_ref()
     }
 
     fn helper(&self) -> Option<Box<dyn Helper + '_>> {

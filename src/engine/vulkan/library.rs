@@ -107,6 +107,15 @@ impl Drop for Library {
     }
 }
 
+impl DeviceInfo {
+    /// The error of a device that computes other bits than the processor.
+    pub(crate) fn differs(&self) -> DeviceError {
+        DeviceError::Differs {
+            device: self.name.clone(),
+        }
+    }
+}
+
 /// All devices, in the order in which the library lists them.
 ///
 /// # Errors

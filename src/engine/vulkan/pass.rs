@@ -3,13 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ash::vk;
-
 use super::device::{Buffer, Commands, Device};
 use super::error::DeviceError;
 use super::parameters::Parameters;
 use super::shader::{Shader, Variant};
-use super::state::{Stream, StreamLayout};
+use super::state::{LayerMemory, Stream, StreamLayout};
 use super::table::{Sight, Slice, Table, recurrent_parts};
 use super::weights::{Attention, DeviceMatrix, Layer, Mixer, Recurrence, Weights};
 use super::workspace::{Workspace, slots, state_len};
@@ -67,19 +65,28 @@ enum Add {
     Afterwards,
 }
 
+/// What takes the norm of the residual stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taker {
+    Product,
+    /// A mixture of experts, whose router takes what is not quantised.
+    Mixture,
+    /// The head; the state of a row is the norm quantised as a whole.
+    Head,
+}
+
 /// A pass while its commands are recorded.
-struct Recording<'a, 'c, 'd> {
+struct Recording<'a, 'd> {
     layers: &'a Layers,
     config: &'a Config,
     ws: &'a Workspace,
     commands: &'a mut Commands<'d>,
-    pipelines: &'c dyn Fn(Variant) -> Result<vk::Pipeline, vk::Result>,
     rows: usize,
     /// Multiplications since the last cut.
     work: u64,
 }
 
-type Recorded = Result<(), vk::Result>;
+type Recorded = Result<(), DeviceError>;
 
 impl Layers {
     /// The kinds of layers of a model: what they see.
@@ -177,31 +184,18 @@ impl Layers {
         &self,
         ws: &Workspace,
         rows: usize,
-        record: impl FnOnce(&mut Recording<'_, '_, '_>) -> Recorded,
+        record: impl FnOnce(&mut Recording<'_, '_>) -> Recorded,
     ) -> Result<(), DeviceError> {
-        // Making a pipeline can fail with an error that says more than a code.
-        let failed = std::cell::Cell::new(None);
-        let pipelines = |variant| {
-            self.device.pipeline(variant).map_err(|error| {
-                failed.set(Some(error));
-                vk::Result::ERROR_UNKNOWN
-            })
-        };
-        let result = self.device.run(|commands| {
+        self.device.run(|commands| {
             record(&mut Recording {
                 layers: self,
                 config: self.model.config(),
                 ws,
                 commands,
-                pipelines: &pipelines,
                 rows,
                 work: 0,
             })
-        });
-        match failed.into_inner() {
-            Some(error) => Err(error),
-            None => result,
-        }
+        })
     }
 
     /// Writes what the device must know of the rows of a pass.
@@ -291,14 +285,14 @@ impl Writer<'_> {
     }
 }
 
-impl Recording<'_, '_, '_> {
+impl Recording<'_, '_> {
     fn dispatch(
         &mut self,
         variant: Variant,
         parameters: &Parameters,
         groups: [usize; 3],
     ) -> Recorded {
-        let pipeline = (self.pipelines)(variant)?;
+        let pipeline = self.layers.device.pipeline(variant)?;
         let groups = groups.map(|count| count as u32);
         self.commands.dispatch(pipeline, parameters.bytes(), groups);
         Ok(())
@@ -322,7 +316,7 @@ impl Recording<'_, '_, '_> {
             .map(|before| &self.layers.weights.layers[before]);
         let add = before.map_or(Add::Nothing, |_| Add::First);
         let post = before.and_then(|before| before.ffn_post_norm);
-        self.norm(layer.attn_norm, add, post, wide.qkv, false)?;
+        self.norm(layer.attn_norm, add, post, wide.qkv, Taker::Product)?;
         match &layer.mixer {
             Mixer::Attention(attention) => {
                 self.product(&attention.qkv, wide.qkv, &ws.wide)?;
@@ -341,13 +335,12 @@ impl Recording<'_, '_, '_> {
             true => Add::Afterwards,
             false => Add::First,
         };
-        self.norm(
-            layer.ffn_norm,
-            add,
-            layer.attn_post_norm,
-            wide.gate_up,
-            false,
-        )?;
+        let taker = match layer.router {
+            None => Taker::Product,
+            Some(_) => Taker::Mixture,
+        };
+        let post = layer.attn_post_norm;
+        self.norm(layer.ffn_norm, add, post, wide.gate_up, taker)?;
         match layer.router {
             None => {
                 self.product(&layer.gate_up, wide.gate_up, &ws.wide)?;
@@ -380,14 +373,14 @@ impl Recording<'_, '_, '_> {
     }
 
     /// Adds `projected`, normed by `post` if that is given, to the residual stream, and quantises
-    /// the norm of the stream for the next product. `state` also quantises it as a whole.
+    /// the norm of the stream for what takes it.
     fn norm(
         &mut self,
         norm: Option<u64>,
         add: Add,
         post: Option<u64>,
         wide: bool,
-        state: bool,
+        taker: Taker,
     ) -> Recorded {
         let (config, ws) = (self.config, self.ws);
         let flags = [
@@ -397,9 +390,8 @@ impl Recording<'_, '_, '_> {
             (norm.is_some(), 8),
             (config.block.norm == Norm::Layer, 16),
             (wide, 32),
-            (state, 64),
-            // A router takes what is not quantised.
-            (config.block.mixture.is_some(), 128),
+            (taker == Taker::Head, 64),
+            (taker == Taker::Mixture, 128),
         ];
         let flags = flags
             .iter()
@@ -413,10 +405,10 @@ impl Recording<'_, '_, '_> {
             ws.levels.levels.address,
             ws.levels.scales.address,
             ws.states.address,
-            ws.mixture.taken.address,
+            ws.mixture.as_ref().map_or(0, |mixed| mixed.taken.address),
         ];
         let groups = config.hidden.div_ceil(GROUP);
-        let words = [config.hidden, config.hidden, groups, state_len(config) / 4];
+        let words = [config.hidden, groups, state_len(config) / 4];
         let parameters = Parameters::new(&addresses)
             .words(&words)
             .float(config.norm_eps);
@@ -515,10 +507,10 @@ impl Recording<'_, '_, '_> {
     /// `projected` becomes what the experts make of the rows.
     fn mixture(&mut self, layer: &Layer, router: u64) -> Recorded {
         let (config, ws) = (self.config, self.ws);
-        let Some(mixture) = config.block.mixture else {
+        let (Some(mixture), Some(mixed)) = (config.block.mixture, &ws.mixture) else {
             return Ok(());
         };
-        let (mixed, slots, wide) = (&ws.mixture, slots(config), config.block.wide);
+        let (slots, wide) = (slots(config), config.block.wide);
         let addresses = [
             mixed.taken.address,
             router,
@@ -565,9 +557,11 @@ impl Recording<'_, '_, '_> {
         let Some(shape) = config.block.recurrence(index) else {
             return Ok(());
         };
-        let first = self.layers.layout.recurrences[index].unwrap_or(0) as usize;
+        let LayerMemory::Recurrence(first) = self.layers.layout.layers[index] else {
+            panic!("layer {index} has no recurrence");
+        };
         let sizes = [
-            first,
+            first as usize,
             shape.key_heads,
             shape.value_heads,
             shape.key_dim,
@@ -635,8 +629,9 @@ impl Recording<'_, '_, '_> {
     }
 
     fn planes(&self, index: usize) -> [usize; 5] {
-        let planes = self.layers.layout.planes[index];
-        let planes = planes.expect("a layer with attention");
+        let LayerMemory::Attention(planes) = self.layers.layout.layers[index] else {
+            panic!("layer {index} has no attention");
+        };
         let words = [
             planes.first,
             planes.size,
@@ -804,7 +799,8 @@ impl Recording<'_, '_, '_> {
         let (ws, weights) = (self.ws, &self.layers.weights);
         let post = weights.layers.last().and_then(|layer| layer.ffn_post_norm);
         let wide = self.config.block.wide.head;
-        self.norm(Some(weights.final_norm), Add::First, post, wide, true)?;
+        let norm = Some(weights.final_norm);
+        self.norm(norm, Add::First, post, wide, Taker::Head)?;
         let len = (self.rows * state_len(self.config)) as u64;
         self.commands
             .copy((&ws.states, 0), (&ws.download, ws.logits.len()), len);

@@ -28,7 +28,7 @@ use crate::packed::{PackedError, PackedModel, TensorSource};
 /// [`DeviceError::Differs`] if a bit differs, and errors of running the models.
 pub fn self_test(device: &Arc<Device>) -> Result<(), EngineError> {
     if wrong_operation(device)?.is_some() {
-        return Err(differs(device).into());
+        return Err(device.info().differs().into());
     }
     for packed in models() {
         let model = Arc::new(PackedModel::from_bytes(&packed)?);
@@ -38,15 +38,10 @@ pub fn self_test(device: &Arc<Device>) -> Result<(), EngineError> {
         };
         let on_cpu = Engine::new(model, EngineOptions::default())?;
         if predictions_of(&on_device)? != predictions_of(&on_cpu)? {
-            return Err(differs(device).into());
+            return Err(device.info().differs().into());
         }
     }
     Ok(())
-}
-
-fn differs(device: &Device) -> DeviceError {
-    let device = device.info().name.clone();
-    DeviceError::Differs { device }
 }
 
 /// The packed models of the test.

@@ -9,7 +9,6 @@ use super::error::DeviceError;
 use crate::arch::block::Recurrent;
 use crate::arch::config::TILE;
 use crate::arch::{Block, Config};
-use crate::engine::checkpoints::Behind;
 use crate::engine::contexts::Track;
 use crate::engine::passes::Tracked;
 use crate::engine::runtime::{EngineError, RECURRENT_SLACK, SLACK, State};
@@ -33,40 +32,45 @@ pub(super) struct Planes {
     pub(super) head_dim: u32,
 }
 
+/// What one layer keeps of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LayerMemory {
+    Attention(Planes),
+    /// Where it begins, in words.
+    Recurrence(u32),
+}
+
 /// Where everything lies in the memory of a stream.
 #[derive(Debug)]
 pub(super) struct StreamLayout {
-    /// Of each layer with attention.
-    pub(super) planes: Vec<Option<Planes>>,
-    /// Of each layer with a recurrence, where its memory begins, in words.
-    pub(super) recurrences: Vec<Option<u32>>,
+    pub(super) layers: Vec<LayerMemory>,
     /// Bytes of a stream.
     pub(super) len: u64,
 }
 
 impl StreamLayout {
     pub(super) fn new(config: &Config) -> StreamLayout {
-        let mut layout = StreamLayout {
-            planes: Vec::new(),
-            recurrences: Vec::new(),
-            len: 0,
-        };
         let mut words = 0u64;
-        for layer in 0..config.layers {
-            let recurrence = config.block.recurrence(layer);
-            let planes = match recurrence {
-                Some(_) => None,
-                None => Some(Planes::new(config, layer, words)),
+        let layers = (0..config.layers).map(|layer| {
+            let (memory, len) = match config.block.recurrence(layer) {
+                Some(shape) => {
+                    let len = recurrence_words(shape) as u64;
+                    (LayerMemory::Recurrence(words as u32), len)
+                }
+                None => {
+                    let planes = Planes::new(config, layer, words);
+                    let len = u64::from(planes.size) * config.kv_heads as u64;
+                    (LayerMemory::Attention(planes), len)
+                }
             };
-            layout.planes.push(planes);
-            layout.recurrences.push(recurrence.map(|_| words as u32));
-            let planes = planes.map_or(0, |it| u64::from(it.size) * config.kv_heads as u64);
-            let recurrence = recurrence.map_or(0, recurrence_words);
             // Keys begin at multiples of 16 bytes.
-            words += planes + recurrence.next_multiple_of(4) as u64;
+            words += len.next_multiple_of(4);
+            memory
+        });
+        StreamLayout {
+            layers: layers.collect(),
+            len: words * 4,
         }
-        layout.len = words * 4;
-        layout
     }
 }
 
@@ -103,8 +107,6 @@ pub(super) fn ring_len(window: usize) -> usize {
 pub(super) struct Stream {
     device: Arc<Device>,
     track: Track,
-    /// How far it is behind the checkpoints of its recurrent layers.
-    pub(super) behind: Behind,
     /// Which of the two states of a recurrent layer is that at the checkpoint.
     pub(super) checkpoint: usize,
     is_recurrent: bool,
@@ -121,8 +123,7 @@ impl Stream {
     ) -> Result<Stream, DeviceError> {
         Ok(Stream {
             device: Arc::clone(device),
-            track: Track::new(block.positions),
-            behind: Behind::default(),
+            track: Track::new(block),
             checkpoint: 0,
             is_recurrent: block.recurrent.is_some(),
             is_new: true,
@@ -170,16 +171,11 @@ impl State for Stream {
     }
 
     fn truncate(&mut self, position: u64) {
-        let end = self.position();
         self.track.truncate(position);
-        if self.is_recurrent {
-            self.behind.cut((end - position) as usize);
-        }
     }
 
     fn reset(&mut self) {
         self.track.reset();
-        self.behind = Behind::default();
         self.is_new = true;
     }
 

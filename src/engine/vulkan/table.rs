@@ -1,7 +1,6 @@
 //! What a pass tells the device about its rows: where they are in their streams and what they see.
 
 use super::state::{PASS, SINK_SLOTS, Stream, ring_len};
-use crate::engine::checkpoints::Span;
 use crate::engine::passes::{Part, Run, Tracked};
 
 /// Queries of a task: they share the keys that a workgroup reads.
@@ -150,12 +149,11 @@ pub(super) fn recurrent_parts(runs: &mut [Run<'_, Stream>], parts: &[Part]) -> V
     let mut words = Vec::new();
     for part in parts {
         let run = &mut runs[part.run];
-        let tokens = part.start..part.start + part.len;
-        let span = Span::new(tokens, run.tokens.len(), run.state.behind);
+        let span = run.span(part);
         if span.begins && span.again == 0 && span.kept > 0 {
             run.state.checkpoint = 1 - run.state.checkpoint;
         }
-        run.state.behind = span.behind();
+        run.state.track_mut().set_behind(span.behind());
         let stream = run.state.memory.address;
         words.extend([stream as u32, (stream >> 32) as u32]);
         let numbers = [

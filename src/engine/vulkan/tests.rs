@@ -51,7 +51,8 @@ fn every_operation_equals_the_processor_s() {
 #[test]
 fn a_device_that_has_failed_is_not_used_again() {
     let device = open();
-    let fails = device.run(|_| Err(ash::vk::Result::ERROR_OUT_OF_HOST_MEMORY));
+    let fails =
+        device.run(|_| Err(device.stopped("a test", ash::vk::Result::ERROR_OUT_OF_HOST_MEMORY)));
     assert!(
         matches!(fails, Err(DeviceError::Stopped { .. })),
         "{fails:?}"

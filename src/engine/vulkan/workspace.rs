@@ -20,8 +20,7 @@ pub(super) struct Levels {
     pub(super) scales: Buffer,
 }
 
-/// The buffers of a mixture of experts; without one, they are small. A row has a slot for each
-/// expert that it takes.
+/// The buffers of a mixture of experts. A row has a slot for each expert that it takes.
 #[derive(Debug)]
 pub(super) struct Mixed {
     /// What the experts take, not quantised: [rows, hidden].
@@ -64,7 +63,7 @@ pub(super) struct Workspace {
     pub(super) factors: Buffer,
     /// [rows, heads * `head_dim`], or what a recurrence gives.
     pub(super) attended: Buffer,
-    pub(super) mixture: Mixed,
+    pub(super) mixture: Option<Mixed>,
     /// [rows, hidden rounded up to 4], bytes
     pub(super) states: Buffer,
     /// [`logit_rows`, vocab]
@@ -131,7 +130,10 @@ impl Workspace {
             weights: local(scores / 2)?,
             factors: floats(config.heads)?,
             attended: floats(attended)?,
-            mixture: Mixed::new(device, config)?,
+            mixture: match &config.block.mixture {
+                Some(mixture) => Some(Mixed::new(device, config, mixture)?),
+                None => None,
+            },
             states: local(PASS * state_len(config))?,
             logits: local(logits)?,
             download: buffer(logits + PASS * state_len(config), Place::Download)?,
@@ -141,17 +143,15 @@ impl Workspace {
 }
 
 impl Mixed {
-    fn new(device: &Arc<Device>, config: &Config) -> Result<Mixed, DeviceError> {
-        let mixture = config.block.mixture.as_ref();
-        let rows = if mixture.is_some() { PASS } else { 0 };
+    fn new(device: &Arc<Device>, config: &Config, mixture: &Mixture) -> Result<Mixed, DeviceError> {
         let floats = |columns: usize| {
-            let len = (rows * columns * 4) as u64;
+            let len = (PASS * columns * 4) as u64;
             device.buffer("a pass", len, Place::Device)
         };
         let slots = slots(config);
         Ok(Mixed {
             taken: floats(config.hidden)?,
-            scores: floats(mixture.map_or(0, Mixture::scores))?,
+            scores: floats(mixture.scores())?,
             routes: floats(slots * 2)?,
             pairs: floats(slots * 2)?,
             shares: floats(slots)?,

@@ -236,6 +236,39 @@ int level(float x, float inverse) {
     return int(roundEven(smaller(larger(y, -127.0), 127.0)));
 }
 
+/// 127 / amax, or 0 where values count as zeros: all of their levels are then 0.
+float to_levels(float amax) {
+    return amax < TINY ? 0.0 : quotient(127.0, amax);
+}
+
+/// The scale of levels whose largest magnitude stands for amax.
+float scale_of(float amax) {
+    precise float scale = amax * ONE_127TH;
+    return amax < TINY ? 0.0 : scale;
+}
+
+/// Powers are summed in units of 2^-22, at most 2^30 of them in one number.
+const float UNITS = 4194304.0;
+
+uint units_of(float power) {
+    precise float units = power * UNITS;
+    return uint(int(roundEven(units)));
+}
+
+/// The sum of powers, given in units by the sums of their lower and of their upper 16 bits.
+float sum_of_powers(uint low, uint high) {
+    high += low >> 16;
+    float total = nearest_float(high >> 16, (high << 16) | (low & 0xffffu));
+    precise float sum = total * (1.0 / UNITS);
+    return sum;
+}
+
+/// Clamps to +-2^60, so that every later product is finite.
+float clamped(float x) {
+    const float LIMIT = uintBitsToFloat(0x5d800000u);
+    return smaller(larger(x, -LIMIT), LIMIT);
+}
+
 uint packed4(ivec4 levels) {
     uvec4 bytes = uvec4(levels) & 0xffu;
     return bytes.x | (bytes.y << 8) | (bytes.z << 16) | (bytes.w << 24);

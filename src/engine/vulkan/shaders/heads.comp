@@ -65,14 +65,12 @@ void put_query(uint row, uint head, uint which) {
         for (uint word = thread; word < groups * 16; word += 64) {
             uint group = word / 16;
             float amax = largest_of(group * 64, min(group * 64 + 64, dim));
-            bool is_zero = amax < TINY;
-            float to_level = is_zero ? 0.0 : quotient(127.0, amax);
-            precise float scale = is_zero ? 0.0 : amax * ONE_127TH;
+            float to_level = to_levels(amax), scale = scale_of(amax);
             ivec4 four = ivec4(0);
             for (uint j = 0; j < 4; j++) {
                 uint i = word * 4 + j;
                 float v = i < dim ? rotated[i] : 0.0;
-                four[j] = is_zero ? 0 : level(v, to_level);
+                four[j] = level(v, to_level);
                 precise float back = float(four[j]) * scale;
                 precise float rest = v - back;
                 kept[j] = rest;
@@ -115,9 +113,7 @@ void main() {
         barrier();
     }
     float amax = largest_of(0, dim);
-    bool is_zero = amax < TINY;
-    float to_level = is_zero ? 0.0 : quotient(127.0, amax);
-    precise float scale = is_zero ? 0.0 : amax * ONE_127TH;
+    float to_level = to_levels(amax), scale = scale_of(amax);
     Words stream = Words(table.at[row].stream);
     uint plane = (head - query_heads) % key_heads;
     // Its slot in the ring, and that of a sink.

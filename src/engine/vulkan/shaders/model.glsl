@@ -48,8 +48,3 @@ float activation(uint kind, float g) {
     float z = smaller(positive, 1073741824.0);
     return mul(z, z);
 }
-
-float clamped(float x) {
-    const float LIMIT = uintBitsToFloat(0x5d800000u);
-    return smaller(larger(x, -LIMIT), LIMIT);
-}

@@ -25,13 +25,11 @@ const uint WIDE = 32;
 const uint STATE = 64;
 /// The result is also stored.
 const uint STORE = 128;
-/// Nothing is quantised in groups.
-const uint PLAIN = 256;
 
 layout(push_constant, std430) uniform Parameters {
     /// The residual stream, [rows, hidden].
     SharedFloats x;
-    /// What is added, [rows, stride].
+    /// What is added, [rows, hidden].
     Floats projected;
     /// The weights of its norm, then the bias of a layer norm.
     Floats post;
@@ -46,7 +44,6 @@ layout(push_constant, std430) uniform Parameters {
     /// The result, [rows, hidden].
     Floats stored;
     uint hidden;
-    uint stride;
     uint groups;
     uint state_words;
     float eps;
@@ -105,13 +102,13 @@ float normed(float v, float mean, float inverse, Floats weights, uint i) {
 
 void main() {
     uint row = gl_WorkGroupID.x, thread = gl_LocalInvocationID.x;
-    uint begin = row * hidden, added = row * stride;
+    uint begin = row * hidden;
     float mean = 0.0, inverse = 0.0;
 
     // x + a, where a may be normed
     bool adds = (flags & (ADD_FIRST | ADD_AFTERWARDS)) != 0;
     if (adds && (flags & POST_NORM) != 0) {
-        MOMENTS(projected.at[added + i], mean, inverse)
+        MOMENTS(projected.at[begin + i], mean, inverse)
     }
     bool afterwards = (flags & ADD_AFTERWARDS) != 0;
     float norm_mean = 0.0, norm_inverse = 0.0;
@@ -120,7 +117,7 @@ void main() {
     }
     if (adds && !afterwards) {
         for (uint i = thread; i < hidden; i += 128) {
-            float a = projected.at[added + i];
+            float a = projected.at[begin + i];
             a = (flags & POST_NORM) != 0 ? normed(a, mean, inverse, post, i) : a;
             x.at[begin + i] = add(x.at[begin + i], a);
         }
@@ -147,15 +144,12 @@ void main() {
                     stored.at[begin + i] = h[j];
                 }
                 if (afterwards) {
-                    float a = projected.at[added + i];
+                    float a = projected.at[begin + i];
                     a = (flags & POST_NORM) != 0 ? normed(a, mean, inverse, post, i) : a;
                     x.at[begin + i] = add(v, a);
                 }
             }
             most = larger(most, abs(h[j]));
-        }
-        if ((flags & PLAIN) != 0) {
-            continue;
         }
         put_levels(h, row, word, words, levels, scales, level_rows);
     }
@@ -165,7 +159,7 @@ void main() {
         largest[thread] = most;
         barrier();
         float amax = largest_of(0, 128);
-        float to_level = amax < TINY ? 0.0 : quotient(127.0, amax);
+        float to_level = to_levels(amax);
         for (uint word = thread; word < state_words; word += 128) {
             ivec4 four = ivec4(0);
             for (uint j = 0; j < 4; j++) {

@@ -22,12 +22,10 @@ void put_levels(
         largest[thread] = larger(larger(abs(h[0]), abs(h[1])), larger(abs(h[2]), abs(h[3])));
         barrier();
         float amax = largest_of(thread & ~15u, 16);
-        bool is_zero = amax < TINY;
-        float to_level = is_zero ? 0.0 : quotient(127.0, amax);
-        precise float scale = is_zero ? 0.0 : amax * ONE_127TH;
+        float to_level = to_levels(amax), scale = scale_of(amax);
         ivec4 four = ivec4(0);
         for (uint j = 0; j < 4; j++) {
-            four[j] = is_zero ? 0 : level(h[j], to_level);
+            four[j] = level(h[j], to_level);
             // If the rest is flushed, it has level 0, as it has unflushed.
             precise float back = float(four[j]) * scale;
             precise float rest = h[j] - back;

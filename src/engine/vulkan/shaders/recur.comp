@@ -145,9 +145,7 @@ void main() {
                 stream.at[cell] = m;
                 found = add(found, mul(m, keys[i]));
             }
-            const float LIMIT = uintBitsToFloat(0x5d800000u);
-            float missing = mul(sub(v, found), learned);
-            float step = smaller(larger(missing, -LIMIT), LIMIT);
+            float step = clamped(mul(sub(v, found), learned));
             float o = 0.0;
             for (uint i = 0; i < key_dim; i++) {
                 uint cell = state + i * value_dim + thread;

@@ -101,15 +101,12 @@ void main() {
     uint low = 0, high = 0;
     for (uint e = 0; e < count; e++) {
         if (!normalised || place_of(row_scores, e) < used) {
-            precise float units = power_of(scores.at[row_scores + e], most) * 4194304.0;
-            uint whole = uint(int(roundEven(units)));
+            uint whole = units_of(power_of(scores.at[row_scores + e], most));
             low += whole & 0xffffu;
             high += whole >> 16;
         }
     }
-    high += low >> 16;
-    precise float sum = nearest_float(high >> 16, (high << 16) | (low & 0xffffu))
-        * (1.0 / 4194304.0);
+    float sum = sum_of_powers(low, high);
     uint slots = used + always, slot = row * slots;
     for (uint e = 0; e < count + always; e++) {
         if (e < count && place_of(row_scores, e) == used) {

@@ -44,6 +44,12 @@ float largest(float mine) {
     return floats[0];
 }
 
+/// Whether a row sees a column, or a sink behind them.
+bool sees(Row row, uint column) {
+    return column < row.columns ? column >= row.low && column < row.high
+                                : column - row.columns < row.sinks;
+}
+
 void main() {
     uint thread = gl_LocalInvocationID.x;
     uint query = gl_WorkGroupID.x;
@@ -55,9 +61,7 @@ void main() {
 
     float m = uintBitsToFloat(0xff7fffffu);
     for (uint column = thread; column < end; column += 128) {
-        bool sees = column < row.columns ? column >= row.low && column < row.high
-                                         : column - row.columns < row.sinks;
-        m = sees ? larger(m, scores.at[begin + column]) : m;
+        m = sees(row, column) ? larger(m, scores.at[begin + column]) : m;
     }
     m = largest(m);
 
@@ -65,15 +69,12 @@ void main() {
     uint sum = 0;
     float most = 0.0;
     for (uint column = thread; column < end; column += 128) {
-        bool sees = column < row.columns ? column >= row.low && column < row.high
-                                         : column - row.columns < row.sinks;
         float w = 0.0;
-        if (sees) {
+        if (sees(row, column)) {
             // A flushed difference has the power 1, a flushed product the weight 0, as unflushed.
             precise float below = scores.at[begin + column] - m;
             float e = power_or_zero(below);
-            precise float units = e * 4194304.0;
-            sum += uint(int(roundEven(units)));
+            sum += units_of(e);
             uint slot = slot_of(planes, row.base, row.columns, column);
             precise float product = e * value_scales.at[value_scale_at(planes, head, slot)];
             w = product;
@@ -109,9 +110,7 @@ void main() {
             low += low_sums[i];
             high += high_sums[i];
         }
-        high += low >> 16;
-        float total = nearest_float(high >> 16, (high << 16) | (low & 0xffffu));
-        precise float of_sum = total * (1.0 / 4194304.0);
+        float of_sum = sum_of_powers(low, high);
         factors.at[query] = is_zero ? 0.0 : quotient(quotient(wmax, top), of_sum);
     }
 }
