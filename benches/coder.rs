@@ -5,8 +5,9 @@
 //! MODEL is the path of a packed model or the name of a built-in one. The engine predicts the first
 //! tokens of FILE once; afterwards a runtime that answers at once gives these predictions again and
 //! again, while all of FILE is encoded as one block. Prints nanoseconds a token: of the whole
-//! coder, and of those of its parts that threads share, which are measured alone. The rest is what
-//! one thread does after another: recall that learns, the experts and the range coder.
+//! coder, and of two of its parts alone, which threads share in a block of many streams: the
+//! distributions, and what they learn. The rest is what one thread does after another: the experts
+//! and the range coder.
 
 use std::any::Any;
 use std::ops::ControlFlow;
@@ -25,6 +26,9 @@ use llmzip::store::embedded;
 
 /// Predictions that are given again and again.
 const REPLAYED: usize = 512;
+
+/// Blocks of more streams learn by rounds.
+const MOST_TURN_BY_TURN: usize = 16;
 
 /// Rounds of which the shared parts are measured alone.
 const ROUNDS: usize = 50;
@@ -210,7 +214,7 @@ fn coding(runtime: Arc<dyn Runtime>, streams: &[Stream]) -> Duration {
     encoder.take_times().coder
 }
 
-/// The time of predicting rounds of tokens of `streams` streams, and that of learning them.
+/// The time of predicting tokens of `streams` streams, and that of learning them.
 fn shared(runtime: &Replay, streams: usize) -> (Duration, Duration) {
     let config = runtime.model.config();
     let sizes = ModelSizes {
@@ -219,8 +223,11 @@ fn shared(runtime: &Replay, streams: usize) -> (Duration, Duration) {
         hidden: config.hidden,
     };
     let mut predictor = TokenPredictor::new(sizes, true).expect("a predictor");
-    predictor.begin_block(1, 0);
-    predictor.split(streams).expect("memory for streams");
+    let by_rounds = streams > MOST_TURN_BY_TURN;
+    predictor.begin_block(if by_rounds { 1 } else { streams }, 0);
+    if by_rounds {
+        predictor.split(streams).expect("memory for streams");
+    }
     let pool = Some(&runtime.pool);
     let (mut distributions, mut learning) = (Duration::ZERO, Duration::ZERO);
     for round in 0..ROUNDS {
@@ -233,19 +240,31 @@ fn shared(runtime: &Replay, streams: usize) -> (Duration, Duration) {
             }
         });
         let next: Vec<NextToken<'_>> = next.collect();
-        let start = Instant::now();
-        predictor.predict_together(&next, pool);
-        distributions += start.elapsed();
-        for stream in 0..streams {
-            // The model's favourite.
-            let sums = predictor.distribution(stream).model();
-            let weights = sums.windows(2).map(|pair| pair[1] - pair[0]);
-            let favourite = weights.enumerate().max_by_key(|(_, weight)| *weight);
-            predictor.learn(stream, favourite.map_or(0, |(row, _)| row as u32));
+        let at_once = if by_rounds { streams } else { 1 };
+        for next in next.chunks(at_once) {
+            distributions += timed(|| match next {
+                [one] if !by_rounds => predictor.predict(*one),
+                many => predictor.predict_together(many, pool),
+            });
+            for NextToken { stream, .. } in next {
+                let favourite = favourite(&predictor, *stream);
+                learning += timed(|| predictor.learn(*stream, favourite));
+            }
         }
-        let start = Instant::now();
-        predictor.end_round(pool);
-        learning += start.elapsed();
+        learning += timed(|| predictor.end_round(pool));
     }
     (distributions, learning)
+}
+
+/// The most probable token of a stream.
+fn favourite(predictor: &TokenPredictor, stream: usize) -> u32 {
+    let weights = predictor.distribution(stream).model().rows().iter();
+    let favourite = weights.enumerate().max_by_key(|(_, weight)| *weight);
+    favourite.map_or(0, |(row, _)| row as u32)
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
 }

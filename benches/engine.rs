@@ -17,7 +17,7 @@ use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::machine::instructions::InstructionSet;
 use llmzip::machine::pool::Pool;
 use llmzip::packed::PackedModel;
-use llmzip::predict::kernels::distribution;
+use llmzip::predict::Weights;
 
 fn main() {
     let path = std::env::args()
@@ -115,7 +115,7 @@ fn measure(engine: &Engine, streams: usize, rows: usize) -> f64 {
     let config = engine.model().config().clone();
     let mut state = engine.new_state().unwrap();
     let mut predictions = Predictions::new();
-    let mut cumulative = vec![0; config.vocab + 1];
+    let mut weights = Weights::new(config.vocab).expect("memory for weights");
     let tokens: Vec<u32> = (0..config.window as u32)
         .map(|i| i * 7919 % config.vocab as u32)
         .collect();
@@ -138,11 +138,11 @@ fn measure(engine: &Engine, streams: usize, rows: usize) -> f64 {
         engine.forward(&mut segments, &mut predictions).unwrap();
         for row in 0..streams * rows {
             let logits = predictions.row(row).logits;
-            distribution(engine.instructions(), logits, None, &mut cumulative);
+            weights.set(engine.instructions(), logits, None);
         }
         best = best.min(call.seconds());
     }
-    black_box(&cumulative);
+    black_box(&weights);
     best
 }
 

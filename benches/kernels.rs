@@ -12,7 +12,7 @@ use llmzip::engine::cpu::kernels::{
     DeltaRows, Kernels, Product, QuantizedRows, RECURRENT_WIDTH, Values,
 };
 use llmzip::machine::instructions::InstructionSet;
-use llmzip::predict::kernels::distribution;
+use llmzip::predict::Weights;
 
 fn main() {
     print!("{:<52}", "");
@@ -170,13 +170,6 @@ fn distribution_of_logits(set: Kernels) -> f64 {
         .into_iter()
         .map(|x| (x * 1e6) as i32)
         .collect();
-    let mut cumulative = vec![0; 49_153];
-    best(|| {
-        distribution(
-            set.instructions(),
-            &logits,
-            None,
-            black_box(&mut cumulative),
-        );
-    })
+    let mut weights = Weights::new(logits.len()).expect("memory for weights");
+    best(|| black_box(&mut weights).set(set.instructions(), &logits, None))
 }

@@ -91,14 +91,23 @@ pub fn round(x: f32) -> i32 {
 /// 2^fraction * 2^whole for -0.5 <= fraction <= 0.5; the result must be a normal number.
 #[inline(always)]
 pub fn exp2_parts(fraction: f32, whole: i32) -> f32 {
-    let mut p = EXP2[5];
-    p = p * fraction + EXP2[4];
-    p = p * fraction + EXP2[3];
-    p = p * fraction + EXP2[2];
-    p = p * fraction + EXP2[1];
-    p = p * fraction + EXP2[0];
-    p = p * fraction + 1.0;
-    f32::from_bits((p.to_bits() as i32).wrapping_add(whole << 23) as u32)
+    exp2_parts_of([fraction], [whole])[0]
+}
+
+/// [`exp2_parts`] of several numbers. Each step is taken for all of them before the next, so that a
+/// processor need not wait for one result after another.
+#[inline(always)]
+pub fn exp2_parts_of<const N: usize>(fractions: [f32; N], wholes: [i32; N]) -> [f32; N] {
+    let mut p = [EXP2[5]; N];
+    for coefficient in [EXP2[4], EXP2[3], EXP2[2], EXP2[1], EXP2[0], 1.0] {
+        for i in 0..N {
+            p[i] = p[i] * fractions[i] + coefficient;
+        }
+    }
+    for i in 0..N {
+        p[i] = f32::from_bits((p[i].to_bits() as i32).wrapping_add(wholes[i] << 23) as u32);
+    }
+    p
 }
 
 /// 2^x for -125 <= x <= 125.

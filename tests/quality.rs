@@ -10,14 +10,14 @@ use llmzip::engine::{Engine, EngineOptions, Predictions, Runtime, Segment};
 use llmzip::import;
 use llmzip::machine::instructions::InstructionSet;
 use llmzip::packed::PackedModel;
-use llmzip::predict::kernels::distribution;
+use llmzip::predict::Weights;
 use llmzip::tokenizer::{Symbol, Tokenizer};
 
 /// Bits that `tokens` cost the exact engine, each coded after `inputs`.
 fn exact_bits(model: &Arc<PackedModel>, inputs: &[u32], tokens: &[u32]) -> f64 {
     let engine = Engine::new(model.clone(), EngineOptions::default()).unwrap();
     let (mut state, mut predictions) = (engine.new_state().unwrap(), Predictions::new());
-    let mut cumulative = vec![0; model.config().vocab + 1];
+    let mut weights = Weights::new(model.config().vocab).unwrap();
     let segment = Segment {
         state: &mut *state,
         tokens: inputs,
@@ -25,9 +25,9 @@ fn exact_bits(model: &Arc<PackedModel>, inputs: &[u32], tokens: &[u32]) -> f64 {
     engine.forward(&mut [segment], &mut predictions).unwrap();
     let bits = tokens.iter().enumerate().map(|(row, token)| {
         let logits = predictions.row(row).logits;
-        distribution(engine.instructions(), logits, None, &mut cumulative);
-        let weight = cumulative[*token as usize + 1] - cumulative[*token as usize];
-        (cumulative[model.config().vocab] as f64 / weight as f64).log2()
+        weights.set(engine.instructions(), logits, None);
+        let weight = weights.rows()[*token as usize];
+        (weights.total() as f64 / f64::from(weight)).log2()
     });
     bits.sum()
 }

@@ -29,11 +29,9 @@ pub fn costs(runtime: &Arc<dyn Runtime>, rows: &[u32]) -> Result<Vec<f64>, Codec
                 logits,
                 state,
             });
-            let cumulative = predictor.distribution(0).model();
+            let weights = predictor.distribution(0).model();
             let row = rows[costs.len()] as usize;
-            let weight = cumulative[row + 1] - cumulative[row];
-            let total = cumulative.last().copied().unwrap_or(1);
-            costs.push((total as f64 / weight as f64).log2());
+            costs.push((weights.total() as f64 / f64::from(weights.rows()[row])).log2());
         }
     }
     Ok(costs)

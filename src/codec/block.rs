@@ -18,7 +18,7 @@ use crate::machine::MachineError;
 use crate::machine::pool::Pool;
 use crate::packed::{PackedModel, TokenTable};
 use crate::predict::{
-    Event, ModelSizes, NextToken, Predictor, Settings, TokenFacts, TokenPredictor,
+    Event, ModelSizes, NextToken, Predictor, Settings, TokenFacts, TokenPredictor, Weights,
 };
 
 /// Bytes of a block without a model between two reports of progress.
@@ -51,7 +51,7 @@ pub(super) struct CodedToken<'a> {
     /// Its output row.
     pub row: u32,
     /// Exclusive prefix sums of the model's weights.
-    pub cumulative: &'a [u64],
+    pub weights: &'a Weights,
 }
 
 /// One stream's end of the coder: it supplies the outcomes of decisions, and takes note of them.
@@ -272,10 +272,10 @@ impl<D: Direction> BlockCoding<'_, D> {
         let walk = Walk::new(self.tokens, distribution, *left);
         let row = decisions.token(walk, self.token_predictor.facts(stream))?;
         let bytes = self.tokens.bytes(row);
-        let cumulative = distribution.model();
+        let weights = distribution.model();
         decisions
             .direction
-            .end_symbol(bytes, Some(CodedToken { row, cumulative }));
+            .end_symbol(bytes, Some(CodedToken { row, weights }));
         self.token_predictor.learn(stream, row);
         *left -= bytes.len();
         Ok(Some(row))

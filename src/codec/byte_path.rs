@@ -35,24 +35,39 @@ pub(super) enum Question {
     Token(u32),
 }
 
-/// The state of one token's spelling: rows `low..high` are still possible.
+/// The state of one token's spelling: the rows from `low` to `high` are still possible.
 pub(super) struct Walk<'a> {
     tokens: TokenTable<'a>,
     distribution: Distribution<'a>,
     /// Bytes left in the stream: no token may be longer.
     limit: usize,
-    low: usize,
-    high: usize,
+    low: Bound,
+    high: Bound,
     /// Bytes spelled so far.
     depth: usize,
     step: Step,
 }
 
+/// A row, and the sum of the weights of all rows below it.
+#[derive(Clone, Copy)]
+struct Bound {
+    row: usize,
+    sum: u64,
+}
+
 #[derive(Clone, Copy)]
 enum Step {
-    End,
-    /// The bits of the byte so far, below a leading 1: 1 before any, 0x80..0xff before the last.
-    Bit(u8),
+    /// Whether the token ends. If the bytes so far are themselves a token, which is then the first
+    /// of the range, `longer` is where the longer ones begin.
+    End {
+        longer: Option<Bound>,
+    },
+    /// A bit. `so_far` has the bits of the byte so far below a leading 1: 1 before any, 0x80..0xff
+    /// before the last. `ones` is where the rows begin whose next bit is 1.
+    Bit {
+        so_far: u8,
+        ones: Bound,
+    },
     Done,
 }
 
@@ -64,18 +79,24 @@ impl<'a> Walk<'a> {
         distribution: Distribution<'a>,
         limit: usize,
     ) -> Walk<'a> {
-        debug_assert_eq!(distribution.model().len(), tokens.len() + 1);
+        debug_assert_eq!(distribution.model().rows().len(), tokens.len());
         debug_assert!(limit > 0);
-        Walk {
+        let bound = |row| Bound {
+            row,
+            sum: distribution.sum_below(row),
+        };
+        let mut walk = Walk {
             tokens,
             distribution,
             limit,
-            low: 0,
-            high: tokens.len(),
+            low: bound(0),
+            high: bound(tokens.len()),
             depth: 0,
-            // No token is empty, so the first question is always a bit.
-            step: Step::Bit(1),
-        }
+            step: Step::Done,
+        };
+        // No token is empty, so the first question is always a bit.
+        walk.step = walk.bit(1);
+        walk
     }
 
     /// Bytes spelled so far.
@@ -86,16 +107,21 @@ impl<'a> Walk<'a> {
     /// The question to answer now.
     pub(super) fn question(&self) -> Question {
         match self.step {
-            Step::Done => Question::Token(self.low as u32),
-            Step::End => Question::TokenEnd(self.end_odds()),
-            Step::Bit(so_far) => {
-                let split = self.split(so_far);
-                let odds = if split == self.low {
+            Step::Done => Question::Token(self.low.row as u32),
+            Step::End { longer } => Question::TokenEnd(match longer {
+                None => Odds::Certain(false),
+                Some(longer) if longer.row == self.high.row || self.depth == self.limit => {
                     Odds::Certain(true)
-                } else if split == self.high {
+                }
+                Some(longer) => self.chance(longer.sum - self.low.sum),
+            }),
+            Step::Bit { so_far, ones } => {
+                let odds = if ones.row == self.low.row {
+                    Odds::Certain(true)
+                } else if ones.row == self.high.row {
                     Odds::Certain(false)
                 } else {
-                    self.chance(split, self.high)
+                    self.chance(self.high.sum - ones.sum)
                 };
                 // The highest bit is asked for when there is nothing below the leading 1.
                 Question::Bit(so_far.leading_zeros() as u8, odds)
@@ -106,64 +132,46 @@ impl<'a> Walk<'a> {
     /// Answers the question. The only error is a token that is longer than the rest of the stream,
     /// which no encoder writes.
     pub(super) fn answer(&mut self, bit: bool) -> Result<(), CorruptStream> {
-        match self.step {
-            Step::Done => {}
-            Step::End if bit => {
-                self.high = self.low + 1;
-                self.step = Step::Done;
-            }
-            Step::End => {
+        self.step = match self.step {
+            Step::Done => Step::Done,
+            Step::End { .. } if bit => Step::Done,
+            Step::End { longer } => {
                 if self.depth == self.limit {
                     return Err(CorruptStream::Overshoot);
                 }
-                if self.is_token() {
-                    self.low += 1;
-                }
-                self.step = Step::Bit(1);
+                self.low = longer.unwrap_or(self.low);
+                self.bit(1)
             }
-            Step::Bit(so_far) => {
-                let split = self.split(so_far);
-                if bit {
-                    self.low = split;
-                } else {
-                    self.high = split;
-                }
-                debug_assert!(self.low < self.high);
+            Step::Bit { so_far, ones } => {
+                let end = if bit { &mut self.low } else { &mut self.high };
+                *end = ones;
+                debug_assert!(self.low.row < self.high.row);
                 if so_far < 0x80 {
-                    self.step = Step::Bit(so_far << 1 | u8::from(bit));
+                    self.bit(so_far << 1 | u8::from(bit))
                 } else {
                     self.depth += 1;
-                    self.step = Step::End;
+                    self.end()
                 }
             }
-        }
+        };
         Ok(())
     }
 
-    /// Whether the bytes so far are themselves a token, which is then the first of the range.
-    fn is_token(&self) -> bool {
-        self.tokens.bytes(self.low as u32).len() == self.depth
-    }
-
-    fn end_odds(&self) -> Odds {
-        if !self.is_token() {
-            Odds::Certain(false)
-        } else if self.high - self.low == 1 || self.depth == self.limit {
-            Odds::Certain(true)
-        } else {
-            self.chance(self.low, self.low + 1)
+    /// The step of the token's end.
+    fn end(&self) -> Step {
+        let is_token = self.tokens.bytes(self.low.row as u32).len() == self.depth;
+        Step::End {
+            longer: is_token.then(|| self.bound(self.low.row + 1)),
         }
     }
 
-    /// The first row of the range whose next bit is 1.
-    fn split(&self, so_far: u8) -> usize {
+    /// The step of the bit after `so_far`.
+    fn bit(&self, so_far: u8) -> Step {
         // `so_far` has n bits below its leading 1; the byte's smallest value with those bits and
         // then a 1 is what separates the two halves.
         let bits = 7 - so_far.leading_zeros();
         let first = ((u32::from(so_far) << 1 | 1) << (7 - bits)) as u8;
-        let rows = self.low..self.high;
-        let mut low = rows.start;
-        let mut high = rows.end;
+        let (mut low, mut high) = (self.low.row, self.high.row);
         while low < high {
             let middle = low + (high - low) / 2;
             if self.tokens.bytes(middle as u32)[self.depth] < first {
@@ -172,13 +180,27 @@ impl<'a> Walk<'a> {
                 high = middle;
             }
         }
-        low
+        Step::Bit {
+            so_far,
+            ones: self.bound(low),
+        }
     }
 
-    /// The share of rows `from..to` in the range. They are some of its rows, but not all.
-    fn chance(&self, from: usize, to: usize) -> Odds {
-        let weight = |from, to| self.distribution.sum_below(to) - self.distribution.sum_below(from);
-        let (part, whole) = (weight(from, to), weight(self.low, self.high));
+    /// `row`, which is one of the range or the one behind it, with its sum.
+    fn bound(&self, row: usize) -> Bound {
+        match row {
+            row if row == self.low.row => self.low,
+            row if row == self.high.row => self.high,
+            row => Bound {
+                row,
+                sum: self.distribution.sum_below(row),
+            },
+        }
+    }
+
+    /// The share in the range of some of its rows, but not all, whose weights sum to `part`.
+    fn chance(&self, part: u64) -> Odds {
+        let whole = self.high.sum - self.low.sum;
         // Whole sums fit 64 bits; 24 more are needed for the quotient.
         let excess =
             (u64::BITS - whole.leading_zeros()).saturating_sub(u64::BITS - PROBABILITY_BITS);
@@ -190,6 +212,7 @@ impl<'a> Walk<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::predict::Weights;
     use proptest::prelude::*;
 
     /// Words as a table keeps them: their bytes, and where each begins.
@@ -217,18 +240,10 @@ mod tests {
         }
     }
 
-    fn cumulative(weights: &[u64]) -> Vec<u64> {
-        let mut sums = vec![0];
-        for weight in weights {
-            sums.push(sums[sums.len() - 1] + weight);
-        }
-        sums
-    }
-
     /// Walks to `row`; gives the cost in bits.
-    fn cost(tokens: TokenTable<'_>, sums: &[u64], row: u32, limit: usize) -> f64 {
+    fn cost(tokens: TokenTable<'_>, weights: &Weights, row: u32, limit: usize) -> f64 {
         let bytes = tokens.bytes(row);
-        let mut walk = Walk::new(tokens, Distribution::new(sums), limit);
+        let mut walk = Walk::new(tokens, Distribution::new(weights), limit);
         let mut bits = 0.0;
         loop {
             let (odds, truth) = match walk.question() {
@@ -256,11 +271,11 @@ mod tests {
         let words = Words::new(words);
         let tokens = words.table();
         let weights = [5, 100, 20, 7, 1, 1000, 3];
-        let sums = cumulative(&weights);
-        let total: u64 = weights.iter().sum();
+        let total: u32 = weights.iter().sum();
+        let rows = Weights::from_rows(&weights);
         for row in 0..tokens.len() as u32 {
-            let ideal = -(weights[row as usize] as f64 / total as f64).log2();
-            let walked = cost(tokens, &sums, row, 3);
+            let ideal = -(f64::from(weights[row as usize]) / f64::from(total)).log2();
+            let walked = cost(tokens, &rows, row, 3);
             assert!(
                 (walked - ideal).abs() < 1e-3,
                 "row {row}: {walked}, ideal {ideal}"
@@ -272,16 +287,16 @@ mod tests {
     fn a_token_that_fills_the_stream_ends_for_certain() {
         let words = Words::new([b"a".as_slice(), b"ab"]);
         let tokens = words.table();
-        let sums = cumulative(&[1, 1]);
-        assert_eq!(cost(tokens, &sums, 0, 1), 0.0);
-        assert!(cost(tokens, &sums, 0, 2) > 0.9);
+        let weights = Weights::from_rows(&[1, 1]);
+        assert_eq!(cost(tokens, &weights, 0, 1), 0.0);
+        assert!(cost(tokens, &weights, 0, 2) > 0.9);
     }
 
     #[test]
     fn a_token_longer_than_the_stream_is_refused() {
         let words = Words::new([b"ab".as_slice()]);
-        let sums = cumulative(&[1]);
-        let mut walk = Walk::new(words.table(), Distribution::new(&sums), 1);
+        let weights = Weights::from_rows(&[1]);
+        let mut walk = Walk::new(words.table(), Distribution::new(&weights), 1);
         let mut failed = false;
         for _ in 0..64 {
             match walk.question() {
@@ -305,12 +320,12 @@ mod tests {
         ) {
             let words = Words::new(words.iter().map(Vec::as_slice));
             let tokens = words.table();
-            let weights: Vec<u64> = (0..tokens.len() as u64)
-                .map(|i| (i.wrapping_mul(seed | 1) >> 20) + 1)
+            let weights: Vec<u32> = (0..tokens.len() as u64)
+                .map(|i| (i.wrapping_mul(seed | 1) >> 40) as u32 + 1)
                 .collect();
-            let sums = cumulative(&weights);
+            let weights = Weights::from_rows(&weights);
             for row in 0..tokens.len() as u32 {
-                cost(tokens, &sums, row, 8);
+                cost(tokens, &weights, row, 8);
             }
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Only reports read these records. Nothing that is coded depends on them.
 
+use crate::predict::Weights;
+
 /// Number of most probable tokens kept with each [`ModelPrediction`].
 pub const TOP_TOKENS: usize = 3;
 
@@ -122,15 +124,13 @@ impl CostRecorder {
 }
 
 impl ModelPrediction {
-    /// The prediction of token `row` under a distribution, given as exclusive prefix sums (V + 1
-    /// entries).
-    pub(super) fn new(cumulative: &[u64], row: u32) -> ModelPrediction {
-        let total = cumulative.last().copied().unwrap_or(1).max(1) as f64;
-        let weights = || cumulative.windows(2).map(|pair| pair[1] - pair[0]);
-        let weight = weights().nth(row as usize).unwrap_or(1);
+    /// The prediction of token `row`, whose distribution has these weights.
+    pub(super) fn new(weights: &Weights, row: u32) -> ModelPrediction {
+        let total = weights.total() as f64;
+        let weight = weights.rows()[row as usize];
         let mut rank = 1;
-        let mut best: [Option<(u64, u32)>; TOP_TOKENS] = [None; TOP_TOKENS];
-        for (other, candidate) in weights().zip(0..) {
+        let mut best: [Option<(u32, u32)>; TOP_TOKENS] = [None; TOP_TOKENS];
+        for (&other, candidate) in weights.rows().iter().zip(0..) {
             rank += u32::from(other > weight);
             let slot = best
                 .iter()
@@ -140,7 +140,7 @@ impl ModelPrediction {
                 best[slot] = Some((other, candidate));
             }
         }
-        let probability = |weight: u64| weight as f64 / total;
+        let probability = |weight: u32| f64::from(weight) / total;
         ModelPrediction {
             bits: -probability(weight).log2() as f32,
             rank,
@@ -160,15 +160,14 @@ mod tests {
 
     #[test]
     fn a_prediction_has_a_rank_and_the_most_probable_tokens() {
-        // Weights 1, 8, 2, 4, 1.
-        let cumulative = [0, 1, 9, 11, 15, 16];
-        let prediction = ModelPrediction::new(&cumulative, 2);
+        let weights = Weights::from_rows(&[1, 8, 2, 4, 1]);
+        let prediction = ModelPrediction::new(&weights, 2);
         assert_eq!((prediction.bits, prediction.rank), (3.0, 3));
         let top = prediction.top.map(|token| token.unwrap());
         assert_eq!(top.map(|token| token.row), [1, 3, 2]);
         assert_eq!(top.map(|token| token.probability), [0.5, 0.25, 0.125]);
-        assert_eq!(ModelPrediction::new(&cumulative, 4).rank, 4);
-        let two = ModelPrediction::new(&[0, 1, 2], 1).top;
+        assert_eq!(ModelPrediction::new(&weights, 4).rank, 4);
+        let two = ModelPrediction::new(&Weights::from_rows(&[1, 1]), 1).top;
         assert!(two[0].is_some_and(|token| token.row == 0) && two[2].is_none());
     }
 

@@ -385,7 +385,7 @@ impl<'a, S: Iterator<Item = Spelling<'a>>> Direction for SymbolWriter<'a, S> {
     fn end_symbol(&mut self, bytes: &[u8], token: Option<CodedToken<'_>>) {
         if let Some(costs) = &mut self.costs {
             let token = token.filter(|_| costs.is_detailed());
-            let prediction = token.map(|token| ModelPrediction::new(token.cumulative, token.row));
+            let prediction = token.map(|token| ModelPrediction::new(token.weights, token.row));
             costs.end_symbol(bytes.len(), prediction);
         }
     }

@@ -24,4 +24,4 @@ pub use decision::{Event, PREDICTOR_VERSION, Preset, Settings, TokenFacts};
 pub use experts::StreamState;
 pub use mix::PROBABILITY_BITS;
 pub use predictor::Predictor;
-pub use token::{Distribution, ModelSizes, NextToken, TokenPredictor};
+pub use token::{Distribution, ModelSizes, NextToken, TokenPredictor, Weights};

@@ -3,47 +3,97 @@
 use crate::machine::instructions::{InstructionSet, compile_for_each};
 use crate::numerics;
 
-/// Logits weighed at a time.
-const LANES: usize = 16;
+/// Rows that have a sum together.
+pub const GROUP: usize = 16;
+
+/// Rows weighed at a time, two groups. A processor that has to wait for one result after another
+/// has enough others to go on with.
+pub const BLOCK: usize = 2 * GROUP;
 
 compile_for_each! {
-    fn compiled(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut [u64])
-        = prefix_sums_of_weights;
+    fn compiled(
+        logits: &[i32], bias: Option<&[i32]>, weights: &mut [[u32; BLOCK]], sums: &mut [u64],
+    ) = weigh_and_sum;
 }
 
-/// Logits (and a bias on them, in the same units) to integer weights and their exclusive prefix
-/// sums.
+/// Logits (and a bias on them, in the same units) to integer weights and their sums.
 ///
-/// `cumulative` has one more entry than `logits`: entry i is the sum of the weights of rows below
-/// i. A weight is `max(1, round(2^24 * 2^((l_i + b_i - max) / 65536)))`. Sums beyond 32 bits wrap.
+/// A weight is `max(1, round(2^24 * 2^((l_i + b_i - max) / 65536)))`. The weights are followed by
+/// zeros up to a whole [`BLOCK`]. `sums[g]` becomes the sum of the weights of all rows below
+/// `g * GROUP`; there is one more than there are groups in the blocks. Sums of a logit and its bias
+/// wrap beyond 32 bits.
 ///
 /// # Panics
-/// If `cumulative` or `bias` does not have the length that goes with `logits`.
+/// If `bias`, `weights` or `sums` does not have the length that goes with `logits`.
 pub fn distribution(
     instructions: InstructionSet,
     logits: &[i32],
     bias: Option<&[i32]>,
-    cumulative: &mut [u64],
+    weights: &mut [[u32; BLOCK]],
+    sums: &mut [u64],
 ) {
-    assert!(
-        cumulative.len() == logits.len() + 1 && bias.is_none_or(|bias| bias.len() == logits.len())
-    );
-    compiled(instructions, logits, bias, cumulative);
+    assert!(weights.len() == logits.len().div_ceil(BLOCK) && sums.len() == weights.len() * 2 + 1);
+    assert!(bias.is_none_or(|bias| bias.len() == logits.len()));
+    compiled(instructions, logits, bias, weights, sums);
 }
 
-/// The weight of a row whose sum lies `distance` below the best one:
-/// `max(1, round(2^24 * 2^(-distance / 65536)))`.
+/// The body of [`distribution`].
 #[inline(always)]
-fn weight(distance: u32) -> u32 {
-    // Beyond this a weight is 1.
-    let distance = distance.min(40 << 16) as i32;
-    let whole = (32768 - distance) >> 16;
-    let fraction = (distance + (whole << 16)) as f32 * (-1.0 / 65536.0);
-    let value = numerics::exp2_parts(fraction, whole + 24).round_ties_even();
-    // SAFETY: no NaN, and between 0 and 2^24, since the distance is at most 40 * 65536. `as` would
-    // also say what becomes of other values, and keep the loop from being vectorised.
-    let value: i32 = unsafe { value.to_int_unchecked() };
-    if value > 1 { value as u32 } else { 1 }
+fn weigh_and_sum(
+    logits: &[i32],
+    bias: Option<&[i32]>,
+    weights: &mut [[u32; BLOCK]],
+    sums: &mut [u64],
+) {
+    match bias {
+        Some(bias) => {
+            let biased = logits.iter().zip(bias);
+            let best = biased.fold(i32::MIN, |best, (logit, bias)| {
+                best.max(logit.wrapping_add(*bias))
+            });
+            weigh::<true>(best, logits, bias, weights, sums);
+        }
+        None => {
+            let best = logits.iter().copied().fold(i32::MIN, i32::max);
+            weigh::<false>(best, logits, &[], weights, sums);
+        }
+    }
+}
+
+/// Weights of logits beside their biases, of which `best` is the largest sum. Without `BIASED`
+/// there are no biases.
+#[inline(always)]
+fn weigh<const BIASED: bool>(
+    best: i32,
+    logits: &[i32],
+    biases: &[i32],
+    weights: &mut [[u32; BLOCK]],
+    sums: &mut [u64],
+) {
+    let (logits, last_logits) = logits.as_chunks::<BLOCK>();
+    let (biases, last_biases) = biases.as_chunks::<BLOCK>();
+    let mut total = 0;
+    sums[0] = 0;
+    let (sums, _) = sums[1..].as_chunks_mut::<2>();
+    for (block, logits) in logits.iter().enumerate() {
+        let biases = if BIASED { &biases[block] } else { &[0; BLOCK] };
+        let mut distances = [0; BLOCK];
+        for row in 0..BLOCK {
+            distances[row] = below(best, logits[row], biases[row]);
+        }
+        weights[block] = weigh_block(distances);
+        sums[block] = add_groups(&mut total, &weights[block]);
+    }
+    if let Some(weights) = weights.get_mut(logits.len()) {
+        let mut distances = [0; BLOCK];
+        for (row, distance) in distances.iter_mut().take(last_logits.len()).enumerate() {
+            let bias = if BIASED { last_biases[row] } else { 0 };
+            *distance = below(best, last_logits[row], bias);
+        }
+        *weights = weigh_block(distances);
+        weights[last_logits.len()..].fill(0);
+        sums[logits.len()] = add_groups(&mut total, weights);
+    }
 }
 
 /// How far the sum of a logit and its bias lies below the best one. Any two 32-bit numbers are less
@@ -53,66 +103,37 @@ fn below(best: i32, logit: i32, bias: i32) -> u32 {
     best.wrapping_sub(logit.wrapping_add(bias)) as u32
 }
 
-/// The body of [`distribution`].
+/// Adds the weights of the two groups of a block to `total`; gives the total after each.
 #[inline(always)]
-fn prefix_sums_of_weights(logits: &[i32], bias: Option<&[i32]>, cumulative: &mut [u64]) {
-    const NONE: [i32; LANES] = [0; LANES];
-    let (chunks, rest) = logits.as_chunks::<LANES>();
-    match bias {
-        Some(bias) => {
-            let biased = logits
-                .iter()
-                .zip(bias)
-                .map(|(logit, bias)| logit.wrapping_add(*bias));
-            let best = biased.fold(i32::MIN, i32::max);
-            let (biases, bias_rest) = bias.as_chunks::<LANES>();
-            prefix_sums(
-                best,
-                chunks.iter().zip(biases),
-                rest.iter().zip(bias_rest),
-                cumulative,
-            );
-        }
-        None => {
-            let best = logits.iter().copied().fold(i32::MIN, i32::max);
-            let zeros = std::iter::repeat(&NONE);
-            prefix_sums(
-                best,
-                chunks.iter().zip(zeros),
-                rest.iter().zip(&NONE),
-                cumulative,
-            );
-        }
-    }
+fn add_groups(total: &mut u64, weights: &[u32; BLOCK]) -> [u64; 2] {
+    [0, GROUP].map(|first| {
+        // Weights are at most 2^24, so 16 of them fit 32 bits.
+        *total += u64::from(weights[first..first + GROUP].iter().sum::<u32>());
+        *total
+    })
 }
 
-/// Weights of logits beside their biases, of which `best` is the largest sum: whole chunks, then
-/// the rest.
+/// The weights of rows whose sums lie `distances` below the best one:
+/// `max(1, round(2^24 * 2^(-distance / 65536)))`.
 #[inline(always)]
-fn prefix_sums<'a>(
-    best: i32,
-    chunks: impl Iterator<Item = (&'a [i32; LANES], &'a [i32; LANES])>,
-    rest: impl Iterator<Item = (&'a i32, &'a i32)>,
-    cumulative: &mut [u64],
-) {
-    let mut total = 0u64;
-    cumulative[0] = 0;
-    let (out, out_rest) = cumulative[1..].as_chunks_mut::<LANES>();
-    for ((logits, biases), out) in chunks.zip(out) {
-        let mut weights = [0u32; LANES];
-        for lane in 0..LANES {
-            weights[lane] = weight(below(best, logits[lane], biases[lane]));
-        }
-        // One addition an element: cheaper than any sum within registers that the compiler finds.
-        for (out, weight) in out.iter_mut().zip(weights) {
-            total += u64::from(weight);
-            *out = total;
-        }
+fn weigh_block(distances: [u32; BLOCK]) -> [u32; BLOCK] {
+    let (mut fractions, mut wholes) = ([0.0; BLOCK], [0; BLOCK]);
+    for row in 0..BLOCK {
+        // Beyond 40 a weight is 1.
+        let distance = distances[row].min(40 << 16) as i32;
+        let whole = (32768 - distance) >> 16;
+        fractions[row] = (distance + (whole << 16)) as f32 * (-1.0 / 65536.0);
+        wholes[row] = whole + 24;
     }
-    for (out, (logit, bias)) in out_rest.iter_mut().zip(rest) {
-        total += u64::from(weight(below(best, *logit, *bias)));
-        *out = total;
+    let values = numerics::exp2_parts_of(fractions, wholes);
+    let mut weights = [0; BLOCK];
+    for row in 0..BLOCK {
+        // SAFETY: no NaN, and between 0 and 2^24, since the distance is at most 40 * 65536. `as`
+        // would also say what becomes of other values, and keep the loop from being vectorised.
+        let value: i32 = unsafe { values[row].round_ties_even().to_int_unchecked() };
+        weights[row] = if value > 1 { value as u32 } else { 1 };
     }
+    weights
 }
 
 #[cfg(test)]
@@ -121,10 +142,21 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    fn sums(instructions: InstructionSet, logits: &[i32], bias: Option<&[i32]>) -> Vec<u64> {
-        let mut cumulative = vec![99; logits.len() + 1];
-        distribution(instructions, logits, bias, &mut cumulative);
-        cumulative
+    /// The weights, after the sums beside them have been compared with their own.
+    fn weights(instructions: InstructionSet, logits: &[i32], bias: Option<&[i32]>) -> Vec<u32> {
+        let blocks = logits.len().div_ceil(BLOCK);
+        let (mut weights, mut sums) = (vec![[99; BLOCK]; blocks], vec![99; blocks * 2 + 1]);
+        distribution(instructions, logits, bias, &mut weights, &mut sums);
+        let mut weights = weights.concat();
+        let mut total = 0;
+        for (sum, group) in sums.iter().zip(weights.chunks(GROUP)) {
+            assert_eq!(*sum, total);
+            total += group.iter().map(|&weight| u64::from(weight)).sum::<u64>();
+        }
+        assert_eq!(sums[blocks * 2], total);
+        assert!(weights[logits.len()..].iter().all(|&weight| weight == 0));
+        weights.truncate(logits.len());
+        weights
     }
 
     proptest! {
@@ -144,12 +176,11 @@ mod tests {
                 (vec(logit, len), proptest::option::of(vec(bias, len)))
             }),
         ) {
-            let wanted = sums(InstructionSet::PORTABLE, &logits, bias.as_deref());
-            let weights = || wanted.windows(2).map(|pair| pair[1] - pair[0]);
-            prop_assert!(weights().all(|weight| (1..=1 << 24).contains(&weight)));
-            prop_assert!(weights().any(|weight| weight == 1 << 24));
+            let wanted = weights(InstructionSet::PORTABLE, &logits, bias.as_deref());
+            prop_assert!(wanted.iter().all(|weight| (1..=1 << 24).contains(weight)));
+            prop_assert!(wanted.contains(&(1 << 24)));
             for instructions in InstructionSet::available() {
-                let found = sums(instructions, &logits, bias.as_deref());
+                let found = weights(instructions, &logits, bias.as_deref());
                 prop_assert_eq!(&found, &wanted, "{}", instructions.name());
             }
         }
@@ -166,27 +197,26 @@ mod tests {
                 (vec(any(), len), proptest::option::of(vec(any(), len)))
             }),
         ) {
-            let wanted = sums(InstructionSet::PORTABLE, &logits, bias.as_deref());
+            let wanted = weights(InstructionSet::PORTABLE, &logits, bias.as_deref());
             let totals = |i: usize| logits[i].wrapping_add(bias.as_ref().map_or(0, |bias| bias[i]));
-            let weights: Vec<u64> = wanted.windows(2).map(|pair| pair[1] - pair[0]).collect();
-            prop_assert!(weights.iter().all(|weight| (1..=1 << 24).contains(weight)));
+            prop_assert!(wanted.iter().all(|weight| (1..=1 << 24).contains(weight)));
             let best = (0..logits.len()).map(totals).max().unwrap();
-            for (i, weight) in weights.into_iter().enumerate() {
+            for (i, &weight) in wanted.iter().enumerate() {
                 let distance = i64::from(best) - i64::from(totals(i));
                 prop_assert_eq!(weight == 1 << 24, distance == 0);
                 prop_assert!(distance < 26 << 16 || weight == 1);
             }
             for instructions in InstructionSet::available() {
-                let found = sums(instructions, &logits, bias.as_deref());
+                let found = weights(instructions, &logits, bias.as_deref());
                 prop_assert_eq!(&found, &wanted, "{}", instructions.name());
             }
         }
 
         #[test]
         fn weights_follow_the_exponential(distance in 0u32..(45 << 16)) {
-            let sums = sums(InstructionSet::PORTABLE, &[0, -(distance as i32)], None);
+            let found = weights(InstructionSet::PORTABLE, &[0, -(distance as i32)], None);
             let exact = 2f64.powf(24.0 - f64::from(distance) / 65536.0);
-            let weight = (sums[2] - sums[1]) as f64;
+            let weight = f64::from(found[1]);
             let error = (weight - exact.max(1.0)).abs();
             prop_assert!(error <= 0.5 + exact * 2e-7, "{weight} for {exact}");
         }

@@ -8,4 +8,4 @@ pub mod steps;
 
 pub use distribution::distribution;
 pub use dots::dots;
-pub use steps::descend;
+pub use steps::{descend, sum_steps, take_steps};

@@ -7,7 +7,9 @@
 mod bias;
 mod predictor;
 mod recall;
+mod weights;
 
 pub use predictor::{Distribution, ModelSizes, NextToken, TokenPredictor};
+pub use weights::Weights;
 
 use recall::{Recall, Recalled};

@@ -2,19 +2,19 @@
 //! bias and recall.
 
 use super::bias::{self, ModelWeights, OutputBias, TokenOf};
-use super::{Recall, Recalled};
+use super::{Recall, Recalled, Weights};
 use crate::machine::float_environment::FloatEnvironment;
 use crate::machine::instructions::InstructionSet;
 use crate::machine::pool::{self, Pool};
 use crate::machine::{MachineError, memory};
 use crate::predict::TokenFacts;
-use crate::predict::kernels::distribution;
+use crate::predict::kernels::distribution::GROUP;
 
 /// What memory is asked for.
 const WHAT: &str = "the streams of a block";
 
 /// Rows of the vocabulary whose steps a thread sums at a time.
-const ROWS_AT_ONCE: usize = 128 * bias::CHUNK;
+const ROWS_AT_ONCE: usize = 256 * GROUP;
 
 /// Sizes of a language model.
 #[derive(Clone, Copy, Debug)]
@@ -41,13 +41,13 @@ pub struct NextToken<'a> {
 /// The distribution over the next token: the model's weights with what recall adds to them.
 #[derive(Clone, Copy, Debug)]
 pub struct Distribution<'a> {
-    model: &'a [u64],
+    model: &'a Weights,
     recalled: Option<&'a Recalled>,
 }
 
 impl<'a> Distribution<'a> {
-    /// The model's weights alone, given as exclusive prefix sums.
-    pub fn new(model: &'a [u64]) -> Distribution<'a> {
+    /// The model's weights alone.
+    pub fn new(model: &'a Weights) -> Distribution<'a> {
         Distribution {
             model,
             recalled: None,
@@ -57,12 +57,11 @@ impl<'a> Distribution<'a> {
     /// The sum of the weights of all rows below `row`.
     pub fn sum_below(self, row: usize) -> u64 {
         let added = self.recalled.map_or(0, |found| found.sum_below(row));
-        self.model[row] + added
+        self.model.sum_below(row) + added
     }
 
-    /// Exclusive prefix sums of the model's weights, biases included: one more than there are
-    /// tokens. The largest weight is 2^24.
-    pub fn model(self) -> &'a [u64] {
+    /// The model's weights, biases included. The largest is 2^24.
+    pub fn model(self) -> &'a Weights {
         self.model
     }
 }
@@ -136,9 +135,9 @@ impl Turn {
         let NextToken { logits, state, .. } = next;
         let stream = learned.map(|learned| &learned.streams[next.stream]);
         let bias = stream.map(|stream| stream.bias.values());
-        (self.model).set(|sums| distribution(instructions, logits, bias, sums));
+        (self.model).set(|weights| weights.set(instructions, logits, bias));
         if let (Some(learned), Some(stream)) = (learned, stream) {
-            let total = self.model.sums()[logits.len()];
+            let total = self.model.weights().total();
             (learned.recall).find(stream.last, state, total, &mut self.recalled);
         }
     }
@@ -240,7 +239,7 @@ impl TokenPredictor {
 
     /// Bytes that a stream which learns by rounds takes, for a vocabulary of `vocabulary` tokens.
     pub fn bytes_of_stream(vocabulary: usize) -> usize {
-        (vocabulary + 1) * (size_of::<u64>() + size_of::<i32>())
+        Weights::bytes(vocabulary) + vocabulary * size_of::<i32>()
     }
 
     /// Predicts the next token of a stream, where streams learn turn by turn.
@@ -278,14 +277,14 @@ impl TokenPredictor {
             model, recalled, ..
         } = self.turn(stream);
         Distribution {
-            model: model.sums(),
+            model: model.weights(),
             recalled: self.learned.as_ref().map(|_| recalled),
         }
     }
 
     /// The properties of that distribution that the experts are told.
     pub fn facts(&self, stream: usize) -> TokenFacts {
-        TokenFacts::new(self.turn(stream).model.sums())
+        TokenFacts::new(self.turn(stream).model.weights().total())
     }
 
     /// Takes note that the token predicted last for `stream` is `row`, and learns it, unless
@@ -310,7 +309,7 @@ impl TokenPredictor {
                 true => TokenOf::ThisStream,
                 false => TokenOf::AnotherStream,
             };
-            other.bias.update(model, row, token_of);
+            other.bias.update(self.instructions, model, row, token_of);
         }
         streams[stream].last = row;
         recall.learn(recalled, model.weight(row), row);
@@ -335,14 +334,15 @@ impl Learned {
         let coded: Vec<(&ModelWeights, u32)> = coded.collect();
         let mut parts: Vec<_> = self.steps.chunks_mut(ROWS_AT_ONCE).enumerate().collect();
         pool::for_each(pool, &mut parts, |(part, steps)| {
-            bias::sum_steps(*part * ROWS_AT_ONCE, steps, &coded);
+            bias::sum_round(instructions, *part * ROWS_AT_ONCE, steps, &coded);
         });
         let (steps, count) = (&self.steps, self.streams.len());
         let mut streams: Vec<_> = self.streams.iter_mut().zip(turns).collect();
         pool::for_each(pool, &mut streams, |(stream, turn)| {
             stream.bias.take_steps(instructions, steps, count);
             if let Some(row) = turn.row {
-                stream.bias.update(&turn.model, row, TokenOf::ThisStream);
+                let this = TokenOf::ThisStream;
+                (stream.bias).update(instructions, &turn.model, row, this);
                 stream.last = row;
             }
         });
@@ -389,7 +389,7 @@ mod tests {
     }
 
     /// The stream of a token, what was predicted, and its row.
-    type Token = (usize, (Vec<u64>, Recalled), u32);
+    type Token = (usize, (Weights, Recalled), u32);
 
     /// Learning by rounds as docs/PREDICTOR.md has it.
     struct Plain {
@@ -399,21 +399,21 @@ mod tests {
     }
 
     impl Plain {
-        fn predict(&self, stream: usize, logits: &[i32], state: &[i8]) -> (Vec<u64>, Recalled) {
+        fn predict(&self, stream: usize, logits: &[i32], state: &[i8]) -> (Weights, Recalled) {
             let logits = logits.iter().zip(&self.biases[stream]);
             let sums: Vec<i32> = logits.map(|(l, b)| l + *b as i32).collect();
-            let mut model = vec![0; sums.len() + 1];
-            distribution(InstructionSet::PORTABLE, &sums, None, &mut model);
-            let (mut recalled, total) = (Recalled::default(), model[sums.len()]);
-            (self.recall).find(self.lasts[stream], state, total, &mut recalled);
+            let mut model = Weights::new(sums.len()).unwrap();
+            model.set(InstructionSet::PORTABLE, &sums, None);
+            let mut recalled = Recalled::default();
+            (self.recall).find(self.lasts[stream], state, model.total(), &mut recalled);
             (model, recalled)
         }
 
         fn learn(&mut self, tokens: &[Token]) {
             let rate = 9455;
-            let step = |model: &[u64], row: usize| {
-                let unit = (rate << 32) / model[SIZES.vocabulary];
-                (((model[row + 1] - model[row]) * unit) >> 32) as i64
+            let step = |model: &Weights, row: usize| {
+                let unit = (rate << 32) / model.total();
+                ((u64::from(model.rows()[row]) * unit) >> 32) as i64
             };
             let bounded = |value: i64| value.clamp(-(1 << 20), 1 << 20);
             for row in 0..SIZES.vocabulary {
@@ -433,7 +433,7 @@ mod tests {
                 }
                 bias[*row as usize] = bounded(bias[*row as usize] + rate as i64);
                 self.lasts[*stream] = *row;
-                let weight = model[*row as usize + 1] - model[*row as usize];
+                let weight = u64::from(model.rows()[*row as usize]);
                 self.recall.learn(recalled, weight, *row);
             }
         }
@@ -485,9 +485,13 @@ mod tests {
                 predictor.predict_together(second, pool.as_ref());
                 for (stream, (model, recalled), row) in &tokens {
                     let found = predictor.distribution(*stream);
-                    assert!(found.model() == model, "round {round}, stream {stream}");
-                    for (row, sum) in model.iter().enumerate() {
-                        let sum = sum + recalled.sum_below(row);
+                    let rows = model.rows();
+                    assert!(
+                        found.model().rows() == rows,
+                        "round {round}, stream {stream}"
+                    );
+                    for row in 0..=rows.len() {
+                        let sum = model.sum_below(row) + recalled.sum_below(row);
                         assert_eq!(found.sum_below(row), sum, "round {round}");
                     }
                     predictor.learn(*stream, *row);
