@@ -162,6 +162,23 @@ fn a_folder_that_cannot_be_written_is_no_error() {
 }
 
 #[test]
+fn a_library_that_ends_the_program_is_an_error() {
+    let world = World::new();
+    for args in ["--rm -m nano a", "devices", "model check nano a --device 1"] {
+        // With this a layer of Mesa prints the devices and calls exit(0).
+        let mut command = world.llmzip(args);
+        let output = command.env("MESA_VK_DEVICE_SELECT", "list").output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args}");
+        let said = said(&output);
+        assert!(said.ends_with("`--device cpu` does without it\n"), "{said}");
+    }
+    let left = fs::read_dir(world.0.path()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["a"]);
+}
+
+#[test]
 fn two_processes_use_a_device_at_once() {
     let world = World::new();
     let want = world.gives("compress -c -m nano --device cpu a");

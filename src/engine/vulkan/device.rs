@@ -8,8 +8,9 @@ use std::time::Duration;
 use ash::vk;
 
 use super::error::DeviceError;
-use super::library::{DeviceInfo, DeviceKind};
+use super::library::{DeviceInfo, DeviceKind, ENDED};
 use super::shader::{self, CONSTANTS, Variant};
+use crate::machine::foreign;
 
 /// A device that has not answered for so long has stopped. A call of a large model on a slow
 /// device takes seconds; a driver gives up a device that hangs after seconds, too.
@@ -97,7 +98,8 @@ impl Device {
             let device = info.name.clone();
             return Err(DeviceError::Lacks { device, lacks });
         }
-        let raw = create(info).map_err(|code| stopped(info, "opening it", code))?;
+        let raw = foreign::call(ENDED, || create(info))
+            .map_err(|code| stopped(info, "opening it", code))?;
         // SAFETY: the device is of this instance.
         let memory = unsafe {
             let instance = &info.library.instance;

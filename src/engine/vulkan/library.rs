@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ash::{Entry, Instance, vk};
 
 use super::error::DeviceError;
+use crate::machine::foreign;
 
 /// The version of Vulkan that is needed.
 const VERSION: u32 = vk::API_VERSION_1_2;
@@ -121,6 +122,15 @@ impl DeviceInfo {
 /// # Errors
 /// If there is no Vulkan library, or it cannot be started.
 pub fn devices() -> Result<Vec<DeviceInfo>, DeviceError> {
+    foreign::call(ENDED, list)
+}
+
+/// What is said if the library ends the program. Layers do that: `MESA_VK_DEVICE_SELECT=list`
+/// prints the devices and exits with 0.
+pub(super) const ENDED: &str =
+    "llmzip: the Vulkan library ended the program; `--device cpu` does without it\n";
+
+fn list() -> Result<Vec<DeviceInfo>, DeviceError> {
     let library = Arc::new(Library::load()?);
     // SAFETY: the instance is valid.
     let physical = unsafe { library.instance.enumerate_physical_devices() };
