@@ -70,7 +70,7 @@ fn main() {
                 let rows = streams * each;
                 let roofline = (rows as f64 * macs as f64 / compute).max(macs as f64 / bandwidth);
                 println!(
-                    "{streams:>8} {each:>12} {:>10.2} {:>10.0} {:>10.1} {:>11.0}%",
+                    "{streams:>8} {each:>12} {:>10.3} {:>10.0} {:>10.1} {:>11.0}%",
                     seconds * 1e3,
                     rows as f64 / seconds,
                     rows as f64 * macs as f64 / seconds / 1e9,
@@ -125,10 +125,7 @@ fn measure(engine: &Engine, streams: usize, rows: usize) -> f64 {
     };
     engine.forward(&mut [segment], &mut predictions).unwrap();
     let mut states: Vec<_> = (0..streams).map(|_| state.fork().unwrap()).collect();
-    let start = Instant::now();
-    let mut best = f64::INFINITY;
-    while start.elapsed().as_secs_f64() < 0.5 {
-        let call = Timer::new(engine.threads());
+    let mut call = || {
         let mut segments: Vec<_> = (states.iter_mut())
             .map(|state| Segment {
                 state: &mut **state,
@@ -140,7 +137,17 @@ fn measure(engine: &Engine, streams: usize, rows: usize) -> f64 {
             let logits = predictions.row(row).logits;
             weights.set(engine.instructions(), logits, None);
         }
-        best = best.min(call.seconds());
+    };
+    let first = Instant::now();
+    call();
+    // Some systems count a thread's time in ticks of 4 ms.
+    let calls = (0.1 / first.elapsed().as_secs_f64()).ceil() as usize;
+    let start = Instant::now();
+    let mut best = f64::INFINITY;
+    while start.elapsed().as_secs_f64() < 0.5 {
+        let sample = Timer::new(engine.threads());
+        (0..calls).for_each(|_| call());
+        best = best.min(sample.seconds() / calls as f64);
     }
     black_box(&weights);
     best
