@@ -6,8 +6,8 @@
 //! tokens of FILE once; afterwards a runtime that answers at once gives these predictions again and
 //! again, while all of FILE is encoded as one block. Prints nanoseconds a token: of the whole
 //! coder, and of two of its parts alone, which threads share in a block of many streams: the
-//! distributions, and what they learn. The rest is what one thread does after another: the experts
-//! and the range coder.
+//! distributions, and what they learn. The rest is what one thread does after another: the way to
+//! the token, the experts and the range coder.
 
 use std::any::Any;
 use std::ops::ControlFlow;
@@ -27,7 +27,7 @@ use llmzip::store::embedded;
 /// Predictions that are given again and again.
 const REPLAYED: usize = 512;
 
-/// Blocks of more streams learn by rounds.
+/// Blocks of more streams learn by rounds; `codec::streams` has the same number.
 const MOST_TURN_BY_TURN: usize = 16;
 
 /// Rounds of which the shared parts are measured alone.

@@ -35,6 +35,8 @@ pub extern "C" fn end_without_memory() -> ! {
         new_file::try_abandon_all();
         super::print::fixed_error("llmzip: not enough memory\n");
     }
+    #[cfg(feature = "gpu")]
+    llmzip::machine::foreign::expect_end();
     std::process::exit(super::failure::FAILED.into());
 }
 

@@ -50,7 +50,7 @@ impl Decision {
 pub(super) struct CodedToken<'a> {
     /// Its output row.
     pub row: u32,
-    /// Exclusive prefix sums of the model's weights.
+    /// The model's weights.
     pub weights: &'a Weights,
 }
 

@@ -120,8 +120,7 @@ impl Device {
             is_abandoned: AtomicBool::new(false),
             pipelines: Mutex::default(),
         };
-        device
-            .prepare()
+        foreign::call(ENDED, || device.prepare())
             .map_err(|code| stopped(info, "opening it", code))?;
         Ok(Arc::new(device))
     }

@@ -128,7 +128,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>, DeviceError> {
 /// What is said if the library ends the program. Layers do that: `MESA_VK_DEVICE_SELECT=list`
 /// prints the devices and exits with 0.
 pub(super) const ENDED: &str =
-    "llmzip: the Vulkan library ended the program; `--device cpu` does without it\n";
+    "llmzip: the Vulkan library ended the program; the device cpu does without it\n";
 
 fn list() -> Result<Vec<DeviceInfo>, DeviceError> {
     let library = Arc::new(Library::load()?);

@@ -6,9 +6,12 @@ use crate::numerics;
 /// Rows that have a sum together.
 pub const GROUP: usize = 16;
 
-/// Rows weighed at a time, two groups. A processor that has to wait for one result after another
-/// has enough others to go on with.
-pub const BLOCK: usize = 2 * GROUP;
+/// Groups of a block.
+pub const GROUPS: usize = 2;
+
+/// Rows weighed at a time. They are enough for a processor to go on with others while it waits for
+/// a result.
+pub const BLOCK: usize = GROUPS * GROUP;
 
 compile_for_each! {
     fn compiled(
@@ -32,7 +35,8 @@ pub fn distribution(
     weights: &mut [[u32; BLOCK]],
     sums: &mut [u64],
 ) {
-    assert!(weights.len() == logits.len().div_ceil(BLOCK) && sums.len() == weights.len() * 2 + 1);
+    assert!(weights.len() == logits.len().div_ceil(BLOCK));
+    assert!(sums.len() == weights.len() * GROUPS + 1);
     assert!(bias.is_none_or(|bias| bias.len() == logits.len()));
     compiled(instructions, logits, bias, weights, sums);
 }
@@ -74,7 +78,7 @@ fn weigh<const BIASED: bool>(
     let (biases, last_biases) = biases.as_chunks::<BLOCK>();
     let mut total = 0;
     sums[0] = 0;
-    let (sums, _) = sums[1..].as_chunks_mut::<2>();
+    let (sums, _) = sums[1..].as_chunks_mut::<GROUPS>();
     for (block, logits) in logits.iter().enumerate() {
         let biases = if BIASED { &biases[block] } else { &[0; BLOCK] };
         let mut distances = [0; BLOCK];
@@ -103,10 +107,11 @@ fn below(best: i32, logit: i32, bias: i32) -> u32 {
     best.wrapping_sub(logit.wrapping_add(bias)) as u32
 }
 
-/// Adds the weights of the two groups of a block to `total`; gives the total after each.
+/// Adds the weights of the groups of a block to `total`; gives the total after each.
 #[inline(always)]
-fn add_groups(total: &mut u64, weights: &[u32; BLOCK]) -> [u64; 2] {
-    [0, GROUP].map(|first| {
+fn add_groups(total: &mut u64, weights: &[u32; BLOCK]) -> [u64; GROUPS] {
+    std::array::from_fn(|group| {
+        let first = group * GROUP;
         // Weights are at most 2^24, so 16 of them fit 32 bits.
         *total += u64::from(weights[first..first + GROUP].iter().sum::<u32>());
         *total
@@ -145,7 +150,7 @@ mod tests {
     /// The weights, after the sums beside them have been compared with their own.
     fn weights(instructions: InstructionSet, logits: &[i32], bias: Option<&[i32]>) -> Vec<u32> {
         let blocks = logits.len().div_ceil(BLOCK);
-        let (mut weights, mut sums) = (vec![[99; BLOCK]; blocks], vec![99; blocks * 2 + 1]);
+        let (mut weights, mut sums) = (vec![[99; BLOCK]; blocks], vec![99; blocks * GROUPS + 1]);
         distribution(instructions, logits, bias, &mut weights, &mut sums);
         let mut weights = weights.concat();
         let mut total = 0;
@@ -153,7 +158,7 @@ mod tests {
             assert_eq!(*sum, total);
             total += group.iter().map(|&weight| u64::from(weight)).sum::<u64>();
         }
-        assert_eq!(sums[blocks * 2], total);
+        assert_eq!(sums[blocks * GROUPS], total);
         assert!(weights[logits.len()..].iter().all(|&weight| weight == 0));
         weights.truncate(logits.len());
         weights

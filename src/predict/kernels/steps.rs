@@ -1,7 +1,7 @@
 //! Steps of an output bias.
 //!
-//! A step is `weight * unit / 2^32`, rounded down: a token's probability of a row, in units of the
-//! bias. Most steps round to 0, so they are taken for the groups of rows that are named only.
+//! A step is `weight * unit / 2^32`, rounded down: the probability of a row's token, in units of
+//! the bias. Most steps round to 0, so they are taken only for the groups of rows that are named.
 
 use super::distribution::GROUP;
 use crate::machine::instructions::{InstructionSet, compile_for_each};
@@ -17,7 +17,8 @@ compile_for_each! {
 }
 
 /// Subtracts from each value the step of its weight, but goes no further than `-limit`: for the
-/// rows in `groups`, of which each has the [`GROUP`] rows from `GROUP * group` on.
+/// rows in `groups`, of which each has the [`GROUP`] rows from `GROUP * group` on, or as many as
+/// there are.
 ///
 /// # Panics
 /// If there are not as many weights as values, or no rows in a group.
@@ -99,6 +100,7 @@ fn for_each_group(
                 }
             }
             None => {
+                assert!(group as usize == whole_weights.len() && !last_weights.is_empty());
                 for (value, weight) in last_values.iter_mut().zip(last_weights) {
                     take(value, *weight);
                 }

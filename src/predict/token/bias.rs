@@ -135,10 +135,14 @@ impl ModelWeights {
     /// # Errors
     /// If there is no memory for them.
     pub(super) fn new(vocabulary: usize) -> Result<ModelWeights, MachineError> {
-        Ok(ModelWeights {
-            weights: Weights::new(vocabulary)?,
-            noticed: Vec::new(),
-        })
+        let (weights, mut noticed) = (Weights::new(vocabulary)?, Vec::new());
+        memory::reserve(&mut noticed, "a distribution", weights.groups())?;
+        Ok(ModelWeights { weights, noticed })
+    }
+
+    /// Bytes that the weights of `vocabulary` entries take.
+    pub(super) fn bytes(vocabulary: usize) -> usize {
+        Weights::bytes(vocabulary) + vocabulary.div_ceil(GROUP) * size_of::<u32>()
     }
 
     /// The weights, of which the largest is 2^24.

@@ -239,7 +239,7 @@ impl TokenPredictor {
 
     /// Bytes that a stream which learns by rounds takes, for a vocabulary of `vocabulary` tokens.
     pub fn bytes_of_stream(vocabulary: usize) -> usize {
-        Weights::bytes(vocabulary) + vocabulary * size_of::<i32>()
+        ModelWeights::bytes(vocabulary) + vocabulary * size_of::<i32>()
     }
 
     /// Predicts the next token of a stream, where streams learn turn by turn.

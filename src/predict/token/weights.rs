@@ -3,17 +3,17 @@
 use crate::machine::instructions::InstructionSet;
 use crate::machine::{MachineError, memory};
 use crate::predict::kernels::distribution;
-use crate::predict::kernels::distribution::{BLOCK, GROUP};
+use crate::predict::kernels::distribution::{BLOCK, GROUP, GROUPS};
 
 /// Integer weights of the rows of a vocabulary. A row's probability is its weight's share in the
 /// total.
 ///
-/// Coding a token asks for the sums of a few ranges of rows only. So the sums of all rows before a
-/// row are kept for every 16th row: that takes half the memory of a sum for each row, and much less
-/// time, because the weights themselves are written by whole vectors.
+/// Coding a token asks for the sums of a few ranges of rows only. So the sum of all rows below a
+/// row is kept for every 16th row only. That takes little more than half the memory of a sum for
+/// each row, and less time, because the weights themselves are written by whole vectors.
 #[derive(Clone)]
 pub struct Weights {
-    rows: usize,
+    count: usize,
     /// The weights, and zeros behind the last.
     weights: Vec<[u32; BLOCK]>,
     /// For each group of rows the sum of the weights of all rows before it, and the total.
@@ -23,7 +23,7 @@ pub struct Weights {
 impl std::fmt::Debug for Weights {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Weights")
-            .field("rows", &self.rows)
+            .field("count", &self.count)
             .finish_non_exhaustive()
     }
 }
@@ -37,16 +37,16 @@ impl Weights {
         const WHAT: &str = "a distribution";
         let blocks = rows.div_ceil(BLOCK);
         Ok(Weights {
-            rows,
+            count: rows,
             weights: memory::filled(WHAT, blocks, [0; BLOCK])?,
-            sums: memory::filled(WHAT, blocks * (BLOCK / GROUP) + 1, 0)?,
+            sums: memory::filled(WHAT, blocks * GROUPS + 1, 0)?,
         })
     }
 
     /// Bytes that the weights of `rows` rows take.
-    pub fn bytes(rows: usize) -> usize {
+    pub(super) fn bytes(rows: usize) -> usize {
         let blocks = rows.div_ceil(BLOCK);
-        blocks * (size_of::<[u32; BLOCK]>() + BLOCK / GROUP * size_of::<u64>()) + size_of::<u64>()
+        blocks * (size_of::<[u32; BLOCK]>() + GROUPS * size_of::<u64>()) + size_of::<u64>()
     }
 
     /// Sets the weights to those that logits have, with a bias on them in the same units. A weight
@@ -56,7 +56,7 @@ impl Weights {
     /// # Panics
     /// If there are not as many logits, or biases, as rows.
     pub fn set(&mut self, instructions: InstructionSet, logits: &[i32], bias: Option<&[i32]>) {
-        assert!(logits.len() == self.rows);
+        assert!(logits.len() == self.count);
         distribution(
             instructions,
             logits,
@@ -66,9 +66,9 @@ impl Weights {
         );
     }
 
-    /// The weights.
+    /// The weight of each row.
     pub fn rows(&self) -> &[u32] {
-        &self.weights.as_flattened()[..self.rows]
+        &self.weights.as_flattened()[..self.count]
     }
 
     /// The sum of all weights.
@@ -80,7 +80,7 @@ impl Weights {
     pub fn sum_below(&self, row: usize) -> u64 {
         let (group, rest) = (row / GROUP, row % GROUP);
         let group_rows = &self.weights.as_flattened()[group * GROUP..];
-        // Weights are at most 2^24, so 16 of them fit.
+        // Weights are at most 2^24, so 16 of them fit 32 bits.
         let within: u32 = group_rows[..rest].iter().sum();
         self.sums[group] + u64::from(within)
     }
