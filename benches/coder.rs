@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use llmzip::Model;
-use llmzip::codec::Symbol;
 use llmzip::codec::encode::{BlockEncoder, Stream};
 use llmzip::codec::plan;
+use llmzip::codec::{Symbol, learn_by_rounds};
 use llmzip::engine::{Engine, EngineError, EngineOptions, Predictions, Runtime, Segment, State};
 use llmzip::machine::pool::Pool;
 use llmzip::packed::PackedModel;
@@ -26,9 +26,6 @@ use llmzip::store::embedded;
 
 /// Predictions that are given again and again.
 const REPLAYED: usize = 512;
-
-/// Blocks of more streams learn by rounds; `codec::streams` has the same number.
-const MOST_TURN_BY_TURN: usize = 16;
 
 /// Rounds of which the shared parts are measured alone.
 const ROUNDS: usize = 50;
@@ -223,7 +220,7 @@ fn shared(runtime: &Replay, streams: usize) -> (Duration, Duration) {
         hidden: config.hidden,
     };
     let mut predictor = TokenPredictor::new(sizes, true).expect("a predictor");
-    let by_rounds = streams > MOST_TURN_BY_TURN;
+    let by_rounds = learn_by_rounds(streams);
     predictor.begin_block(if by_rounds { 1 } else { streams }, 0);
     if by_rounds {
         predictor.split(streams).expect("memory for streams");

@@ -55,6 +55,13 @@ struct Bound {
     sum: u64,
 }
 
+impl Bound {
+    fn of(distribution: Distribution<'_>, row: usize) -> Bound {
+        let sum = distribution.sum_below(row);
+        Bound { row, sum }
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Step {
     /// Whether the token ends. If the bytes so far are themselves a token, which is then the first
@@ -81,16 +88,12 @@ impl<'a> Walk<'a> {
     ) -> Walk<'a> {
         debug_assert_eq!(distribution.model().rows().len(), tokens.len());
         debug_assert!(limit > 0);
-        let bound = |row| Bound {
-            row,
-            sum: distribution.sum_below(row),
-        };
         let mut walk = Walk {
             tokens,
             distribution,
             limit,
-            low: bound(0),
-            high: bound(tokens.len()),
+            low: Bound::of(distribution, 0),
+            high: Bound::of(distribution, tokens.len()),
             depth: 0,
             step: Step::Done,
         };
@@ -191,10 +194,7 @@ impl<'a> Walk<'a> {
         match row {
             row if row == self.low.row => self.low,
             row if row == self.high.row => self.high,
-            row => Bound {
-                row,
-                sum: self.distribution.sum_below(row),
-            },
+            row => Bound::of(self.distribution, row),
         }
     }
 

@@ -51,6 +51,6 @@ pub use draft::Drafts;
 pub use error::{CodecError, CorruptStream};
 pub use look_ahead::bytes_of_logits;
 pub use prime::{MAX_PRIME_LEN, Prime};
-pub use streams::bytes_of_streams;
+pub use streams::{bytes_of_streams, learn_by_rounds};
 pub use symbol::Symbol;
 pub use times::Times;

@@ -26,7 +26,7 @@ pub(super) const HEAD: u64 = 256;
 const MOST_TURN_BY_TURN: usize = 16;
 
 /// Whether the streams of a block with so many streams learn tokens by rounds.
-pub(super) fn learn_by_rounds(streams: usize) -> bool {
+pub fn learn_by_rounds(streams: usize) -> bool {
     streams > MOST_TURN_BY_TURN
 }
 

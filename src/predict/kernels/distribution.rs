@@ -49,55 +49,38 @@ fn weigh_and_sum(
     weights: &mut [[u32; BLOCK]],
     sums: &mut [u64],
 ) {
-    match bias {
+    let best = match bias {
         Some(bias) => {
             let biased = logits.iter().zip(bias);
-            let best = biased.fold(i32::MIN, |best, (logit, bias)| {
+            biased.fold(i32::MIN, |best, (logit, bias)| {
                 best.max(logit.wrapping_add(*bias))
-            });
-            weigh::<true>(best, logits, bias, weights, sums);
+            })
         }
-        None => {
-            let best = logits.iter().copied().fold(i32::MIN, i32::max);
-            weigh::<false>(best, logits, &[], weights, sums);
-        }
-    }
-}
-
-/// Weights of logits beside their biases, of which `best` is the largest sum. Without `BIASED`
-/// there are no biases.
-#[inline(always)]
-fn weigh<const BIASED: bool>(
-    best: i32,
-    logits: &[i32],
-    biases: &[i32],
-    weights: &mut [[u32; BLOCK]],
-    sums: &mut [u64],
-) {
-    let (logits, last_logits) = logits.as_chunks::<BLOCK>();
-    let (biases, last_biases) = biases.as_chunks::<BLOCK>();
-    let mut total = 0;
+        None => logits.iter().copied().fold(i32::MIN, i32::max),
+    };
+    let (logits, last_logits) = logits.as_chunks();
+    let (biases, last_biases) = bias.unwrap_or_default().as_chunks();
     sums[0] = 0;
-    let (sums, _) = sums[1..].as_chunks_mut::<GROUPS>();
+    let (sums, _) = sums[1..].as_chunks_mut();
+    let mut total = 0;
     for (block, logits) in logits.iter().enumerate() {
-        let biases = if BIASED { &biases[block] } else { &[0; BLOCK] };
-        let mut distances = [0; BLOCK];
-        for row in 0..BLOCK {
-            distances[row] = below(best, logits[row], biases[row]);
-        }
-        weights[block] = weigh_block(distances);
+        let biases = biases.get(block).unwrap_or(&[0; BLOCK]);
+        weights[block] = weigh_block(best, logits, biases);
         sums[block] = add_groups(&mut total, &weights[block]);
     }
     if let Some(weights) = weights.get_mut(logits.len()) {
-        let mut distances = [0; BLOCK];
-        for (row, distance) in distances.iter_mut().take(last_logits.len()).enumerate() {
-            let bias = if BIASED { last_biases[row] } else { 0 };
-            *distance = below(best, last_logits[row], bias);
-        }
-        *weights = weigh_block(distances);
+        *weights = weigh_block(best, &padded(last_logits), &padded(last_biases));
         weights[last_logits.len()..].fill(0);
         sums[logits.len()] = add_groups(&mut total, weights);
     }
+}
+
+/// Fewer numbers than a block has, and zeros.
+#[inline(always)]
+fn padded(numbers: &[i32]) -> [i32; BLOCK] {
+    let mut block = [0; BLOCK];
+    block[..numbers.len()].copy_from_slice(numbers);
+    block
 }
 
 /// How far the sum of a logit and its bias lies below the best one. Any two 32-bit numbers are less
@@ -118,14 +101,14 @@ fn add_groups(total: &mut u64, weights: &[u32; BLOCK]) -> [u64; GROUPS] {
     })
 }
 
-/// The weights of rows whose sums lie `distances` below the best one:
+/// The weights of rows whose sums lie a distance below the best one:
 /// `max(1, round(2^24 * 2^(-distance / 65536)))`.
 #[inline(always)]
-fn weigh_block(distances: [u32; BLOCK]) -> [u32; BLOCK] {
+fn weigh_block(best: i32, logits: &[i32; BLOCK], biases: &[i32; BLOCK]) -> [u32; BLOCK] {
     let (mut fractions, mut wholes) = ([0.0; BLOCK], [0; BLOCK]);
     for row in 0..BLOCK {
         // Beyond 40 a weight is 1.
-        let distance = distances[row].min(40 << 16) as i32;
+        let distance = below(best, logits[row], biases[row]).min(40 << 16) as i32;
         let whole = (32768 - distance) >> 16;
         fractions[row] = (distance + (whole << 16)) as f32 * (-1.0 / 65536.0);
         wholes[row] = whole + 24;

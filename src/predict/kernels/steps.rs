@@ -10,8 +10,9 @@ compile_for_each! {
     fn compiled_descend(
         values: &mut [i32], weights: &[u32], groups: &[u32], unit: u32, limit: i32,
     ) = descend_in_groups;
-    fn compiled_sum(sums: &mut [i32], weights: &[u32], groups: &[u32], unit: u32)
-        = sum_in_groups;
+    fn compiled_sum(
+        sums: &mut [i32], weights: &[u32], first: u32, groups: &[u32], unit: u32,
+    ) = sum_in_groups;
     fn compiled_take(values: &mut [i32], steps: &[i32], shift: u32, limit: i32)
         = take_within;
 }
@@ -34,7 +35,8 @@ pub fn descend(
     compiled_descend(instructions, values, weights, groups, unit, limit);
 }
 
-/// Adds to each sum the step of its weight, for the rows in `groups`.
+/// Adds to each sum the step of its weight, for the rows in `groups`. Sums and weights begin with
+/// the rows of group `first`.
 ///
 /// # Panics
 /// If there are not as many weights as sums, or no rows in a group.
@@ -42,11 +44,12 @@ pub fn sum_steps(
     instructions: InstructionSet,
     sums: &mut [i32],
     weights: &[u32],
+    first: u32,
     groups: &[u32],
     unit: u32,
 ) {
     assert!(sums.len() == weights.len());
-    compiled_sum(instructions, sums, weights, groups, unit);
+    compiled_sum(instructions, sums, weights, first, groups, unit);
 }
 
 /// Subtracts `step * 2^-shift`, rounded down, from each value, but goes no further than `limit` in
@@ -68,39 +71,41 @@ pub fn take_steps(
 /// The body of [`descend`].
 #[inline(always)]
 fn descend_in_groups(values: &mut [i32], weights: &[u32], groups: &[u32], unit: u32, limit: i32) {
-    for_each_group(values, weights, groups, |value, weight| {
+    for_each_group(values, weights, 0, groups, |value, weight| {
         *value = value.wrapping_sub(step(weight, unit)).max(-limit);
     });
 }
 
 /// The body of [`sum_steps`].
 #[inline(always)]
-fn sum_in_groups(sums: &mut [i32], weights: &[u32], groups: &[u32], unit: u32) {
-    for_each_group(sums, weights, groups, |sum, weight| {
+fn sum_in_groups(sums: &mut [i32], weights: &[u32], first: u32, groups: &[u32], unit: u32) {
+    for_each_group(sums, weights, first, groups, |sum, weight| {
         *sum = sum.wrapping_add(step(weight, unit));
     });
 }
 
-/// Calls `take` with each value and its weight in `groups`.
+/// Calls `take` with each value and its weight in `groups`; the values begin with group `first`.
 #[inline(always)]
 fn for_each_group(
     values: &mut [i32],
     weights: &[u32],
+    first: u32,
     groups: &[u32],
     take: impl Fn(&mut i32, u32),
 ) {
     let (whole_values, last_values) = values.as_chunks_mut::<GROUP>();
     let (whole_weights, last_weights) = weights.as_chunks::<GROUP>();
-    for &group in groups {
-        match whole_values.get_mut(group as usize) {
+    for group in groups {
+        let group = (group - first) as usize;
+        match whole_values.get_mut(group) {
             Some(values) => {
-                let weights = &whole_weights[group as usize];
+                let weights = &whole_weights[group];
                 for row in 0..GROUP {
                     take(&mut values[row], weights[row]);
                 }
             }
             None => {
-                assert!(group as usize == whole_weights.len() && !last_weights.is_empty());
+                assert!(group == whole_weights.len() && !last_weights.is_empty());
                 for (value, weight) in last_values.iter_mut().zip(last_weights) {
                     take(value, *weight);
                 }
@@ -151,6 +156,7 @@ mod tests {
             rows in vec((-1000..=1000i32, 0..=1u32 << 24), 1..100),
             unit in 0..=9455u32 << 8,
             named in any::<u32>(),
+            first in 0..9u32,
         ) {
             let (values, weights): (Vec<i32>, Vec<u32>) = rows.into_iter().unzip();
             let groups: Vec<u32> = (0..values.len().div_ceil(GROUP) as u32)
@@ -168,7 +174,8 @@ mod tests {
             for instructions in InstructionSet::available() {
                 let (mut found, mut summed) = (values.clone(), values.clone());
                 descend(instructions, &mut found, &weights, &groups, unit, 2000);
-                sum_steps(instructions, &mut summed, &weights, &groups, unit);
+                let groups: Vec<u32> = groups.iter().map(|group| first + group).collect();
+                sum_steps(instructions, &mut summed, &weights, first, &groups, unit);
                 prop_assert_eq!(&found, &lower, "{}", instructions.name());
                 prop_assert_eq!(&summed, &sums, "{}", instructions.name());
             }

@@ -7,6 +7,8 @@
 //! only the bias of the coded token changes, and those of tokens to which the model gives a
 //! noticeable probability.
 
+use std::ops::Range;
+
 use super::Weights;
 use crate::machine::instructions::InstructionSet;
 use crate::machine::{MachineError, memory};
@@ -104,11 +106,18 @@ pub(super) fn sum_round(
     tokens: &[(&ModelWeights, u32)],
 ) {
     sums.fill(0);
-    let mut groups = Vec::new();
+    let rows = first..first + sums.len();
+    let first_group = (first / GROUP) as u32;
     for &(model, row) in tokens {
-        model.noticed_from(first, sums.len(), &mut groups);
-        let weights = &model.weights.rows()[first..first + sums.len()];
-        sum_steps(instructions, sums, weights, &groups, model.unit(RATE));
+        let (weights, noticed) = (&model.weights.rows()[rows.clone()], model.noticed(&rows));
+        sum_steps(
+            instructions,
+            sums,
+            weights,
+            first_group,
+            noticed,
+            model.unit(RATE),
+        );
         let row = (row as usize).checked_sub(first);
         if let Some(sum) = row.and_then(|row| sums.get_mut(row)) {
             *sum -= RATE as i32;
@@ -171,17 +180,13 @@ impl ModelWeights {
         ((u64::from(rate) << 32) / self.weights.total().max(1 << 24)) as u32
     }
 
-    /// The noticed groups among the `count` rows from `first` on, a multiple of [`GROUP`]. They are
-    /// numbered from there.
-    fn noticed_from(&self, first: usize, count: usize, groups: &mut Vec<u32>) {
+    /// The noticed groups among `rows`, which begin with a group.
+    fn noticed(&self, rows: &Range<usize>) -> &[u32] {
         let rank = |row: usize| {
-            let group = row.div_ceil(GROUP);
-            self.noticed
-                .partition_point(|&noticed| (noticed as usize) < group)
+            let group = row.div_ceil(GROUP) as u32;
+            self.noticed.partition_point(|&noticed| noticed < group)
         };
-        let noticed = &self.noticed[rank(first)..rank(first + count)];
-        groups.clear();
-        groups.extend(noticed.iter().map(|group| group - (first / GROUP) as u32));
+        &self.noticed[rank(rows.start)..rank(rows.end)]
     }
 }
 
