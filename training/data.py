@@ -127,9 +127,9 @@ def balanced_sample(text_dir, total_chars: float, piece: int = 20_000, seed: int
             yield text
 
 
-def train_tokenizer(sample: Iterable[str], vocab: int) -> Tokenizer:
-    """Byte-level BPE over all 256 bytes, split as SmolLM2 splits: digits one by one, then GPT-2's pattern."""
-    tokenizer = Tokenizer(models.BPE())
+def byte_level(model: models.BPE) -> Tokenizer:
+    """Splits text as SmolLM2 does, digits one by one and then by GPT-2's pattern, and spells bytes as GPT-2 does."""
+    tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
@@ -137,9 +137,19 @@ def train_tokenizer(sample: Iterable[str], vocab: int) -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def separator() -> AddedToken:
+    return AddedToken(SEPARATOR, special=True, normalized=False)
+
+
+def train_tokenizer(sample: Iterable[str], vocab: int) -> Tokenizer:
+    """Byte-level BPE over all 256 bytes."""
+    tokenizer = byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocab,
-        special_tokens=[AddedToken(SEPARATOR, special=True, normalized=False)],
+        special_tokens=[separator()],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -166,13 +176,28 @@ def as_text(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
+def byte_letters() -> list[str]:
+    """The letter that stands for each byte in the names of tokens."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = iter(range(256, 512))
+    return [chr(b if b in printable else next(others)) for b in range(256)]
+
+
 def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     """The bytes each token stands for; none for the separator."""
-    printable = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
-    others = [b for b in range(256) if b not in printable]
-    byte_of = {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
+    byte_of = {letter: b for b, letter in enumerate(byte_letters())}
     tokens = [tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())]
     return [b"" if t == SEPARATOR else bytes(byte_of[c] for c in t) for t in tokens]
+
+
+def tokenizer_of_merges(merges: list[tuple[bytes, bytes]]) -> Tokenizer:
+    """The tokenizer that `train_tokenizer` makes when it finds these merges, the first one first."""
+    letters = byte_letters()
+    pairs = [tuple("".join(letters[b] for b in part) for part in pair) for pair in merges]
+    names = [SEPARATOR, *sorted(letters), *(a + b for a, b in pairs)]
+    tokenizer = byte_level(models.BPE(vocab={name: i for i, name in enumerate(names)}, merges=pairs))
+    tokenizer.add_special_tokens([separator()])
+    return as_text(tokenizer)
 
 
 def encode_documents(tokenizer: Tokenizer, documents: list[str], batch: int = 256) -> np.ndarray:

@@ -11,8 +11,9 @@ name=$2
 cd "$(dirname "$0")/.."
 list=src/store/embedded.rs
 grep -q "^ *\"$name\",$" $list || { echo "$list has no model $name" >&2; exit 1; }
-line=$(${LLMZIP:-cargo run --release --quiet --} model add "$folder" --activation-bits 8 \
+report=$(${LLMZIP:-cargo run --release --quiet --} model add --force "$folder" --activation-bits 8 \
     --output "src/store/embedded/$name.llmzmodel")
-identity=${line##* }
-sed -i "/^ *\"$name\",$/{n;s/b\"[0-9a-f]*\"/b\"$identity\"/}" $list
-echo "$line"
+identity=$(echo "$report" | sed -n 's/.*blake3 \([0-9a-f]\{64\}\)$/\1/p')
+[ -n "$identity" ] || { echo "no identity in: $report" >&2; exit 1; }
+sed -i "/^ *\"$name\",$/{n;s/b\"[^\"]*\"/b\"$identity\"/}" $list
+echo "$report"

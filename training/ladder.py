@@ -32,6 +32,8 @@ from run import Plan, Run
 from variants import VARIANTS, Variant, WindowExpert, at_equal_time, classes_by_bytes, multiplications, packed_bytes
 
 LADDER = ["small", "mini", "micro", "nano"]  # the slowest first
+# Otherwise glibc gives the memory of each large tensor back and asks for it again, a fifth of the time on a CPU.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**33), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 TOY_PLAN = {"context": 128, "step_tokens": 1024, "log_steps": 10, "save_seconds": 1, "windows": 2, "warmup": 20}
 
 
@@ -49,6 +51,7 @@ def plan_of(args) -> Plan:
     plan = replace(plan, **TOY_PLAN) if args.toy else plan
     given = {k: getattr(args, k) for k in ("context", "step_tokens", "cooldown", "windows", "save_seconds", "warmup")}
     plan = replace(plan, **{k: v for k, v in given.items() if v is not None}, parent=args.child, since=args.since)
+    plan = replace(plan, matrix_rate=plan.matrix_rate * args.rate, vector_rate=plan.vector_rate * args.rate)
     if parts.WINDOW % plan.context or plan.step_tokens % plan.context:
         raise SystemExit(f"--context {plan.context} must divide {parts.WINDOW} and the tokens of a step")
     return plan
@@ -59,7 +62,7 @@ def start_children(jobs: list[tuple[str, list[str]]], out: pathlib.Path, at_once
 
     The minutes of a run begin at `since`, or when its process is started."""
     waiting, running, failed = list(jobs), {}, []
-    environment = {**os.environ, "TORCHINDUCTOR_COMPILE_THREADS": "2", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "TORCHINDUCTOR_COMPILE_THREADS": "2", "PYTHONUNBUFFERED": "1", **KEEP_MEMORY}
     while waiting or running:
         while waiting and len(running) < at_once:
             name, arguments = waiting.pop(0)
@@ -127,7 +130,9 @@ def result_table(results: dict[str, dict], facts: list[str]):
 
 
 def prepare(args):
-    settings = parts.Settings(args.vocab, args.part_mib, args.sample_chars, args.limit_bytes, args.dev_windows)
+    settings = parts.Settings(
+        args.vocab, args.part_mib, args.sample_chars, args.limit_bytes, args.dev_windows, args.tokenizer
+    )
     if args.toy:
         settings = parts.Settings(vocab=1024, part_mib=0.25, sample_chars=1e6, limit_bytes=3e6, dev_windows=2)
     parts.prepare(args.text_dir, pathlib.Path(args.work), settings)
@@ -231,6 +236,9 @@ def add_expert(run: Run, expert: WindowExpert, steps: int = 60):
 def export(args):
     """config.json, tokenizer.json and model.safetensors, as `LlamaForCausalLM` reads them."""
     saved = torch.load(pathlib.Path(args.run, "last.pt"), weights_only=True, map_location="cpu")
+    if args.start:
+        start = torch.load(pathlib.Path(args.start, "last.pt"), weights_only=True, map_location="cpu")["model"]
+        saved["model"] = {n: (1 - args.share) * start[n] + args.share * t for n, t in saved["model"].items()}
     dtype = torch.float16 if args.half else torch.float32
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -260,6 +268,7 @@ def add_plan(p: argparse.ArgumentParser, minutes: float):
     p.add_argument("--context", type=int, help="tokens of a training chunk (default 1,024)")
     p.add_argument("--step-tokens", type=int, help="tokens of a step (default 65,536)")
     p.add_argument("--warmup", type=int, help="steps until the rate is full (default 100)")
+    p.add_argument("--rate", type=float, default=1.0, help="factor of the learning rates (default %(default)g)")
     p.add_argument("--cooldown", type=float, help="share of the run over which the rate falls to 0 (default 0.7)")
     p.add_argument("--windows", type=int, help="development windows of each kind (default 64)")
     p.add_argument("--save-seconds", type=float, help="between checkpoints (default 30)")
@@ -272,6 +281,7 @@ def add_prepare(p: argparse.ArgumentParser):
     p.add_argument("text_dir", help="folder of KIND.txt.xz; only documents of the train and dev splits are used")
     p.add_argument("work", help="folder to write")
     p.add_argument("--vocab", type=int, default=4096, help="tokens (default %(default)s)")
+    p.add_argument("--tokenizer", metavar="FILE", default="", help="use this one (default: one is trained)")
     p.add_argument("--part-mib", type=float, default=40, help="largest size of a part (default %(default)s)")
     p.add_argument("--sample-chars", type=float, default=30e6, help="text for the tokenizer (default %(default)g)")
     p.add_argument("--limit-bytes", type=float, default=0, help="use only this much training text, shared as in MIX")
@@ -298,6 +308,8 @@ def add_export(p: argparse.ArgumentParser):
     p.add_argument("work", help="folder that `prepare` wrote")
     p.add_argument("run", help="folder of one run, OUT/SIZE")
     p.add_argument("out", help="folder to write")
+    p.add_argument("--start", metavar="RUN", help="export the average of this run's weights and those of the run")
+    p.add_argument("--share", type=float, default=0.5, help="of the run in that average (default %(default)s)")
     p.add_argument("--half", action="store_true", help="store f16 instead of f32")
 
 
@@ -320,7 +332,11 @@ The rate is constant and then falls to 0, where it arrives when the minutes or t
 any moment; the same command continues it from its last checkpoint. --minutes counts the time of all calls together.
 Parts that arrive while models are trained are used from the next checkpoint on.
 """,
-    "export": "Writes config.json, tokenizer.json and model.safetensors, for `llmzip model add` and embed.sh.",
+    "export": """Writes config.json, tokenizer.json and model.safetensors, for `llmzip model add` and embed.sh.
+
+A run that began from other weights has learned new text and forgotten some of the old. With --start, the average of the
+weights before and after is exported, which keeps most of both.
+""",
 }
 COMMANDS = {
     "prepare": (prepare, add_prepare),

@@ -61,11 +61,14 @@ class Settings:
     sample_chars: float = 30e6
     limit_bytes: float = 0
     dev_windows: int = 128
+    tokenizer: str = ""  # the file of one to use; none is trained then
 
 
 def tokenizers_for(text_dir, work: pathlib.Path, s: Settings) -> Tokenizer:
-    """Trains both tokenizers, or reads those that an interrupted call left."""
-    if not (work / "tokenizer.json").exists():
+    """Trains both tokenizers, or reads the given one, or those that an interrupted call left."""
+    if s.tokenizer:
+        write_atomically(work / "tokenizer.json", pathlib.Path(s.tokenizer).read_bytes())
+    elif not (work / "tokenizer.json").exists():
         wide = train_tokenizer(balanced_sample(text_dir, s.sample_chars), 2 * s.vocab)
         write_atomically(work / "tokenizer-wide.json", wide.to_str(pretty=True).encode())
         write_atomically(work / "tokenizer.json", cut_tokenizer(wide, s.vocab).to_str(pretty=True).encode())
@@ -230,6 +233,8 @@ def retokenise(ids: np.ndarray, spelled: list[bytes], tokenizer: Tokenizer) -> n
 def widen(work: Work, part: str) -> Work:
     """A work folder `wide` with one part and the development windows in the tokens of tokenizer-wide.json."""
     folder = work.folder / "wide"
+    if not (work.folder / "tokenizer-wide.json").exists():
+        raise SystemExit(f"{work.folder} has no tokenizer of twice the tokens: prepare it without --tokenizer")
     if not (folder / "parts.json").exists():
         (folder / "unpacked").mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "tokenizer.json", (work.folder / "tokenizer-wide.json").read_bytes())

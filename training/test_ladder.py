@@ -194,21 +194,61 @@ def test_ablations_print_a_table(work, tmp_path):
     assert "| mean |" in done.stdout and all(n in done.stdout for n in [*names, "llama + expert"])
 
 
-def test_the_export_compresses(work, trained, tmp_path):
-    llmzip = os.environ.get("LLMZIP")
-    if not llmzip:
-        pytest.skip("LLMZIP names no binary")
+def exported(work, trained, tmp_path) -> pathlib.Path:
     ladder("export", work, trained / "toy", tmp_path / "hf")
-    environment = {**os.environ, "LLMZIP_HOME": str(tmp_path / "home")}
+    return tmp_path / "hf"
+
+
+def llmzip(home: pathlib.Path, *arguments):
+    program = os.environ.get("LLMZIP")
+    if not program:
+        pytest.skip("LLMZIP names no binary")
+    environment = {**os.environ, "LLMZIP_HOME": str(home)}
+    subprocess.run([program, *map(str, arguments)], check=True, env=environment, capture_output=True)
+
+
+def test_the_export_compresses(work, trained, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("A text that the model compresses and that must come back, byte for byte.\n" * 20)
-
-    def run(*arguments):
-        subprocess.run([llmzip, *map(str, arguments)], check=True, env=environment, capture_output=True)
-
-    run("model", "add", "--name", "toy", tmp_path / "hf")
-    run("compress", "-m", "toy", text)
+    llmzip(tmp_path / "home", "model", "add", "--name", "toy", exported(work, trained, tmp_path))
+    llmzip(tmp_path / "home", "compress", "-m", "toy", text)
     original = text.read_bytes()
     text.unlink()
-    run("decompress", str(text) + ".llmz")
+    llmzip(tmp_path / "home", "decompress", str(text) + ".llmz")
     assert text.read_bytes() == original
+
+
+def test_the_export_may_be_an_average(work, trained, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    start = torch.load(trained / "toy/last.pt")
+    start["model"] = {name: torch.zeros_like(tensor) for name, tensor in start["model"].items()}
+    (tmp_path / "zeros").mkdir()
+    torch.save(start, tmp_path / "zeros/last.pt")
+    ladder("export", work, trained / "toy", tmp_path / "hf", "--start", tmp_path / "zeros", "--share", 0.25)
+    whole, average = torch.load(trained / "toy/last.pt")["model"], load_file(tmp_path / "hf/model.safetensors")
+    assert average.keys() == whole.keys()
+    assert all(torch.equal(average[name], 0.25 * whole[name]) for name in whole)
+
+
+def test_a_packed_model_becomes_a_checkpoint(text_dir, work, trained, tmp_path):
+    import torch
+
+    packed = tmp_path / "toy.llmzmodel"
+    folder = exported(work, trained, tmp_path)
+    llmzip(tmp_path / "home", "model", "add", folder, "--activation-bits", 8, "--output", packed)
+    subprocess.run([sys.executable, HERE / "unpack.py", packed, "toy", tmp_path / "start"], check=True)
+    assert (tmp_path / "start/tokenizer.json").read_text() == (folder / "tokenizer.json").read_text()
+    before, after = (torch.load(p / "toy/last.pt")["model"] for p in (trained, tmp_path / "start"))
+    for name, tensor in before.items():
+        step = tensor.abs().amax(-1, keepdim=True) / 127
+        assert ((tensor - after[name]).abs() <= step * 0.51).all(), name
+
+    ladder("prepare", "--toy", "--tokenizer", tmp_path / "start/tokenizer.json", text_dir, tmp_path / "more")
+    of_work, of_more = (json.loads((w / "parts.json").read_text()) for w in (work, tmp_path / "more"))
+    assert of_work["parts"] == of_more["parts"]
+    arguments = train_arguments(tmp_path / "more", tmp_path / "out")
+    arguments[arguments.index("--tokens") + 1] = 20_000
+    ladder(*arguments, "--from", tmp_path / "start", "--rate", 0.1)
+    assert float(curve(tmp_path / "out")[0][3]) < float(curve(trained)[-1][3]) + 0.1

@@ -1,20 +1,22 @@
-"""Turns a packed model back into a checkpoint: unpack.py PACKED TOKENIZER.json SIZE SEEN OUT.pt
+"""Turns a packed model back into a checkpoint: unpack.py PACKED SIZE OUT
 
-The int8 levels times their scales become f32 weights. As OUT/SIZE/last.pt the checkpoint is one that
-`ladder.py train --from OUT` begins from; the optimisers then start anew. SEEN is the number of tokens the
-model was trained on. TOKENIZER.json must be the model's own: its token bytes are compared.
+Writes OUT/SIZE/last.pt and OUT/tokenizer.json. The int8 levels times their scales become f32 weights.
+`ladder.py prepare --tokenizer OUT/tokenizer.json` makes tokens for the model, and `ladder.py train --from OUT`
+begins from its weights; the optimisers start anew.
 """
 
 import argparse
 import json
+import pathlib
 import struct
+from dataclasses import replace
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from data import token_bytes
-from model import SIZES, Llama
+from data import token_bytes, tokenizer_of_merges
+from model import SIZES, Config, Llama
 
 GROUP, TILE = 64, 16
 
@@ -30,6 +32,9 @@ class Packed:
         begin, end = self.header[name]["data_offsets"]
         return self.data[begin:end].view(dtype)
 
+    def vector(self, name):
+        return torch.from_numpy(self.raw(name, np.float32).copy())
+
     def matrix(self, name, rows, columns):
         """f32 [rows, columns]; the tile layout is that of src/packed/quantize.rs."""
         padded = -(-columns // GROUP) * GROUP
@@ -38,40 +43,54 @@ class Packed:
         return torch.from_numpy(levels * self.raw(name + ".scale", np.float32)[:rows, None])
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("packed")
-    parser.add_argument("tokenizer")
-    parser.add_argument("size", choices=SIZES)
-    parser.add_argument("seen", type=float)
-    parser.add_argument("out")
-    args = parser.parse_args()
-    packed, c = Packed(args.packed), SIZES[args.size]
-    tokenizer = Tokenizer.from_file(args.tokenizer)
-    spelled = token_bytes(tokenizer)
-    # Output rows are the spelled tokens sorted by bytes; the separator follows as an input row.
-    order = sorted((i for i, b in enumerate(spelled) if b), key=lambda i: spelled[i])
-    order += [i for i, b in enumerate(spelled) if not b]
-    assert packed.raw("token.bytes", np.uint8).tobytes() == b"".join(spelled[i] for i in order), "another tokenizer"
-    embedding = torch.empty(c.vocab, c.hidden)
-    embedding[order] = packed.matrix("embed", c.vocab, c.hidden)
-    weights = {"model.embed_tokens.weight": embedding, "model.norm.weight": packed.raw("final_norm.weight", np.float32)}
+    def tokens(self) -> list[bytes]:
+        """The bytes of each output row. Rows are sorted by them."""
+        spelled, ends = self.raw("token.bytes", np.uint8).tobytes(), self.raw("token.offsets", np.uint32).tolist()
+        return [spelled[begin:end] for begin, end in zip(ends, ends[1:])]
+
+    def tokenizer(self) -> Tokenizer:
+        rows = self.tokens()
+        merges = self.raw("token.merges", np.uint32).reshape(-1, 2).tolist()
+        return tokenizer_of_merges([(rows[a], rows[b]) for a, b in merges])
+
+
+def weights(packed: Packed, c: Config, tokenizer: Tokenizer) -> dict[str, torch.Tensor]:
+    """As `Llama` names them, f32."""
+    row_of = {token: row for row, token in enumerate(packed.tokens())}
+    row_of[b""] = len(row_of)  # the separator, which is an input only
+    rows = [row_of[token] for token in token_bytes(tokenizer)]
+    found = {"model.embed_tokens.weight": packed.matrix("embed", c.vocab, c.hidden)[rows]}
+    found["model.norm.weight"] = packed.vector("final_norm.weight")
     q, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
     for i in range(c.layers):
         name, here = f"model.layers.{i}.", f"layer.{i}."
         joined = packed.matrix(here + "qkv", q + 2 * kv, c.hidden).split([q, kv, kv])
         for part, matrix in zip("qkv", joined):
-            weights[f"{name}self_attn.{part}_proj.weight"] = matrix
-        weights[name + "self_attn.o_proj.weight"] = packed.matrix(here + "out", c.hidden, q)
+            found[f"{name}self_attn.{part}_proj.weight"] = matrix
+        found[name + "self_attn.o_proj.weight"] = packed.matrix(here + "out", c.hidden, q)
         gate, up = packed.matrix(here + "gate_up", 2 * c.intermediate, c.hidden).chunk(2)
-        weights[name + "mlp.gate_proj.weight"], weights[name + "mlp.up_proj.weight"] = gate, up
-        weights[name + "mlp.down_proj.weight"] = packed.matrix(here + "down", c.hidden, c.intermediate)
-        weights[name + "input_layernorm.weight"] = packed.raw(here + "attn_norm.weight", np.float32)
-        weights[name + "post_attention_layernorm.weight"] = packed.raw(here + "ffn_norm.weight", np.float32)
-    weights = {k: torch.as_tensor(np.array(v)).float().contiguous() for k, v in weights.items()}
-    Llama(c).load_state_dict(weights)
-    saved = {"model": weights, "step": 0, "seen": int(args.seen), "size": args.size, "config": c.as_dict()}
-    torch.save(saved, args.out)
+        found[name + "mlp.gate_proj.weight"], found[name + "mlp.up_proj.weight"] = gate, up
+        found[name + "mlp.down_proj.weight"] = packed.matrix(here + "down", c.hidden, c.intermediate)
+        found[name + "input_layernorm.weight"] = packed.vector(here + "attn_norm.weight")
+        found[name + "post_attention_layernorm.weight"] = packed.vector(here + "ffn_norm.weight")
+    return {name: tensor.contiguous() for name, tensor in found.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("packed")
+    parser.add_argument("size", choices=SIZES)
+    parser.add_argument("out", type=pathlib.Path)
+    args = parser.parse_args()
+    packed = Packed(args.packed)
+    tokenizer = packed.tokenizer()
+    config = replace(SIZES[args.size], vocab=tokenizer.get_vocab_size())
+    model = Llama(config)
+    model.load_state_dict(weights(packed, config, tokenizer))
+    (args.out / args.size).mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(args.out / "tokenizer.json"))
+    saved = {"model": model.state_dict(), "step": 0, "seen": 0, "size": args.size, "config": config.as_dict()}
+    torch.save(saved, args.out / args.size / "last.pt")
 
 
 if __name__ == "__main__":
