@@ -44,13 +44,13 @@ macro_rules! family {
 
 family! {
     "nano",
-    b"b0def8dcea11ce80f658d07b0982481d9336935e3ce643a6558c1169f133575d";
+    b"c600f354848770a23600b490c5102e1afca95322b54223f17ca886567497839d";
     "micro",
-    b"fb956183997731ab2ed842aa660b549937b4d7be10ede7ae6c1eded2a241d56e";
+    b"b83597297076de549c4faf4520e9bd3f8481e9e064c17f8d6dca01119ee2b2ac";
     "mini",
-    b"1694d0eb943fd03c93f55bba8bacaee03465d9ceef2d75a5ea232a90eb52634f";
+    b"da5176f33da9e9e2faf83ea2c8c8cee8691a61573089ddaebcf55c21c5f95760";
     "small",
-    b"e855f1ecd4027b9a2f204acdcb56c253c76ea8e8a3405453f6c404a0d7832f0a";
+    b"c6dfa0bbbab0eed21a6a7768a9ededf5da5aad4991c77109b806fac6b2db4ac2";
 }
 
 /// Empty: the feature `builtin` is off.
