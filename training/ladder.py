@@ -134,7 +134,8 @@ def prepare(args):
         args.vocab, args.part_mib, args.sample_chars, args.limit_bytes, args.dev_windows, args.tokenizer
     )
     if args.toy:
-        settings = parts.Settings(vocab=1024, part_mib=0.25, sample_chars=1e6, limit_bytes=3e6, dev_windows=2)
+        toy = {"vocab": 1024, "part_mib": 0.25, "sample_chars": 1e6, "limit_bytes": 3e6, "dev_windows": 2}
+        settings = replace(settings, **toy)
     parts.prepare(args.text_dir, pathlib.Path(args.work), settings)
 
 
@@ -233,11 +234,16 @@ def add_expert(run: Run, expert: WindowExpert, steps: int = 60):
         adam.step()
 
 
+def checkpoint(run) -> dict:
+    """The last one in the folder of a run."""
+    return torch.load(pathlib.Path(run, "last.pt"), weights_only=True, map_location="cpu")
+
+
 def export(args):
     """config.json, tokenizer.json and model.safetensors, as `LlamaForCausalLM` reads them."""
-    saved = torch.load(pathlib.Path(args.run, "last.pt"), weights_only=True, map_location="cpu")
+    saved = checkpoint(args.run)
     if args.start:
-        start = torch.load(pathlib.Path(args.start, "last.pt"), weights_only=True, map_location="cpu")["model"]
+        start = checkpoint(args.start)["model"]
         saved["model"] = {n: (1 - args.share) * start[n] + args.share * t for n, t in saved["model"].items()}
     dtype = torch.float16 if args.half else torch.float32
     out = pathlib.Path(args.out)

@@ -68,6 +68,7 @@ def tokenizers_for(text_dir, work: pathlib.Path, s: Settings) -> Tokenizer:
     """Trains both tokenizers, or reads the given one, or those that an interrupted call left."""
     if s.tokenizer:
         write_atomically(work / "tokenizer.json", pathlib.Path(s.tokenizer).read_bytes())
+        (work / "tokenizer-wide.json").unlink(missing_ok=True)  # an earlier call's, which contains another
     elif not (work / "tokenizer.json").exists():
         wide = train_tokenizer(balanced_sample(text_dir, s.sample_chars), 2 * s.vocab)
         write_atomically(work / "tokenizer-wide.json", wide.to_str(pretty=True).encode())

@@ -246,6 +246,7 @@ def test_a_packed_model_becomes_a_checkpoint(text_dir, work, trained, tmp_path):
         assert ((tensor - after[name]).abs() <= step * 0.51).all(), name
 
     ladder("prepare", "--toy", "--tokenizer", tmp_path / "start/tokenizer.json", text_dir, tmp_path / "more")
+    assert not (tmp_path / "more/tokenizer-wide.json").exists(), "it trained a tokenizer"
     of_work, of_more = (json.loads((w / "parts.json").read_text()) for w in (work, tmp_path / "more"))
     assert of_work["parts"] == of_more["parts"]
     arguments = train_arguments(tmp_path / "more", tmp_path / "out")

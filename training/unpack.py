@@ -73,7 +73,7 @@ def weights(packed: Packed, c: Config, tokenizer: Tokenizer) -> dict[str, torch.
         found[name + "mlp.down_proj.weight"] = packed.matrix(here + "down", c.hidden, c.intermediate)
         found[name + "input_layernorm.weight"] = packed.vector(here + "attn_norm.weight")
         found[name + "post_attention_layernorm.weight"] = packed.vector(here + "ffn_norm.weight")
-    return {name: tensor.contiguous() for name, tensor in found.items()}
+    return found
 
 
 def main():
