@@ -26,10 +26,11 @@ import torch
 from safetensors.torch import save_file
 
 import parts
+from expert import HISTORY, Expert
 from model import SIZES, Config, Llama
 from parts import Work, widen, write_atomically
 from run import Plan, Run
-from variants import VARIANTS, Variant, WindowExpert, at_equal_time, classes_by_bytes, multiplications, packed_bytes
+from variants import VARIANTS, Variant, at_equal_time, classes_by_bytes, multiplications, packed_bytes
 
 LADDER = ["small", "mini", "micro", "nano"]  # the slowest first
 # Otherwise glibc gives the memory of each large tensor back and asks for it again, a fifth of the time on a CPU.
@@ -148,7 +149,8 @@ def train(args):
     unfinished = [s for s in sizes if not (out / s / "result.json").exists()]
     jobs = [(size, [*sys.argv[1:], "--sizes", size]) for size in unfinished]  # the last --sizes counts
     well = start_children(jobs, out, len(sizes), Watch(work, out, 30), BEGUN)
-    results = {s: json.loads(p.read_text()) for s in sizes if (p := out / s / "result.json").exists()}
+    found = {s: json.loads(p.read_text()) for s in sizes if (p := out / s / "result.json").exists()}
+    results = {s + (" + expert" if r["beside_expert"] else ""): r for s, r in found.items()}
     result_table(results, ["parameters", "tokens", "seconds"])
     sys.exit(0 if well else 1)
 
@@ -159,8 +161,12 @@ def train_size(work: Work, out: pathlib.Path, size: str, args):
     config = replace(SIZES[size], vocab=work.vocab)
     model = Llama(config)
     about = {"size": size, "config": config.as_dict(), "parameters": sum(p.numel() for p in model.parameters())}
+    about["beside_expert"] = args.beside_expert
     start = pathlib.Path(args.start, size, "last.pt") if args.start else None
-    run = Run(out / size, model, work, plan, about, start)
+    expert = None
+    if args.beside_expert:
+        plan, expert = replace(plan, history=HISTORY), Expert(work.frequencies(work.ready()[0]))
+    run = Run(out / size, model, work, plan, about, start, expert)
     run.train()
     run.finish({"bits_per_byte": run.evaluate()})
 
@@ -207,28 +213,28 @@ def ablate_one(work: Work, out: pathlib.Path, name: str, args):
     base = replace(SIZES[args.size or "nano"], vocab=work.vocab)
     config = at_equal_time(base, shape, source.vocab, ratio)
     class_of = classes_by_bytes(source.tokenizer, shape.classes) if shape.classes else None
-    model = Variant(config, shape, class_of, source.frequencies(part))
+    model = Variant(config, shape, class_of)
+    expert = Expert(source.frequencies(part))
     about = {"variant": name, "intermediate": config.intermediate, "packed bytes": packed_bytes(model)}
     about["parameters"] = sum(p.numel() for p in model.parameters())
     about["multiplications a byte"] = round(multiplications(config, shape) / source.bytes_per_token())
-    run = Run(out / f"{name}-{plan.seed}", model, source, replace(plan, tokens=plan.tokens / ratio), about)
+    plan = replace(plan, tokens=plan.tokens / ratio)
+    run = Run(out / f"{name}-{plan.seed}", model, source, plan, about, expert=expert if shape.expert else None)
     run.train()
     result = {"bits_per_byte": run.evaluate()}
     if not shape.expert and not shape.classes:
-        add_expert(run, WindowExpert(source.frequencies(part)))
+        add_expert(run, expert)
         result["with_expert"] = run.evaluate()
     run.finish(result)
 
 
-def add_expert(run: Run, expert: WindowExpert, steps: int = 60):
+def add_expert(run: Run, expert: Expert, steps: int = 60):
     """Puts the expert beside a trained model. Only its mixing weights are then trained."""
-    run.model.expert = expert.to(run.plan.device)
+    run.mixture.expert = expert.to(run.plan.device)
     mixing = list(expert.parameters())
     adam = torch.optim.Adam(mixing, 0.02)
     for step in range(run.step, run.step + steps):
-        inputs, targets = run.batches.next(step)
-        with torch.autocast(run.plan.device, torch.bfloat16, enabled=run.plan.bf16):
-            loss = run.model(inputs, targets)
+        loss = run.loss(run.mixture, step)
         for p, gradient in zip(mixing, torch.autograd.grad(loss, mixing)):
             p.grad = gradient
         adam.step()
@@ -240,7 +246,7 @@ def checkpoint(run) -> dict:
 
 
 def export(args):
-    """config.json, tokenizer.json and model.safetensors, as `LlamaForCausalLM` reads them."""
+    """config.json, tokenizer.json and model.safetensors, as transformers reads them."""
     saved = checkpoint(args.run)
     if args.start:
         start = checkpoint(args.start)["model"]
@@ -306,6 +312,7 @@ def add_ablate(p: argparse.ArgumentParser):
 def add_train(p: argparse.ArgumentParser):
     add_plan(p, 9)
     p.add_argument("--from", dest="start", metavar="OUT", help="folder of other runs, whose weights to begin from")
+    p.add_argument("--beside-expert", action="store_true", help="train the mixture with an expert, see expert.py")
     p.add_argument("--seed", dest="seeds", nargs=1, type=int, default=[1], help="default 1")
     p.add_argument("--sizes", nargs="+", choices=SIZES, metavar="SIZE", help="default: small mini micro nano")
 
@@ -325,7 +332,7 @@ ABOUT = {
 
 Each variant is trained on the same text. The size of its MLP is such that the decoder needs as many multiplications a
 byte as for the baseline; variants.py says how they are counted. Because llmzip mixes the model with experts, variants
-are also scored beside a frozen expert ("+ expert"), whose mixing weights alone are trained after the variant. On a GPU
+are also scored beside an expert ("+ expert"), whose mixing weights alone are trained after the variant. On a GPU
 all variants are trained at once, on a CPU one after the other, each in its part of the minutes.
 
 The variants are

@@ -1,7 +1,8 @@
-"""The Llama of the built-in models, exactly as Hugging Face's `LlamaForCausalLM` computes it.
+"""The model of the family, as Hugging Face computes `LlamaForCausalLM` or, with a local window, `SmolLM3ForCausalLM`.
 
 Parameter names are the exported ones. RMSNorm, rotary positions (rotate-half), grouped key/value heads,
-SwiGLU, no biases, embedding tied to the output.
+SwiGLU, no biases, embedding tied to the output. Only the last layer attends to the whole context; the others attend to
+the last `local` positions, if that is not 0.
 """
 
 from dataclasses import asdict, dataclass
@@ -24,8 +25,29 @@ class Config:
     head_dim: int
     intermediate: int
     context: int = 1024
+    local: int = 0
+
+    def window(self, layer: int) -> int:
+        """How many positions the layer attends to, its own among them."""
+        return self.local if self.local and layer < self.layers - 1 else self.context
 
     def hugging_face(self) -> dict:
+        return self.llama_settings() | (self.smollm3_settings() if self.local else {})
+
+    def smollm3_settings(self) -> dict:
+        """What makes the Llama a SmolLM3 all of whose layers rotate."""
+        types = ["sliding_attention"] * (self.layers - 1) + ["full_attention"]
+        return {
+            "architectures": ["SmolLM3ForCausalLM"],
+            "model_type": "smollm3",
+            "pad_token_id": None,
+            "no_rope_layers": [1] * self.layers,
+            "use_sliding_window": True,
+            "sliding_window": self.local,
+            "layer_types": types,
+        }
+
+    def llama_settings(self) -> dict:
         return {
             "architectures": ["LlamaForCausalLM"],
             "model_type": "llama",
@@ -54,12 +76,12 @@ class Config:
 
 # One family: only the size differs. `toy` is for tests; `fixture` is the model of the program's own tests.
 SIZES = {
-    "toy": Config(1024, 32, 2, 1, 1, 32, 64),
+    "toy": Config(1024, 32, 2, 1, 1, 32, 64, local=32),
     "fixture": Config(326, 64, 2, 2, 1, 32, 128),
-    "nano": Config(4096, 32, 3, 1, 1, 32, 96),
-    "micro": Config(4096, 64, 6, 2, 1, 32, 192),
-    "mini": Config(4096, 192, 4, 3, 1, 64, 384),
-    "small": Config(4096, 256, 6, 4, 1, 64, 640),
+    "nano": Config(4096, 32, 3, 1, 1, 32, 96, local=128),
+    "micro": Config(4096, 64, 6, 2, 1, 32, 192, local=128),
+    "mini": Config(4096, 192, 4, 3, 1, 64, 384, local=128),
+    "small": Config(4096, 256, 6, 4, 1, 64, 640, local=128),
 }
 
 
@@ -79,10 +101,35 @@ def rotate(x, cos, sin):
     return x * cos + torch.cat((-second, first), -1) * sin
 
 
+def attend(q, k, v, window: int):
+    """Causal attention to the last `window` positions; [batch, head, position, head_dim]."""
+    t = q.shape[2]
+    if t <= window:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    if t % window:
+        at = torch.arange(t, device=q.device)
+        back = at[:, None] - at
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=(back >= 0) & (back < window))
+    return attend_blocks(q, k, v, window)
+
+
+def attend_blocks(q, k, v, window: int):
+    """The same in blocks of `window` positions, each of which sees itself and the block before it."""
+    b, h, t, d = q.shape
+    q, k, v = (x.reshape(b, h, t // window, window, d) for x in (q, k, v))
+    first = F.scaled_dot_product_attention(q[:, :, 0], k[:, :, 0], v[:, :, 0], is_causal=True)
+    k, v = (torch.cat((x[:, :, :-1], x[:, :, 1:]), 3).reshape(-1, 1, 2 * window, d) for x in (k, v))
+    at = torch.arange(window, device=q.device)
+    back = at[:, None] + window - torch.arange(2 * window, device=q.device)
+    mask = (back >= 0) & (back < window)
+    rest = F.scaled_dot_product_attention(q[:, :, 1:].reshape(-1, 1, window, d), k, v, attn_mask=mask)
+    return torch.cat((first, rest.reshape(b, h, t - window, d)), 2)
+
+
 class Attention(nn.Module):
-    def __init__(self, c: Config):
+    def __init__(self, c: Config, window: int):
         super().__init__()
-        self.c = c
+        self.c, self.window = c, window
         self.q_proj = nn.Linear(c.hidden, c.heads * c.head_dim, bias=False)
         self.k_proj = nn.Linear(c.hidden, c.kv_heads * c.head_dim, bias=False)
         self.v_proj = nn.Linear(c.hidden, c.kv_heads * c.head_dim, bias=False)
@@ -97,7 +144,7 @@ class Attention(nn.Module):
         v = v.view(b, t, c.kv_heads, c.head_dim).transpose(1, 2)
         group = c.heads // c.kv_heads
         k, v = (a.repeat_interleave(group, 1) for a in (k, v))
-        y = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, is_causal=True)
+        y = attend(q.to(v.dtype), k.to(v.dtype), v, self.window)
         return self.o_proj(y.transpose(1, 2).reshape(b, t, c.heads * c.head_dim))
 
 
@@ -113,10 +160,10 @@ class MLP(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, c: Config):
+    def __init__(self, c: Config, window: int):
         super().__init__()
         self.input_layernorm = RMSNorm(c.hidden)
-        self.self_attn = Attention(c)
+        self.self_attn = Attention(c, window)
         self.post_attention_layernorm = RMSNorm(c.hidden)
         self.mlp = MLP(c)
 
@@ -129,7 +176,7 @@ class Decoder(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
         self.embed_tokens = nn.Embedding(c.vocab, c.hidden)
-        self.layers = nn.ModuleList(Layer(c) for _ in range(c.layers))
+        self.layers = nn.ModuleList(Layer(c, c.window(i)) for i in range(c.layers))
         self.norm = RMSNorm(c.hidden)
 
 
@@ -164,5 +211,9 @@ class Llama(nn.Module):
 
     def forward(self, ids, targets, reduction="mean"):
         """Cross-entropy in nats of `targets` [batch, position]; a target of -1 is not counted."""
-        logits = self.logits(ids).float()
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction=reduction)
+        return cross_entropy(self.logits(ids).float(), targets, reduction)
+
+
+def cross_entropy(logits, targets, reduction):
+    """In nats; logits [batch, position, vocab], targets [batch, position], of which -1 is not counted."""
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction=reduction)

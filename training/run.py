@@ -13,14 +13,17 @@ import os
 import pathlib
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from expert import Evidence, Expert, Mixture, find_evidence
 from optimise import Optimisers
 from parts import Work, write_atomically
 
+EVIDENCE_THREADS = ThreadPoolExecutor(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
 COLUMNS = ["step", "tokens", "seconds", "rate", "loss_nats_per_token"]
 
 
@@ -43,6 +46,7 @@ class Plan:
     save_seconds: float = 30
     log_steps: int = 50
     windows: int = 64  # of each kind of the development split
+    history: int = 0  # at most so many tokens before a chunk are shown to the expert
     since: float = 0  # the time.time() from which the minutes count; 0: when the run is made
     parent: int = 0  # the run stops when this is no longer its parent process
 
@@ -59,14 +63,30 @@ class Stream:
         """How many times the chunks have been read."""
         return self.taken / self.chunks if self.chunks > 0 else math.inf
 
-    def next(self) -> np.ndarray:
+    def next(self, history: int) -> tuple[np.ndarray, int]:
+        """The next chunk with up to `history` tokens before it, and the number of those."""
         turn, at = divmod(self.taken, self.chunks)
         if turn != self.turn:
             self.order = np.random.default_rng([*self.seed, turn]).permutation(self.chunks)
             self.turn = turn
         self.taken += 1
         start = int(self.order[at]) * self.context
-        return self.ids[start : start + self.context + 1].astype(np.int64)
+        before = min(start, history)
+        return self.ids[start - before : start + self.context + 1].astype(np.int64), before
+
+
+def tensors_of(chunks: list[tuple[np.ndarray, int]], plan: Plan, with_evidence: bool):
+    """Inputs and targets, i64 [rows, context], and the expert's evidence or None. Each chunk comes with the number of
+    tokens before it; a token of -1 is an input of 0."""
+    batch = torch.from_numpy(np.stack([ids[before:] for ids, before in chunks]))
+    evidence = None
+    if with_evidence:
+        known = [(np.maximum(ids[:-1], 0), before) for ids, before in chunks]
+        evidence = Evidence.stack(list(EVIDENCE_THREADS.map(lambda row: find_evidence(*row), known)))
+    if plan.device == "cuda":  # from pinned memory the copy does not wait for the step before
+        batch = batch.pin_memory().to("cuda", non_blocking=True)
+        evidence = evidence and evidence.move(lambda tensor: tensor.pin_memory().to("cuda", non_blocking=True))
+    return batch[:, :-1].clamp_min(0), batch[:, 1:].contiguous(), evidence
 
 
 class Batches:
@@ -92,14 +112,15 @@ class Batches:
         seed = [self.plan.seed, self.plan.context, zlib.crc32(part.encode())]
         self.streams[part] = [Stream(ids[k], self.plan.context, seed + [i]) for i, k in enumerate(self.work.kinds)]
 
-    def next(self, step: int):
-        """Inputs and targets, i64 [rows, context]."""
-        kinds = np.random.default_rng([self.plan.seed, step]).choice(len(self.share), self.rows, p=self.share)
-        rows = [min((s[k] for s in self.streams.values()), key=Stream.read).next() for k in kinds]
-        batch = torch.from_numpy(np.stack(rows))
-        if self.plan.device == "cuda":  # from pinned memory the copy does not wait for the step before
-            batch = batch.pin_memory().to("cuda", non_blocking=True)
-        return batch[:, :-1].contiguous(), batch[:, 1:].contiguous()
+    def next(self, step: int) -> list[tuple[np.ndarray, int]]:
+        """Chunks as `Stream.next` gives them, after more or less text, as in files of all lengths."""
+        random = np.random.default_rng([self.plan.seed, step])
+        kinds = random.choice(len(self.share), self.rows, p=self.share)
+        histories = random.integers(self.plan.history + 1, size=self.rows)
+        return [min(self.of_kind(k), key=Stream.read).next(h) for k, h in zip(kinds, histories)]
+
+    def of_kind(self, kind: int) -> list[Stream]:
+        return [streams[kind] for streams in self.streams.values()]
 
     def state(self) -> dict[str, list[int]]:
         return {part: [s.taken for s in streams] for part, streams in self.streams.items()}
@@ -154,22 +175,30 @@ class Schedule:
 
 
 @torch.no_grad()
-def bits_per_byte(model, work: Work, plan: Plan) -> dict[str, float]:
+def bits_per_byte(mixture: Mixture, work: Work, plan: Plan) -> dict[str, float]:
     """By kind over the development windows [n, tokens + 1], cut to the context, and the mean by shares.
 
-    -1 pads a window."""
+    -1 pads a window. The expert looks only in the window."""
     result = {}
     for kind, rows in work.dev().items():
         rows = rows[:: max(1, len(rows) // plan.windows)][: plan.windows]
-        inputs = torch.from_numpy(np.maximum(rows[:, :-1], 0).reshape(-1, plan.context)).to(plan.device)
-        targets = torch.from_numpy(rows[:, 1:].reshape(-1, plan.context)).to(plan.device)
-        batch = max(1, 8192 // plan.context)
-        with torch.autocast(plan.device, torch.bfloat16, enabled=plan.bf16):
-            sums = [model(a, b, reduction="sum").item() for a, b in zip(inputs.split(batch), targets.split(batch))]
+        chunks = [chunk for row in rows for chunk in chunks_of(row, plan)]
+        nats, batch = 0.0, max(1, 8192 // plan.context)
+        for first in range(0, len(chunks), batch):
+            tensors = tensors_of(chunks[first : first + batch], plan, mixture.expert is not None)
+            with torch.autocast(plan.device, torch.bfloat16, enabled=plan.bf16):
+                nats += mixture(*tensors, reduction="sum").item()
         counted = rows[:, 1:][rows[:, 1:] >= 0]
-        result[kind] = sum(sums) / math.log(2) / int(work.lengths[counted].sum())
+        result[kind] = nats / math.log(2) / int(work.lengths[counted].sum())
     result["mean"] = sum(share * result[k] for k, share in work.shares().items())
     return result
+
+
+def chunks_of(row: np.ndarray, plan: Plan):
+    """Cuts a window as `Stream.next` would."""
+    for start in range(0, len(row) - 1, plan.context):
+        before = min(start, plan.history)
+        yield row[start - before : start + plan.context + 1], before
 
 
 def cut_curve(path: pathlib.Path, last_step: int):
@@ -187,15 +216,19 @@ def cut_curve(path: pathlib.Path, last_step: int):
 class Run:
     """A folder with `last.pt`, the loss curve `train.csv`, and at the end `result.json`."""
 
-    def __init__(self, folder, model, work: Work, plan: Plan, about: dict, start=None):
-        """`about` goes into the checkpoint and the result; `start` is a checkpoint to take the weights from."""
+    def __init__(
+        self, folder, model, work: Work, plan: Plan, about: dict, start=None, expert: Expert | None = None
+    ):
+        """`about` goes into the checkpoint and the result; `start` is a checkpoint to take the weights from; the model
+        is trained beside the expert, if there is one."""
         self.begun = time.monotonic() - (time.time() - plan.since if plan.since else 0)
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = open(self.folder / "lock", "w")
         fcntl.flock(self.lock, fcntl.LOCK_EX)  # a child of a killed call may still be ending
-        self.model, self.work, self.plan, self.about = model.to(plan.device), work, plan, about
-        self.optimisers = Optimisers(model, plan.matrix_rate, plan.vector_rate, plan.bf16)
+        self.mixture = Mixture(model, expert).to(plan.device)
+        self.work, self.plan, self.about = work, plan, about
+        self.optimisers = Optimisers(self.mixture, plan.matrix_rate, plan.vector_rate, plan.bf16)
         self.batches, self.schedule = Batches(work, plan), Schedule(plan)
         self.step = self.spent_before = 0
         self.losses: list[torch.Tensor] = []
@@ -218,7 +251,8 @@ class Run:
         return self.spent_before + time.monotonic() - self.begun
 
     def save(self):
-        state = {"model": self.model.state_dict(), **self.optimisers.state(), **self.about, "step": self.step}
+        state = {name: module.state_dict() for name, module in self.mixture.named_children()}
+        state |= {**self.optimisers.state(), **self.about, "step": self.step}
         state |= {"seen": self.seen(), "spent": self.spent(), "taken": self.batches.state()}
         state |= {"decay": self.schedule.decay}
         content = io.BytesIO()
@@ -227,7 +261,10 @@ class Run:
         self.saved = time.monotonic()
 
     def restore(self, state: dict):
-        self.model.load_state_dict(state["model"])
+        if ("expert" in state) != (self.mixture.expert is not None):
+            raise SystemExit(f"{self.folder} was begun with an expert, or without one, and must go on so")
+        for name, module in self.mixture.named_children():
+            module.load_state_dict(state[name])
         self.optimisers.restore(state)
         self.step, self.spent_before = state["step"], state["spent"]
         self.schedule.decay = state["decay"]
@@ -235,15 +272,21 @@ class Run:
         print(f"continues at step {self.step}", flush=True)
 
     def begin_from(self, state: dict):
-        """The weights, and the optimisers' state where there is one (`unpack.py` knows only weights)."""
-        self.model.load_state_dict(state["model"])
-        if "muon" in state:
+        """The weights, and the optimisers' state where there is one of the same parameters (`unpack.py` knows only
+        weights)."""
+        self.mixture.model.load_state_dict(state["model"])
+        if (shape := state.get("config")) != self.about.get("config"):
+            print(f"begins from weights of another shape: {shape}", flush=True)
+        if "muon" in state and ("expert" in state) == (self.mixture.expert is not None):
             self.optimisers.restore(state)
 
-    def train_step(self, forward):
-        inputs, targets = self.batches.next(self.step)
+    def loss(self, forward, step: int):
+        tensors = tensors_of(self.batches.next(step), self.plan, self.mixture.expert is not None)
         with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.bf16):
-            loss = forward(inputs, targets)
+            return forward(*tensors)
+
+    def train_step(self, forward):
+        loss = self.loss(forward, self.step)
         loss.backward()
         self.losses.append(loss.detach())
         self.optimisers.step(self.step, self.schedule.factor(self.step))
@@ -268,7 +311,7 @@ class Run:
 
     def train(self):
         """Trains to the end of the schedule or of the minutes. Saving happens where the curve has a row."""
-        forward = torch.compile(self.model, dynamic=False) if self.plan.compile else self.model
+        forward = torch.compile(self.mixture, dynamic=False) if self.plan.compile else self.mixture
         self.saved, first = time.monotonic(), self.step
         while not self.schedule.is_over(self.step) and self.spent() < self.plan.minutes * 60:
             if self.plan.parent and os.getppid() != self.plan.parent:
@@ -295,7 +338,7 @@ class Run:
             self.batches.refresh()
 
     def evaluate(self) -> dict[str, float]:
-        return bits_per_byte(self.model, self.work, self.plan)
+        return bits_per_byte(self.mixture, self.work, self.plan)
 
     def finish(self, result: dict):
         """Writes what the tables need."""

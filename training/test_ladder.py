@@ -9,6 +9,7 @@ import lzma
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -22,10 +23,11 @@ HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import data
+import expert
 import parts
-from model import SIZES
+from model import SIZES, attend
 from run import Plan, Schedule
-from variants import MLP_STEP, VARIANTS, WindowExpert, at_equal_time, multiplications
+from variants import MLP_STEP, VARIANTS, at_equal_time, multiplications
 
 KINDS = ["books", "code", "logs"]
 SYLLABLES = [a + b for a in "bcdfglmnprst" for b in ("a", "e", "i", "o", "u", "an", "er", "in", "ou")]
@@ -158,13 +160,80 @@ def test_variants_cost_the_same(name):
     assert abs(step - 1) < 3 * base.layers * base.hidden * MLP_STEP / multiplications(base, VARIANTS["llama"])
 
 
-def test_match_lengths_of_the_expert():
+def test_prefixes_are_counted():
+    base = SIZES["nano"]
+    costs = [multiplications(base, VARIANTS[name]) for name in ("llama", "prefix")]
+    assert costs[1] - costs[0] == 2 * base.heads * base.head_dim * VARIANTS["prefix"].prefix  # in the last layer
+
+
+def said(found: expert.Evidence, place: int) -> dict[int, float]:
+    return {t: c for t, c in zip(found.tokens[place].tolist(), found.counts[place].tolist()) if c}
+
+
+def test_evidence_is_what_followed_the_same_tokens():
+    ids = np.array([5, 1, 2, 3, 9, 1, 2, 3, 9, 2, 3])
+    found = expert.find_evidence(ids, 4)
+    assert found.longest.tolist() == [0, 1, 2, 3, 4, 1, 2]  # of the places 4 to 10
+    w = [float(weight) for weight in expert.WEIGHTS]
+    expected = [{}, {2: w[1]}, {3: w[2]}, {9: w[3]}, {1: w[4]}, {3: 2 * w[1]}, {9: 2 * w[2]}]
+    assert [said(found, place) for place in range(7)] == [pytest.approx(e) for e in expected]
+
+
+def test_long_matches_and_many_places_are_cut():
+    ids = np.array([*range(1, 13), *range(1, 13)])
+    found = expert.find_evidence(ids, 12)
+    assert found.longest.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 8]
+    assert said(found, 9) == {11: pytest.approx(float(expert.WEIGHTS[8]))}
+    latest = expert.PLACES_BY_ORDER[1]
+    ids = np.array([x for n in range(1, 10) for x in (20, n)] + [20])
+    assert said(expert.find_evidence(ids, len(ids) - 1), 0).keys() == set(range(10 - latest, 10))
+
+
+def test_evidence_knows_only_the_past():
+    ids = np.random.default_rng(1).integers(0, 6, 400)
+    whole, cut = expert.find_evidence(ids, 100), expert.find_evidence(ids[:300], 100)
+    for name in ("tokens", "counts", "longest"):
+        assert getattr(whole, name)[:200].equal(getattr(cut, name)), name
+
+
+@pytest.mark.parametrize("length", [4, 7])
+def test_local_attention_sees_the_window(length):
+    """Values that are unit vectors show which positions a query sees."""
     import torch
 
-    ids = torch.tensor([[5, 1, 2, 3, 9, 1, 2, 3]])
-    length = WindowExpert.match_lengths(ids)[0]
-    assert [int(length[t].max()) for t in range(8)] == [0, 0, 0, 0, 0, 1, 2, 3]
-    assert int(length[7, 3]) == 3 and int(length[3, 7]) == 0
+    q = k = torch.zeros(1, 1, length, 8)
+    v = torch.eye(8)[None, None, :length]
+    seen = [set(row.nonzero().flatten().tolist()) for row in attend(q, k, v, 2)[0, 0]]
+    assert seen == [{0}] + [{i - 1, i} for i in range(1, length)]
+
+
+def test_local_attention_in_blocks_is_attention_with_a_mask():
+    import torch
+
+    q, k, v = torch.randn(3, 2, 3, 96, 8, generator=torch.Generator().manual_seed(1)).unbind()
+    cut = attend(q[:, :, :90], k[:, :, :90], v[:, :, :90], 32)  # with a mask, since 90 is no multiple of 32
+    assert torch.allclose(attend(q, k, v, 32)[:, :, :90], cut, atol=1e-6)
+
+
+def test_training_goes_on_beside_the_expert(work, trained, tmp_path):
+    import torch
+
+    start = torch.load(trained / "toy/last.pt")
+    (tmp_path / "start/toy").mkdir(parents=True)
+    torch.save({n: start[n] for n in ("model", "config")}, tmp_path / "start/toy/last.pt")  # both without momenta
+    for name, more in (("alone", []), ("beside", ["--beside-expert"])):
+        arguments = [*train_arguments(work, tmp_path / name), "--from", tmp_path / "start", *more]
+        ladder(*arguments)
+    alone, beside = (float(curve(tmp_path / name)[-1][3]) for name in ("alone", "beside"))
+    assert beside < alone, "what was said before is no help"
+    result = tmp_path / "beside/toy/result.json"
+    first = json.loads(result.read_text())["bits_per_byte"]
+    result.unlink()
+    ladder(*arguments)  # from the last checkpoint, which knows the expert's weights
+    assert json.loads(result.read_text())["bits_per_byte"] == first
+    result.unlink()
+    done = ladder(*arguments[:-1], check=False)
+    assert done.returncode and "must go on so" in done.stdout + done.stderr
 
 
 def test_a_killed_run_continues_with_the_same_losses(work, trained, tmp_path):
@@ -199,12 +268,25 @@ def exported(work, trained, tmp_path) -> pathlib.Path:
     return tmp_path / "hf"
 
 
-def llmzip(home: pathlib.Path, *arguments):
+def llmzip(home: pathlib.Path, *arguments) -> str:
     program = os.environ.get("LLMZIP")
     if not program:
         pytest.skip("LLMZIP names no binary")
     environment = {**os.environ, "LLMZIP_HOME": str(home)}
-    subprocess.run([program, *map(str, arguments)], check=True, env=environment, capture_output=True)
+    command = [program, *map(str, arguments)]
+    return subprocess.run(command, check=True, env=environment, capture_output=True, text=True).stdout
+
+
+def test_the_program_computes_what_was_trained(work, trained, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("The local window of 32 positions is shorter than this text, one line after another.\n" * 4)
+    folder = exported(work, trained, tmp_path)
+    checked = llmzip(tmp_path / "home", "model", "check", "--no-candle", folder, text)
+    of_program = float(re.search(r"f32 .* (\S+) bits per byte", checked)[1])
+    command = [sys.executable, HERE / "evaluate.py", trained / "toy/last.pt", work / "tokenizer.json", text]
+    scored = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert of_program == pytest.approx(float(scored.split()[-1]), abs=2e-4)
+    assert json.loads((folder / "config.json").read_text())["sliding_window"] == SIZES["toy"].local
 
 
 def test_the_export_compresses(work, trained, tmp_path):

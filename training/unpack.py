@@ -43,6 +43,11 @@ class Packed:
         return torch.from_numpy(levels * self.raw(name + ".scale", np.float32)[:rows, None])
 
 
+    def local_window(self) -> int:
+        """The window of all layers but the last; 0 if every layer attends to the whole context."""
+        block = json.loads(self.header["__metadata__"]["llmzip"]).get("block", {})
+        return block.get("local", {"window": 0})["window"]
+
     def tokens(self) -> list[bytes]:
         """The bytes of each output row. Rows are sorted by them."""
         spelled, ends = self.raw("token.bytes", np.uint8).tobytes(), self.raw("token.offsets", np.uint32).tolist()
@@ -84,7 +89,7 @@ def main():
     args = parser.parse_args()
     packed = Packed(args.packed)
     tokenizer = packed.tokenizer()
-    config = replace(SIZES[args.size], vocab=tokenizer.get_vocab_size())
+    config = replace(SIZES[args.size], vocab=tokenizer.get_vocab_size(), local=packed.local_window())
     model = Llama(config)
     model.load_state_dict(weights(packed, config, tokenizer))
     (args.out / args.size).mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ A variant costs the decoder as many multiplications a byte as the Llama: what it
 it spends its MLP gives back. Multiplications a token are counted as
 
     layers:    every matrix once
-    attention: 2 x heads x head size x keys, with a full window of 1,024 keys
+    attention: 2 x heads x head size x keys, with all keys that the layer attends to in a context of 1,024
     logits:    vocabulary x hidden size; with two levels, (classes + tokens of one class) x hidden size
 
 and divided by the mean bytes of a token. Table lookups and additions are not counted.
@@ -46,10 +46,10 @@ VARIANTS = {
     "value-rows": Shape(
         "a row for each token added to the values of every layer, with a learned scale", value_rows=True
     ),
-    "prefix": Shape("8 learned vectors before the first token", prefix=8),
+    "prefix": Shape("8 learned vectors before the first token, which local layers see only at first", prefix=8),
     "two-level": Shape("class, then token: logits of 64 classes and of one class", classes=64),
     "two-level-wide": Shape("the same with twice the vocabulary, 128 classes", classes=128, wide=True),
-    "expert": Shape("trained beside an expert that learns the window", expert=True),
+    "expert": Shape("trained beside the expert of expert.py", expert=True),
 }
 
 
@@ -57,9 +57,10 @@ def multiplications(c: Config, s: Shape) -> int:
     """A token's multiplications when decoding."""
     q, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
     matrices = c.hidden * (2 * q + 2 * kv) + (2 if s.squared else 3) * c.hidden * c.intermediate
-    attention = 2 * q * (WINDOW + s.prefix)
+    wide = replace(c, context=WINDOW + s.prefix)
+    keys = sum(wide.window(layer) for layer in range(c.layers))
     logits = s.classes + -(-c.vocab // s.classes) if s.classes else c.vocab
-    return c.layers * (matrices + attention) + logits * c.hidden
+    return c.layers * matrices + 2 * q * keys + logits * c.hidden
 
 
 def at_equal_time(base: Config, s: Shape, vocab: int, bytes_ratio: float) -> Config:
@@ -85,55 +86,10 @@ class SquaredMLP(nn.Module):
         return self.down_proj(F.leaky_relu(self.up_proj(x), 0.5).square())
 
 
-class WindowExpert(nn.Module):
-    """A frozen predictor of the next token: which tokens followed the earlier places of the window like this one.
-
-    The weight of an earlier place in the counts c grows with the number of tokens before it, at most 4, that equal the
-    last ones. The counts raise the logit of token v by w log(1 + c[v] / (k u[v])): up to a constant, w times the
-    logarithm of (c + k u) / u with the frequencies u. Only w and the factor of the model's logits are trained, one of
-    each for the longest match 0 to 4."""
-
-    WEIGHTS = (0.0, 0.1, 1.0, 8.0, 32.0)
-    PRIOR = 1.0
-
-    def __init__(self, frequencies: np.ndarray):
-        """frequencies [vocab], sum 1"""
-        super().__init__()
-        prior = torch.from_numpy(self.PRIOR * np.maximum(frequencies, 1e-5)).float()
-        self.register_buffer("prior", prior, persistent=False)
-        self.register_buffer("weights", torch.tensor(self.WEIGHTS), persistent=False)
-        self.mix_expert = nn.Parameter(0.8 * torch.ones(len(self.WEIGHTS)))
-        self.mix_model = nn.Parameter(torch.ones(len(self.WEIGHTS)))
-
-    @staticmethod
-    def match_lengths(ids):
-        """[batch, t, s]: how many tokens up to t equal those up to s < t, at most 4."""
-        same = (ids[:, :, None] == ids[:, None, :]).tril(-1)
-        length, matched = same.to(torch.int64), same
-        for back in range(1, 4):
-            earlier = F.pad(same, (back, 0, back, 0))[:, : same.shape[1], : same.shape[2]]
-            matched = matched & earlier
-            length = length + matched
-        return length
-
-    def evidence(self, ids):
-        """log(1 + c / (k u)) [batch, position, vocab] and the longest match [batch, position]."""
-        with torch.no_grad():
-            length = self.match_lengths(ids)
-            following = F.pad(ids[:, 1:], (0, 1))[:, None, :].expand_as(length)
-            counts = torch.zeros(*ids.shape, len(self.prior), device=ids.device)
-            counts.scatter_add_(2, following, self.weights[length])
-            return torch.log1p(counts / self.prior), length.amax(2)
-
-    def forward(self, logits, ids):
-        raised, longest = self.evidence(ids)
-        return self.mix_model[longest][..., None] * logits + self.mix_expert[longest][..., None] * raised
-
-
 class Variant(Llama):
     """A Llama with the parts that its shape asks for. Tables have `embed` in their names."""
 
-    def __init__(self, c: Config, s: Shape, class_of: np.ndarray | None = None, frequencies: np.ndarray | None = None):
+    def __init__(self, c: Config, s: Shape, class_of: np.ndarray | None = None):
         super().__init__(replace(c, context=c.context + s.prefix))
         self.s = s
         if s.squared:
@@ -149,7 +105,6 @@ class Variant(Llama):
         if s.classes:
             self.add_classes(class_of)
         self.initialise()
-        self.expert = WindowExpert(frequencies) if s.expert else None
 
     def add_classes(self, class_of):
         """class_of [vocab]; `members` lists the tokens of each class, -1 after the last."""
@@ -182,8 +137,7 @@ class Variant(Llama):
         return self.model.norm(x[:, prefix:])
 
     def logits(self, ids):
-        logits = F.linear(self.hidden(ids), self.model.embed_tokens.weight)
-        return self.expert(logits.float(), ids) if self.expert else logits
+        return F.linear(self.hidden(ids), self.model.embed_tokens.weight)
 
     def forward(self, ids, targets, reduction="mean"):
         """Cross-entropy in nats of `targets` [batch, position]; a target of -1 is not counted."""
