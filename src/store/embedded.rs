@@ -44,13 +44,13 @@ macro_rules! family {
 
 family! {
     "nano",
-    b"c600f354848770a23600b490c5102e1afca95322b54223f17ca886567497839d";
+    b"9e96a47c04669c030f79ac6826ff8774312f105ad3a7a7d590080d811b805457";
     "micro",
-    b"b83597297076de549c4faf4520e9bd3f8481e9e064c17f8d6dca01119ee2b2ac";
+    b"0924453c456ae11db5949be9729186206ca00f4c8b572e32aaebd80b4683f300";
     "mini",
-    b"da5176f33da9e9e2faf83ea2c8c8cee8691a61573089ddaebcf55c21c5f95760";
+    b"c6293afd187e493fffd02962241205d1a9a477bdd00913f887f6a8cb3b8064c0";
     "small",
-    b"c6dfa0bbbab0eed21a6a7768a9ededf5da5aad4991c77109b806fac6b2db4ac2";
+    b"277726758c02434661c0f298d5cab60f6dda1245bccf10c39428ed61dbc6795d";
 }
 
 /// Empty: the feature `builtin` is off.
