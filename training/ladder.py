@@ -150,7 +150,7 @@ def train(args):
     jobs = [(size, [*sys.argv[1:], "--sizes", size]) for size in unfinished]  # the last --sizes counts
     well = start_children(jobs, out, len(sizes), Watch(work, out, 30), BEGUN)
     found = {s: json.loads(p.read_text()) for s in sizes if (p := out / s / "result.json").exists()}
-    results = {s + (" + expert" if r["beside_expert"] else ""): r for s, r in found.items()}
+    results = {s + (" + expert" if r.get("beside_expert") else ""): r for s, r in found.items()}
     result_table(results, ["parameters", "tokens", "seconds"])
     sys.exit(0 if well else 1)
 

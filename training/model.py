@@ -107,10 +107,14 @@ def attend(q, k, v, window: int):
     if t <= window:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
     if t % window:
-        at = torch.arange(t, device=q.device)
-        back = at[:, None] - at
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=(back >= 0) & (back < window))
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=window_mask(t, t, window, q.device))
     return attend_blocks(q, k, v, window)
+
+
+def window_mask(queries: int, keys: int, window: int, device):
+    """Which keys each query sees, [queries, keys]; the queries are the last of the keys' positions."""
+    back = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)
+    return (back >= 0) & (back < window)
 
 
 def attend_blocks(q, k, v, window: int):
@@ -119,9 +123,7 @@ def attend_blocks(q, k, v, window: int):
     q, k, v = (x.reshape(b, h, t // window, window, d) for x in (q, k, v))
     first = F.scaled_dot_product_attention(q[:, :, 0], k[:, :, 0], v[:, :, 0], is_causal=True)
     k, v = (torch.cat((x[:, :, :-1], x[:, :, 1:]), 3).reshape(-1, 1, 2 * window, d) for x in (k, v))
-    at = torch.arange(window, device=q.device)
-    back = at[:, None] + window - torch.arange(2 * window, device=q.device)
-    mask = (back >= 0) & (back < window)
+    mask = window_mask(window, 2 * window, window, q.device)
     rest = F.scaled_dot_product_attention(q[:, :, 1:].reshape(-1, 1, window, d), k, v, attn_mask=mask)
     return torch.cat((first, rest.reshape(b, h, t - window, d)), 2)
 

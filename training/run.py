@@ -23,7 +23,7 @@ from expert import Evidence, Expert, Mixture, find_evidence
 from optimise import Optimisers
 from parts import Work, write_atomically
 
-EVIDENCE_THREADS = ThreadPoolExecutor(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+EVIDENCE_THREADS = ThreadPoolExecutor(torch.get_num_threads())
 COLUMNS = ["step", "tokens", "seconds", "rate", "loss_nats_per_token"]
 
 
@@ -87,6 +87,13 @@ def tensors_of(chunks: list[tuple[np.ndarray, int]], plan: Plan, with_evidence: 
         batch = batch.pin_memory().to("cuda", non_blocking=True)
         evidence = evidence and evidence.move(lambda tensor: tensor.pin_memory().to("cuda", non_blocking=True))
     return batch[:, :-1].clamp_min(0), batch[:, 1:].contiguous(), evidence
+
+
+def cross_entropy_of(forward, chunks: list[tuple[np.ndarray, int]], plan: Plan, with_evidence: bool, reduction="mean"):
+    """In nats; `forward` is a mixture, which may be compiled."""
+    tensors = tensors_of(chunks, plan, with_evidence)
+    with torch.autocast(plan.device, torch.bfloat16, enabled=plan.bf16):
+        return forward(*tensors, reduction=reduction)
 
 
 class Batches:
@@ -185,9 +192,8 @@ def bits_per_byte(mixture: Mixture, work: Work, plan: Plan) -> dict[str, float]:
         chunks = [chunk for row in rows for chunk in chunks_of(row, plan)]
         nats, batch = 0.0, max(1, 8192 // plan.context)
         for first in range(0, len(chunks), batch):
-            tensors = tensors_of(chunks[first : first + batch], plan, mixture.expert is not None)
-            with torch.autocast(plan.device, torch.bfloat16, enabled=plan.bf16):
-                nats += mixture(*tensors, reduction="sum").item()
+            some = chunks[first : first + batch]
+            nats += cross_entropy_of(mixture, some, plan, mixture.expert is not None, reduction="sum").item()
         counted = rows[:, 1:][rows[:, 1:] >= 0]
         result[kind] = nats / math.log(2) / int(work.lengths[counted].sum())
     result["mean"] = sum(share * result[k] for k, share in work.shares().items())
@@ -281,9 +287,7 @@ class Run:
             self.optimisers.restore(state)
 
     def loss(self, forward, step: int):
-        tensors = tensors_of(self.batches.next(step), self.plan, self.mixture.expert is not None)
-        with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.bf16):
-            return forward(*tensors)
+        return cross_entropy_of(forward, self.batches.next(step), self.plan, self.mixture.expert is not None)
 
     def train_step(self, forward):
         loss = self.loss(forward, self.step)

@@ -42,7 +42,6 @@ class Packed:
         levels = tiles.transpose(0, 2, 1, 3).reshape(-1, padded)[:rows, :columns].astype(np.float32) - 128
         return torch.from_numpy(levels * self.raw(name + ".scale", np.float32)[:rows, None])
 
-
     def local_window(self) -> int:
         """The window of all layers but the last; 0 if every layer attends to the whole context."""
         block = json.loads(self.header["__metadata__"]["llmzip"]).get("block", {})
