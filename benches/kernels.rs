@@ -14,6 +14,9 @@ use llmzip::engine::cpu::kernels::{
 use llmzip::machine::instructions::InstructionSet;
 use llmzip::predict::Weights;
 
+/// Bytes of a line of a tile.
+const LINE: usize = 64;
+
 fn main() {
     print!("{:<52}", "");
     let sets = InstructionSet::available();
@@ -34,12 +37,14 @@ fn main() {
             |set| product(set, rows, columns, outputs),
         );
     }
-    line(
-        "weighted values, 3 queries x 1024 x 64, GMAC/s",
-        &sets,
-        3 * 1024 * 64,
-        weighted_values,
-    );
+    for queries in [3, 15] {
+        line(
+            &format!("weighted values, {queries} queries x 1024 x 64, GMAC/s"),
+            &sets,
+            queries * 1024 * 64,
+            |set| weighted_values(set, queries),
+        );
+    }
     line("softmax of 1,024 keys, keys/ns", &sets, 1024, softmax);
     line(
         "distribution of 49,152 logits, logits/ns",
@@ -102,9 +107,11 @@ fn floats(len: usize) -> Vec<f32> {
 }
 
 fn product(set: Kernels, count: usize, columns: usize, outputs: usize) -> f64 {
-    let weights: Vec<u8> = (0..outputs * columns)
+    let weights: Vec<u8> = (0..outputs * columns + LINE)
         .map(|i| (i % 255) as u8 + 1)
         .collect();
+    // As in a packed model, no line crosses a cache line.
+    let weights = &weights[weights.as_ptr().align_offset(LINE)..][..outputs * columns];
     let scales = vec![0.01; outputs];
     let mut rows = QuantizedRows::default();
     rows.resize(count, columns, GROUP, false);
@@ -112,22 +119,22 @@ fn product(set: Kernels, count: usize, columns: usize, outputs: usize) -> f64 {
     let mut out = vec![0.0; count * outputs];
     best(|| {
         set.product(
-            &Product::new(&weights, columns / 4, &scales, None, rows.view(), outputs),
+            &Product::new(weights, columns / 4, &scales, None, rows.view(), outputs),
             black_box(&mut out),
         );
     })
 }
 
-fn weighted_values(set: Kernels) -> f64 {
+fn weighted_values(set: Kernels, queries: usize) -> f64 {
     let values: Vec<i8> = (0..1024 * 64).map(|i| (i % 255 - 127) as i8).collect();
-    let halves: Vec<u8> = (0..3 * 1024).map(|i| (i % 128) as u8).collect();
-    let mut sums = vec![0; 3 * 64];
+    let halves: Vec<u8> = (0..queries * 1024).map(|i| (i % 128) as u8).collect();
+    let mut sums = vec![0; queries * 64];
     best(|| {
         sums.fill(0);
         let values = Values {
             values: &values,
             width: 64,
-            queries: 3,
+            queries,
             high: &halves,
             low: &halves,
             stride: 1024,

@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows its use. If the system refuses a request, the result is a [`MachineError`].
 
+pub mod aligned;
 pub mod float_environment;
 #[cfg(feature = "gpu")]
 pub mod foreign;

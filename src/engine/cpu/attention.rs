@@ -8,6 +8,7 @@ use super::cache::Plane;
 use crate::engine::angles::Angles;
 use crate::engine::cpu::kernels::reference::MASKED;
 use crate::engine::cpu::kernels::{Kernels, LANES, Product, QuantizedRows, Values, levels_of};
+use crate::machine::aligned::{Aligned, LINE};
 use crate::machine::prefetch::prefetch_range;
 use crate::numerics::LOG2_E;
 
@@ -32,8 +33,9 @@ pub(super) struct Scratch {
     /// For each query the scores of the visible positions, in order, then 16 places for sinks.
     scores: Vec<f32>,
     value_scales: Vec<f32>,
-    high: Vec<u8>,
-    low: Vec<u8>,
+    /// Upper and lower bits of the weights; a query has those of whole cache lines.
+    high: Aligned<u8>,
+    low: Aligned<u8>,
     sums: Vec<i32>,
     factors: Vec<f32>,
 }
@@ -133,8 +135,9 @@ impl Task<'_> {
             let first = self.plane.ring.values(runs[0].0.clone()).0;
             prefetch_range(first, 0..FIRST_VALUES);
         }
-        scratch.high.resize(queries * stride, 0);
-        scratch.low.resize(queries * stride, 0);
+        let weights = stride.next_multiple_of(LINE);
+        scratch.high.resize(queries * weights, 0);
+        scratch.low.resize(queries * weights, 0);
         let width = self.plane.ring.width;
         scratch.factors.clear();
         for query in 0..queries {
@@ -148,7 +151,7 @@ impl Task<'_> {
                 // Sink j is seen here once the window has passed it.
                 scores[positions + left.min(sinks as u64) as usize..].fill(MASKED);
             }
-            let places = query * stride..(query + 1) * stride;
+            let places = query * weights..query * weights + stride;
             let (high, low) = (&mut scratch.high[places.clone()], &mut scratch.low[places]);
             scratch.factors.push(kernels.softmax(
                 scores,
@@ -170,7 +173,7 @@ impl Task<'_> {
                     queries,
                     high,
                     low,
-                    stride,
+                    stride: weights,
                     offset,
                     cold: self.cold,
                 },

@@ -17,6 +17,7 @@ use crate::engine::contexts::Track;
 use crate::engine::passes::Tracked;
 use crate::engine::runtime::{EngineError, SLACK, State};
 use crate::machine::MachineError;
+use crate::machine::aligned::Aligned;
 use crate::machine::memory::{copied, filled};
 
 /// What the memory is for, in error messages.
@@ -68,10 +69,10 @@ pub(super) struct Store {
     /// Dimensions of a value, rounded up to 16.
     pub(super) width: usize,
     /// Tiles of 16 positions, levels plus 128.
-    keys: Vec<u8>,
+    keys: Aligned<u8>,
     key_scales: Vec<f32>,
     /// For every four positions, `width` times four levels.
-    values: Vec<i8>,
+    values: Aligned<i8>,
     value_scales: Vec<f32>,
 }
 
@@ -81,18 +82,18 @@ impl Store {
         Ok(Store {
             lines,
             width,
-            keys: filled(WHAT, positions * lines * 4, 128)?,
+            keys: Aligned::filled(WHAT, positions * lines * 4, 128)?,
             key_scales: filled(WHAT, positions, 0.0)?,
-            values: filled(WHAT, positions * width, 0)?,
+            values: Aligned::filled(WHAT, positions * width, 0)?,
             value_scales: filled(WHAT, positions, 0.0)?,
         })
     }
 
     fn try_clone(&self) -> Result<Store, MachineError> {
         Ok(Store {
-            keys: copied(WHAT, &self.keys, 0)?,
+            keys: Aligned::copied(WHAT, &self.keys, 0)?,
             key_scales: copied(WHAT, &self.key_scales, 0)?,
-            values: copied(WHAT, &self.values, 0)?,
+            values: Aligned::copied(WHAT, &self.values, 0)?,
             value_scales: copied(WHAT, &self.value_scales, 0)?,
             ..*self
         })

@@ -5,6 +5,7 @@
 //! sums. Every vector descends the gradient of its own coding cost, fast at first and slower later.
 
 use super::logistic::{LOGIT_MAX, squash};
+use crate::machine::aligned::Aligned;
 use crate::machine::instructions::InstructionSet;
 use crate::predict::kernels::mixer::{LANES, dot, train};
 
@@ -52,7 +53,7 @@ impl Rate {
 #[derive(Clone)]
 struct Layer {
     inputs: usize,
-    weights: Vec<i32>,
+    weights: Aligned<i32>,
     /// Bits that each vector has learned from.
     learned: Vec<u16>,
     /// The rate by the number of bits learned.
@@ -64,7 +65,7 @@ impl Layer {
         assert!(initial.len().is_multiple_of(LANES));
         Layer {
             inputs: initial.len(),
-            weights: initial.repeat(vectors),
+            weights: Aligned::from(&initial.repeat(vectors)[..]),
             learned: vec![0; vectors],
             steps: rate.steps(),
         }
@@ -93,7 +94,7 @@ pub(crate) struct Mixer {
     sums: Vec<i32>,
     steps: Vec<i32>,
     second: Layer,
-    second_inputs: Vec<i32>,
+    second_inputs: Aligned<i32>,
     second_selected: [usize; 1],
     probability: u32,
 }
@@ -125,7 +126,7 @@ impl Mixer {
             sums: vec![0; sets.len()],
             steps: vec![0; sets.len()],
             second: Layer::new(&second, second_contexts, rates[1]),
-            second_inputs: vec![0; second_size],
+            second_inputs: Aligned::from(&vec![0; second_size][..]),
             second_selected: [0],
             probability: 0,
             sets,

@@ -12,6 +12,7 @@
 //! arithmetic is in integers.
 
 use crate::machine::MachineError;
+use crate::machine::aligned::Aligned;
 use crate::machine::instructions::InstructionSet;
 use crate::machine::memory::{copied, filled, reserve};
 use crate::machine::prefetch::prefetch_range;
@@ -55,7 +56,7 @@ pub(super) struct Recall {
     /// For each input row the number of the latest token that followed it, 0 without one.
     latest: Vec<u64>,
     /// The state before token `n` is at `n % capacity`, [capacity, width].
-    states: Vec<i8>,
+    states: Aligned<i8>,
     /// Token `n` itself, at `n % capacity`.
     tokens: Vec<PastToken>,
     /// Distance from token `n` to the previous token after the same left neighbour, at
@@ -149,9 +150,8 @@ impl Recall {
         rows: usize,
     ) -> Result<Recall, MachineError> {
         let capacity = capacity(width);
-        let (mut states, mut tokens, mut distances) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tokens, mut distances) = (Vec::new(), Vec::new());
         // Reserved at once, so that nothing has to grow, and fail, later.
-        reserve(&mut states, WHAT, capacity as usize * width)?;
         reserve(&mut tokens, WHAT, capacity as usize)?;
         reserve(&mut distances, WHAT, capacity as usize)?;
         Ok(Recall {
@@ -160,7 +160,7 @@ impl Recall {
             capacity,
             seen: 0,
             latest: filled(WHAT, rows, 0)?,
-            states,
+            states: Aligned::reserved(WHAT, capacity as usize * width)?,
             tokens,
             distances,
             mixing_weights: vec![MixingWeight::new(); LEVELS],
@@ -175,7 +175,7 @@ impl Recall {
         let capacity = self.capacity as usize;
         Ok(Recall {
             latest: copied(WHAT, &self.latest, 0)?,
-            states: copied(WHAT, &self.states, capacity * self.width)?,
+            states: Aligned::copied(WHAT, &self.states, capacity * self.width)?,
             tokens: copied(WHAT, &self.tokens, capacity)?,
             distances: copied(WHAT, &self.distances, capacity)?,
             mixing_weights: self.mixing_weights.clone(),

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::arch::config::{GROUP, TILE};
+use crate::machine::aligned::Aligned;
 use crate::packed::Matrix;
 
 /// Stripes of every reduction, and output rows of a tile.
@@ -42,7 +43,7 @@ pub struct QuantizedRows {
     /// Bytes of a row: `columns`, padded as the columns of the weights are.
     pub(super) width: usize,
     pub(super) groups: usize,
-    pub(super) levels: Vec<i8>,
+    pub(super) levels: Aligned<i8>,
     pub(super) scales: Vec<f32>,
     pub(super) corrections: Vec<i32>,
 }
@@ -74,6 +75,7 @@ impl QuantizedRows {
     pub fn gather(&mut self, all: &QuantizedRows, rows: &[usize]) {
         self.resize(rows.len(), all.columns, 1, all.wide);
         self.width = all.width;
+        self.levels.resize(area(self.count, self.width), 0);
         let count = all.count();
         let taken: Vec<usize> = match all.wide {
             true => rows
@@ -120,10 +122,9 @@ impl QuantizedRows {
 }
 
 /// Copies rows of `width` values.
-fn gather<T: Copy>(to: &mut Vec<T>, from: &[T], width: usize, rows: &[usize]) {
-    to.clear();
-    for row in rows {
-        to.extend_from_slice(&from[row * width..][..width]);
+fn gather<T: Copy>(to: &mut [T], from: &[T], width: usize, rows: &[usize]) {
+    for (to, row) in to.chunks_exact_mut(width.max(1)).zip(rows) {
+        to.copy_from_slice(&from[row * width..][..width]);
     }
 }
 
