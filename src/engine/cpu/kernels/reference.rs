@@ -46,7 +46,9 @@ fn tree_sum(lanes: [f32; LANES]) -> f32 {
 
 #[inline(always)]
 fn tree_max(lanes: [f32; LANES]) -> f32 {
-    join(lanes, numerics::max)
+    // Otherwise the compiler computes the lanes in the pairs in which they are joined, two in a
+    // register, from the first value on.
+    join(std::hint::black_box(lanes), numerics::max)
 }
 
 /// `out = x / sqrt(mean(x^2) + eps) * weight`; element i belongs to stripe i mod 16.
