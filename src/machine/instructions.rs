@@ -20,6 +20,9 @@ pub(crate) enum Family {
     /// 512-bit integers and VNNI, the dot products of bytes.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// Those of `Avx512` and AMX, the products of tiles of bytes.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
     /// NEON and its dot products of bytes.
     #[cfg(target_arch = "aarch64")]
     Neon,
@@ -30,7 +33,7 @@ pub(crate) enum Family {
 #[non_exhaustive]
 pub enum InstructionError {
     /// No set has this name.
-    #[error("unknown instruction set {got:?}, expected one of reference, avx2, avx512, neon")]
+    #[error("unknown instruction set {got:?}, expected one of reference, avx2, avx512, amx, neon")]
     Unknown {
         /// The name given.
         got: String,
@@ -67,14 +70,16 @@ impl InstructionSet {
         }
     }
 
-    /// The set called `name`: `reference`, `avx2`, `avx512` or `neon`.
+    /// The set called `name`: `reference`, `avx2`, `avx512`, `amx` or `neon`.
     ///
     /// # Errors
     /// If there is no such set or this processor lacks it.
     pub fn named(name: &str) -> Result<InstructionSet, InstructionError> {
         let found = Self::available().into_iter().find(|set| set.name() == name);
         found.ok_or_else(|| match name {
-            "avx2" | "avx512" | "neon" => InstructionError::Unsupported { got: name.into() },
+            "avx2" | "avx512" | "amx" | "neon" => {
+                InstructionError::Unsupported { got: name.into() }
+            }
             _ => InstructionError::Unknown { got: name.into() },
         })
     }
@@ -87,6 +92,8 @@ impl InstructionSet {
             Family::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Family::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Family::Amx => "amx",
             #[cfg(target_arch = "aarch64")]
             Family::Neon => "neon",
         }
@@ -101,7 +108,7 @@ impl InstructionSet {
 
 /// The families that this processor has beside the portable one, the fastest last.
 #[cfg(target_arch = "x86_64")]
-fn detect() -> [Option<Family>; 2] {
+fn detect() -> [Option<Family>; 3] {
     let avx2 = is_x86_feature_detected!("avx2");
     let avx512 = avx2
         && is_x86_feature_detected!("avx512f")
@@ -109,9 +116,11 @@ fn detect() -> [Option<Family>; 2] {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vnni");
+    let amx = avx512 && super::amx::is_available();
     [
         avx2.then_some(Family::Avx2),
         avx512.then_some(Family::Avx512),
+        amx.then_some(Family::Amx),
     ]
 }
 
@@ -168,7 +177,7 @@ macro_rules! compile_for_each {
                     Family::Avx2 => unsafe { avx2($($argument),*) },
                     #[cfg(target_arch = "x86_64")]
                     // SAFETY: as above.
-                    Family::Avx512 => unsafe { avx512($($argument),*) },
+                    Family::Avx512 | Family::Amx => unsafe { avx512($($argument),*) },
                     #[cfg(target_arch = "aarch64")]
                     // SAFETY: as above.
                     Family::Neon => unsafe { neon($($argument),*) },

@@ -4,6 +4,8 @@
 //! Nothing here knows its use. If the system refuses a request, the result is a [`MachineError`].
 
 pub mod aligned;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 pub mod float_environment;
 #[cfg(feature = "gpu")]
 pub mod foreign;

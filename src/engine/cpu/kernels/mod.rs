@@ -1,8 +1,8 @@
 //! The inner loops of the CPU engine: integer products, and float operations in a fixed order.
 //!
-//! [`mod@reference`] defines the results in plain Rust. The files for AVX2, AVX-512 VNNI and NEON
-//! with dot products give the same bits; an [`InstructionSet`] chooses among them. All calls go
-//! through [`Kernels`], which checks every size, so that the loops need not. This folder knows
+//! [`mod@reference`] defines the results in plain Rust. The files for AVX2, AVX-512 VNNI, AMX and
+//! NEON with dot products give the same bits; an [`InstructionSet`] chooses among them. All calls
+//! go through [`Kernels`], which checks every size, so that the loops need not. This folder knows
 //! slices and tiles of weights, and nothing of transformers.
 
 mod float_products;
@@ -10,6 +10,8 @@ mod operands;
 mod recurrence;
 pub mod reference;
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -106,6 +108,8 @@ macro_rules! dispatch {
                 Family::Avx2 => avx2::$operation($($argument),*),
                 #[cfg(target_arch = "x86_64")]
                 Family::Avx512 => avx512vnni::$operation($($argument),*),
+                #[cfg(target_arch = "x86_64")]
+                Family::Amx => amx::$operation($($argument),*),
                 #[cfg(target_arch = "aarch64")]
                 Family::Neon => neon::$operation($($argument),*),
             }
