@@ -251,6 +251,9 @@ def export(args):
     if args.start:
         start = checkpoint(args.start)["model"]
         saved["model"] = {n: (1 - args.share) * start[n] + args.share * t for n, t in saved["model"].items()}
+    if args.window:
+        size = SIZES[saved["size"]]
+        saved["config"] |= {"local": size.local, "far": size.far}
     dtype = torch.float16 if args.half else torch.float32
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -324,6 +327,7 @@ def add_export(p: argparse.ArgumentParser):
     p.add_argument("--start", metavar="RUN", help="export the average of this run's weights and those of the run")
     p.add_argument("--share", type=float, default=0.5, help="of the run in that average (default %(default)s)")
     p.add_argument("--half", action="store_true", help="store f16 instead of f32")
+    p.add_argument("--window", action="store_true", help="give it the local window of its size, trained or not")
 
 
 ABOUT = {

@@ -26,17 +26,23 @@ class Config:
     intermediate: int
     context: int = 1024
     local: int = 0
+    far: int = -1
+
+    def sees_far(self, layer: int) -> bool:
+        """Whether the layer attends to the whole context. With a local window, one layer does: `far`, counted from
+        the end if it is negative."""
+        return not self.local or layer == self.far % self.layers
 
     def window(self, layer: int) -> int:
         """How many positions the layer attends to, its own among them."""
-        return self.local if self.local and layer < self.layers - 1 else self.context
+        return self.context if self.sees_far(layer) else self.local
 
     def hugging_face(self) -> dict:
         return self.llama_settings() | (self.smollm3_settings() if self.local else {})
 
     def smollm3_settings(self) -> dict:
         """What makes the Llama a SmolLM3 all of whose layers rotate."""
-        types = ["sliding_attention"] * (self.layers - 1) + ["full_attention"]
+        types = ["full_attention" if self.sees_far(i) else "sliding_attention" for i in range(self.layers)]
         return {
             "architectures": ["SmolLM3ForCausalLM"],
             "model_type": "smollm3",
@@ -76,10 +82,10 @@ class Config:
 
 # One family: only the size differs. `toy` is for tests; `fixture` is the model of the program's own tests.
 SIZES = {
-    "toy": Config(1024, 32, 2, 1, 1, 32, 64, local=32),
+    "toy": Config(1024, 32, 2, 1, 1, 32, 64, local=32, far=0),
     "fixture": Config(326, 64, 2, 2, 1, 32, 128),
     "nano": Config(4096, 32, 3, 1, 1, 32, 96, local=128),
-    "micro": Config(4096, 64, 6, 2, 1, 32, 192, local=128),
+    "micro": Config(4096, 64, 6, 2, 1, 32, 192, local=128, far=-2),
     "mini": Config(4096, 192, 4, 3, 1, 64, 384, local=128),
     "small": Config(4096, 256, 6, 4, 1, 64, 640, local=128),
 }

@@ -18,6 +18,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -286,7 +287,18 @@ def test_the_program_computes_what_was_trained(work, trained, tmp_path):
     command = [sys.executable, HERE / "evaluate.py", trained / "toy/last.pt", work / "tokenizer.json", text]
     scored = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert of_program == pytest.approx(float(scored.split()[-1]), abs=2e-4)
-    assert json.loads((folder / "config.json").read_text())["sliding_window"] == SIZES["toy"].local
+    settings = json.loads((folder / "config.json").read_text())
+    assert settings["sliding_window"] == SIZES["toy"].local
+    assert settings["layer_types"] == ["full_attention", "sliding_attention"]
+
+
+def test_a_model_is_exported_with_a_window_that_it_was_not_trained_with(work, trained, tmp_path):
+    saved = torch.load(trained / "toy/last.pt", weights_only=True)
+    saved["config"] |= {"local": 0, "far": -1}
+    torch.save(saved, tmp_path / "last.pt")
+    for window, types in [([], None), (["--window"], ["full_attention", "sliding_attention"])]:
+        ladder("export", work, tmp_path, tmp_path / "out", *window)
+        assert json.loads((tmp_path / "out/config.json").read_text()).get("layer_types") == types
 
 
 def test_the_export_compresses(work, trained, tmp_path):

@@ -42,10 +42,13 @@ class Packed:
         levels = tiles.transpose(0, 2, 1, 3).reshape(-1, padded)[:rows, :columns].astype(np.float32) - 128
         return torch.from_numpy(levels * self.raw(name + ".scale", np.float32)[:rows, None])
 
-    def local_window(self) -> int:
-        """The window of all layers but the last; 0 if every layer attends to the whole context."""
-        block = json.loads(self.header["__metadata__"]["llmzip"]).get("block", {})
-        return block.get("local", {"window": 0})["window"]
+    def windows(self) -> dict[str, int]:
+        """`local` and `far` of the model's `Config`."""
+        config = json.loads(self.header["__metadata__"]["llmzip"])
+        local = config.get("block", {}).get("local", {"window": 0, "layers": []})
+        far = [layer for layer in range(config["layers"]) if layer not in local["layers"]]
+        assert not local["window"] or len(far) == 1, "one layer sees the whole context"
+        return {"local": local["window"], "far": far[-1]}
 
     def tokens(self) -> list[bytes]:
         """The bytes of each output row. Rows are sorted by them."""
@@ -88,7 +91,7 @@ def main():
     args = parser.parse_args()
     packed = Packed(args.packed)
     tokenizer = packed.tokenizer()
-    config = replace(SIZES[args.size], vocab=tokenizer.get_vocab_size(), local=packed.local_window())
+    config = replace(SIZES[args.size], vocab=tokenizer.get_vocab_size(), **packed.windows())
     model = Llama(config)
     model.load_state_dict(weights(packed, config, tokenizer))
     (args.out / args.size).mkdir(parents=True, exist_ok=True)
