@@ -52,8 +52,8 @@ impl<T: Copy + Default> Aligned<T> {
 
     /// Makes it `len` values long, new ones `value`. Without room for them, it is moved.
     pub fn resize(&mut self, len: usize, value: T) {
-        if self.start + len > self.buffer.capacity() {
-            let room = len.max(2 * self.len()) + Self::SPARE;
+        if len > self.buffer.capacity() - self.start {
+            let room = len.max(2 * self.len()).saturating_add(Self::SPARE);
             let mut moved = Self::of(Vec::with_capacity(room));
             moved.buffer.extend_from_slice(self);
             *self = moved;
@@ -62,7 +62,10 @@ impl<T: Copy + Default> Aligned<T> {
     }
 
     /// Values that may lie before the first line of a buffer.
-    const SPARE: usize = LINE / size_of::<T>();
+    const SPARE: usize = {
+        assert!(size_of::<T>() > 0 && LINE.is_multiple_of(size_of::<T>()));
+        LINE / size_of::<T>()
+    };
 
     /// An empty buffer.
     fn of(mut buffer: Vec<T>) -> Aligned<T> {

@@ -29,7 +29,8 @@ fn is_permitted() -> bool {
     const REQUEST_PERMISSION: libc::c_int = 0x1023;
     /// `XFEATURE_XTILEDATA` of the kernel.
     const TILE_DATA: libc::c_ulong = 18;
-    // SAFETY: the call takes two numbers and changes nothing but what the kernel saves.
+    // SAFETY: the call takes two numbers. It changes what the kernel saves, and with it how large a
+    // signal stack must be.
     unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0 }
 }
 

@@ -1,8 +1,8 @@
 //! Instruction sets that this processor has, and code that is compiled once for each of them.
 //!
-//! An [`InstructionSet`] is proof that its instructions were detected, so code that holds one may
-//! call functions compiled for those instructions. On a processor without them, such a call would
-//! be undefined behaviour.
+//! An [`InstructionSet`] is proof that its instructions were detected and that this process may use
+//! them, so code that holds one may call functions compiled for those instructions. On a processor
+//! without them, such a call would be undefined behaviour.
 
 /// Instructions that this processor was found to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub enum InstructionError {
         /// The name given.
         got: String,
     },
-    /// The set exists, but this processor lacks it.
-    #[error("this processor does not have the instruction set {got:?}")]
+    /// The set exists, but this processor lacks it, or the system does not let this process use it.
+    #[error("this machine cannot use the instruction set {got:?}")]
     Unsupported {
         /// The name given.
         got: String,

@@ -33,7 +33,8 @@ pub(super) struct Scratch {
     /// For each query the scores of the visible positions, in order, then 16 places for sinks.
     scores: Vec<f32>,
     value_scales: Vec<f32>,
-    /// Upper and lower bits of the weights; a query has those of whole cache lines.
+    /// Upper and lower bits of the weights. Those of each query begin at a cache line; what lies
+    /// between them is not used.
     high: Aligned<u8>,
     low: Aligned<u8>,
     sums: Vec<i32>,

@@ -2,8 +2,8 @@
 //!
 //! The layout of weights is that of the right operand of a tile product: one group of a tile is 16
 //! lines of 64 bytes, so it is loaded as it lies. The exact sums of a group go through a buffer in
-//! the nearest cache to AVX-512, which turns them into floats and adds them. What has too few rows
-//! for this is left to [`avx512vnni`].
+//! the nearest cache to AVX-512, which turns them into floats and adds them. Products with few rows
+//! or lines, or with a part of a group, are left to [`avx512vnni`].
 //!
 //! Nothing stays in a tile register from one block of assembly to the next; only the shapes of the
 //! registers do, as long as a [`Tiles`] lives.
@@ -26,6 +26,10 @@ use super::operands::{LANES, LINE, LINES_PER_GROUP, Product, QuantizedRowsRef, V
 
 /// Rows of a tile register.
 const ROWS: usize = 16;
+const _: () = assert!(
+    GROUP == LINE,
+    "a group of levels is a row of a tile register"
+);
 /// Fewer rows than these are faster without tiles.
 const FEW: usize = 8;
 /// So are products of fewer lines, the scores of short heads, where the sums of each group are
@@ -49,10 +53,9 @@ struct Shapes {
 }
 
 impl Shapes {
-    /// For products: registers 0 and 1 for sums, 2 for a left operand of `rows` rows, 3 and 4 for
-    /// right operands.
-    fn of_product(rows: usize) -> Shapes {
-        let (sums, left, right) = ((rows, LINE), (rows, GROUP), (LINES_PER_GROUP, LINE));
+    /// For products: registers 0 and 1 for sums, 2 for a left operand, 3 and 4 for right operands.
+    fn of_product() -> Shapes {
+        let (sums, left, right) = ((ROWS, LINE), (ROWS, GROUP), (LINES_PER_GROUP, LINE));
         Shapes::new(&[sums, sums, left, right, right])
     }
 
@@ -77,7 +80,7 @@ impl Shapes {
         ])
     }
 
-    /// Rows, and bytes of a row, of as many registers as there are.
+    /// Takes rows, and bytes of a row, of the first registers; the others are not used.
     fn new(registers: &[(usize, usize)]) -> Shapes {
         let mut shapes = Shapes {
             palette: 1,
@@ -103,7 +106,13 @@ impl Tiles {
     unsafe fn new(shapes: &Shapes) -> Tiles {
         // SAFETY: passed on from the caller; the shapes are those of palette 1.
         unsafe {
-            asm!("ldtilecfg [{}]", in(reg) shapes, options(nostack, readonly));
+            asm!(
+                "ldtilecfg [{}]",
+                in(reg) shapes,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack, readonly),
+            );
         }
         Tiles
     }
@@ -123,8 +132,9 @@ impl Drop for Tiles {
     }
 }
 
-/// Some groups of up to 16 rows, the rows of each group together, whatever lies between them in
-/// memory: no row begins in the middle of a cache line.
+/// Some groups of 16 rows, the rows of each group together, whatever lies between them in memory:
+/// no row begins in the middle of a cache line. Rows that do not exist are zero or what was there
+/// before; they are multiplied with the others, and their products are not used.
 #[repr(C, align(64))]
 struct Block {
     levels: [[[i8; GROUP]; ROWS]; GROUPS],
@@ -169,8 +179,8 @@ struct Sums([[[[i32; LANES]; ROWS]; 2]; GROUPS]);
 /// The product of the reference.
 ///
 /// # Safety
-/// `p.check` has passed, `tiles` are among its tiles, `out` is its output and no other thread
-/// touches these columns.
+/// The processor has AMX, this process may use it, `p.check` has passed, `tiles` are among its
+/// tiles, `out` is its output and no other thread touches these columns.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
 pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32) {
     let rows = p.rows.count;
@@ -181,19 +191,21 @@ pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32
         return;
     }
     let (mut block, mut sums) = (Block::empty(), MaybeUninit::uninit());
+    // SAFETY: promised by the caller.
+    let _tiles = unsafe { Tiles::new(&Shapes::of_product()) };
     for row in (0..rows).step_by(ROWS) {
         let count = ROWS.min(rows - row);
-        let shapes = Shapes::of_product(count);
-        // SAFETY: the caller has the proof that there are tile registers.
-        let _tiles = unsafe { Tiles::new(&shapes) };
         for first in (0..p.rows.groups).step_by(GROUPS) {
             let groups = first..p.rows.groups.min(first + GROUPS);
             block.set(&p.rows, row, count, groups.clone());
             for tile in tiles.clone().step_by(2) {
                 let groups = groups.clone();
                 if p.cold && row == 0 {
-                    let start = (tile + 2) * p.lines * LINE;
-                    prefetch_range_for_later(p.tiles, start..start + 2 * p.lines * LINE);
+                    for next in (tile + 2..tiles.end).take(2) {
+                        let line = |group: usize| next * p.lines + group * LINES_PER_GROUP;
+                        let lines = line(groups.start)..line(groups.end);
+                        prefetch_range_for_later(p.tiles, lines.start * LINE..lines.end * LINE);
+                    }
                 }
                 // SAFETY: passed on from the caller; the rows and tiles are in range.
                 unsafe {
@@ -208,7 +220,7 @@ pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32
 }
 
 /// Up to 16 rows times `T` tiles, one or two: the products of `groups` are added to what `out` has
-/// of the groups before. The tile registers have shapes for these rows.
+/// of the groups before. The tile registers have the shapes of products.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
 unsafe fn multiply<const T: usize>(
@@ -222,7 +234,7 @@ unsafe fn multiply<const T: usize>(
 ) {
     let x = &p.rows;
     // SAFETY: all reads are inside the slices that `p.check` has measured, all writes inside the
-    // caller's columns. `multiply_group` writes the sums of all rows that there are.
+    // caller's columns. `multiply_group` writes the sums of all 16 rows.
     unsafe {
         let sums = sums.as_mut_ptr().cast::<i32>();
         let sums_of = |index: usize| sums.add(index * 2 * ROWS * LANES);
@@ -285,8 +297,8 @@ unsafe fn multiply<const T: usize>(
     }
 }
 
-/// The exact products of one group: rows of levels, `width` bytes apart, times `T` tiles, `bytes`
-/// apart. The tile registers have the shapes.
+/// The exact products of one group: 16 rows of levels, one after the other, times `T` tiles,
+/// `bytes` apart. The tile registers have the shapes of products.
 #[inline(always)]
 unsafe fn multiply_group<const T: usize>(
     levels: *const i8,
@@ -337,7 +349,7 @@ unsafe fn multiply_group<const T: usize>(
 /// The weighted values of the reference.
 ///
 /// # Safety
-/// `v.check` has passed for `sums`.
+/// The processor has AMX, this process may use it, and `v.check` has passed for `sums`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
 pub(super) unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
     let positions = v.values.len() / v.width;
@@ -349,7 +361,7 @@ pub(super) unsafe fn values(v: &Values<'_>, sums: &mut [i32]) {
     let mut parts = MaybeUninit::uninit();
     for query in (0..v.queries).step_by(ROWS) {
         let count = ROWS.min(v.queries - query);
-        // SAFETY: the caller has the proof that there are tile registers.
+        // SAFETY: promised by the caller.
         let _tiles = unsafe { Tiles::new(&Shapes::of_values(count, positions % GROUP)) };
         for dimension in (0..v.width).step_by(LANES) {
             // SAFETY: passed on from the caller; queries and dimensions are in range.

@@ -99,8 +99,9 @@ compile_for_each! {
 /// Calls the function of this name in the module written for the instruction set.
 macro_rules! dispatch {
     ($kernels:expr, $operation:ident ( $($argument:expr),* $(,)? )) => {
-        // SAFETY: an `InstructionSet` is proof that the processor has the instructions. What the
-        // operation itself requires is shown where it is called.
+        // SAFETY: an `InstructionSet` is proof that the processor has the instructions and that
+        // this process may use them. What the operation itself requires is shown where it is
+        // called.
         unsafe {
             match $kernels.0.family() {
                 Family::Portable => reference::$operation($($argument),*),
