@@ -197,7 +197,7 @@ proptest! {
         let quantize = |kernels| {
             let mut rows = QuantizedRows::default();
             rows.resize(1, x.len(), pad, wide);
-            rows.levels.to_vec().fill(99);
+            rows.levels.fill(99);
             rows.set(kernels, 0, &x);
             let mut whole = vec![0; x.len()];
             let scale = Kernels::quantize_whole(kernels, &x, &mut whole);
