@@ -4,6 +4,7 @@
 //! nobody else pays for the 8 kB they take at each signal and each change of threads.
 
 use std::arch::x86_64::{__cpuid, __cpuid_count};
+use std::sync::LazyLock;
 
 /// `AMX-TILE` and `AMX-INT8` among the features of leaf 7.
 const FEATURES: u32 = 1 << 24 | 1 << 25;
@@ -11,9 +12,10 @@ const FEATURES: u32 = 1 << 24 | 1 << 25;
 /// Whether this processor multiplies tiles of bytes, and the system lets this process use them.
 ///
 /// If it does, the permission holds for all threads of the process, and for processes forked from
-/// it.
+/// it. The answer is kept: a virtual machine takes long to read a processor's features.
 pub(super) fn is_available() -> bool {
-    has_instructions() && is_permitted()
+    static IS_AVAILABLE: LazyLock<bool> = LazyLock::new(|| has_instructions() && is_permitted());
+    *IS_AVAILABLE
 }
 
 fn has_instructions() -> bool {

@@ -61,7 +61,7 @@ impl InstructionSet {
     /// names.
     ///
     /// # Errors
-    /// If the variable names a set that does not exist or that this processor lacks.
+    /// If the variable names a set that does not exist or that this machine cannot use.
     pub fn choose() -> Result<InstructionSet, InstructionError> {
         match std::env::var("LLMZIP_KERNELS") {
             Ok(name) if !name.is_empty() => Self::named(&name),
@@ -73,7 +73,7 @@ impl InstructionSet {
     /// The set called `name`: `reference`, `avx2`, `avx512`, `amx` or `neon`.
     ///
     /// # Errors
-    /// If there is no such set or this processor lacks it.
+    /// If there is no such set or this machine cannot use it.
     pub fn named(name: &str) -> Result<InstructionSet, InstructionError> {
         let found = Self::available().into_iter().find(|set| set.name() == name);
         found.ok_or_else(|| match name {
