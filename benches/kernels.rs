@@ -11,11 +11,9 @@ use llmzip::arch::config::GROUP;
 use llmzip::engine::cpu::kernels::{
     DeltaRows, Kernels, Product, QuantizedRows, RECURRENT_WIDTH, Values,
 };
+use llmzip::machine::aligned::Aligned;
 use llmzip::machine::instructions::InstructionSet;
 use llmzip::predict::Weights;
-
-/// Bytes of a line of a tile.
-const LINE: usize = 64;
 
 fn main() {
     print!("{:<52}", "");
@@ -107,11 +105,11 @@ fn floats(len: usize) -> Vec<f32> {
 }
 
 fn product(set: Kernels, count: usize, columns: usize, outputs: usize) -> f64 {
-    let weights: Vec<u8> = (0..outputs * columns + LINE)
+    let weights: Vec<u8> = (0..outputs * columns)
         .map(|i| (i % 255) as u8 + 1)
         .collect();
-    // As in a packed model, no line crosses a cache line.
-    let weights = &weights[weights.as_ptr().align_offset(LINE)..][..outputs * columns];
+    // As in a packed model.
+    let weights = Aligned::from(&weights[..]);
     let scales = vec![0.01; outputs];
     let mut rows = QuantizedRows::default();
     rows.resize(count, columns, GROUP, false);
@@ -119,7 +117,7 @@ fn product(set: Kernels, count: usize, columns: usize, outputs: usize) -> f64 {
     let mut out = vec![0.0; count * outputs];
     best(|| {
         set.product(
-            &Product::new(weights, columns / 4, &scales, None, rows.view(), outputs),
+            &Product::new(&weights, columns / 4, &scales, None, rows.view(), outputs),
             black_box(&mut out),
         );
     })
@@ -128,6 +126,7 @@ fn product(set: Kernels, count: usize, columns: usize, outputs: usize) -> f64 {
 fn weighted_values(set: Kernels, queries: usize) -> f64 {
     let values: Vec<i8> = (0..1024 * 64).map(|i| (i % 255 - 127) as i8).collect();
     let halves: Vec<u8> = (0..queries * 1024).map(|i| (i % 128) as u8).collect();
+    let (values, halves) = (Aligned::from(&values[..]), Aligned::from(&halves[..]));
     let mut sums = vec![0; queries * 64];
     best(|| {
         sums.fill(0);

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-/// Bytes of a cache line.
-const LINE: usize = 64;
+use super::aligned::LINE;
 
 /// The first-level cache, for what is needed next: `_MM_HINT_T0`.
 const NEAR: i32 = 3;

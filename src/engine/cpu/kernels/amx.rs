@@ -201,11 +201,7 @@ pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32
             for tile in tiles.clone().step_by(2) {
                 let groups = groups.clone();
                 if p.cold && row == 0 {
-                    for next in (tile + 2..tiles.end).take(2) {
-                        let line = |group: usize| next * p.lines + group * LINES_PER_GROUP;
-                        let lines = line(groups.start)..line(groups.end);
-                        prefetch_range_for_later(p.tiles, lines.start * LINE..lines.end * LINE);
-                    }
+                    ask_for(p, (tile + 2..tiles.end).take(2), &groups);
                 }
                 // SAFETY: passed on from the caller; the rows and tiles are in range.
                 unsafe {
@@ -216,6 +212,14 @@ pub(super) unsafe fn product(p: &Product<'_>, tiles: Range<usize>, out: *mut f32
                 }
             }
         }
+    }
+}
+
+/// Asks for some groups of tiles that are multiplied later.
+fn ask_for(p: &Product<'_>, tiles: impl Iterator<Item = usize>, groups: &Range<usize>) {
+    for tile in tiles {
+        let byte = |group: usize| (tile * p.lines + group * LINES_PER_GROUP) * LINE;
+        prefetch_range_for_later(p.tiles, byte(groups.start)..byte(groups.end));
     }
 }
 
@@ -240,14 +244,10 @@ unsafe fn multiply<const T: usize>(
         let sums_of = |index: usize| sums.add(index * 2 * ROWS * LANES);
         let bytes = p.lines * LINE;
         for (index, group) in groups.clone().enumerate() {
-            multiply_group::<T>(
-                block.levels[index].as_ptr().cast(),
-                p.tiles
-                    .as_ptr()
-                    .add(tile * bytes + group * LINES_PER_GROUP * LINE),
-                bytes,
-                sums_of(index),
-            );
+            let weights = p.tiles.as_ptr().add(tile * bytes + group * GROUP * LANES);
+            let second = weights.add((T - 1) * bytes);
+            let levels = block.levels[index].as_ptr().cast();
+            multiply_group(levels, weights, second, sums_of(index));
         }
         for first in (0..ROWS.min(x.count - row)).step_by(HALF) {
             let count = HALF.min(x.count - row - first);
@@ -274,19 +274,8 @@ unsafe fn multiply<const T: usize>(
                     }
                 }
             }
-            for t in 0..T {
-                if groups.end == x.groups {
-                    let scale = _mm512_loadu_ps(p.scales.as_ptr().add((tile + t) * LANES));
-                    for r in 0..HALF {
-                        totals[r][t] = _mm512_mul_ps(totals[r][t], scale);
-                    }
-                    if let Some(bias) = p.bias {
-                        let bias = _mm512_loadu_ps(bias.as_ptr().add((tile + t) * LANES));
-                        for r in 0..HALF {
-                            totals[r][t] = _mm512_add_ps(totals[r][t], bias);
-                        }
-                    }
-                }
+            if groups.end == x.groups {
+                finish(p, tile, &mut totals);
             }
             for r in 0..count {
                 for t in 0..T {
@@ -297,52 +286,51 @@ unsafe fn multiply<const T: usize>(
     }
 }
 
-/// The exact products of one group: 16 rows of levels, one after the other, times `T` tiles,
-/// `bytes` apart. The tile registers have the shapes of products.
+/// Turns the totals of all groups into elements of the output.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+unsafe fn finish<const T: usize>(p: &Product<'_>, tile: usize, totals: &mut [[__m512; T]; HALF]) {
+    for t in 0..T {
+        let column = (tile + t) * LANES;
+        // SAFETY: `p.check` has seen a scale, and a bias if there are any, for every column.
+        let (scale, bias) = unsafe {
+            let load = |values: &[f32]| _mm512_loadu_ps(values.as_ptr().add(column));
+            (load(p.scales), p.bias.map(load))
+        };
+        for r in 0..HALF {
+            totals[r][t] = _mm512_mul_ps(totals[r][t], scale);
+            if let Some(bias) = bias {
+                totals[r][t] = _mm512_add_ps(totals[r][t], bias);
+            }
+        }
+    }
+}
+
+/// The exact products of one group: 16 rows of levels, one after the other, times that group of two
+/// tiles, which may be the same. The tile registers have the shapes of products.
 #[inline(always)]
-unsafe fn multiply_group<const T: usize>(
-    levels: *const i8,
-    weights: *const u8,
-    bytes: usize,
-    sums: *mut i32,
-) {
+unsafe fn multiply_group(levels: *const i8, weights: *const u8, second: *const u8, sums: *mut i32) {
     // SAFETY: the caller's pointers are to as much as the registers hold.
     unsafe {
-        if T == 1 {
-            asm!(
-                "tilezero tmm0",
-                "tileloadd tmm2, [{levels} + {line}*1]",
-                "tileloadd tmm3, [{weights} + {line}*1]",
-                "tdpbsud tmm0, tmm2, tmm3",
-                "tilestored [{sums} + {line}*1], tmm0",
-                levels = in(reg) levels,
-                weights = in(reg) weights,
-                line = in(reg) LINE,
-                sums = in(reg) sums,
-                out("tmm0") _, out("tmm2") _, out("tmm3") _,
-                options(nostack, preserves_flags),
-            );
-        } else {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tileloadd tmm2, [{levels} + {line}*1]",
-                "tileloadd tmm3, [{weights} + {line}*1]",
-                "tileloadd tmm4, [{second} + {line}*1]",
-                "tdpbsud tmm0, tmm2, tmm3",
-                "tdpbsud tmm1, tmm2, tmm4",
-                "tilestored [{sums} + {line}*1], tmm0",
-                "tilestored [{sums} + {line}*1 + {next}], tmm1",
-                levels = in(reg) levels,
-                weights = in(reg) weights,
-                second = in(reg) weights.add(bytes),
-                line = in(reg) LINE,
-                sums = in(reg) sums,
-                next = const ROWS * LINE,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _,
-                options(nostack, preserves_flags),
-            );
-        }
+        asm!(
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tileloadd tmm2, [{levels} + {line}*1]",
+            "tileloadd tmm3, [{weights} + {line}*1]",
+            "tileloadd tmm4, [{second} + {line}*1]",
+            "tdpbsud tmm0, tmm2, tmm3",
+            "tdpbsud tmm1, tmm2, tmm4",
+            "tilestored [{sums} + {line}*1], tmm0",
+            "tilestored [{sums} + {line}*1 + {next}], tmm1",
+            levels = in(reg) levels,
+            weights = in(reg) weights,
+            second = in(reg) second,
+            line = in(reg) LINE,
+            sums = in(reg) sums,
+            next = const ROWS * LINE,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _,
+            options(nostack, preserves_flags),
+        );
     }
 }
 

@@ -49,8 +49,8 @@ pub struct QuantizedRows {
 }
 
 impl QuantizedRows {
-    /// Makes room for `count` rows of `columns` values, padded to a multiple of `pad`, which is 4
-    /// or 64.
+    /// Makes room for `count` rows of `columns` values, padded to a multiple of `pad`: 4 or 64, or
+    /// the width of rows to be copied.
     pub fn resize(&mut self, count: usize, columns: usize, pad: usize, wide: bool) {
         let count = area(count, levels_of(wide));
         (self.count, self.columns, self.wide) = (count, columns, wide);
@@ -73,9 +73,7 @@ impl QuantizedRows {
 
     /// Becomes a copy of some rows of `all`.
     pub fn gather(&mut self, all: &QuantizedRows, rows: &[usize]) {
-        self.resize(rows.len(), all.columns, 1, all.wide);
-        self.width = all.width;
-        self.levels.resize(area(self.count, self.width), 0);
+        self.resize(rows.len(), all.columns, all.width.max(1), all.wide);
         let count = all.count();
         let taken: Vec<usize> = match all.wide {
             true => rows
