@@ -43,14 +43,16 @@ static SQUASH: [u32; KNOTS] = squash_knots();
 
 /// `2^30 / (1 + e^x)` for `x` in 1/4096 nat, `0 <= x < 16.06` nats. The function is convex there:
 /// interpolating linearly errs by 1e-4 of its value.
+#[inline(always)]
 const fn squash_tail(x: u32) -> u32 {
     let (knot, part) = ((x >> 7) as usize, x & 127);
     let (high, low) = (SQUASH[knot], SQUASH[knot + 1]);
-    high - (((high - low) as u64 * part as u64) >> 7) as u32
+    // Two knots differ by less than 2^23, so the product fits.
+    high - (((high - low) * part) >> 7)
 }
 
 /// `1 / (1 + e^-x)` for `x` in 1/4096 nat.
-#[inline]
+#[inline(always)]
 pub(crate) fn squash(x: i32) -> u32 {
     let magnitude = x.unsigned_abs().min(LOGIT_MAX as u32 * 16);
     let tail = (squash_tail(magnitude) >> (30 - PROBABILITY_BITS)).max(1);

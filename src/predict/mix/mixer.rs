@@ -4,9 +4,9 @@
 //! and each selected vector gives its own weighted sum of all inputs. The second layer mixes these
 //! sums. Every vector descends the gradient of its own coding cost, fast at first and slower later.
 
-use super::logistic::{LOGIT_MAX, squash};
+use super::logistic::{LOGIT_MAX, PROBABILITY_BITS, squash};
 use crate::machine::aligned::Aligned;
-use crate::machine::instructions::InstructionSet;
+use crate::machine::instructions::{InstructionSet, compile_for_each};
 use crate::predict::kernels::mixer::{LANES, dot, train};
 
 /// A sum of the first layer, in 1/4096 nat, as an input of the second, in 1/256 nat.
@@ -41,7 +41,7 @@ const RATE_MAX: u32 = 2000;
 const SETTLED: u16 = 4095;
 
 impl Rate {
-    fn steps(self) -> Vec<u32> {
+    fn by_bits(self) -> Vec<u32> {
         let extra = |bits| self.extra * self.halving / (self.halving + bits);
         (0..=u32::from(SETTLED))
             .map(|bits| self.floor + extra(bits))
@@ -57,7 +57,7 @@ struct Layer {
     /// Bits that each vector has learned from.
     learned: Vec<u16>,
     /// The rate by the number of bits learned.
-    steps: Vec<u32>,
+    rates: Vec<u32>,
 }
 
 impl Layer {
@@ -67,17 +67,41 @@ impl Layer {
             inputs: initial.len(),
             weights: Aligned::from(&initial.repeat(vectors)[..]),
             learned: vec![0; vectors],
-            steps: rate.steps(),
+            rates: rate.by_bits(),
         }
     }
 
-    /// The gradient step of a vector that gave `p`: error times rate, for weights of 20 bits.
-    fn step(&mut self, vector: usize, pace: u32, p: u32, bit: bool) -> i32 {
-        let error = (i32::from(bit) << 24) - p as i32;
+    /// The rate of a vector that learns one more bit.
+    fn next_rate(&mut self, vector: usize, pace: u32) -> u32 {
         let learned = &mut self.learned[vector];
-        let rate = (pace * self.steps[usize::from(*learned)]).min(RATE_MAX);
+        let rate = (pace * self.rates[usize::from(*learned)]).min(RATE_MAX);
         *learned = (*learned + 1).min(SETTLED);
-        ((i64::from(error) * i64::from(rate) + (1 << 15)) >> 16) as i32
+        rate
+    }
+}
+
+/// The gradient step of a vector that gave `p`: error times rate, for weights of 20 bits.
+#[inline(always)]
+fn step(p: u32, bit: bool, rate: u32) -> i32 {
+    let error = (i32::from(bit) << PROBABILITY_BITS) - p as i32;
+    ((i64::from(error) * i64::from(rate) + (1 << 15)) >> 16) as i32
+}
+
+compile_for_each! {
+    /// The gradient steps of vectors that gave these sums, in 1/256 nat.
+    fn steps_of(sums: &[i32], bit: bool, rates: &[u32], steps: &mut [i32]) = each_step;
+}
+
+/// The body of [`steps_of`]. Without lengths of its own the loop over a chunk becomes a vector.
+#[inline(always)]
+fn each_step(sums: &[i32], bit: bool, rates: &[u32], steps: &mut [i32]) {
+    let (sums, _) = sums.as_chunks::<LANES>();
+    let (rates, _) = rates.as_chunks::<LANES>();
+    let (steps, _) = steps.as_chunks_mut::<LANES>();
+    for ((steps, sums), rates) in steps.iter_mut().zip(sums).zip(rates) {
+        for lane in 0..LANES {
+            steps[lane] = step(squash(sums[lane] * 16), bit, rates[lane]);
+        }
     }
 }
 
@@ -92,6 +116,8 @@ pub(crate) struct Mixer {
     selected: Vec<usize>,
     offsets: Vec<usize>,
     sums: Vec<i32>,
+    /// Of each set, and zeros up to a multiple of [`LANES`].
+    rates: Vec<u32>,
     steps: Vec<i32>,
     second: Layer,
     second_inputs: Aligned<i32>,
@@ -124,7 +150,8 @@ impl Mixer {
             selected: vec![0; sets.len()],
             offsets: vec![0; sets.len()],
             sums: vec![0; sets.len()],
-            steps: vec![0; sets.len()],
+            rates: vec![0; second_size],
+            steps: vec![0; second_size],
             second: Layer::new(&second, second_contexts, rates[1]),
             second_inputs: Aligned::from(&vec![0; second_size][..]),
             second_selected: [0],
@@ -172,10 +199,12 @@ impl Mixer {
 
     /// The vectors used last learn the bit.
     pub(crate) fn update(&mut self, inputs: &[i32], bit: bool) {
-        for set in 0..self.sets.len() {
-            let p = squash(self.second_inputs[set] * 16);
-            self.steps[set] = self.first.step(self.selected[set], self.paces[set], p, bit);
+        let vectors = self.selected.iter().zip(&self.paces);
+        for (rate, (&vector, &pace)) in self.rates.iter_mut().zip(vectors) {
+            *rate = self.first.next_rate(vector, pace);
         }
+        let (sums, steps) = (&self.second_inputs, &mut self.steps);
+        steps_of(self.instructions, sums, bit, &self.rates, steps);
         train(
             self.instructions,
             inputs,
@@ -184,13 +213,13 @@ impl Mixer {
             &self.steps,
         );
         let vector = self.second_selected[0] / self.second.inputs;
-        let step = self.second.step(vector, 1, self.probability, bit);
+        let rate = self.second.next_rate(vector, 1);
         train(
             self.instructions,
             &self.second_inputs,
             &mut self.second.weights,
             &self.second_selected,
-            &[step],
+            &[step(self.probability, bit, rate)],
         );
     }
 }
