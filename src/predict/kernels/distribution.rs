@@ -1,5 +1,6 @@
 //! From logits to the integer weights that tokens are coded with.
 
+use super::chain::Chain;
 use crate::machine::instructions::{InstructionSet, compile_for_each};
 use crate::numerics;
 
@@ -16,6 +17,7 @@ pub const BLOCK: usize = GROUPS * GROUP;
 compile_for_each! {
     fn compiled(
         logits: &[i32], bias: Option<&[i32]>, weights: &mut [[u32; BLOCK]], sums: &mut [u64],
+        chain: Option<Chain<'_>>,
     ) = weigh_and_sum;
 }
 
@@ -24,7 +26,7 @@ compile_for_each! {
 /// A weight is `max(1, round(2^24 * 2^((l_i + b_i - max) / 65536)))`. The weights are followed by
 /// zeros up to a whole [`BLOCK`]. `sums[g]` becomes the sum of the weights of all rows below
 /// `g * GROUP`; there is one more than there are groups in the blocks. Sums of a logit and its bias
-/// wrap beyond 32 bits.
+/// wrap beyond 32 bits. The `chain` is followed meanwhile.
 ///
 /// # Panics
 /// If `bias`, `weights` or `sums` does not have the length that goes with `logits`.
@@ -34,11 +36,12 @@ pub fn distribution(
     bias: Option<&[i32]>,
     weights: &mut [[u32; BLOCK]],
     sums: &mut [u64],
+    chain: Option<Chain<'_>>,
 ) {
     assert!(weights.len() == logits.len().div_ceil(BLOCK));
     assert!(sums.len() == weights.len() * GROUPS + 1);
     assert!(bias.is_none_or(|bias| bias.len() == logits.len()));
-    compiled(instructions, logits, bias, weights, sums);
+    compiled(instructions, logits, bias, weights, sums, chain);
 }
 
 /// The body of [`distribution`].
@@ -48,6 +51,7 @@ fn weigh_and_sum(
     bias: Option<&[i32]>,
     weights: &mut [[u32; BLOCK]],
     sums: &mut [u64],
+    mut chain: Option<Chain<'_>>,
 ) {
     let best = match bias {
         Some(bias) => {
@@ -63,7 +67,15 @@ fn weigh_and_sum(
     sums[0] = 0;
     let (sums, _) = sums[1..].as_chunks_mut();
     let mut total = 0;
+    let wanted = chain.as_ref().map_or(0, |chain| chain.wanted);
+    let steps = wanted.div_ceil(logits.len().max(1));
+    let mut follow = |steps| {
+        if let Some(chain) = &mut chain {
+            chain.follow(steps);
+        }
+    };
     for (block, logits) in logits.iter().enumerate() {
+        follow(steps);
         let biases = biases.get(block).unwrap_or(&[0; BLOCK]);
         weights[block] = weigh_block(best, logits, biases);
         sums[block] = add_groups(&mut total, &weights[block]);
@@ -73,6 +85,7 @@ fn weigh_and_sum(
         weights[last_logits.len()..].fill(0);
         sums[logits.len()] = add_groups(&mut total, weights);
     }
+    follow(wanted);
 }
 
 /// Fewer numbers than a block has, and zeros.
@@ -127,14 +140,32 @@ fn weigh_block(best: i32, logits: &[i32; BLOCK], biases: &[i32; BLOCK]) -> [u32;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::predict::kernels::chain::Past;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// The weights, after the sums beside them have been compared with their own.
+    /// The weights, after the sums beside them have been compared with their own, and a chain has
+    /// been followed to its end.
     fn weights(instructions: InstructionSet, logits: &[i32], bias: Option<&[i32]>) -> Vec<u32> {
         let blocks = logits.len().div_ceil(BLOCK);
         let (mut weights, mut sums) = (vec![[99; BLOCK]; blocks], vec![99; blocks * GROUPS + 1]);
-        distribution(instructions, logits, bias, &mut weights, &mut sums);
+        let mut found = Vec::new();
+        let chain = Chain {
+            next: 7,
+            gone: 0,
+            capacity: 8,
+            past: &[Past {
+                distance: 1,
+                ..Past::default()
+            }; 8],
+            states: &[0; 8],
+            width: 1,
+            found: &mut found,
+            wanted: 5,
+        };
+        let chain = Some(chain);
+        distribution(instructions, logits, bias, &mut weights, &mut sums, chain);
+        assert_eq!(found, [7, 6, 5, 4, 3]);
         let mut weights = weights.concat();
         let mut total = 0;
         for (sum, group) in sums.iter().zip(weights.chunks(GROUP)) {

@@ -1,6 +1,7 @@
 //! The inner loops of the predictor. Each is one body of safe code that is compiled for every
 //! instruction set, and all versions compute the same integers.
 
+pub mod chain;
 pub mod distribution;
 pub mod dots;
 pub mod mixer;

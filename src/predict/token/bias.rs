@@ -10,6 +10,7 @@
 use std::ops::Range;
 
 use super::Weights;
+use crate::machine::aligned::Aligned;
 use crate::machine::instructions::InstructionSet;
 use crate::machine::{MachineError, memory};
 use crate::predict::kernels::distribution::GROUP;
@@ -33,14 +34,14 @@ pub(super) enum TokenOf {
 /// One bias for each output row, in units of a logit.
 #[derive(Clone, Debug)]
 pub(super) struct OutputBias {
-    values: Vec<i32>,
+    values: Aligned<i32>,
 }
 
 impl OutputBias {
     /// No bias on any of `vocabulary` entries.
     pub(super) fn new(vocabulary: usize) -> OutputBias {
         OutputBias {
-            values: vec![0; vocabulary],
+            values: Aligned::from(&vec![0; vocabulary][..]),
         }
     }
 
@@ -50,7 +51,7 @@ impl OutputBias {
     /// If there is no memory for it.
     pub(super) fn try_clone(&self) -> Result<OutputBias, MachineError> {
         Ok(OutputBias {
-            values: memory::copied("an output bias", &self.values, 0)?,
+            values: Aligned::copied("an output bias", &self.values, 0)?,
         })
     }
 
@@ -167,11 +168,16 @@ impl ModelWeights {
     /// Sets the weights with `set`.
     pub(super) fn set(&mut self, set: impl FnOnce(&mut Weights)) {
         set(&mut self.weights);
-        self.noticed.clear();
-        let unit = u64::from(self.unit(RATE));
-        let noticed = (0..self.weights.groups())
-            .filter(|&group| (self.weights.sum_of_group(group) * unit) >> 32 > 0);
-        (self.noticed).extend(noticed.map(|group| group as u32));
+        let groups = self.weights.groups();
+        let least = (1u64 << 32).div_ceil(u64::from(self.unit(RATE)));
+        self.noticed.resize(groups, 0);
+        let mut count = 0;
+        for group in 0..groups {
+            // Without branches: nothing could predict them.
+            self.noticed[count] = group as u32;
+            count += usize::from(self.weights.sum_of_group(group) >= least);
+        }
+        self.noticed.truncate(count);
     }
 
     /// The step for a weight of 1, in units of 2^-32. `rate` is at most [`RATE`], and the largest

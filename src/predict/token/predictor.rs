@@ -133,13 +133,16 @@ impl Turn {
         next: NextToken<'_>,
     ) {
         let NextToken { logits, state, .. } = next;
-        let stream = learned.map(|learned| &learned.streams[next.stream]);
-        let bias = stream.map(|stream| stream.bias.values());
-        (self.model).set(|weights| weights.set(instructions, logits, bias));
-        if let (Some(learned), Some(stream)) = (learned, stream) {
-            let total = self.model.weights().total();
-            (learned.recall).find(stream.last, state, total, &mut self.recalled);
-        }
+        let Some(learned) = learned else {
+            (self.model).set(|weights| weights.set(instructions, logits, None));
+            return;
+        };
+        let StreamLearned { bias, last } = &learned.streams[next.stream];
+        let bias = Some(bias.values());
+        let chain = Some(learned.recall.choose(*last, &mut self.recalled));
+        (self.model).set(|weights| weights.set_and_follow(instructions, logits, bias, chain));
+        let total = self.model.weights().total();
+        (learned.recall).find(state, total, &mut self.recalled);
     }
 }
 
@@ -405,7 +408,8 @@ mod tests {
             let mut model = Weights::new(sums.len()).unwrap();
             model.set(InstructionSet::PORTABLE, &sums, None);
             let mut recalled = Recalled::default();
-            (self.recall).find(self.lasts[stream], state, model.total(), &mut recalled);
+            (self.recall.choose(self.lasts[stream], &mut recalled)).follow(usize::MAX);
+            self.recall.find(state, model.total(), &mut recalled);
             (model, recalled)
         }
 

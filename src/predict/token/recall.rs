@@ -15,7 +15,7 @@ use crate::machine::MachineError;
 use crate::machine::aligned::Aligned;
 use crate::machine::instructions::InstructionSet;
 use crate::machine::memory::{copied, filled, reserve};
-use crate::machine::prefetch::prefetch_range;
+use crate::predict::kernels::chain::{Chain, Past};
 use crate::predict::kernels::dots;
 
 /// What memory is asked for.
@@ -57,11 +57,9 @@ pub(super) struct Recall {
     latest: Vec<u64>,
     /// The state before token `n` is at `n % capacity`, [capacity, width].
     states: Aligned<i8>,
-    /// Token `n` itself, at `n % capacity`.
-    tokens: Vec<PastToken>,
-    /// Distance from token `n` to the previous token after the same left neighbour, at
-    /// `n % capacity`. Apart from `tokens`, because the chain of distances is followed alone.
-    distances: Vec<u32>,
+    /// What is known of it, at `n % capacity`. Its chain leads to the previous token after the same
+    /// left neighbour.
+    past: Vec<Past>,
     mixing_weights: Vec<MixingWeight>,
 }
 
@@ -71,14 +69,6 @@ impl std::fmt::Debug for Recall {
             .field("width", &self.width)
             .finish_non_exhaustive()
     }
-}
-
-/// A token seen.
-#[derive(Clone, Copy, Default)]
-struct PastToken {
-    row: u32,
-    /// 2^24 over the norm of the state before it.
-    scale: u32,
 }
 
 /// The learned share of the followers in the mixture.
@@ -150,10 +140,9 @@ impl Recall {
         rows: usize,
     ) -> Result<Recall, MachineError> {
         let capacity = capacity(width);
-        let (mut tokens, mut distances) = (Vec::new(), Vec::new());
+        let mut past = Vec::new();
         // Reserved at once, so that nothing has to grow, and fail, later.
-        reserve(&mut tokens, WHAT, capacity as usize)?;
-        reserve(&mut distances, WHAT, capacity as usize)?;
+        reserve(&mut past, WHAT, capacity as usize)?;
         Ok(Recall {
             instructions,
             width,
@@ -161,8 +150,7 @@ impl Recall {
             seen: 0,
             latest: filled(WHAT, rows, 0)?,
             states: Aligned::reserved(WHAT, capacity as usize * width)?,
-            tokens,
-            distances,
+            past,
             mixing_weights: vec![MixingWeight::new(); LEVELS],
         })
     }
@@ -176,27 +164,41 @@ impl Recall {
         Ok(Recall {
             latest: copied(WHAT, &self.latest, 0)?,
             states: Aligned::copied(WHAT, &self.states, capacity * self.width)?,
-            tokens: copied(WHAT, &self.tokens, capacity)?,
-            distances: copied(WHAT, &self.distances, capacity)?,
+            past: copied(WHAT, &self.past, capacity)?,
             mixing_weights: self.mixing_weights.clone(),
             ..*self
         })
     }
 
-    /// Finds what followed similar states, for the token after `last`, before which the model's
-    /// state is `state`. The model's weights sum to `total`.
+    /// The chain of the states to compare with that before the token after `last`: the latest after
+    /// the same left neighbour. It must be followed before [`Recall::find`].
+    pub(super) fn choose<'a>(&'a self, last: u32, recalled: &'a mut Recalled) -> Chain<'a> {
+        recalled.last = last;
+        recalled.chosen.clear();
+        Chain {
+            next: self.latest[last as usize],
+            gone: self.seen.saturating_sub(self.capacity),
+            capacity: self.capacity,
+            past: &self.past,
+            states: &self.states,
+            width: self.width,
+            found: &mut recalled.chosen,
+            wanted: COMPARED,
+        }
+    }
+
+    /// Finds what followed the states chosen last, for a token before which the model's state is
+    /// `state`. The model's weights sum to `total`.
     ///
     /// # Panics
     /// If the state does not have `width` numbers.
-    pub(super) fn find(&self, last: u32, state: &[i8], total: u64, recalled: &mut Recalled) {
+    pub(super) fn find(&self, state: &[i8], total: u64, recalled: &mut Recalled) {
         assert!(state.len() == self.width);
         recalled.state.clear();
         recalled.state.extend_from_slice(state);
         let mut square = [0];
         dots(self.instructions, state, state, &[0], &mut square);
         recalled.scale = scale(square[0]);
-        recalled.last = last;
-        self.choose(recalled);
         self.compare(recalled);
         self.score(recalled);
         self.weigh(total, recalled);
@@ -212,19 +214,6 @@ impl Recall {
         self.remember(recalled, row);
     }
 
-    /// Chooses the latest states after the same left neighbour.
-    fn choose(&self, recalled: &mut Recalled) {
-        let chosen = &mut recalled.chosen;
-        chosen.clear();
-        let mut number = self.latest[recalled.last as usize];
-        while number > 0 && self.seen - number < self.capacity && chosen.len() < COMPARED {
-            let at = (number % self.capacity) as usize;
-            chosen.push(at as u32);
-            prefetch_range(&self.states, at * self.width..(at + 1) * self.width);
-            number -= u64::from(self.distances[at]);
-        }
-    }
-
     /// Computes the cosines of the present state and the chosen ones.
     fn compare(&self, recalled: &mut Recalled) {
         let (chosen, cosines) = (&recalled.chosen, &mut recalled.cosines);
@@ -237,7 +226,7 @@ impl Recall {
             cosines,
         );
         for (product, &at) in cosines.iter_mut().zip(chosen) {
-            let scale = u64::from(self.tokens[at as usize].scale) * u64::from(recalled.scale);
+            let scale = u64::from(self.past[at as usize].scale) * u64::from(recalled.scale);
             *product = ((i64::from(*product) * scale as i64) >> 32) as i32;
         }
     }
@@ -250,7 +239,7 @@ impl Recall {
         let states = recalled.cosines.iter().zip(&recalled.chosen);
         let scores = states.filter_map(|(cosine, &at)| {
             let score = exp2_negative(SHARPNESS * i64::from(most - cosine));
-            (score > 0).then_some((self.tokens[at as usize].row, score))
+            (score > 0).then_some((self.past[at as usize].token, score))
         });
         recalled.followers.extend(scores);
         recalled.followers.sort_unstable_by_key(|one| one.0);
@@ -280,17 +269,16 @@ impl Recall {
     fn remember(&mut self, recalled: &Recalled, row: u32) {
         self.seen += 1;
         let at = (self.seen % self.capacity) as usize;
-        if at >= self.tokens.len() {
-            self.tokens.resize(at + 1, PastToken::default());
-            self.distances.resize(at + 1, 0);
+        if at >= self.past.len() {
+            self.past.resize(at + 1, Past::default());
             self.states.resize((at + 1) * self.width, 0);
         }
-        self.tokens[at] = PastToken {
-            row,
+        let before = std::mem::replace(&mut self.latest[recalled.last as usize], self.seen);
+        self.past[at] = Past {
+            distance: (self.seen - before).min(u64::from(u32::MAX)) as u32,
+            token: row,
             scale: recalled.scale,
         };
-        let before = std::mem::replace(&mut self.latest[recalled.last as usize], self.seen);
-        self.distances[at] = (self.seen - before).min(u64::from(u32::MAX)) as u32;
         self.states[at * self.width..][..self.width].copy_from_slice(&recalled.state);
     }
 }
@@ -388,7 +376,8 @@ mod tests {
 
         /// The prefix sums of the mixture for `state` after `last`.
         fn mixed(&mut self, last: u32, state: &[i8], model: &[u64]) -> Vec<u64> {
-            (self.recall).find(last, state, model[ROWS], &mut self.recalled);
+            (self.recall.choose(last, &mut self.recalled)).follow(usize::MAX);
+            self.recall.find(state, model[ROWS], &mut self.recalled);
             let sums = model.iter().enumerate();
             sums.map(|(row, sum)| sum + self.recalled.sum_below(row))
                 .collect()

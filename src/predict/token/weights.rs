@@ -1,7 +1,9 @@
 //! The weights of a distribution over the rows of a vocabulary.
 
+use crate::machine::aligned::Aligned;
 use crate::machine::instructions::InstructionSet;
 use crate::machine::{MachineError, memory};
+use crate::predict::kernels::chain::Chain;
 use crate::predict::kernels::distribution;
 use crate::predict::kernels::distribution::{BLOCK, GROUP, GROUPS};
 
@@ -14,8 +16,8 @@ use crate::predict::kernels::distribution::{BLOCK, GROUP, GROUPS};
 #[derive(Clone)]
 pub struct Weights {
     count: usize,
-    /// The weights, and zeros behind the last.
-    weights: Vec<[u32; BLOCK]>,
+    /// The weights, and zeros behind the last up to a whole [`BLOCK`].
+    weights: Aligned<u32>,
     /// For each group of rows the sum of the weights of all rows before it, and the total.
     sums: Vec<u64>,
 }
@@ -38,7 +40,7 @@ impl Weights {
         let blocks = rows.div_ceil(BLOCK);
         Ok(Weights {
             count: rows,
-            weights: memory::filled(WHAT, blocks, [0; BLOCK])?,
+            weights: Aligned::filled(WHAT, blocks * BLOCK, 0)?,
             sums: memory::filled(WHAT, blocks * GROUPS + 1, 0)?,
         })
     }
@@ -56,19 +58,25 @@ impl Weights {
     /// # Panics
     /// If there are not as many logits, or biases, as rows.
     pub fn set(&mut self, instructions: InstructionSet, logits: &[i32], bias: Option<&[i32]>) {
+        self.set_and_follow(instructions, logits, bias, None);
+    }
+
+    /// As [`Weights::set`], and follows a chain to its end, which takes little time beside that.
+    pub(super) fn set_and_follow(
+        &mut self,
+        instructions: InstructionSet,
+        logits: &[i32],
+        bias: Option<&[i32]>,
+        chain: Option<Chain<'_>>,
+    ) {
         assert!(logits.len() == self.count);
-        distribution(
-            instructions,
-            logits,
-            bias,
-            &mut self.weights,
-            &mut self.sums,
-        );
+        let (weights, _) = self.weights.as_chunks_mut();
+        distribution(instructions, logits, bias, weights, &mut self.sums, chain);
     }
 
     /// The weight of each row.
     pub fn rows(&self) -> &[u32] {
-        &self.weights.as_flattened()[..self.count]
+        &self.weights[..self.count]
     }
 
     /// The sum of all weights.
@@ -79,7 +87,7 @@ impl Weights {
     /// The sum of the weights of all rows below `row`, which is at most the number of rows.
     pub fn sum_below(&self, row: usize) -> u64 {
         let (group, rest) = (row / GROUP, row % GROUP);
-        let group_rows = &self.weights.as_flattened()[group * GROUP..];
+        let group_rows = &self.weights[group * GROUP..];
         // Weights are at most 2^24, so 16 of them fit 32 bits.
         let within: u32 = group_rows[..rest].iter().sum();
         self.sums[group] + u64::from(within)
@@ -102,9 +110,9 @@ impl Weights {
     /// These weights.
     pub(crate) fn from_rows(rows: &[u32]) -> Weights {
         let mut weights = Weights::new(rows.len()).unwrap();
-        weights.weights.as_flattened_mut()[..rows.len()].copy_from_slice(rows);
+        weights.weights[..rows.len()].copy_from_slice(rows);
         let mut sum = 0;
-        let groups = weights.weights.as_flattened().chunks(GROUP);
+        let groups = weights.weights.chunks(GROUP);
         for (before, group) in weights.sums[1..].iter_mut().zip(groups) {
             sum += group.iter().map(|&weight| u64::from(weight)).sum::<u64>();
             *before = sum;
