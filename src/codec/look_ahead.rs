@@ -13,7 +13,10 @@ use super::times::timed;
 use crate::arch::config::TILE;
 use crate::engine::{EngineError, Prediction, Predictions, Runtime};
 
-/// A chunk holds at most this many logits, 25 MiB, unless that is too few rows for the runtime.
+/// A chunk of this many logits, 1 MiB, is coded before it has left the processor's caches.
+const LOGITS_IN_CACHE: usize = 1 << 18;
+/// Where that is too few rows for the runtime, the logits leave the caches anyway, and larger
+/// passes are faster. Then a chunk holds at most this many, 25 MiB, unless that is too few as well.
 const LOGITS_AT_ONCE: usize = 6_500_000;
 /// Most rows of a chunk, unless that is too few for the runtime.
 const MOST: usize = 256;
@@ -21,8 +24,12 @@ const MOST: usize = 256;
 /// Predictions of a chunk, at least `enough`: a power of two, so that no pass is left with a few
 /// rows.
 fn rows_of_a_chunk(vocabulary: usize, enough: usize) -> usize {
-    let rows = (LOGITS_AT_ONCE / vocabulary.max(1)).clamp(enough, MOST.max(enough));
-    1 << rows.ilog2()
+    let rows_of = |logits: usize| logits / vocabulary.max(1);
+    let rows = match rows_of(LOGITS_IN_CACHE) {
+        few if few < enough => rows_of(LOGITS_AT_ONCE),
+        rows => rows,
+    };
+    1 << rows.clamp(enough, MOST.max(enough)).ilog2()
 }
 
 /// Most bytes of logits that an encoder holds: those of the chunk whose tokens it codes, and of the
@@ -197,7 +204,15 @@ mod tests {
 
     #[test]
     fn chunks_are_full_passes_whose_logits_are_bounded() {
-        for (vocabulary, rows) in [(1, 256), (4095, 256), (49_135, 128), (151_643, 64)] {
+        let wanted = [
+            (1, 256),
+            (2000, 128),
+            (4096, 64),
+            (4097, 256),
+            (49_135, 128),
+            (151_643, 64),
+        ];
+        for (vocabulary, rows) in wanted {
             assert_eq!(rows_of_a_chunk(vocabulary, 64), rows, "{vocabulary}");
             assert_eq!(rows_of_a_chunk(vocabulary, 512), 512, "{vocabulary}");
         }

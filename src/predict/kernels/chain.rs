@@ -1,8 +1,8 @@
 //! Following a chain of states while something else is computed.
 //!
-//! Each step of a chain waits for the step before, and each state found waits for memory, which
-//! takes a dozen requests of a core at once. A core that does nothing else stands still. So a
-//! kernel that has enough to compute takes a step now and then.
+//! Each step of a chain waits for the step before, and each state found waits for memory. Memory
+//! serves about a dozen requests of a core at a time, so a core that does nothing else stands
+//! still. Therefore a kernel that has enough to compute takes a step now and then.
 
 use crate::machine::prefetch::prefetch_range;
 
@@ -21,6 +21,7 @@ pub struct Past {
 ///
 /// States are numbered from 1. Number `n` is at `n % capacity`.
 #[derive(Debug)]
+#[must_use = "what it leads to is found only when it is followed"]
 pub struct Chain<'a> {
     /// The number of the next state; 0 at the end.
     pub next: u64,
@@ -60,8 +61,8 @@ impl Chain<'_> {
 mod tests {
     use super::*;
 
-    /// The states that a chain finds in `steps` steps: of 11 states in a ring for 8, linked to the
-    /// one before the last, if 3 are wanted.
+    /// The states that a chain finds in `steps` steps: of 11 states in a ring for 8, each linked to
+    /// the state two before it, if 3 are wanted.
     fn found(next: u64, steps: usize) -> Vec<u32> {
         let past = [Past {
             distance: 2,

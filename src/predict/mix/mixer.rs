@@ -92,7 +92,8 @@ compile_for_each! {
     fn steps_of(sums: &[i32], bit: bool, rates: &[u32], steps: &mut [i32]) = each_step;
 }
 
-/// The body of [`steps_of`]. Without lengths of its own the loop over a chunk becomes a vector.
+/// The body of [`steps_of`]. Chunks of a fixed length let the compiler use vectors for the inner
+/// loop.
 #[inline(always)]
 fn each_step(sums: &[i32], bit: bool, rates: &[u32], steps: &mut [i32]) {
     let (sums, _) = sums.as_chunks::<LANES>();
@@ -116,7 +117,7 @@ pub(crate) struct Mixer {
     selected: Vec<usize>,
     offsets: Vec<usize>,
     sums: Vec<i32>,
-    /// Of each set, and zeros up to a multiple of [`LANES`].
+    /// Rates and steps of each set, and zeros up to a multiple of [`LANES`].
     rates: Vec<u32>,
     steps: Vec<i32>,
     second: Layer,
@@ -210,7 +211,7 @@ impl Mixer {
             inputs,
             &mut self.first.weights,
             &self.offsets,
-            &self.steps,
+            &self.steps[..self.sets.len()],
         );
         let vector = self.second_selected[0] / self.second.inputs;
         let rate = self.second.next_rate(vector, 1);
@@ -221,5 +222,40 @@ impl Mixer {
             &self.second_selected,
             &[step(self.probability, bit, rate)],
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_instruction_set_takes_the_same_steps(
+            lanes in vec((-LOGIT_MAX..=LOGIT_MAX, 0..=RATE_MAX), 2 * LANES),
+            bit: bool,
+        ) {
+            let (sums, rates): (Vec<i32>, Vec<u32>) = lanes.into_iter().unzip();
+            let wanted = sums.iter().zip(&rates).map(|(&sum, &rate)| {
+                let p = 1.0 / (1.0 + (-f64::from(sum) / 256.0).exp());
+                let error = f64::from(u8::from(bit)) - p;
+                // 24 bits of error and 16 of rate for weights of 20.
+                error * f64::from(rate) * 256.0
+            });
+            let wanted: Vec<f64> = wanted.collect();
+            let mut portable = vec![7; sums.len()];
+            steps_of(InstructionSet::PORTABLE, &sums, bit, &rates, &mut portable);
+            for (&step, wanted) in portable.iter().zip(&wanted) {
+                let error = (f64::from(step) - wanted).abs();
+                prop_assert!(error <= 1.0 + wanted.abs() * 2e-4, "{step} for {wanted}");
+            }
+            for instructions in InstructionSet::available() {
+                let mut found = vec![7; sums.len()];
+                steps_of(instructions, &sums, bit, &rates, &mut found);
+                prop_assert_eq!(&found, &portable, "{}", instructions.name());
+            }
+        }
     }
 }

@@ -173,7 +173,7 @@ impl ModelWeights {
         self.noticed.resize(groups, 0);
         let mut count = 0;
         for group in 0..groups {
-            // Without branches: nothing could predict them.
+            // No branch: the processor could not predict it.
             self.noticed[count] = group as u32;
             count += usize::from(self.weights.sum_of_group(group) >= least);
         }
