@@ -18,21 +18,28 @@ struct Cut {
     /// Most streams.
     most: u64,
     /// A stream must hold at least this many bytes as the experts code them; a further stream
-    /// costs a few dozen.
+    /// costs a few dozen to a few hundred.
     worth: u64,
+    /// The number of streams, if it is more than one, is a multiple of this; so is `most`.
+    together: u64,
 }
 
 /// For a model whose weights are read from memory: one pass reads them once for several streams.
 const LARGE: Cut = Cut {
     most: 8,
     worth: 5_000,
+    together: 1,
 };
-/// For a model in the processor's caches: while the next tokens of some streams are predicted,
-/// the tokens of others are decoded.
+/// For a model in the processor's caches: while the next tokens of one half of the streams are
+/// predicted, the tokens of the other half are decoded.
 const CACHED: Cut = Cut {
-    most: 4,
-    worth: 60_000,
+    most: 6,
+    worth: 40_000,
+    together: 2,
 };
+
+const _: () = assert!(LARGE.most.is_multiple_of(LARGE.together));
+const _: () = assert!(CACHED.most.is_multiple_of(CACHED.together));
 
 impl Cut {
     fn of(model_bytes: usize) -> &'static Cut {
@@ -40,6 +47,21 @@ impl Cut {
             true => &CACHED,
             false => &LARGE,
         }
+    }
+
+    /// The number of streams of a block that the experts alone code in `experts_len` bytes.
+    fn number(&self, experts_len: u64) -> u64 {
+        let together = experts_len / (self.worth * self.together);
+        together.saturating_mul(self.together).clamp(1, self.most)
+    }
+}
+
+/// For a device that predicts up to `most` streams in one pass.
+fn for_device(most: usize) -> Cut {
+    Cut {
+        most: most as u64,
+        worth: DEVICE_WORTH,
+        together: 1,
     }
 }
 
@@ -67,12 +89,12 @@ impl Streams {
     /// How many streams a block has with a packed model of `model_bytes` bytes, if the experts
     /// alone code the block in `experts_len` bytes.
     pub fn number(self, model_bytes: usize, experts_len: u64) -> usize {
-        let worth = match self {
-            Streams::ForProcessor => Cut::of(model_bytes).worth,
-            Streams::ForDevice(_) => DEVICE_WORTH,
+        let number = match self {
+            Streams::ForProcessor => Cut::of(model_bytes).number(experts_len),
+            Streams::ForDevice(most) => for_device(most).number(experts_len),
             Streams::Exactly(number) => return number,
         };
-        (experts_len / worth).clamp(1, self.most(model_bytes) as u64) as usize
+        number as usize
     }
 }
 
@@ -115,14 +137,15 @@ mod tests {
         let frozen = [
             (1 << 10, 0, 1),
             (MIB, 5_000, 1),
-            (MIB, 60_000, 1),
-            (MIB, 119_999, 1),
-            (MIB, 120_000, 2),
-            (MIB, 180_000, 3),
-            (MIB, 240_000, 4),
-            (MIB, 10_000_000, 4),
-            (16 * MIB - 1, 239_999, 3),
-            (16 * MIB - 1, u64::MAX, 4),
+            (MIB, 79_999, 1),
+            (MIB, 80_000, 2),
+            (MIB, 159_999, 2),
+            (MIB, 160_000, 4),
+            (MIB, 239_999, 4),
+            (MIB, 240_000, 6),
+            (MIB, 10_000_000, 6),
+            (16 * MIB - 1, 239_999, 4),
+            (16 * MIB - 1, u64::MAX, 6),
             (16 * MIB, 0, 1),
             (16 * MIB, 9_999, 1),
             (16 * MIB, 10_000, 2),
@@ -135,7 +158,7 @@ mod tests {
             assert_eq!(streams, expected, "{model_bytes} {experts_len}");
             assert!(streams <= Streams::ForProcessor.most(model_bytes));
         }
-        assert_eq!(Streams::ForProcessor.most(16 * MIB - 1), 4);
+        assert_eq!(Streams::ForProcessor.most(16 * MIB - 1), 6);
         assert_eq!(Streams::ForProcessor.most(16 * MIB), 8);
         let for_device = [
             (0, 1),
