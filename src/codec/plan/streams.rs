@@ -14,6 +14,7 @@ const DEVICE_WORTH: u64 = 4_000;
 const SEAM: usize = 256;
 
 /// How finely a block is cut into streams by default.
+#[derive(Clone, Copy)]
 struct Cut {
     /// Most streams.
     most: u64,
@@ -42,26 +43,11 @@ const _: () = assert!(LARGE.most.is_multiple_of(LARGE.together));
 const _: () = assert!(CACHED.most.is_multiple_of(CACHED.together));
 
 impl Cut {
-    fn of(model_bytes: usize) -> &'static Cut {
+    fn of(model_bytes: usize) -> Cut {
         match model_bytes < LARGE_MODEL {
-            true => &CACHED,
-            false => &LARGE,
+            true => CACHED,
+            false => LARGE,
         }
-    }
-
-    /// The number of streams of a block that the experts alone code in `experts_len` bytes.
-    fn number(&self, experts_len: u64) -> u64 {
-        let together = experts_len / (self.worth * self.together);
-        together.saturating_mul(self.together).clamp(1, self.most)
-    }
-}
-
-/// For a device that predicts up to `most` streams in one pass.
-fn for_device(most: usize) -> Cut {
-    Cut {
-        most: most as u64,
-        worth: DEVICE_WORTH,
-        together: 1,
     }
 }
 
@@ -89,12 +75,17 @@ impl Streams {
     /// How many streams a block has with a packed model of `model_bytes` bytes, if the experts
     /// alone code the block in `experts_len` bytes.
     pub fn number(self, model_bytes: usize, experts_len: u64) -> usize {
-        let number = match self {
-            Streams::ForProcessor => Cut::of(model_bytes).number(experts_len),
-            Streams::ForDevice(most) => for_device(most).number(experts_len),
+        let cut = match self {
+            Streams::ForProcessor => Cut::of(model_bytes),
+            Streams::ForDevice(most) => Cut {
+                most: most as u64,
+                worth: DEVICE_WORTH,
+                together: 1,
+            },
             Streams::Exactly(number) => return number,
         };
-        number as usize
+        let groups = experts_len / (cut.worth * cut.together);
+        (groups * cut.together).clamp(1, cut.most) as usize
     }
 }
 
