@@ -1,5 +1,6 @@
 //! The inner loops of the predictor. Each is one body of safe code that is compiled for every
-//! instruction set, and all versions compute the same integers.
+//! instruction set, and all versions compute the same integers. [`chain`] is what a kernel does
+//! beside its own work.
 
 pub mod chain;
 pub mod distribution;

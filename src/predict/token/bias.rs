@@ -16,6 +16,9 @@ use crate::machine::{MachineError, memory};
 use crate::predict::kernels::distribution::GROUP;
 use crate::predict::kernels::{descend, sum_steps, take_steps};
 
+/// What memory is asked for.
+const WHAT: &str = "an output bias";
+
 /// Step size in units of a logit: 2^-16 bits. 0.1 in natural logarithms is 0.1 * log2(e) * 65536.
 const RATE: u32 = 9455;
 
@@ -39,10 +42,13 @@ pub(super) struct OutputBias {
 
 impl OutputBias {
     /// No bias on any of `vocabulary` entries.
-    pub(super) fn new(vocabulary: usize) -> OutputBias {
-        OutputBias {
-            values: Aligned::from(&vec![0; vocabulary][..]),
-        }
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub(super) fn new(vocabulary: usize) -> Result<OutputBias, MachineError> {
+        Ok(OutputBias {
+            values: Aligned::filled(WHAT, vocabulary, 0)?,
+        })
     }
 
     /// A copy.
@@ -51,7 +57,7 @@ impl OutputBias {
     /// If there is no memory for it.
     pub(super) fn try_clone(&self) -> Result<OutputBias, MachineError> {
         Ok(OutputBias {
-            values: Aligned::copied("an output bias", &self.values, 0)?,
+            values: Aligned::copied(WHAT, &self.values, 0)?,
         })
     }
 
@@ -208,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_step_moves_probability_to_the_token_that_came() {
-        let mut bias = OutputBias::new(3);
+        let mut bias = OutputBias::new(3).unwrap();
         let (top, half) = (1 << 24, 1 << 23);
         let model = weights(&[top, half, 1]);
         bias.update(InstructionSet::PORTABLE, &model, 1, TokenOf::ThisStream);
@@ -222,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_bias_is_bounded() {
-        let mut bias = OutputBias::new(2);
+        let mut bias = OutputBias::new(2).unwrap();
         for _ in 0..1000 {
             bias.update(
                 InstructionSet::PORTABLE,
@@ -248,7 +254,7 @@ mod tests {
     #[test]
     fn what_is_passed_over_would_not_have_moved() {
         let vocabulary = 6 * GROUP + 7;
-        let mut bias = OutputBias::new(vocabulary);
+        let mut bias = OutputBias::new(vocabulary).unwrap();
         let mut plain = vec![0; vocabulary];
         for round in 0..200usize {
             let weight = |index: usize| match (index + round) % 40 {

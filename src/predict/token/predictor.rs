@@ -158,7 +158,7 @@ impl TokenPredictor {
             true => Some(Learned {
                 recall: Recall::new(instructions, sizes.hidden, sizes.inputs)?,
                 streams: vec![StreamLearned {
-                    bias: OutputBias::new(sizes.vocabulary),
+                    bias: OutputBias::new(sizes.vocabulary)?,
                     last: 0,
                 }],
                 steps: Vec::new(),
